@@ -1,0 +1,51 @@
+# The environment is always .venv at the root; .venv/bin/python runs everything after any of these.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test slow check format smoke golden bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/ready ## build .venv from the lock file
+
+.venv/ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gan_style needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(BIN)/uv sync --quiet --locked --inexact --python $(BIN)/python
+	@touch $@
+
+demo: setup ## train the built-in demo, print its scores, the pictures and the report
+	$(BIN)/python train.py experiment=demo
+
+test: setup ## run the default tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+slow: setup ## run the tests that take longer or start several processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or ddp"
+
+check: setup ## format, lint, types, spelling and tests, as a reviewer would
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+	$(MAKE) test
+
+format: setup ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+smoke: setup ## two iterations of every model
+	for model in $(notdir $(basename $(wildcard conf/model/*.yaml))); do \
+	  $(BIN)/python train.py model=$$model data=tiny debug=smoke || exit 1; done
+
+golden: setup ## write tests/golden again, when numbers change on purpose
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.golden
+
+bench: setup ## speed as ratios against plain PyTorch
+	$(BIN)/python experiments/benchmark.py suite=step
+
+clean: ## remove runs, caches and the environment
+	rm -rf runs .venv .pytest_cache .mypy_cache .ruff_cache

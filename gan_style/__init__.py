@@ -1,0 +1,3 @@
+"""Unpaired image-to-image translation and style transfer."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,21 @@
+"""What can go wrong, by who can mend it. Each message is one sentence on one line."""
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend; shown as one line, exit status 2.
+
+    The message names the file or key, what was expected and what to do.
+    """
+
+    def __str__(self) -> str:
+        # A worker of a data loader hands an error on as its whole traceback; our sentence is its last line.
+        text = super().__str__()
+        return text.rstrip().rsplit("UserError: ", 1)[-1] if "\n" in text else text
+
+
+class TrainingFailed(Exception):  # noqa: N818 (an event, as Interrupted)
+    """Training cannot go on, for example a loss that is not finite; shown as one line, exit status 1."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """A signal asked for an end and the run was saved; exit status 130."""
