@@ -1,0 +1,93 @@
+"""The four usual adversarial losses, one equation per player."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Logits = Tensor | Sequence[Tensor]
+
+
+def lsgan_generator(fake: Tensor) -> Tensor:
+    """Least squares, fakes towards 1 (Mao et al. 2017, eq. 9); not halved, as in the official code."""
+    return (fake - 1).square().mean()
+
+
+def lsgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Least squares, reals towards 1 and fakes towards 0; halved as in the official code."""
+    return 0.5 * ((real - 1).square().mean() + fake.square().mean())
+
+
+def vanilla_generator(fake: Tensor) -> Tensor:
+    """Non-saturating ``-log D(fake)``, D the sigmoid of the logits (Goodfellow et al. 2014, section 3)."""
+    return F.softplus(-fake).mean()
+
+
+def vanilla_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Cross-entropy (Goodfellow et al. 2014, eq. 1); halved as in the official code."""
+    return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+
+
+def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Hinge at the margins 1 and -1 (Lim and Ye 2017; Miyato et al. 2018, eq. 16)."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def wgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Negative estimate of the Wasserstein distance (Arjovsky et al. 2017, eq. 2)."""
+    return fake.mean() - real.mean()
+
+
+def linear_generator(fake: Tensor) -> Tensor:
+    """Raise the mean logit: the generator's side of both hinge (Miyato et al. 2018, eq. 17) and wgan."""
+    return -fake.mean()
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """Both sides of one adversarial loss; `adversarial` gives it by name.
+
+    Logits are maps [B, 1, h, w] of any shape, or a list of such maps, one per scale, over which the mean is
+    taken. Half precision is raised to float32 first.
+    """
+
+    mode: str
+    generator_equation: Callable[[Tensor], Tensor]
+    discriminator_equation: Callable[[Tensor, Tensor], Tensor]
+
+    def generator(self, fake_logits: Logits) -> Tensor:
+        """The generator's loss, a scalar; ``fake_logits`` are the discriminator's, with gradient."""
+        losses = [self.generator_equation(fake) for fake in _scales(fake_logits)]
+        return torch.stack(losses).mean()
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Tensor:
+        """The discriminator's loss, a scalar; the fakes must have been detached before they were judged."""
+        pairs = zip(_scales(real_logits), _scales(fake_logits), strict=True)
+        losses = [self.discriminator_equation(real, fake) for real, fake in pairs]
+        return torch.stack(losses).mean()
+
+
+def adversarial(mode: str = "lsgan") -> Adversarial:
+    """The loss of this name: ``lsgan`` (CycleGAN's), ``vanilla``, ``hinge`` or ``wgan``.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if mode not in _EQUATIONS:
+        raise ValueError(f"Unknown adversarial loss {mode!r}; choose one of {', '.join(_EQUATIONS)}.")
+    return Adversarial(mode, *_EQUATIONS[mode])
+
+
+_EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "lsgan": (lsgan_generator, lsgan_discriminator),
+    "vanilla": (vanilla_generator, vanilla_discriminator),
+    "hinge": (linear_generator, hinge_discriminator),
+    "wgan": (linear_generator, wgan_discriminator),
+}
+
+
+def _scales(logits: Logits) -> list[Tensor]:
+    maps = [logits] if isinstance(logits, Tensor) else list(logits)
+    return [one.float() if one.dtype in (torch.bfloat16, torch.float16) else one for one in maps]

@@ -1,0 +1,54 @@
+"""Penalties on the gradient of the discriminator with respect to its input."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Discriminator = Callable[[Tensor], Tensor | Sequence[Tensor]]
+
+
+def r1_penalty(discriminator: Discriminator, real: Tensor) -> Tensor:
+    """Zero-centred penalty on real pictures, ``|grad D(x)|^2 / 2`` (Mescheder et al. 2018, eq. 9).
+
+    Args:
+        discriminator: gives logits, or a list of them; the gradient is that of their sum.
+        real: [B, C, H, W].
+
+    Returns:
+        Mean over the batch, a scalar in [0, inf); the caller multiplies with gamma.
+    """
+    gradient = _input_gradient(discriminator, real)
+    return 0.5 * gradient.square().flatten(1).sum(dim=1).mean()
+
+
+def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
+    """One-centred penalty between real and fake, ``(|grad D(x)| - 1)^2`` (Gulrajani et al. 2017, eq. 3).
+
+    Args:
+        discriminator: gives logits, or a list of them; the gradient is that of their sum.
+        real: [B, C, H, W].
+        fake: the same shape; each pair is mixed at its own uniform random place.
+
+    Returns:
+        Mean over the batch, a scalar in [0, inf); the caller multiplies with lambda, 10 in the paper.
+    """
+    place = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
+    gradient = _input_gradient(discriminator, torch.lerp(real.detach(), fake.detach().to(real.dtype), place))
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def _input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
+    """Gradient of the sum of all logits, [B, C, H, W], itself differentiable.
+
+    Squares of small gradients vanish in half precision, hence no autocast here.
+    """
+    device = x.device.type
+    x = x.detach().float() if torch.is_autocast_enabled(device) else x.detach()
+    x.requires_grad_()
+    with torch.autocast(device, enabled=False):
+        logits = discriminator(x)
+        maps = [logits] if isinstance(logits, Tensor) else logits
+        total = torch.stack([one.sum() for one in maps]).sum()
+        (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+    return gradient.float() if gradient.dtype in (torch.bfloat16, torch.float16) else gradient

@@ -1,0 +1,204 @@
+"""Parts that several networks share: norms, residual block, upsampling, padding to a fitting size."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
+
+NORMS = ("instance", "batch", "none")
+UPSAMPLES = ("deconv", "resize", "pixelshuffle", "blur")
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """Instance norm (Ulyanov et al. 2016) without affine parameters or running statistics by default.
+
+    On the CPU it is computed as a group norm with one channel per group: the same sum, two to three times
+    as fast. It also is the right one there: in torch 2.15 the backward of ``F.instance_norm`` is wrong for a
+    batch of one when the incoming gradient is channels-last.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise every channel of every picture, [B, C, H, W] to the same shape; H * W > 1."""
+        eager_cpu = x.device.type == "cpu" and x.dim() == 4 and not torch.compiler.is_compiling()
+        if not eager_cpu or self.track_running_stats:
+            return super().forward(x)
+        # The channels-last kernel takes E[x^2] - E[x]^2 and loses every digit where the mean is large.
+        return F.group_norm(x.contiguous(), x.shape[1], self.weight, self.bias, self.eps)
+
+
+class ReLU(nn.ReLU):
+    """A ReLU that overwrites its input only on the CPU.
+
+    Elsewhere an instance norm returns a view, and overwriting a view copies gradients in the backward.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same shape."""
+        return F.relu(x, inplace=self.inplace and x.device.type == "cpu")
+
+
+def make_norm(kind: str, channels: int) -> nn.Module:
+    """A norm layer by name: ``instance`` (no affine, as the CycleGAN paper), ``batch`` or ``none``.
+
+    Raises:
+        ValueError: the name is not one of ``NORMS``.
+    """
+    if kind == "instance":
+        return InstanceNorm2d(channels)
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "none":
+        return nn.Identity()
+    raise ValueError(f"Unknown norm {kind!r}; choose one of {', '.join(NORMS)}.")
+
+
+def needs_bias(norm: str) -> bool:
+    """Whether a convolution before this norm has a bias: a batch norm brings its own."""
+    return norm != "batch"
+
+
+def conv_norm_relu(
+    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0, norm: str
+) -> list[nn.Module]:
+    """Convolution, norm and ReLU, to be put into a sequence."""
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=needs_bias(norm)),
+        make_norm(norm, out_channels),
+        # Without a norm the ReLU would overwrite the convolution's output, which is a feature for CUT.
+        ReLU(inplace=norm != "none"),
+    ]
+
+
+class ResidualBlock(nn.Module):
+    """``x + f(x)`` with no ReLU after the sum (Johnson et al. 2016; Zhu et al. 2017, section 7.2).
+
+    f is two 3x3 convolutions with reflection padding.
+
+    Args:
+        channels: of input and output.
+        norm: see `make_norm`.
+        dropout: probability between the two convolutions, in [0, 1); 0 leaves the layer out.
+    """
+
+    def __init__(self, channels: int, *, norm: str = "instance", dropout: float = 0.0) -> None:
+        super().__init__()
+        layers = [nn.ReflectionPad2d(1), *conv_norm_relu(channels, channels, 3, norm=norm)]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+        layers += [
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=needs_bias(norm)),
+            make_norm(norm, channels),
+        ]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to the same shape; H, W >= 2."""
+        return x + self.layers(x)
+
+
+class Upsample(nn.Sequential):
+    """Twice the height and width, and a convolution.
+
+    Modes: ``deconv``, a transposed convolution as in the official code; ``resize``, nearest neighbour and a
+    convolution, against checkerboards (Odena et al. 2016); ``pixelshuffle``, a convolution to four times the
+    channels, rearranged (Shi et al. 2016); ``blur``, bilinear, which is the binomial filter 1-3-3-1, and a
+    convolution (Zhang 2019).
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        mode: one of ``UPSAMPLES``.
+        kernel: 3 (CycleGAN) or 4 (pix2pix) for ``deconv``; the other modes convolve 3x3.
+        bias: whether the convolution has one.
+
+    Raises:
+        ValueError: unknown mode.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, mode: str = "deconv", *, kernel: int = 3, bias: bool = True
+    ) -> None:
+        self.mode = mode
+        layers: list[nn.Module]
+        if mode == "deconv":
+            extra = kernel % 2  # an odd kernel needs one more row to reach exactly twice the size
+            layers = [nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, 1, extra, bias=bias)]
+        elif mode == "pixelshuffle":
+            wide = nn.Conv2d(in_channels, 4 * out_channels, 3, bias=bias)
+            # The border repeated: a U-Net's innermost map may be a single pixel, which reflects nothing.
+            layers = [nn.ReplicationPad2d(1), wide, nn.PixelShuffle(2)]
+        elif mode in ("resize", "blur"):
+            enlarge = nn.Upsample(scale_factor=2, mode="nearest" if mode == "resize" else "bilinear")
+            convolution = nn.Conv2d(in_channels, out_channels, 3, bias=bias)
+            layers = [enlarge, nn.ReflectionPad2d(1), convolution]
+        else:
+            raise ValueError(f"Unknown upsample mode {mode!r}; choose one of {', '.join(UPSAMPLES)}.")
+        super().__init__(*layers)
+
+    @torch.no_grad()
+    def tie_subpixels(self) -> None:
+        """Give the four subpixels of a pixelshuffle equal weights (ICNR, Aitken et al. 2017)."""
+        for layer in self:
+            if self.mode == "pixelshuffle" and isinstance(layer, nn.Conv2d):
+                layer.weight.copy_(layer.weight[::4].repeat_interleave(4, dim=0))
+
+
+def add_spectral_norm(module: nn.Module) -> None:
+    """Divide the weight of every convolution and linear layer by its largest singular value.
+
+    Miyato et al. 2018. To be called after the initialisation, which needs the bare weights.
+    """
+    for layer in list(module.modules()):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            spectral_norm(layer)
+
+
+def is_per_sample(module: nn.Module) -> bool:
+    """Whether the network treats each picture of a batch by itself and always alike.
+
+    Then two inputs may be joined along the batch and give what two passes give. Batch norm looks at the
+    others; dropout draws once per call; spectral norm moves its estimate at every pass.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) or parametrize.is_parametrized(layer):
+            return False
+        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0:
+            return False
+    return True
+
+
+def _missing(length: int, multiple: int, minimum: int) -> int:
+    return max(length + -length % multiple, minimum) - length
+
+
+def pad_to_multiple(x: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor, tuple[int, int]]:
+    """Pad below and on the right until both sides are multiples; no copy if they are.
+
+    The picture is reflected where it is long enough, and its border repeated where it is not.
+
+    Args:
+        x: [B, C, H, W], H, W >= 1.
+        multiple: of both sides of the result.
+        minimum: least side of the result, itself a multiple.
+
+    Returns:
+        The padded picture and (H, W), for `crop`.
+    """
+    height, width = x.shape[-2:]
+    below, right = _missing(height, multiple, minimum), _missing(width, multiple, minimum)
+    modes = ["reflect" if pad < side else "replicate" for pad, side in ((right, width), (below, height))]
+    if modes[0] == modes[1]:
+        if right or below:
+            x = F.pad(x, (0, right, 0, below), modes[0])
+    else:
+        x = F.pad(F.pad(x, (0, right, 0, 0), modes[0]), (0, 0, 0, below), modes[1])
+    return x, (height, width)
+
+
+def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """The top left [B, C, h, w] of [B, C, H, W], the inverse of `pad_to_multiple`; no copy."""
+    if tuple(x.shape[-2:]) == size:
+        return x
+    return x[..., : size[0], : size[1]]

@@ -1,0 +1,109 @@
+"""The ResNet generator of Johnson et al. 2016 as CycleGAN uses it."""
+
+from torch import Tensor, nn
+
+from gan_style.networks.blocks import (
+    ReLU,
+    ResidualBlock,
+    Upsample,
+    add_spectral_norm,
+    conv_norm_relu,
+    crop,
+    is_per_sample,
+    make_norm,
+    needs_bias,
+    pad_to_multiple,
+)
+from gan_style.networks.init import initialize
+
+DOWNSAMPLING = 4  # two convolutions of stride 2
+SMALLEST = 8  # the residual blocks then see 2x2, the least that a reflection of one pixel and a norm take
+
+
+class ResnetGenerator(nn.Module):
+    """c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3 (Zhu et al. 2017, section 7.2), then tanh.
+
+    11,378,179 parameters with the defaults. The order of ``layers`` is the official code's.
+
+    Args:
+        in_channels: of the input picture.
+        out_channels: of the output picture.
+        filters: channels of the first layer, 64 in the paper.
+        blocks: residual blocks, 9 from 256x256 on and 6 for 128x128 in the paper.
+        norm: ``instance``, ``batch`` or ``none``.
+        dropout: probability inside the residual blocks, in [0, 1).
+        upsample: ``deconv``, ``resize``, ``pixelshuffle`` or ``blur``.
+        spectral: spectral norm on every convolution.
+        init: see `gan_style.networks.init.initialize`.
+        init_gain: likewise.
+    """
+
+    feature_channels: tuple[int, ...]
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        *,
+        filters: int = 64,
+        blocks: int = 9,
+        norm: str = "instance",
+        dropout: float = 0.0,
+        upsample: str = "deconv",
+        spectral: bool = False,
+        init: str = "normal",
+        init_gain: float = 0.02,
+    ) -> None:
+        super().__init__()
+        wide = 4 * filters
+        down = [
+            nn.ReflectionPad2d(3),
+            *conv_norm_relu(in_channels, filters, 7, norm=norm),
+            *conv_norm_relu(filters, 2 * filters, 3, stride=2, padding=1, norm=norm),
+            *conv_norm_relu(2 * filters, wide, 3, stride=2, padding=1, norm=norm),
+        ]
+        residual = [ResidualBlock(wide, norm=norm, dropout=dropout) for _ in range(blocks)]
+        up: list[nn.Module] = []
+        for channels in (wide, 2 * filters):
+            up.append(Upsample(channels, channels // 2, upsample, bias=needs_bias(norm)))
+            up += [make_norm(norm, channels // 2), ReLU(inplace=True)]
+        last = [nn.ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7), nn.Tanh()]
+        self.layers = nn.Sequential(*down, *residual, *up, *last)
+
+        # The first and the fifth of nine residual blocks, or the first and the middle one of fewer than five.
+        deep = sorted({0, 4 if blocks >= 5 else blocks // 2}) if blocks else []
+        self._feature_places = (0, 4, 7, *(len(down) + block for block in deep))
+        self.feature_channels = (in_channels, 2 * filters, wide, *(wide for _ in deep))
+        initialize(self, init, init_gain)
+        if spectral:
+            add_spectral_norm(self)
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether inputs may be joined along the batch exactly."""
+        return is_per_sample(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translate [B, in_channels, H, W] to [B, out_channels, H, W] in [-1, 1]; any H, W >= 1."""
+        x, size = pad_to_multiple(x, DOWNSAMPLING, SMALLEST)
+        return crop(self.layers(x), size)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The five places where CUT compares patches (Park et al. 2020, section 3.2).
+
+        RGB pixels after the reflection padding, the two downsampling convolutions before their norm, and
+        two residual blocks. Nothing beyond the last place is computed.
+
+        Args:
+            x: [B, in_channels, H, W].
+
+        Returns:
+            One [B, C, h, w] per entry C of ``feature_channels``.
+        """
+        x, _ = pad_to_multiple(x, DOWNSAMPLING, SMALLEST)
+        features = []
+        for place in range(self._feature_places[-1] + 1):
+            x = self.layers[place](x)
+            if place in self._feature_places:
+                features.append(x)
+        return features

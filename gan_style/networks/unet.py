@@ -1,0 +1,115 @@
+"""The U-Net generator of pix2pix."""
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.networks.blocks import (
+    Upsample,
+    add_spectral_norm,
+    crop,
+    is_per_sample,
+    make_norm,
+    needs_bias,
+    pad_to_multiple,
+)
+from gan_style.networks.init import initialize
+
+
+class UNetGenerator(nn.Module):
+    """Encoder and decoder with a skip connection at every size (Isola et al. 2017, section 6.1.1), then tanh.
+
+    Depth 8 is the paper's network for 256x256, depth 7 the official one for 128x128; with batch norm they
+    have 54,413,955 and 41,828,995 parameters.
+
+    Args:
+        in_channels: of the input picture.
+        out_channels: of the output picture.
+        filters: channels of the first layer, 64 in the paper; doubled at each level up to eight times.
+        depth: number of halvings, at least 2.
+        norm: ``instance``, ``batch`` or ``none``; the outermost and innermost convolutions have none.
+        dropout: probability in the decoder levels of full width except the innermost, in [0, 1); a network
+            too shallow for such a level gets it next to the innermost.
+        upsample: ``deconv`` (4x4), ``resize``, ``pixelshuffle`` or ``blur``.
+        spectral: spectral norm on every convolution.
+        init: see `gan_style.networks.init.initialize`.
+        init_gain: likewise.
+
+    Raises:
+        ValueError: depth below 2, or dropout in a network of depth 2, which has no level for it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        *,
+        filters: int = 64,
+        depth: int = 8,
+        norm: str = "instance",
+        dropout: float = 0.0,
+        upsample: str = "deconv",
+        spectral: bool = False,
+        init: str = "normal",
+        init_gain: float = 0.02,
+    ) -> None:
+        super().__init__()
+        if depth < 2:
+            raise ValueError(f"A U-Net needs a depth of at least 2, not {depth}.")
+        if depth == 2 and dropout > 0:
+            raise ValueError("A U-Net of depth 2 has no level for dropout; take a depth of 3 or more.")
+        self._multiple = 2**depth
+        widths = [filters * min(2**level, 8) for level in range(depth)]
+        self.down = nn.ModuleList(_down(level, in_channels, widths, norm) for level in range(depth))
+        self.up = nn.ModuleList(
+            _up(level, out_channels, widths, norm, dropout, upsample) for level in reversed(range(depth))
+        )
+        initialize(self, init, init_gain)
+        if spectral:
+            add_spectral_norm(self)
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether inputs may be joined along the batch exactly."""
+        return is_per_sample(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translate [B, in_channels, H, W] to [B, out_channels, H, W] in [-1, 1]; any H, W >= 1."""
+        x, size = pad_to_multiple(x, self._multiple)
+        skips = []
+        for down in self.down:
+            x = down(x)
+            skips.append(x)
+        x = skips.pop()
+        for up in self.up:
+            x = up(x)
+            if skips:
+                x = torch.cat((skips.pop(), x), dim=1)
+        return crop(x, size)
+
+
+def _down(level: int, in_channels: int, widths: list[int], norm: str) -> nn.Sequential:
+    """Halve the size; level 0 is the outermost."""
+    if level == 0:
+        return nn.Sequential(nn.Conv2d(in_channels, widths[0], 4, 2, 1, bias=needs_bias(norm)))
+    # In place it also changes the skip connection, to no effect: the decoder begins with a ReLU.
+    layers: list[nn.Module] = [
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(widths[level - 1], widths[level], 4, 2, 1, bias=needs_bias(norm)),
+    ]
+    if level < len(widths) - 1:  # the innermost map may be a single pixel, which has no variance
+        layers.append(make_norm(norm, widths[level]))
+    return nn.Sequential(*layers)
+
+
+def _up(level: int, out_channels: int, widths: list[int], norm: str, dropout: float, mode: str) -> nn.Sequential:
+    """Double the size; the input of all but the innermost level carries the skip connection."""
+    innermost = len(widths) - 1
+    width = widths[level] if level == innermost else 2 * widths[level]
+    relu = nn.ReLU(inplace=True)
+    if level == 0:
+        return nn.Sequential(relu, Upsample(width, out_channels, mode, kernel=4), nn.Tanh())
+    convolution = Upsample(width, widths[level - 1], mode, kernel=4, bias=needs_bias(norm))
+    layers = [relu, convolution, make_norm(norm, widths[level - 1])]
+    if dropout > 0 and min(4, innermost - 1) <= level < innermost:
+        layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)

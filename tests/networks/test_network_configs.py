@@ -1,0 +1,43 @@
+"""The generator and discriminator configs write out every option and build the published networks."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import OmegaConf
+
+CONF = Path(__file__).parents[2] / "conf" / "model"
+PARAMETERS = {
+    "generator/resnet9": 11_378_179,
+    "generator/resnet6": 7_837_699,
+    "generator/unet256": 54_409_603,
+    "generator/unet128": 41_825_667,
+    "discriminator/patch70": 2_764_737,
+    "discriminator/pixel": 8_705,
+    "discriminator/multiscale": 2 * 2_764_737,
+}
+DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_config_builds_the_published_network(name: str) -> None:
+    factory = instantiate(OmegaConf.load(CONF / f"{name}.yaml"))
+    channels = {"in_channels": 3} | ({"out_channels": 3} if name.startswith("generator") else {})
+    with torch.device("meta"):
+        net = factory(**channels)
+    assert sum(parameter.numel() for parameter in net.parameters()) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_config_lists_every_option_with_its_default(name: str) -> None:
+    path = CONF / f"{name}.yaml"
+    options = OmegaConf.to_container(OmegaConf.load(path))
+    target = get_class(options.pop("_target_"))
+    assert options.pop("_partial_") is True
+    signature = inspect.signature(target).parameters.values()
+    defaults = {one.name: one.default for one in signature if one.kind is one.KEYWORD_ONLY}
+    assert options == defaults | DIFFERENT.get(name, {})
+    assert list(options) == list(defaults)
+    assert path.read_text().startswith("# ")
