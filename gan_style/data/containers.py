@@ -1,0 +1,161 @@
+"""What the bytes of a picture file say before any decoder sees them."""
+
+import struct
+from pathlib import Path
+
+from gan_style.errors import UserError
+
+MAGIC = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+FOREIGN = {
+    b"GIF8": "GIF",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL": "JPEG XL",
+    b"8BPS": "Photoshop",
+    b"%PDF": "PDF",
+    b"PK\x03\x04": "ZIP",
+}
+LFS_POINTER = b"version https://git-lfs"
+TIFF_OFFSETS, TIFF_LENGTHS = (273, 324), (279, 325)  # of strips and of tiles
+PNG_ESSENTIAL = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+
+
+class TruncatedError(Exception):
+    """A file ends before the structure it announced does."""
+
+
+def sniff(path: Path, data: bytes) -> str:
+    """Tells the kind of a picture from its first bytes.
+
+    Returns:
+        "JPEG", "PNG", "WebP", "BMP" or "TIFF".
+
+    Raises:
+        UserError: If it is none of these; the message says what it is instead.
+    """
+    if not data:
+        raise UserError(f"{path} is empty (0 bytes): copy it again or remove it.")
+    if data.startswith(LFS_POINTER):
+        raise UserError(f"{path} is a Git LFS pointer and not the picture itself: run `git lfs pull`.")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        if len(data) < 8 + int.from_bytes(data[4:8], "little"):
+            raise UserError(f"{path} is cut off (its WebP data ends too early): copy it again or remove it.")
+        return "WebP"
+    for magic, kind in MAGIC.items():
+        if data.startswith(magic):
+            return kind
+    kind = next((kind for magic, kind in FOREIGN.items() if data.startswith(magic)), "")
+    if data[4:8] == b"ftyp":
+        kind = "AVIF" if data[8:11] == b"avi" else "HEIC or video"
+    if kind:
+        raise UserError(f"{path} holds {kind} data, which is not read here: convert it to PNG or JPEG.")
+    if not data.strip(b"\0"):
+        raise UserError(f"{path} holds nothing but zeros: copy it again or remove it.")
+    if _is_text(data[:512]):
+        raise UserError(f"{path} is a text file and not a picture: replace or remove it.")
+    raise UserError(f"{path} is not a picture of a known format: replace or remove it.")
+
+
+def _is_text(head: bytes) -> bool:
+    return not any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head)
+
+
+def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
+    """Takes the metadata out of a JPEG, so that no decoder stumbles or warns over it.
+
+    Returns:
+        The file with only those application segments that say how to decode (JFIF, Adobe), and its EXIF.
+
+    Raises:
+        TruncatedError: If the file ends before the pixel data.
+    """
+    kept, exif, position = [data[:2]], b"", 2
+    while True:
+        if position + 4 > len(data):
+            raise TruncatedError
+        marker = data[position + 1]
+        if data[position] != 0xFF or marker == 0xDA:  # pixel data, or damage that the decoder reports
+            return b"".join([*kept, data[position:]]), exif
+        if marker == 0xFF:  # padding
+            position += 1
+            continue
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if end > len(data):
+            raise TruncatedError
+        if marker == 0xE1 and not exif and data[position + 4 : position + 10] == b"Exif\0\0":
+            exif = data[position + 10 : end]
+        if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
+            kept.append(data[position:end])
+        position = end
+
+
+def strip_png(data: bytes) -> tuple[bytes, bytes]:
+    """Takes the metadata and further frames out of a PNG.
+
+    Returns:
+        The file with only the chunks that say how to decode, and its EXIF.
+
+    Raises:
+        TruncatedError: If the file ends before its last chunk does.
+    """
+    kept, exif, position, name = [data[:8]], b"", 8, b""
+    while name != b"IEND":
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        name = data[position + 4 : position + 8]
+        if end > len(data):
+            raise TruncatedError
+        if name == b"eXIf":
+            exif = data[position + 8 : end - 4]
+        elif name in PNG_ESSENTIAL:
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept), exif
+
+
+def tiff_is_cut(data: bytes) -> bool:
+    """Whether a TIFF that no decoder could read ends before its directory or its pixels do."""
+    order, sizes = ("<" if data[:2] == b"II" else ">"), {3: "H", 4: "I"}
+    found: dict[int, tuple[int, ...]] = {}
+    try:
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, length = struct.unpack_from(f"{order}HHI", data, entry)
+            if tag in (*TIFF_OFFSETS, *TIFF_LENGTHS) and kind in sizes:
+                layout = f"{order}{length}{sizes[kind]}"
+                inside = struct.calcsize(layout) <= 4
+                (place,) = (entry + 8,) if inside else struct.unpack_from(f"{order}I", data, entry + 8)
+                found[tag] = struct.unpack_from(layout, data, place)
+    except struct.error:
+        return True
+    return any(
+        offset + length > len(data)
+        for offsets, lengths in zip(TIFF_OFFSETS, TIFF_LENGTHS, strict=True)
+        for offset, length in zip(found.get(offsets, ()), found.get(lengths, ()), strict=False)
+    )
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Reads the orientation out of an EXIF block, however damaged; 1 (upright) where there is none."""
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, entry)
+            if (tag, kind) == (0x0112, 3):
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        pass
+    return 1

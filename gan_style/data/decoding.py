@@ -1,0 +1,267 @@
+"""From the bytes of one picture file to uint8 RGB, or to a sentence that says what is wrong with it.
+
+Pillow decodes, because it reports a file that is cut off (OpenCV returns it half grey) and is silent about
+harmless flaws (OpenCV's libjpeg and libpng print them). OpenCV reads only what Pillow cuts down to 8 bits:
+colour with 16 bits per channel.
+"""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from gan_style.data.containers import (
+    TruncatedError,
+    exif_orientation,
+    sniff,
+    strip_jpeg,
+    strip_png,
+    tiff_is_cut,
+)
+from gan_style.errors import UserError
+
+MAX_PIXELS = 178_956_970
+"""Larger pictures are refused, as by Pillow: a file of some kilobytes can claim gigabytes."""
+
+READERS: dict[str, type[ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WebP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+}
+COLOUR_NAMES = {"1": "grey", "L": "grey", "LA": "grey", "I": "grey", "P": "palette", "PA": "palette"}
+TIFF_WHITE_IS_ZERO, TIFF_PREMULTIPLIED = 0, 1
+_BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
+
+_warnings_lock = threading.Lock()
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+@dataclass
+class OpenPicture:
+    """A picture whose header was read and whose pixels were not.
+
+    Attributes:
+        path: Where it came from, for messages.
+        kind: Key of READERS, told from the content and not from the name.
+        data: The file without metadata.
+        image: Pillow's lazy picture.
+        bits: Bits per channel.
+        orientation: EXIF orientation, 1 to 8.
+    """
+
+    path: Path
+    kind: str
+    data: bytes
+    image: ImageFile
+    bits: int
+    orientation: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height after the EXIF orientation is applied."""
+        width, height = self.image.size
+        return (height, width) if self.pending_orientation >= 5 else (width, height)
+
+    @property
+    def pending_orientation(self) -> int:
+        """The orientation that the decoders leave to us; both turn TIFF by themselves."""
+        return 1 if self.kind == "TIFF" else self.orientation
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether some pixels may be transparent."""
+        return self.image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in self.image.info
+
+    def conversions(self) -> list[str]:
+        """What decode() does besides decoding; empty for plain RGB with 8 bits."""
+        mode = self.image.mode.split(";")[0]
+        steps = []
+        if not mode.upper().startswith("RGB"):
+            steps.append(f"{COLOUR_NAMES.get(mode, mode)} to RGB")
+        if self.bits > 8:
+            steps.append(f"{self.bits} bit to 8 bit")
+        if self.has_alpha:
+            steps.append("alpha composited over white")
+        if self.orientation != 1:
+            steps.append("EXIF orientation applied")
+        return steps
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Drops Python warnings; one thread at a time, since the filters belong to the process."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
+    """Turns whatever a decoder raises into a UserError; TIFF's metadata warnings are dropped."""
+    try:
+        with _muted() if kind == "TIFF" else nullcontext():
+            yield
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except Exception as error:  # a broken file can raise nearly anything in a decoder
+        cut = isinstance(error, TruncatedError | EOFError) or "truncated" in str(error).lower()
+        if cut or (kind == "TIFF" and tiff_is_cut(data)):
+            raise UserError(
+                f"{path} is cut off (its {kind} data ends too early): copy it again or remove it."
+            ) from error
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.") from error
+
+
+def open_picture(path: Path) -> OpenPicture:
+    """Reads a file and its header.
+
+    Raises:
+        UserError: If the file cannot be opened, is not a picture that we read, is damaged or too large.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"{path} is a link to a missing file: mend the link or remove it.") from error
+        raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights.") from error
+    kind = sniff(path, data)
+    with _explained(path, kind, data):
+        picture = _parse_header(path, kind, data)
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(path)
+    return picture
+
+
+def _too_large(path: Path) -> UserError:
+    limit = MAX_PIXELS // 1_000_000
+    return UserError(f"{path} claims more than {limit} million pixels: make it smaller or remove it.")
+
+
+def _parse_header(path: Path, kind: str, data: bytes) -> OpenPicture:
+    """Opens with Pillow's reader directly: Image.open would warn about large pictures."""
+    exif, bits = b"", 8
+    if kind == "JPEG":
+        data, exif = strip_jpeg(data)
+    elif kind == "PNG":
+        data, exif = strip_png(data)
+        bits = data[24]
+    image = READERS[kind](BytesIO(data))
+    if kind == "WebP":
+        exif = image.info.get("exif", b"")
+    orientation = exif_orientation(exif)
+    if isinstance(image, TiffImageFile):
+        bits = max(image.tag_v2.get(_BITS, (8,)))
+        orientation = image.tag_v2.get(_ORIENTATION, 1)
+        orientation = orientation if orientation in range(1, 9) else 1
+    return OpenPicture(path, kind, data, image, bits, orientation)
+
+
+def verify(picture: OpenPicture) -> None:
+    """Decodes all data of a picture and forgets the pixels; a JPEG at one eighth of its size.
+
+    Raises:
+        UserError: If the picture is damaged or of a kind that decode() refuses.
+    """
+    _refuse_unbounded(picture)
+    with _explained(picture.path, picture.kind, picture.data):
+        picture.image.draft(None, (picture.image.width // 8, picture.image.height // 8))
+        picture.image.load()
+
+
+def decode(picture: OpenPicture) -> NDArray[np.uint8]:
+    """Decodes a picture.
+
+    Returns:
+        RGB [H, W, 3], uint8, in its own memory.
+
+    Raises:
+        UserError: If the picture is damaged or has no fixed range.
+    """
+    _refuse_unbounded(picture)
+    with _explained(picture.path, picture.kind, picture.data):
+        picture.image.load()
+        pixels = _decode_wide(picture) if picture.bits > 8 else None
+        return _turn(_decode_narrow(picture) if pixels is None else pixels, picture.pending_orientation)
+
+
+def _refuse_unbounded(picture: OpenPicture) -> None:
+    """Floats and 32-bit integers: nobody knows which value is white."""
+    mode = picture.image.mode
+    if mode == "F" or (mode == "I" and picture.kind != "PNG"):
+        values = "floating-point" if mode == "F" else "signed or 32-bit"
+        raise UserError(
+            f"{picture.path} holds {values} values, whose white point is unknown: "
+            "save it with 8 or 16 bits per channel."
+        )
+
+
+def _decode_narrow(picture: OpenPicture) -> NDArray[np.uint8]:
+    """8 bits per channel, by Pillow; [H, W, 3]."""
+    image: Image.Image = picture.image
+    if picture.has_alpha:
+        pixels = np.asarray(image.convert("RGBA")).astype(np.uint32)
+        return _flatten(pixels[..., :3], pixels[..., 3:], 255)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _decode_wide(picture: OpenPicture) -> NDArray[np.uint8] | None:
+    """9 to 16 bits per channel; [H, W, 3], or None where Pillow's upper 8 bits must do."""
+    image, white = picture.image, 2**picture.bits - 1
+    tags: Any = getattr(image, "tag_v2", {})
+    if image.mode.startswith("I"):
+        grey = np.asarray(image).astype(np.uint32)[..., None]
+        opaque = np.where(grey == image.info.get("transparency", -1), 0, white).astype(np.uint32)
+        if tags.get(_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO:
+            grey = white - grey
+        return np.repeat(_flatten(grey, opaque, white), 3, axis=2)
+    if not image.mode.startswith(("RGB", "LA")) or TIFF_PREMULTIPLIED in tags.get(_EXTRA_SAMPLES, ()):
+        return None
+    pixels = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+        return None
+    colour = pixels[..., 2::-1].astype(np.uint32)
+    has_alpha = picture.has_alpha and pixels.shape[2] == 4
+    opacity = pixels[..., 3:].astype(np.uint32) if has_alpha else np.full_like(colour[..., :1], white)
+    return _flatten(colour, opacity, white)
+
+
+def _flatten(colour: NDArray[np.uint32], opacity: NDArray[np.uint32], white: int) -> NDArray[np.uint8]:
+    """Composites over white and scales to 8 bits, rounding to nearest.
+
+    Args:
+        colour: Values in [0, white], not premultiplied [H, W, C].
+        opacity: Values in [0, white] [H, W, 1].
+        white: At most 65535, for which every product below still fits into 32 bits.
+    """
+    opaque = (colour * opacity + white * (white - opacity) + white // 2) // white
+    return ((opaque * 255 + white // 2) // white).astype(np.uint8)
+
+
+def _turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Applies an EXIF orientation to [H, W, C]."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,219 @@
+"""Folders of pictures: list, read, check, convert to tensors and save."""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from gan_style.data.decoding import decode, open_picture, verify
+from gan_style.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".png": {"format": "PNG"},
+    ".webp": {"format": "WEBP", "lossless": True},
+    ".bmp": {"format": "BMP"},
+    ".tif": {"format": "TIFF"},
+    ".tiff": {"format": "TIFF"},
+}
+
+
+@dataclass
+class ImageCheck:
+    """What check_images found.
+
+    Attributes:
+        good: Pictures that can be used, in the given order.
+        skipped: Pictures left out, each with the sentence that says why.
+        conversions: How many good pictures need each conversion, such as "CMYK to RGB".
+        sizes: Width and height of each good picture, in the order of `good`.
+    """
+
+    good: list[Path] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    conversions: dict[str, int] = field(default_factory=dict)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Lists the pictures of a folder and of its subfolders, sorted by their path within the folder.
+
+    Hidden files and folders are skipped, links are followed, other suffixes are ignored.
+
+    Raises:
+        UserError: If the folder is missing, is no folder or holds no picture.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise UserError(f"The folder {folder} does not exist: check the path or make the folder.")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file, but a folder of pictures is expected: give its folder.")
+    try:
+        files = sorted(_walk(folder, ()), key=lambda path: path.relative_to(folder).as_posix())
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be listed ({error.strerror}): check its rights.") from error
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not pictures:
+        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+        such = f", such as {files[0].name}" if files else ""
+        raise UserError(
+            f"The folder {folder} holds no picture (found {count}{such}, none ending in "
+            f"{', '.join(SUFFIXES)}): check the path."
+        )
+    return pictures
+
+
+def _walk(folder: Path, parents: tuple[Path, ...]) -> list[Path]:
+    """All visible files below a folder; a link to one of its own parents is not entered."""
+    parents = (*parents, folder.resolve())
+    files: list[Path] = []
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            files.append(path)
+        elif path.resolve() not in parents:
+            files.extend(_walk(path, parents))
+    return files
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Reads a picture of any common kind as RGB.
+
+    The EXIF orientation is applied; grey, palette and CMYK become RGB, transparency is composited over white,
+    16 bits are scaled to 8.
+
+    Returns:
+        RGB [H, W, 3], uint8.
+
+    Raises:
+        UserError: If the picture cannot be read; the sentence says what is wrong with the file.
+    """
+    return decode(open_picture(Path(path)))
+
+
+def describe_conversion(path: Path) -> str | None:
+    """Says from the header what read_image converts, or None for plain RGB with 8 bits.
+
+    Raises:
+        UserError: If the header cannot be read.
+    """
+    return ", ".join(open_picture(Path(path)).conversions()) or None
+
+
+def check_images(
+    paths: Sequence[Path],
+    on_error: Literal["stop", "skip"] = "stop",
+    min_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageCheck:
+    """Decodes every picture once, so that training does not die of one in its third hour.
+
+    Args:
+        paths: The pictures.
+        on_error: "stop" raises at a bad picture, "skip" leaves it out.
+        min_size: Pictures whose shorter side has fewer pixels are bad; None accepts every size.
+        progress: Called with (number checked, number in all) after each picture.
+
+    Raises:
+        UserError: If a picture is bad and on_error is "stop", or if every picture is bad.
+    """
+    if on_error not in ("stop", "skip"):
+        raise UserError(f"data.on_error is {on_error!r}, but must be stop or skip.")
+    check, counts = ImageCheck(), Counter[str]()
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for done, (path, result) in enumerate(
+            zip(paths, pool.map(lambda path: _inspect(path, min_size), paths), strict=True), start=1
+        ):
+            if isinstance(result, str):
+                check.skipped.append((path, result))
+            else:
+                check.good.append(path)
+                check.sizes.append(result[0])
+                counts.update(result[1])
+            if progress is not None:
+                progress(done, len(paths))
+    check.conversions = dict(sorted(counts.items()))
+    if check.skipped and (on_error == "stop" or not check.good):
+        raise UserError(_summary(check, len(paths), on_error))
+    return check
+
+
+def _inspect(path: Path, min_size: int | None) -> tuple[tuple[int, int], list[str]] | str:
+    """Size and conversions of a good picture, or what is wrong with it."""
+    try:
+        picture = open_picture(path)
+        size, conversions = picture.size, picture.conversions()
+        if min_size is not None and min(size) < min_size:
+            return (
+                f"{path} is {size[0]}x{size[1]}, smaller than the crop of {min_size}: "
+                f"set data.load_size={min_size} or more, so that pictures are resized first, or remove it."
+            )
+        verify(picture)
+    except UserError as error:
+        return str(error)
+    return size, conversions
+
+
+def _summary(check: ImageCheck, total: int, on_error: str) -> str:
+    """One sentence about the bad pictures."""
+    first = check.skipped[0][1].rstrip(".")
+    if not check.good:
+        whole = "the only picture is" if total == 1 else f"all {total} pictures are"
+        return f"{first} ({whole} unusable)."
+    return f"{first} (unusable: {len(check.skipped)} of {total} pictures; data.on_error=skip leaves such pictures out)."
+
+
+def to_tensor(array: NDArray[np.uint8]) -> torch.Tensor:
+    """Turns uint8 [H, W, C] into float32 [C, H, W] in [-1, 1]."""
+    writeable = array if array.flags.writeable else array.copy()
+    pixels = torch.from_numpy(np.ascontiguousarray(writeable)).permute(2, 0, 1)
+    return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
+
+
+def to_uint8(tensor: torch.Tensor) -> NDArray[np.uint8]:
+    """Turns [C, H, W] or [B, C, H, W] in [-1, 1] into uint8 [H, W, C] or [B, H, W, C].
+
+    Values are rounded to the nearest step and clamped; to_uint8(to_tensor(array)) is the array again.
+    """
+    pixels = tensor.detach().to("cpu", torch.float32).add(1).mul_(127.5).round_().clamp_(0, 255)
+    array: NDArray[np.uint8] = pixels.to(torch.uint8).movedim(-3, -1).contiguous().numpy()
+    return array
+
+
+def save_image(array: NDArray[np.uint8], path: Path) -> None:
+    """Writes uint8 [H, W, C] with 1, 3 or 4 channels; the suffix decides the format.
+
+    The picture appears under its name only when it is complete; missing folders are made.
+
+    Raises:
+        UserError: If the suffix is unknown or the file cannot be written.
+    """
+    path = Path(path)
+    options = SAVE_OPTIONS.get(path.suffix.lower())
+    if options is None:
+        raise UserError(f"{path} cannot be saved: its name must end in one of {', '.join(SUFFIXES)}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(temporary, **options)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be saved ({error.strerror or error}): check the disk and its rights."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,64 @@
+"""Sequences of pictures that are not files: drawn ones, and the beginning of another sequence."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_style.data.scenes import draw_scene
+from gan_style.data.unpaired import Pictures
+
+
+class First:
+    """The first `limit` pictures; all of them for None."""
+
+    def __init__(self, pictures: Pictures, limit: int | None) -> None:
+        self.pictures = pictures
+        self.count = len(pictures) if limit is None else min(limit, len(pictures))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int, /) -> NDArray[np.uint8]:
+        return self.pictures[i]
+
+    def name(self, i: int, /) -> str:
+        return self.pictures.name(i)
+
+
+class ScenePictures:
+    """Drawn landscapes, kept once drawn: a scene is the same every time.
+
+    Args:
+        seed, first, count: scene indices `first` to `first + count` of this seed.
+        size: side in pixels.
+        domain: "A" a photo, "B" a painting.
+    """
+
+    def __init__(self, seed: int, first: int, count: int, size: int, domain: str) -> None:
+        self.seed, self.first, self.count, self.size, self.domain = seed, first, count, size, domain
+        self._draw = lru_cache(maxsize=None)(self._draw_now)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int) -> NDArray[np.uint8]:
+        if not 0 <= i < self.count:
+            raise IndexError(i)
+        return self._draw(i)
+
+    def name(self, i: int) -> str:
+        return f"scene-{self.seed}-{self.first + i}-{self.domain}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if k != "_draw"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._draw = lru_cache(maxsize=None)(self._draw_now)
+
+    def _draw_now(self, i: int) -> NDArray[np.uint8]:
+        return draw_scene(self.seed, self.first + i, self.size, self.domain)

@@ -1,0 +1,214 @@
+"""Unpaired training items as an endless stream, and test items in order.
+
+Item number p is a pure function of (seed, p): a run that stops after t batches continues with position
+t * batch size, and nothing about the past has to be saved.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Sampler
+
+from gan_style.data.images import read_image, to_tensor
+from gan_style.data.seeding import derive_seed, epoch_order
+from gan_style.data.transforms import Transform
+from gan_style.errors import UserError
+
+
+class Pictures(Protocol):
+    """A sequence of named pictures."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        """Picture number index, uint8 [H, W, C]."""
+        ...
+
+    def name(self, index: int, /) -> str:
+        """Its path or another name for people."""
+        ...
+
+
+class FolderPictures:
+    """Pictures on disk, read when asked for.
+
+    Args:
+        paths: One file each.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        """Picture number index, uint8 RGB [H, W, 3]."""
+        return read_image(self.paths[index])
+
+    def name(self, index: int, /) -> str:
+        """The path as given."""
+        return str(self.paths[index])
+
+
+class _Shuffled:
+    """Endless stream over n indices: a new permutation each epoch.
+
+    The permutation last used is kept, which saves time and changes no result.
+    """
+
+    def __init__(self, seed: int, n: int) -> None:
+        self.seed, self.n = seed, n
+        self._epoch = -1
+        self._order = np.empty(0, np.int64)
+
+    def __getitem__(self, position: int) -> int:
+        epoch, step = divmod(position, self.n)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, epoch_order(self.seed, epoch, self.n)
+        return int(self._order[step])
+
+
+class UnpairedDataset(Dataset[dict[str, Any]]):
+    """One picture of each domain per position of an endless stream.
+
+    Each domain has its own order and length, so all its pictures are seen equally often even where the
+    domains differ in size. There is no length: positions are 0, 1, 2, ...
+
+    Args:
+        A: Pictures of domain A.
+        B: Pictures of domain B.
+        transform: Augmentation.
+        seed: Decides both orders and every augmentation.
+
+    Raises:
+        UserError: If a domain is empty.
+    """
+
+    def __init__(self, A: Pictures, B: Pictures, transform: Transform, seed: int) -> None:
+        _require_pictures(A, B)
+        self.pictures: dict[str, Pictures] = {"A": A, "B": B}
+        self.transform = transform
+        self.seed = seed
+        self._order = {
+            domain: _Shuffled(derive_seed(seed, domain), len(pictures)) for domain, pictures in self.pictures.items()
+        }
+
+    @property
+    def epoch_length(self) -> int:
+        """Items after which each picture of the larger domain was seen once."""
+        return max(map(len, self.pictures.values()))
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """Item of an absolute position.
+
+        Returns:
+            "A" and "B": float32 [C, S, S] in [-1, 1]; "path_A" and "path_B": names.
+        """
+        item: dict[str, Any] = {}
+        for domain, pictures in self.pictures.items():
+            index = self._order[domain][position]
+            seed = derive_seed(self.seed, position, domain)
+            item[domain] = to_tensor(self.transform(pictures[index], seed))
+            item[f"path_{domain}"] = pictures.name(index)
+        return item
+
+
+class PairedEvalDataset(Dataset[dict[str, Any]]):
+    """Test pictures in their order; the shorter domain starts over.
+
+    Args:
+        A: Pictures of domain A.
+        B: Pictures of domain B.
+        transform: Without randomness.
+        truth_A: Picture i is what B's picture i should become in domain A.
+        truth_B: Picture i is what A's picture i should become in domain B.
+        limit: At most so many items; None for all.
+
+    Raises:
+        UserError: If a domain is empty or a truth has another length than its source.
+    """
+
+    def __init__(
+        self,
+        A: Pictures,
+        B: Pictures,
+        transform: Transform,
+        truth_A: Pictures | None = None,
+        truth_B: Pictures | None = None,
+        limit: int | None = None,
+    ) -> None:
+        _require_pictures(A, B)
+        for source, source_name, truth, truth_name in (
+            (B, "B", truth_A, "truth_A"),
+            (A, "A", truth_B, "truth_B"),
+        ):
+            if truth is not None and len(truth) != len(source):
+                raise UserError(
+                    f"{truth_name} has {len(truth)} pictures and domain {source_name} has {len(source)}, but "
+                    f"they belong together: give each picture of {source_name} its true translation."
+                )
+        self.A, self.B, self.truth_A, self.truth_B = A, B, truth_A, truth_B
+        self.transform = transform
+        longest = max(len(A), len(B))
+        self._length = longest if limit is None else min(limit, longest)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Item number index.
+
+        Returns:
+            "A", "B" and, where given, "truth_A", "truth_B": float32 [C, S, S] in [-1, 1];
+            "path_A" and "path_B": names.
+        """
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        i, j = index % len(self.A), index % len(self.B)
+        item: dict[str, Any] = {"path_A": self.A.name(i), "path_B": self.B.name(j)}
+        for key, pictures, k in (
+            ("A", self.A, i),
+            ("B", self.B, j),
+            ("truth_A", self.truth_A, j),
+            ("truth_B", self.truth_B, i),
+        ):
+            if pictures is not None:
+                item[key] = to_tensor(self.transform(pictures[k], 0))
+        return item
+
+
+class EndlessBatches(Sampler[list[int]]):
+    """Positions of one process's batches, from any iteration on, without an end and so without a length.
+
+    Iteration t covers world_size * batch_size consecutive positions, each rank its own batch of them.
+
+    Args:
+        batch_size: Items per batch and rank.
+        rank: Number of this process.
+        world_size: Number of processes.
+        start: Gives the first iteration; asked each time an iterator is made.
+    """
+
+    def __init__(self, batch_size: int, rank: int, world_size: int, start: Callable[[], int]) -> None:
+        if batch_size < 1:
+            raise UserError(f"data.batch_size is {batch_size}, but must be at least 1.")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} is outside a world of {world_size}")
+        self.batch_size, self.rank, self.world_size, self.start = batch_size, rank, world_size, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        iteration = self.start()
+        while True:
+            first = (iteration * self.world_size + self.rank) * self.batch_size
+            yield list(range(first, first + self.batch_size))
+            iteration += 1
+
+
+def _require_pictures(A: Pictures, B: Pictures) -> None:
+    for domain, pictures in (("A", A), ("B", B)):
+        if len(pictures) == 0:
+            raise UserError(f"Domain {domain} has no pictures: give at least one.")
