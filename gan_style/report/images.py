@@ -1,0 +1,123 @@
+"""The picture grids of a report, embedded as data URIs within a fixed budget."""
+
+import base64
+import io
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+MAX_EARLIER = 8
+_LARGE_BYTES, _SMALL_BYTES = 1_000_000, 300_000
+_LARGE_SIDE, _SMALL_SIDE = 2400, 1000
+_QUALITY = 90
+_SHRINK = 0.8
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded picture.
+
+    Attributes:
+        iteration: When it was made.
+        uri: Its data URI.
+        size: Width and height of the original.
+    """
+
+    iteration: int
+    uri: str
+    size: tuple[int, int]
+
+
+def choose_earlier(count: int, limit: int = MAX_EARLIER) -> list[int]:
+    """Returns up to ``limit`` indices evenly chosen of all but the last of ``count``, always the first."""
+    earlier = count - 1
+    if earlier <= limit:
+        return list(range(max(0, earlier)))
+    return [index * earlier // limit for index in range(limit)]
+
+
+def embed(iteration: int, path: Path, large: bool) -> Picture | None:
+    """Returns a picture as a data URI, or None where the file cannot be read."""
+    side, budget = (_LARGE_SIDE, _LARGE_BYTES) if large else (_SMALL_SIDE, _SMALL_BYTES)
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            picture = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    size = picture.size
+    kind = "png"
+    if len(content) > budget or max(size) > side:
+        kind, content = "webp", _compress(picture, side, budget)
+    text = base64.b64encode(content).decode("ascii")
+    return Picture(iteration, f"data:image/{kind};base64,{text}", size)
+
+
+def image_section(images: list[tuple[int, Path]]) -> str:
+    """Returns the newest grid large and earlier ones small, as HTML; empty without a readable one."""
+    broken: list[str] = []
+    newest = None
+    left = list(images)
+    while left and newest is None:
+        newest = embed(*left[-1], large=True)
+        if newest is None:
+            broken.append(left.pop()[1].name)
+    if newest is None:
+        return _broken(broken)
+    earlier = []
+    for index in choose_earlier(len(left)):
+        picture = embed(*left[index], large=False)
+        if picture is None:
+            broken.append(left[index][1].name)
+        else:
+            earlier.append(picture)
+    return f"{_newest(newest)}{_strip(earlier, len(left) - 1)}{_broken(broken)}"
+
+
+def _compress(picture: Image.Image, side: int, budget: int) -> bytes:
+    scale = min(1.0, side / max(picture.size))
+    while True:
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        small = picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        small.save(buffer, "WEBP", quality=_QUALITY, method=4)
+        if buffer.tell() <= budget or max(size) <= 64:
+            return buffer.getvalue()
+        scale *= _SHRINK
+
+
+def _newest(picture: Picture) -> str:
+    width = picture.size[0]
+    # A grid of tiny pictures is shown at twice its size, larger would only blur it.
+    shown = width if width >= 560 else 2 * width
+    return (
+        f'<figure class="newest"><figcaption id="grid-label">Iteration {picture.iteration:,}</figcaption>'
+        f'<img id="grid" {_attributes(picture)} style="width:{shown}px"></figure>'
+    )
+
+
+def _strip(pictures: list[Picture], count: int) -> str:
+    if not pictures:
+        return '<p class="note">There is no earlier grid yet.</p>'
+    figures = "".join(
+        f'<figure><img class="earlier" {_attributes(picture)}>'
+        f"<figcaption>Iteration {picture.iteration:,}</figcaption></figure>"
+        for picture in pictures
+    )
+    shown = f"{len(pictures)} of {count} earlier grids" if len(pictures) < count else "all earlier grids"
+    return f'<details><summary>Over time: {shown}</summary><div class="grids">{figures}</div></details>'
+
+
+def _attributes(picture: Picture) -> str:
+    width, height = picture.size
+    return (
+        f'src="{picture.uri}" width="{width}" height="{height}" data-iteration="{picture.iteration}" '
+        f'alt="Grid of pictures at iteration {picture.iteration:,}"'
+    )
+
+
+def _broken(names: list[str]) -> str:
+    return f'<p class="note">Could not be read: {escape(", ".join(sorted(names)))}.</p>' if names else ""

@@ -1,0 +1,164 @@
+"""Reading a run folder, with every piece optional."""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+# Beyond it the difference of two values may overflow; no loss that means anything is there.
+_HUGE = 1e300
+_IMAGE = re.compile(r"iteration-(\d+)\.png")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One column of the metrics file, without its empty cells.
+
+    Attributes:
+        name: The column's name.
+        x: The iterations, ascending.
+        y: The values at those iterations.
+        lost: How many values were left out because they were not finite.
+    """
+
+    name: str
+    x: list[float]
+    y: list[float]
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds.
+
+    Attributes:
+        folder: The folder's own name.
+        config: The configuration, empty where there is none.
+        config_text: The configuration file as it stands.
+        metrics: One series per column that has values.
+        scores: The content of ``scores.json``.
+        record: The content of ``run.json``.
+        images: Iteration and path of every picture grid, ascending.
+        problems: Sentences by file name, for files that are there but cannot be read.
+        empty: Whether the folder holds no file of a run at all.
+    """
+
+    folder: str
+    config: dict[str, Any] = field(default_factory=dict)
+    config_text: str = ""
+    metrics: list[Series] = field(default_factory=list)
+    scores: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    images: list[tuple[int, Path]] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    empty: bool = False
+
+
+def as_number(value: object) -> float | None:
+    """Returns a value as a float, or None where it is not a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def as_mapping(value: object) -> dict[str, Any]:
+    """Returns a mapping with text keys, empty where the value is not a mapping."""
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
+
+
+def read_run(run_dir: Path) -> Run:
+    """Reads what is there of a run folder."""
+    problems: dict[str, str] = {}
+    texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
+    images = _images(run_dir / "images")
+    known = ("config.yaml", "metrics.csv", "scores.json", "run.json")
+    return Run(
+        folder=run_dir.resolve().name,
+        config=_config(texts["config.yaml"], problems),
+        config_text=texts["config.yaml"],
+        metrics=_metrics(texts["metrics.csv"]),
+        scores=_json(run_dir / "scores.json", problems),
+        record=_json(run_dir / "run.json", problems),
+        images=images,
+        problems=problems,
+        empty=not images and not any((run_dir / name).is_file() for name in known),
+    )
+
+
+def _text(path: Path, problems: dict[str, str]) -> str:
+    if not path.is_file():
+        return ""
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        problems[path.name] = f"{path.name} cannot be read: {error.strerror}."
+        return ""
+
+
+def _json(path: Path, problems: dict[str, str]) -> dict[str, Any]:
+    text = _text(path, problems)
+    if not text.strip():
+        return {}
+    try:
+        return as_mapping(json.loads(text))
+    except ValueError as error:
+        problems[path.name] = f"{path.name} cannot be read: {error}."
+        return {}
+
+
+def _config(text: str, problems: dict[str, str]) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    try:
+        return as_mapping(OmegaConf.to_container(OmegaConf.create(text), resolve=False))
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        problems["config.yaml"] = f"config.yaml cannot be read: {reason}."
+        return {}
+
+
+def _images(folder: Path) -> list[tuple[int, Path]]:
+    if not folder.is_dir():
+        return []
+    found = [(_IMAGE.fullmatch(path.name), path) for path in folder.iterdir()]
+    return sorted((int(match.group(1)), path) for match, path in found if match)
+
+
+def _cell(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _metrics(text: str) -> list[Series]:
+    # A NUL byte is what a crash leaves at the end of a file, and csv refuses it.
+    rows = list(csv.reader(text.replace("\0", "").splitlines()))
+    if not rows:
+        return []
+    header, body = rows[0], rows[1:]
+    at = header.index("iteration") if "iteration" in header else None
+    # A resumed run repeats iterations: the later row counts.
+    columns: dict[str, dict[float, float]] = {name: {} for name in header if name and name != "iteration"}
+    for number, row in enumerate(body, start=1):
+        x = float(number) if at is None else _cell(row[at] if at < len(row) else None)
+        if x is None or not math.isfinite(x):
+            continue
+        for name, cell in zip(header, row, strict=False):
+            value = _cell(cell) if name in columns else None
+            if value is not None:
+                columns[name][x] = value
+    return [_series(name, values) for name, values in columns.items() if values]
+
+
+def _series(name: str, values: dict[float, float]) -> Series:
+    points = sorted((x, y) for x, y in values.items() if abs(y) < _HUGE)
+    return Series(name, [x for x, _ in points], [y for _, y in points], lost=len(values) - len(points))
