@@ -1,0 +1,1 @@
+"""Scores: pictures in, numbers out."""
