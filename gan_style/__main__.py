@@ -1,0 +1,7 @@
+"""`python -m gan_style VERB` is `gan-style VERB`."""
+
+import sys
+
+from gan_style.cli import main
+
+sys.exit(main())

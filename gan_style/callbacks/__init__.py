@@ -1,0 +1,1 @@
+"""Everything that looks at training, or keeps it, without changing a loss."""

@@ -1,0 +1,198 @@
+"""Saves a run, so that it can go on as if it had never stopped, and stops it in time.
+
+Lightning's own checkpoint and loop state are left out on purpose: its counters change meaning with the hook
+that saved them (docs/resume.md). The state here is listed, and a test proves that it is enough.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+
+from gan_style import checkpoint
+from gan_style.errors import Interrupted, TrainingFailed, UserError
+from gan_style.models.translator import Translator
+
+
+class Keeper(pl.Callback):
+    """Checkpoints at exact iterations, the best one by a rule, resume, the last iteration, and signals.
+
+    It saves when the next batch starts, not when one ends: by then a validation of the same iteration is
+    over, and a resumed run neither repeats nor misses it. It must be the first callback: the others' state is
+    loaded before they start.
+
+    Args:
+        folder: for `last.ckpt` and `best.ckpt`.
+        about: what a checkpoint says of itself: config, domains, preprocessing.
+        iterations: where training ends.
+        every: iterations between two saves.
+        monitor: a validation score, e.g. "val/psnr"; None where the data allows none.
+        mode: whether its highest or its lowest value is the best.
+        resume: the content of a checkpoint to go on from.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        about: Mapping[str, Any],
+        *,
+        iterations: int,
+        every: int,
+        monitor: str | None = None,
+        mode: Literal["highest", "lowest"] = "highest",
+        resume: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.about = about
+        self.iterations = iterations
+        self.every = every
+        self.monitor = monitor
+        self.mode = mode
+        self.resume = resume
+        rule = f"{mode} {monitor}" if monitor else "newest, because this data has no score to choose by"
+        self.best: dict[str, Any] = {"rule": rule, "score": None, "iteration": None}
+        self._saved_at = -1
+        self._improved = False
+        self._signal: int | None = None
+        self._handlers: dict[int, Any] = {}
+        self._signal_group: Any = None
+
+    # Restore
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.resume is None:
+            return
+        assert isinstance(pl_module, Translator)
+        state = self.resume
+        load_weights(pl_module, state)
+        pl_module.load_training_state(state)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if callback.state_key in state["callbacks"]:
+                callback.load_state_dict(state["callbacks"][callback.state_key])
+        trainer.precision_plugin.load_state_dict(state["precision"])
+        if state["best"]["rule"] == self.best["rule"]:
+            self.best = dict(state["best"])
+        self._saved_at = pl_module.iteration
+        fast_forward(trainer, pl_module.iteration)
+        self.resume = None  # let the memory go
+
+    # Save
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # After Lightning has set its own handlers, which answer SIGTERM with a collective inside the handler.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._on_signal)
+        if trainer.world_size > 1:
+            self._signal_group = dist.new_group(backend="gloo")
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, Translator)
+        stop = self._any_rank_was_signalled()
+        due = pl_module.iteration > 0 and pl_module.iteration % self.every == 0
+        if due or self._improved or stop:
+            self._save(trainer, pl_module)
+        if stop:
+            raise Interrupted(f"stopped at iteration {pl_module.iteration} by a signal")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, Translator)
+        if pl_module.iteration >= self.iterations:
+            trainer.should_stop = True
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Translator)
+        if self.monitor is None:
+            self._improved = True
+            self.best |= {"iteration": pl_module.iteration}
+        elif self.monitor in trainer.callback_metrics:
+            score = float(trainer.callback_metrics[self.monitor])
+            before = self.best["score"]
+            sign = 1 if self.mode == "highest" else -1
+            if before is None or sign * score > sign * before:
+                self._improved = True
+                self.best |= {"score": score, "iteration": pl_module.iteration}
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Translator)
+        self._save(trainer, pl_module)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _save(self, trainer: pl.Trainer, model: Translator) -> None:
+        if self._saved_at == model.iteration and not self._improved:
+            return
+        refuse_broken_weights(model)
+        state = model.training_state()  # every rank: pools are gathered
+        for logger in trainer.loggers:
+            logger.save()  # a killed run must not lose rows that the checkpoint counts as written
+        if trainer.is_global_zero:
+            content = {
+                **self.about,
+                "state_dict": model.state_dict(),
+                **state,
+                "callbacks": {c.state_key: c.state_dict() for c in trainer.callbacks if c.state_dict()},  # type: ignore[attr-defined]
+                "precision": trainer.precision_plugin.state_dict(),
+                "best": self.best,
+            }
+            last = self.folder / "last.ckpt"
+            checkpoint.save(content, last)
+            if self._improved:
+                checkpoint.copy(last, self.folder / "best.ckpt")
+        self._saved_at = model.iteration
+        self._improved = False
+
+    # Signals
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:  # the second one does not wait for the iteration to end
+            raise Interrupted("stopped at once by a second signal; the checkpoint saved before is whole")
+        self._signal = number
+
+    def _any_rank_was_signalled(self) -> bool:
+        if self._signal_group is None:
+            return self._signal is not None
+        flag = torch.tensor(int(self._signal is not None))
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=self._signal_group)
+        return bool(flag)
+
+
+def load_weights(model: Translator, state: Mapping[str, Any]) -> None:
+    """Load the networks of a checkpoint.
+
+    Raises:
+        UserError: they have other names or shapes, which the checks of the config did not foresee.
+    """
+    try:
+        model.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        reason = str(error).split("\n\t")[1] if "\n\t" in str(error) else str(error)
+        raise UserError(f"the checkpoint is of another architecture: {' '.join(reason.split())[:200]}") from error
+
+
+def refuse_broken_weights(model: Translator) -> None:
+    """Do not overwrite a good checkpoint with weights that are not finite."""
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise TrainingFailed(
+                f"{name} holds NaN or infinity after iteration {model.iteration}: the last checkpoint before it "
+                "is kept; try a lower model.optimizer_G.lr or model.clip_grad_norm=1"
+            )
+
+
+def fast_forward(trainer: pl.Trainer, iteration: int) -> None:
+    """Tell Lightning's loop how many batches were done, so that its validations stay on the same iterations."""
+    loop = trainer.fit_loop.epoch_loop
+    loop.batch_progress.total.ready = iteration
+    loop._batches_that_stepped = iteration

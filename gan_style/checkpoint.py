@@ -1,0 +1,103 @@
+"""Checkpoints: one plain file that says what it is, written so that a crash never costs the last good one.
+
+    format, version     of this layout and of gan_style
+    config              the resolved config: dicts, lists and scalars
+    iteration           batches done
+    domains             of A and B: name, channels, dtype, low, high
+    preprocessing       how a file became a tensor
+    state_dict, ema     weights of every network; averaged weights of the generators
+    optimizers, pools, gradients, callbacks, precision     what a resumed run needs beside them
+    best                the rule that chooses best.ckpt, and what it chose so far
+
+`torch.load(path, weights_only=True)` opens it: nothing in it can run code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_style import __version__
+from gan_style.errors import UserError
+
+FORMAT = 1
+
+
+def save(content: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint beside its place, then move it there.
+
+    Raises:
+        UserError: the disk is full or not writable; what was at `path` before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            torch.save({"format": FORMAT, "version": __version__, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        # torch's writer reports a full disk as a RuntimeError without an errno
+        kept = f"; the checkpoint saved before it is whole: {path}" if path.exists() else ""
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"cannot save {path} ({reason}): free some space, then go on with resume=last{kept}") from error
+
+
+def copy(source: Path, target: Path) -> None:
+    """Give a checkpoint a second name, by a hard link where the file system has them."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"cannot save {target} ({error.strerror}); {source} is whole") from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        UserError: no such file, not a checkpoint of gan_style, or one that would run code.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns about pickles that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can fail anywhere in torch's reader
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"{path} cannot be read as a checkpoint of gan_style: {reason}") from error
+    if not isinstance(content, dict) or "format" not in content or "state_dict" not in content:
+        raise UserError(f"{path} is not a checkpoint of gan_style: it has no format and state_dict")
+    if content["format"] > FORMAT:
+        raise UserError(
+            f"{path} was written by gan_style {content.get('version')}, which is newer than this {__version__}"
+        )
+    return content
+
+
+def first_difference(saved: Any, now: Any, path: str = "model") -> str | None:
+    """`path=old, here new` of the first value in which two plain configs differ, or None."""
+    if isinstance(saved, Mapping) and isinstance(now, Mapping):
+        for key in [*saved, *(k for k in now if k not in saved)]:
+            found = first_difference(saved.get(key), now.get(key), f"{path}.{key}")
+            if found:
+                return found
+        return None
+    return None if saved == now else f"{path}={saved} there, {path}={now} here"

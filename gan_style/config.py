@@ -1,0 +1,175 @@
+"""From YAML to objects: `_target_` is an import path, its signature is the schema.
+
+A config node with `_target_` names a class or function. Its constructor says which keys exist, of which
+type, so that no second list of them has to be kept: `check` compares the two before anything is built.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+
+from gan_style.errors import UserError
+
+# Only what is *defined* under one of these may be built. An alias such as gan_style.config.os.system
+# resolves to something defined elsewhere and is refused.
+ALLOWED = ("gan_style.", "torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations.")
+# A checkpoint may come from anywhere, so its config may name nothing but our networks and methods.
+ALLOWED_FROM_CHECKPOINT = ("gan_style.networks.", "gan_style.models.", "gan_style.schedules.", "torch.optim.")
+
+RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+
+
+def config_dir() -> Path:
+    """The folder of YAML files: inside an installed package, beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def plain(config: Any) -> Any:
+    """Resolve a config to dicts, lists and scalars, the only things that enter a checkpoint."""
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
+    """Check a node, then make the object that it names.
+
+    Args:
+        node: a config or plain dict with `_target_`; `_partial_: true` gives a factory.
+        allowed: prefixes under which the target must be defined.
+        **extra: arguments that are not configuration, such as the channels of a domain.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type, or a target that is not allowed.
+    """
+    values = plain(node)
+    check(values, "", allowed=allowed, given=tuple(extra))
+    try:
+        # Partial first: arguments handed over in code must not be read as config.
+        factory = instantiate({**values, "_partial_": True}, _convert_="all")
+        return factory if values.get("_partial_") else factory(**extra)
+    except (InstantiationException, ValueError) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else error
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(_one_line(f"{values['_target_']}: {cause or error}")) from error
+
+
+def check(
+    values: Mapping[str, Any],
+    path: str = "",
+    *,
+    allowed: Sequence[str] = ALLOWED,
+    given: Sequence[str] | None = None,
+) -> None:
+    """Compare a node, and every node inside it, with the signatures of their targets.
+
+    Args:
+        values: a plain dict; nodes without `_target_` are only walked through.
+        path: how the user writes this node, e.g. "model.generator"; used in messages.
+        given: arguments that will be handed over in code; None does not look for missing ones.
+
+    Raises:
+        UserError: names the full key, what was expected, and the nearest valid key.
+    """
+    if "_target_" in values:
+        target = _locate(values["_target_"], path, allowed)
+        check_signature(target, values, path, given)
+    for key, value in values.items():
+        children = value if isinstance(value, list) else [value]
+        for child in children:
+            if isinstance(child, Mapping):
+                inner = () if given is not None else None
+                check(child, _join(path, key), allowed=allowed, given=inner)
+
+
+def check_signature(
+    target: Callable[..., Any], values: Mapping[str, Any], path: str = "", given: Sequence[str] | None = None
+) -> None:
+    """Compare one node with the parameters of `target`: unknown keys, missing keys, wrong types."""
+    parameters, hints = _parameters(target)
+    for key, value in values.items():
+        if key in RESERVED:
+            continue
+        if key not in parameters:
+            raise UserError(f"{_join(path, key)} is not a known key{did_you_mean(key, parameters)}")
+        if value == "???":
+            raise UserError(f"{_join(path, key)} must be given: add {_join(path, key)}=VALUE to the command")
+        _check_type(value, hints.get(key, Any), _join(path, key))
+    if given is None or values.get("_partial_"):
+        return
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in values and key not in given:
+            full = _join(path, key)
+            raise UserError(f"{full} must be given: add {full}=VALUE to the command")
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def did_you_mean(word: str, known: Any) -> str:
+    """`: did you mean x?`, or the list of what there is."""
+    words = sorted(str(k) for k in known)
+    nearest = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f": did you mean {nearest[0]}?" if nearest else f"; there are: {', '.join(words)}"
+
+
+def _locate(name: str, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
+    try:
+        target = get_object(name)
+    except Exception as error:
+        raise UserError(_one_line(f"{path}._target_={name} cannot be imported: {error}")) from error
+    defined = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
+    if not callable(target) or not defined.startswith(tuple(allowed)):
+        raise UserError(
+            f"{path}._target_={name} is not allowed: it must be defined under one of {', '.join(allowed)} "
+            "(allow=[mylab.] adds a package of your own)"
+        )
+    return target
+
+
+def _parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+    """The named parameters of a callable; a class that passes **kwargs to its base has the base's too."""
+    parameters: dict[str, inspect.Parameter] = {}
+    hints: dict[str, Any] = {}
+    sources: list[Any] = [target]
+    if isinstance(target, type):
+        sources = [vars(c)["__init__"] for c in target.__mro__ if "__init__" in vars(c)]
+    for source in sources:
+        found = dict(inspect.signature(source).parameters)
+        found.pop("self", None)
+        passes_on = any(p.kind is p.VAR_KEYWORD for p in found.values())
+        named = {k: p for k, p in found.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        parameters = named | parameters
+        hints = typing.get_type_hints(source) | hints
+        if not passes_on:
+            break
+    return parameters, hints
+
+
+def _check_type(value: Any, hint: Any, full: str) -> None:
+    if isinstance(value, Mapping) and "_target_" in value:
+        return  # an object or a factory: its own signature is its schema
+    try:
+        adapter = pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+        adapter.validate_python(value)
+    except pydantic.ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UserError(f"{full}={value} is not valid: {reason[0].lower()}{reason[1:]}") from None
+    except (pydantic.errors.PydanticUserError, NameError):
+        return  # a hint that has no check, such as a protocol
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,259 @@
+"""What a run reads: two unpaired domains to train on, and pictures to look at and score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from gan_style.data.images import check_images, list_images, to_tensor
+from gan_style.data.pictures import First, ScenePictures
+from gan_style.data.transforms import EvalTransform, TrainTransform
+from gan_style.data.unpaired import (
+    EndlessBatches,
+    FolderPictures,
+    PairedEvalDataset,
+    Pictures,
+    UnpairedDataset,
+)
+from gan_style.errors import UserError
+
+
+@dataclass
+class Splits:
+    """The pictures of a data set; `truth_B` holds the true translation of `test_A`, picture by picture."""
+
+    train_A: Pictures
+    train_B: Pictures
+    test_A: Pictures
+    test_B: Pictures
+    truth_A: Pictures | None = None
+    truth_B: Pictures | None = None
+    notes: list[str] = field(default_factory=list)  # what was done to the pictures, for people to read
+
+
+class UnpairedDataModule(pl.LightningDataModule):
+    """Loaders over two domains; a subclass writes `read`.
+
+    Training is one endless stream: position p of it is a pure function of (seed, p), so a resumed run needs
+    to know its iteration and nothing else, and the loader is never rebuilt between epochs. An epoch is as
+    many positions as the larger domain has pictures.
+
+    Args:
+        image_size: side of the square crops that the networks see.
+        load_size: pictures are resized to this side before the crop; null crops from the picture itself.
+        batch_size: pairs per iteration and device.
+        flip: mirror half of the pictures.
+        limit: use only the first so many pictures of each training domain.
+        val_count: pictures of each domain in a validation.
+        num_workers: loader processes; "auto" is none on a CPU, where they would take cores from training.
+        seed: of order and augmentation.
+    """
+
+    channels: ClassVar[dict[str, int]] = {"A": 3, "B": 3}
+    names: ClassVar[dict[str, str]] = {"A": "A", "B": "B"}
+
+    def __init__(
+        self,
+        *,
+        image_size: int = 256,
+        load_size: int | None = 286,
+        batch_size: int = 1,
+        flip: bool = True,
+        limit: int | None = None,
+        val_count: int = 32,
+        num_workers: int | Literal["auto"] = "auto",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.transform = TrainTransform(load_size, image_size, flip)
+        self.image_size = image_size
+        self.load_size = load_size
+        self.batch_size = batch_size
+        self.limit = limit
+        self.val_count = val_count
+        self.num_workers = num_workers
+        self.seed = seed
+        self.splits: Splits | None = None
+
+    def read(self) -> Splits:
+        """Find, check and open the pictures."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.splits is not None:
+            return
+        splits = self.splits = self.read()
+        A, B = First(splits.train_A, self.limit), First(splits.train_B, self.limit)
+        self.train_set = UnpairedDataset(A, B, self.transform, self.seed)
+        self.val_set = PairedEvalDataset(
+            splits.test_A,
+            splits.test_B,
+            EvalTransform(self.image_size),
+            truth_A=splits.truth_A,
+            truth_B=splits.truth_B,
+            limit=self.val_count,
+        )
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        batches = EndlessBatches(self.batch_size, self._rank(), self._world_size(), start=self._iteration)
+        return DataLoader(self.train_set, batch_sampler=batches, **self._loading())
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        mine = torch.utils.data.Subset(self.val_set, range(self._rank(), len(self.val_set), self._world_size()))
+        return DataLoader(mine, batch_size=min(4, len(self.val_set)))
+
+    @property
+    def images_per_iteration(self) -> int:
+        """Positions of the stream that one iteration of all devices takes; a position is a pair."""
+        return self.batch_size * self._world_size()
+
+    @property
+    def iterations_per_epoch(self) -> float:
+        return self.train_set.epoch_length / self.images_per_iteration
+
+    def sample_pictures(self, count: int = 64) -> tuple[Tensor, Tensor]:
+        """The first training pictures of A and of B, [N, C, S, S] in [-1, 1]: for statistics of a domain."""
+        assert self.splits is not None
+        resize = EvalTransform(self.image_size)
+
+        def stack(pictures: Pictures) -> Tensor:
+            return torch.stack([to_tensor(resize(pictures[i])) for i in range(min(count, len(pictures)))])
+
+        return stack(self.splits.train_A), stack(self.splits.train_B)
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint says about its data: the domains, and how a file becomes a tensor."""
+        domain = {"dtype": "uint8", "low": 0, "high": 255}
+        return {
+            "domains": {d: {"name": self.names[d], "channels": self.channels[d], **domain} for d in "AB"},
+            "preprocessing": {
+                "image_size": self.image_size,
+                "load_size": self.load_size,
+                "range": [-1.0, 1.0],
+            },
+        }
+
+    def _loading(self) -> dict[str, Any]:
+        workers = self.num_workers
+        if workers == "auto":
+            workers = 4 if torch.cuda.is_available() else 0
+        if workers == 0:
+            return {"num_workers": 0}
+        return {"num_workers": workers, "prefetch_factor": 4, "pin_memory": torch.cuda.is_available()}
+
+    def _iteration(self) -> int:
+        return int(self.trainer.lightning_module.iteration) if self.trainer else 0  # type: ignore[arg-type]
+
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+
+class FoldersDataModule(UnpairedDataModule):
+    """CycleGAN's layout: `trainA trainB testA testB` under one root (or `valA valB` to look at).
+
+    Args:
+        root: the folder that holds them.
+        on_error: "stop" before the first iteration at an unreadable picture, or "skip" it and say so.
+        url: where a named set can be had; used in messages.
+        **common: of `UnpairedDataModule`.
+    """
+
+    def __init__(
+        self, root: str, *, on_error: Literal["stop", "skip"] = "stop", url: str | None = None, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        self.root = Path(root).expanduser()
+        self.on_error = on_error
+        self.url = url
+
+    def read(self) -> Splits:
+        self._check_layout()
+        notes: list[str] = []
+        train_A, train_B = self._open("trainA", notes), self._open("trainB", notes)
+        look = "val" if self._has("valA", "valB") else "test"
+        if self._has(f"{look}A", f"{look}B"):
+            test_A, test_B = self._open(f"{look}A", notes), self._open(f"{look}B", notes)
+        else:
+            notes.append(f"{self.root} has no testA and testB: the grids show training pictures")
+            test_A, test_B = train_A, train_B
+        return Splits(train_A, train_B, test_A, test_B, notes=notes)
+
+    def _has(self, *names: str) -> bool:
+        return all((self.root / name).is_dir() for name in names)
+
+    def _check_layout(self) -> None:
+        if not self.root.is_dir():
+            get = f": download {self.url} and unpack it there" if self.url else ""
+            raise UserError(f"there is no folder {self.root}{get}, or name another with data.root=DIR")
+        missing = [name for name in ("trainA", "trainB") if not self._has(name)]
+        if not missing:
+            return
+        found = sorted(p.name for p in self.root.iterdir() if p.is_dir() and not p.name.startswith("."))
+        below = [p.name for p in sorted(self.root.iterdir()) if (p / "trainA").is_dir()]
+        hint = (
+            f"did you mean data.root={self.root / below[0]}?"
+            if below
+            else ("it wants trainA and trainB, and testA and testB to look at (data/README.md)")
+        )
+        raise UserError(
+            f"{self.root} has no folder {' and '.join(missing)}; it holds {', '.join(found[:8]) or 'no folder'}: {hint}"
+        )
+
+    def _open(self, name: str, notes: list[str]) -> FolderPictures:
+        paths = list_images(self.root / name)
+        training = name.startswith("train")
+        smallest = self.image_size if training and self.load_size is None else None
+        result = check_images(paths, on_error=self.on_error, min_size=smallest)
+        what = [f"{count} with {conversion}" for conversion, count in sorted(result.conversions.items())]
+        if result.skipped:
+            what.append(f"{len(result.skipped)} unreadable skipped, the first {result.skipped[0][0].name}")
+        notes.append(f"{name}: {len(result.good)} pictures" + (f" ({'; '.join(what)})" if what else ""))
+        return FolderPictures(result.good)
+
+
+class ScenesDataModule(UnpairedDataModule):
+    """Landscapes drawn as photos (A) and as paintings (B), with the true translation of each test picture.
+
+    The training scenes of A and B are different scenes, so training is unpaired.
+
+    Args:
+        count: training scenes of each domain.
+        scene_seed: of the scenes themselves; the same for every training seed, so that runs are comparable.
+        **common: of `UnpairedDataModule`.
+    """
+
+    names = {"A": "photo", "B": "painting"}
+
+    def __init__(self, *, count: int = 400, scene_seed: int = 0, **common: Any) -> None:
+        super().__init__(**common)
+        self.count = count
+        self.scene_seed = scene_seed
+
+    def read(self) -> Splits:
+        size = self.load_size or self.image_size
+        test = range(2 * self.count, 2 * self.count + 2 * self.val_count)
+        # the pictures of A and of B in one validation row are of different scenes, as in training
+        firsts: Sequence[int] = (test[0], test[self.val_count])
+
+        def scenes(first: int, count: int, side: int, domain: str) -> ScenePictures:
+            return ScenePictures(self.scene_seed, first, count, side, domain)
+
+        return Splits(
+            train_A=scenes(0, self.count, size, "A"),
+            train_B=scenes(self.count, self.count, size, "B"),
+            test_A=scenes(firsts[0], self.val_count, self.image_size, "A"),
+            truth_B=scenes(firsts[0], self.val_count, self.image_size, "B"),
+            test_B=scenes(firsts[1], self.val_count, self.image_size, "B"),
+            truth_A=scenes(firsts[1], self.val_count, self.image_size, "A"),
+            notes=[f"scenes: {self.count} photos and {self.count} paintings, drawn"],
+        )

@@ -1,0 +1,1 @@
+"""One paper per file: networks, weights of the loss terms, two equations."""

@@ -1,0 +1,226 @@
+"""The turn-taking every image translator shares; a method writes only its equations."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from gan_style.data.seeding import derive_seed
+from gan_style.models.image_pool import ImagePool
+from gan_style.schedules import ConstantThenLinear
+
+Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
+Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
+Optimizers = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+# Joining two inputs saves launches on small pictures and on a GPU; on a CPU, above this many pixels of one
+# input, the larger batch falls out of the cache and costs time (experiments/benchmark.py suite=step).
+JOIN_PIXELS_ON_CPU = 128 * 128
+
+
+class Translator(pl.LightningModule):
+    """Two players, two optimisers, one batch at a time.
+
+    A subclass declares its networks by name and writes `translate`, `generate`, `generator_loss` and, when it
+    has discriminators, `discriminator_loss`. It never touches an optimiser, a device or a logger.
+
+    Args:
+        optimizer_G, optimizer_D: factories, parameters -> optimiser; D's is not needed without discriminators.
+        schedule: iteration, iterations per epoch -> factor on the learning rate.
+        clip_grad_norm: largest norm of one player's gradient; None does not clip.
+        accumulate: iterations per optimiser step; their gradients are averaged.
+        seed: dropout, pools and other random choices of iteration t follow from (seed, rank, t) alone.
+    """
+
+    generators: ClassVar[tuple[str, ...]]  # they translate: averaged by EMA, exported, trained by optimizer_G
+    helpers: ClassVar[tuple[str, ...]] = ()  # trained with G, not needed afterwards
+    discriminators: ClassVar[tuple[str, ...]] = ()
+    turns: ClassVar[tuple[str, ...]] = ("G", "D")
+    directions: ClassVar[tuple[str, ...]] = ("A2B",)
+
+    def __init__(
+        self,
+        *,
+        optimizer_G: Optimizers,
+        optimizer_D: Optimizers | None = None,
+        schedule: Callable[[int, float], float] | None = None,
+        clip_grad_norm: float | None = None,
+        accumulate: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self._make_optimizer = {"G": optimizer_G, "D": optimizer_D or optimizer_G}
+        self._schedule = schedule or ConstantThenLinear(decay=0)
+        self.clip_grad_norm = clip_grad_norm
+        self.accumulate = accumulate
+        self.seed = seed
+        self.iteration = 0  # batches done; Lightning's global_step counts optimiser steps instead
+        self.iterations_per_epoch = 1.0
+        self._restored_gradients: dict[str, Tensor] = {}
+
+    # What a method writes
+
+    def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
+        """Translate pictures [B, C, H, W] in [-1, 1] to the same size."""
+        raise NotImplementedError
+
+    def generate(self, batch: Mapping[str, Tensor]) -> Images:
+        """Make every picture that the losses need; the graph reaches the generators only."""
+        raise NotImplementedError
+
+    def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        """The generators' total loss and its unweighted terms."""
+        raise NotImplementedError
+
+    def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        """The discriminators' total loss and its unweighted terms; fakes must be detached."""
+        raise NotImplementedError
+
+    # What is shared
+
+    def players(self) -> tuple[str, ...]:
+        """`("G", "D")`, or `("G",)` for a method without discriminators."""
+        return ("G", "D") if self.discriminators else ("G",)
+
+    def networks(self, player: str) -> list[nn.Module]:
+        """The networks that a player's optimiser trains."""
+        names = self.generators + self.helpers if player == "G" else self.discriminators
+        return [getattr(self, name) for name in names]
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
+        """One iteration: every player's turn on one batch. Returns detached pictures and loss terms."""
+        torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration, self.global_rank))
+        self._set_learning_rates()
+        images = self.generate(batch)
+        losses: Terms = {}
+        for turn in self.turns:
+            if turn in self.players():
+                terms = self._take_turn(turn, images)
+                losses |= {f"{turn}_{name}": value.detach() for name, value in terms.items()}
+        self.iteration += 1
+        return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
+        return self.generate(batch)
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Keep them: Lightning would clear the gradients of an accumulated step that a validation interrupts."""
+
+    def _take_turn(self, turn: str, images: Images) -> Terms:
+        loss = self.generator_loss if turn == "G" else self.discriminator_loss
+        optimizer = _listed(self.optimizers())[self.players().index(turn)]
+        with self.toggled_optimizer(optimizer):
+            total, terms = loss(images)
+            if self.iteration % self.accumulate == 0:
+                optimizer.zero_grad()
+            self.manual_backward(total / self.accumulate)
+            if (self.iteration + 1) % self.accumulate == 0:
+                if self.clip_grad_norm is not None:
+                    nn.utils.clip_grad_norm_(self._parameters_of(turn), self.clip_grad_norm)
+                optimizer.step()
+        return terms
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self._make_optimizer[player](self._parameters_of(player)) for player in self.players()]
+
+    def optimizer_of(self) -> dict[str, torch.optim.Optimizer]:
+        """Each player's own optimiser, to read or restore; Lightning's wrapper of it, to step, is out of date."""
+        return dict(zip(self.players(), _listed(self.optimizers(use_pl_optimizer=False)), strict=True))
+
+    def learning_rates(self) -> dict[str, float]:
+        return {player: o.param_groups[0]["lr"] for player, o in self.optimizer_of().items()}
+
+    def _set_learning_rates(self) -> None:
+        factor = self._schedule(self.iteration, self.iterations_per_epoch)
+        for optimizer in self.optimizer_of().values():
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+    def _parameters_of(self, player: str) -> list[nn.Parameter]:
+        return list(itertools.chain.from_iterable(net.parameters() for net in self.networks(player)))
+
+    # State: everything that a resumed run needs beside the weights
+
+    def training_state(self) -> dict[str, Any]:
+        """Collective: every rank must call it, because pools differ between ranks."""
+        return {
+            "iteration": self.iteration,
+            "optimizers": {p: o.state_dict() for p, o in self.optimizer_of().items()},
+            "pools": gather({name: pool.state_dict() for name, pool in self._pools().items()}),
+            "gradients": self._open_gradients(),
+        }
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        self.iteration = state["iteration"]
+        for player, optimizer in self.optimizer_of().items():
+            optimizer.load_state_dict(state["optimizers"][player])
+        per_rank = state["pools"]
+        for name, pool in self._pools().items():
+            pool.load_state_dict(per_rank[self.global_rank % len(per_rank)][name])
+        self._restored_gradients = dict(state["gradients"])
+
+    def on_train_start(self) -> None:
+        # Not in load_training_state: Lightning clears all gradients between the two.
+        parameters = dict(self.named_parameters())
+        for name, gradient in self._restored_gradients.items():
+            parameters[name].grad = gradient.to(parameters[name].device)
+        self._restored_gradients = {}
+
+    def _open_gradients(self) -> dict[str, Tensor]:
+        """Gradients are state only between the first and the last iteration of an accumulated step."""
+        if self.iteration % self.accumulate == 0:
+            return {}
+        return {name: p.grad for name, p in self.named_parameters() if p.grad is not None}
+
+    def _pools(self) -> dict[str, ImagePool]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, ImagePool)}
+
+
+def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None) -> list[Any]:
+    """`[network(x) for x in inputs]`, in one pass over the joined batch where that is exact and pays.
+
+    Exact when the network treats every picture by itself (`per_sample`: instance norm, no dropout).
+
+    Args:
+        join: None measures nothing and follows the size (see `JOIN_PIXELS_ON_CPU`); True or False decides.
+    """
+    alike = len({(x.shape[1:], x.dtype, x.device) for x in inputs}) == 1
+    if join is None:
+        join = inputs[0].is_cuda or inputs[0].shape[-2] * inputs[0].shape[-1] <= JOIN_PIXELS_ON_CPU
+    if not (join and alike and getattr(network, "per_sample", False)):
+        return [network(x) for x in inputs]
+    output = network(torch.cat(inputs))
+    parts, start = [], 0
+    for x in inputs:
+        window = slice(start, start + len(x))
+        parts.append(tree_map(lambda y, window=window: y[window], output))
+        start += len(x)
+    return parts
+
+
+def l1(output: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference, at least in float32: under autocast the networks' output is not."""
+    if output.dtype in (torch.bfloat16, torch.float16):
+        output = output.float()
+    return F.l1_loss(output, target)
+
+
+def _listed(one_or_many: Any) -> list[Any]:
+    return list(one_or_many) if isinstance(one_or_many, (list, tuple)) else [one_or_many]
+
+
+def gather(value: Any) -> list[Any]:
+    """The value of every rank, in order, on every rank."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values

@@ -1,0 +1,124 @@
+"""`python train.py ...`, `python -m gan_style.train ...`: Hydra in, exit status out.
+
+Nothing heavy is imported before the config is composed, so `--help` and a misspelt key answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+# Before anything imports it: albumentations asks the package index for a newer version of itself.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_style.config import config_dir, did_you_mean, plain
+from gan_style.errors import Interrupted, TrainingFailed, UserError
+
+
+def main() -> None:
+    """Run the command of sys.argv and exit: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
+    # Hydra prints its own errors on several lines and exits with 1; with this it raises them.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        _compose_and_train()
+        if _failures:
+            raise _failures[0]
+    except UserError as error:
+        sys.exit(_fail(str(error), 2))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_fail(explain(error), 2))
+    except TrainingFailed as error:
+        sys.exit(_fail(str(error), 1))
+    except OSError as error:  # no space, no permission: the user's machine, not our code
+        sys.exit(_fail(f"{error.strerror or error}: {error.filename or 'a file of the run'}", 2))
+    except (Interrupted, KeyboardInterrupt) as error:
+        reason = str(error) or "interrupted before training began"
+        # A child of DDP that ends with another status than 0 has its parent killed before it can say goodbye.
+        sys.exit(_fail(f"{reason}; go on with resume=last and the same run_dir", 0 if _is_child() else 130))
+
+
+# Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
+_failures: list[Exception] = []
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
+def _compose_and_train(config: DictConfig) -> None:
+    from gan_style.training import train
+
+    hydra_config = HydraConfig.get()
+    multirun = Path(hydra_config.runtime.output_dir) if hydra_config.mode == RunMode.MULTIRUN else None
+    if any(isinstance(failure, Interrupted) for failure in _failures):
+        return  # Ctrl-C ends the multirun, not only its current job
+    try:
+        train(plain(config), multirun_dir=multirun)
+    except (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException) as error:
+        _failures.append(UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error)
+        if multirun:
+            print(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}", file=sys.stderr)
+
+
+def explain(error: Exception) -> str:
+    """Hydra's and OmegaConf's messages in one sentence that names the key and the nearest valid one."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        if error.options:
+            return (
+                f"{group}={choice} is not known{did_you_mean(choice, error.options)} (all: {', '.join(error.options)})"
+            )
+        return f"there is no config {error.missing_cfg_file} in {config_dir()}"
+    unknown = re.search(r"Could not override '([\w./@]+)'", text)
+    if unknown:
+        return f"{unknown[1]} is not a known key{_nearest_key(unknown[1])}"
+    no_group = re.search(r"Could not override '([\w/@]+)'\. No match in the defaults list", text)
+    if no_group:
+        return f"{no_group[1]} is not a known key or group{_nearest_key(no_group[1])}"
+    missing = re.search(r"full_key: ([\w.]+)", text)
+    if missing and "Missing mandatory value" in text:
+        return f"{missing[1]} must be given: add {missing[1]}=VALUE to the command"
+    return text.split(" See https")[0]
+
+
+def _nearest_key(key: str) -> str:
+    """Compose what is left of the command to learn which keys there are."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    words = [w for w in sys.argv[1:] if "=" in w and not w.lstrip("+~").startswith((f"{key}=", "hydra."))]
+    groups = [w for w in words if "." not in w.split("=")[0]]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            node: Any = compose("train", groups)
+    except Exception:
+        return ""
+    *parents, last = re.split(r"[./]", key)
+    for parent in parents:
+        if not isinstance(node, DictConfig) or parent not in node:
+            break
+        node = node[parent]
+    return did_you_mean(last, node) if isinstance(node, DictConfig) else ""
+
+
+def _is_child() -> bool:
+    return int(os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0"))) != 0
+
+
+def _fail(message: str, status: int) -> int:
+    if not _is_child():
+        print(f"gan_style: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The settings of a run on a machine, and the Lightning trainer made from them."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger
+
+from gan_style.errors import UserError
+
+
+@dataclass
+class TrainerSettings:
+    """How long, on what, how often.
+
+    Args:
+        accelerator: "auto" takes a GPU where there is one.
+        devices: how many processes on this machine, "auto" as many as there are GPUs.
+        num_nodes: machines; each starts the same command under torchrun or SLURM.
+        precision: "bf16-mixed" computes the networks in bfloat16 and the losses in float32.
+        max_steps: exactly this many iterations; one is a batch through all turns. Wins over max_epochs.
+        max_epochs: exactly this many epochs of the larger domain.
+        val_every: iterations between two validations; null: five in a run, at least one per 5,000.
+        save_every: iterations between two checkpoints; null: with each validation.
+        log_every: iterations between two rows of metrics.csv; null: 200 rows, at least one per 50.
+        deterministic: refuse operations that are not reproducible on a GPU.
+        profiler: Lightning's, for `debug=profile`.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: int | Literal["auto"] = 1
+    num_nodes: int = 1
+    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    max_steps: int | None = None
+    max_epochs: int | None = 200
+    val_every: int | None = None
+    save_every: int | None = None
+    log_every: int | None = None
+    deterministic: bool = False
+    profiler: Literal["simple", "advanced", "pytorch"] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "max_epochs", "val_every", "save_every", "log_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"trainer.{name}={value} must be at least 1")
+        if self.max_steps is None and self.max_epochs is None:
+            raise UserError("give trainer.max_steps or trainer.max_epochs: a run has to end")
+
+    @property
+    def device_count(self) -> int:
+        """Processes on this machine."""
+        if self.devices != "auto":
+            return self.devices
+        return max(1, torch.cuda.device_count()) if self.accelerator in ("auto", "gpu") else 1
+
+    @property
+    def world_size(self) -> int:
+        return self.device_count * self.num_nodes
+
+    def iterations(self, per_epoch: float) -> int:
+        """Where training ends, given the iterations of an epoch, which need not be whole."""
+        if self.max_steps is not None:
+            return self.max_steps
+        assert self.max_epochs is not None
+        return math.ceil(self.max_epochs * per_epoch - 1e-9)
+
+    def cadence(self, iterations: int) -> tuple[int, int, int]:
+        """Iterations between validations, checkpoints and rows."""
+        val = self.val_every or max(1, min(5000, iterations // 5))
+        return val, self.save_every or val, self.log_every or max(1, min(50, iterations // 200))
+
+    def refuse_what_cannot_work(self, multirun: bool) -> None:
+        """Raise the errors that Lightning would raise late, or not at all.
+
+        Raises:
+            UserError: no such device, or a multirun whose jobs would each start processes of their own.
+        """
+        if self.accelerator == "gpu" and not torch.cuda.is_available():
+            raise UserError("trainer.accelerator=gpu, but torch sees no CUDA device: use trainer=cpu or auto")
+        if torch.cuda.is_available() and self.accelerator in ("auto", "gpu"):
+            there = torch.cuda.device_count()
+            if self.device_count > there:
+                raise UserError(f"trainer.devices={self.devices}, but there are {there} GPUs")
+        launched = any(name in os.environ for name in ("TORCHELASTIC_RUN_ID", "SLURM_PROCID"))
+        if multirun and self.world_size > 1 and not launched:
+            raise UserError(
+                "--multirun runs its jobs in one process, which cannot start the processes of several devices: "
+                "start one command per job, or set trainer.devices=1"
+            )
+
+    def make(self, callbacks: list[pl.Callback], loggers: list[Logger], run_dir: Path, val: int) -> pl.Trainer:
+        """The Lightning trainer, with every option that does not fit two players left to us.
+
+        Iterations, accumulation, clipping, schedules, checkpoints and the sampler are not Lightning's: it counts
+        optimiser steps, refuses clipping and accumulation, steps no schedule and replaces the sampler.
+        """
+        # Two players: in each turn the other one's parameters get no gradient, which plain "ddp" takes for an error.
+        strategy = "ddp_find_unused_parameters_true" if self.world_size > 1 else "auto"
+        return pl.Trainer(
+            accelerator=self.accelerator,
+            devices=self.device_count,
+            num_nodes=self.num_nodes,
+            strategy=strategy,
+            precision=self.precision,
+            max_epochs=-1,  # one endless stream; Keeper ends it at the exact iteration
+            val_check_interval=val,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            deterministic=self.deterministic,
+            profiler=self.profiler,
+            callbacks=callbacks,
+            logger=loggers,
+            default_root_dir=run_dir,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            log_every_n_steps=1_000_000_000,  # rows are LogLosses' business
+        )
+
+
+def machine(trainer: pl.Trainer) -> dict[str, Any]:
+    """What ran it, for run.json and the report."""
+    import platform
+
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return {"python": platform.python_version(), "torch": torch.__version__, "device": name}

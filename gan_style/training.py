@@ -1,0 +1,283 @@
+"""One training run, from a composed config to a run folder. Below this file nobody sees a config."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from gan_style import __version__, checkpoint, loggers
+from gan_style.callbacks.keeper import Keeper
+from gan_style.callbacks.losses import LogLosses
+from gan_style.callbacks.progress import ShowProgress
+from gan_style.config import ALLOWED, build, check, check_signature
+from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.errors import Interrupted, TrainingFailed, UserError
+from gan_style.models.translator import Translator
+from gan_style.report import write_report
+from gan_style.trainer import TrainerSettings, machine
+
+
+@dataclass
+class RunConfig:
+    """The keys of `conf/train.yaml`; each group is checked against the signature of its `_target_`.
+
+    Args:
+        model, data, trainer, logger: one object each.
+        callbacks: objects by name, so that `~callbacks.ema` leaves one out.
+        seed: everything random follows from it.
+        run_dir: null makes `runs/<model>-<data>/<time>`.
+        resume: a checkpoint, or "last" for the newest of run_dir.
+        name: `<model>-<data>`.
+        best: the validation score, and its better end, that chooses best.ckpt.
+        allow: prefixes of your own packages that a `_target_` may name.
+    """
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+    logger: dict[str, Any]
+    callbacks: dict[str, Any] | None
+    seed: int
+    run_dir: str | None
+    resume: str | None
+    name: str
+    best: dict[str, Any]
+    allow: list[str]
+
+
+def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Path:
+    """Run what a plain config says and return the run folder.
+
+    Args:
+        config: resolved; see `RunConfig`.
+        multirun_dir: the job's own folder in a Hydra multirun.
+
+    Raises:
+        UserError: a mistake in the config, the data or the command.
+        TrainingFailed: a loss or a weight is not finite.
+        Interrupted: a signal; the run was saved.
+    """
+    check_signature(RunConfig, config)
+    allowed = (*ALLOWED, *config["allow"])
+    check(config, allowed=allowed)
+    settings = build(config["trainer"], allowed)
+    settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
+    run_dir, resume_from = locate(config, multirun_dir)
+    resume = checkpoint.load(resume_from) if resume_from else None
+    if resume is not None:
+        refuse_other_architecture(config, resume, resume_from)
+    quiet_lightning()
+
+    torch.manual_seed(config["seed"])
+    data: UnpairedDataModule = build(config["data"], allowed)
+    data.setup()
+    channels = {f"channels_{domain}": count for domain, count in data.channels.items()}
+    model: Translator = build(config["model"], allowed, **channels)
+    per_epoch = data.train_set.epoch_length / (data.batch_size * settings.world_size)
+    model.iterations_per_epoch = per_epoch
+    iterations = settings.iterations(per_epoch)
+    if resume is not None and resume["iteration"] >= iterations:
+        say(f"{resume_from} has done {resume['iteration']} of {iterations} iterations: nothing is left to do")
+        return run_dir
+
+    announce(config, data, model, iterations, run_dir, resume)
+    trainer, logs, keeper = assemble(config, settings, data, run_dir, iterations, resume)
+    fit(trainer, model, data, keeper, logs, run_dir)
+    return run_dir
+
+
+def assemble(
+    config: Mapping[str, Any],
+    settings: TrainerSettings,
+    data: UnpairedDataModule,
+    run_dir: Path,
+    iterations: int,
+    resume: Mapping[str, Any] | None,
+) -> tuple[pl.Trainer, list[Any], Keeper]:
+    """Make the callbacks, loggers and trainer of a run."""
+    val_every, save_every, log_every = settings.cadence(iterations)
+    done = resume["iteration"] if resume else 0
+    run_id = (resume or {}).get("wandb_id") or ""
+    allowed = (*ALLOWED, *config["allow"])
+    logs = build(config["logger"], allowed, run_dir=run_dir, from_iteration=done, run_id=run_id, settings=dict(config))
+    has_truth = data.splits is not None and (data.splits.truth_A or data.splits.truth_B) is not None
+    keeper = Keeper(
+        run_dir / "checkpoints",
+        {"config": dict(config), **data.describe(), "wandb_id": loggers.wandb_run_id(logs)},
+        iterations=iterations,
+        every=save_every,
+        monitor=config["best"]["monitor"] if has_truth else None,
+        mode=config["best"]["mode"],
+        resume=resume,
+    )
+    losses = LogLosses(log_every)
+    chosen = [build(node, allowed) for node in (config["callbacks"] or {}).values()]
+    # The order matters twice: Keeper restores the others before they start, and saves before they finish.
+    callbacks = [keeper, losses, *chosen, ShowProgress(losses, iterations)]
+    return settings.make(callbacks, logs, run_dir, val_every), logs, keeper
+
+
+def fit(
+    trainer: pl.Trainer,
+    model: Translator,
+    data: UnpairedDataModule,
+    keeper: Keeper,
+    logs: list[Any],
+    run_dir: Path,
+) -> None:
+    """Train, and leave a complete run folder whatever happens."""
+    started, stopped = time.perf_counter(), "finished"
+    try:
+        trainer.fit(model, datamodule=data)
+    except Interrupted:
+        stopped = "interrupted"
+        raise
+    except (UserError, TrainingFailed) as error:
+        stopped = f"failed: {error}"
+        raise
+    finally:
+        if trainer.is_global_zero:
+            try:
+                write_run_file(run_dir, trainer, model, time.perf_counter() - started, stopped)
+                loggers.finish(logs, run_dir / "checkpoints" / "best.ckpt")
+                write_report(run_dir)
+            except OSError as error:  # a full disk must not hide why training stopped
+                say(f"cannot finish {run_dir} ({error.strerror}): free some space, then gan-style report {run_dir}")
+    summarise(run_dir, keeper)
+
+
+def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
+    """The run folder, and the checkpoint to go on from.
+
+    Raises:
+        UserError: nothing to resume, or a folder that already holds another run.
+    """
+    resume = config["resume"]
+    given = Path(config["run_dir"]).expanduser() if config["run_dir"] else multirun_dir
+    if resume == "last":
+        if given is None:
+            raise UserError("resume=last goes on with the run of run_dir: add run_dir=DIR, or give resume=PATH")
+        newest = given / "checkpoints" / "last.ckpt"
+        if not newest.is_file():
+            raise UserError(f"resume=last found no checkpoint {newest}: check run_dir, or leave resume out")
+        return given, newest
+    if resume:
+        path = Path(resume).expanduser()
+        own = path.parent.parent
+        if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
+            given = own
+        return given or new_run_dir(config["name"]), path
+    if given is not None and (given / "config.yaml").is_file() and loggers.is_first_process():
+        raise UserError(
+            f"run_dir={given} already holds a run: add resume=last to go on with it, or name another folder"
+        )
+    return given or new_run_dir(config["name"]), None
+
+
+def new_run_dir(name: str) -> Path:
+    """`runs/<name>/<time>`; the processes of one run share it through the environment."""
+    stamp = os.environ.setdefault("GAN_STYLE_STARTED", datetime.now().strftime("%Y%m%d-%H%M%S-%f"))
+    return Path("runs") / name / stamp
+
+
+def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
+    """Compare the networks of a checkpoint with the command before anything is built.
+
+    Raises:
+        UserError: names the first setting that differs.
+    """
+    for part in ("_target_", "generator", "discriminator"):
+        saved, now = resume["config"]["model"].get(part), config["model"].get(part)
+        found = checkpoint.first_difference(saved, now, f"model.{part}")
+        if found:
+            raise UserError(f"{path} is of another architecture: {found}")
+    for key in ("seed", "data"):
+        found = checkpoint.first_difference(resume["config"].get(key), config[key], key)
+        if found:
+            say(f"note: {found}; the run goes on, but not as if it had never stopped")
+
+
+@rank_zero_only
+def announce(
+    config: Mapping[str, Any],
+    data: UnpairedDataModule,
+    model: Translator,
+    iterations: int,
+    run_dir: Path,
+    resume: Mapping[str, Any] | None,
+) -> None:
+    """Write config.yaml and say what is about to happen."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in model.named_children()}
+    say(f"{config['name']}: {', '.join(f'{k} {v:,} parameters' for k, v in parameters.items() if v)}")
+    assert data.splits is not None
+    for note in data.splits.notes:
+        say(note)
+    start = f"iteration {resume['iteration']} to {iterations}" if resume else f"{iterations} iterations"
+    say(f"{start} of {data.batch_size} at {data.image_size} px, into {run_dir}")
+
+
+def summarise(run_dir: Path, keeper: Keeper) -> None:
+    """The last lines of a run: scores beside their baselines, and where things are."""
+    if not loggers.is_first_process():
+        return
+    scores = run_dir / "scores.json"
+    if scores.is_file():
+        content = json.loads(scores.read_text())
+        say(f"{'':10}{'translated':>14}{'input':>10}{'colour transfer':>18}")
+        for direction, values in content["scores"].items():
+            for score, value in values.items():
+                rest = [content["baselines"][b][direction][score]["value"] for b in ("input", "colour transfer")]
+                say(f"{direction + ' ' + score:10}{value['value']:14.3f}{rest[0]:10.3f}{rest[1]:18.3f}")
+    say(f"pictures    {run_dir / 'images'}")
+    say(f"report      {run_dir / 'report.html'}")
+    best = keeper.best
+    say(f"checkpoint  {keeper.folder / 'best.ckpt'} (iteration {best['iteration']}, {best['rule']})")
+
+
+def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, seconds: float, stopped: str) -> None:
+    """`run.json`: what it ran on and what it cost."""
+    import resource
+
+    done = model.iteration
+    losses = next(c for c in trainer.callbacks if isinstance(c, LogLosses))  # type: ignore[attr-defined]
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    if torch.cuda.is_available():
+        gigabytes = torch.cuda.max_memory_allocated() / 1e9
+    content = {
+        "gan_style": __version__,
+        **machine(trainer),
+        "iterations": done,
+        "seconds": round(seconds, 1),
+        "images_per_s": None if losses.images_per_s != losses.images_per_s else round(losses.images_per_s, 2),
+        "peak_memory_gb": round(gigabytes, 2),
+        "parameters": {n: sum(p.numel() for p in net.parameters()) for n, net in model.named_children()},
+        "stopped": stopped,
+    }
+    (run_dir / "run.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's advertisements, device tables and one deprecation of its own out of the output."""
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,119 @@
+"""The two data modules: splits, stream, and what they say."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_style.data.datamodule import FoldersDataModule, ScenesDataModule
+from gan_style.data.pictures import ScenePictures
+from gan_style.data.scenes import draw_scene
+
+REAL = Path(__file__).parents[3] / "shared" / "data"
+
+
+def scenes(**changes: object) -> ScenesDataModule:
+    settings = {"image_size": 32, "load_size": 36, "count": 6, "val_count": 3}
+    data = ScenesDataModule(**{**settings, **changes})  # type: ignore[arg-type]
+    data.setup()
+    return data
+
+
+def folders(root: Path, **changes: object) -> FoldersDataModule:
+    settings = {"image_size": 32, "load_size": 36, "val_count": 3}
+    data = FoldersDataModule(str(root), **{**settings, **changes})  # type: ignore[arg-type]
+    data.setup()
+    return data
+
+
+def test_scenes_are_unpaired_in_training_and_paired_with_their_truth_in_tests() -> None:
+    splits = scenes().splits
+    assert splits is not None
+    names = {k: {p.name(i)[:-2] for i in range(len(p))} for k, p in vars(splits).items() if hasattr(p, "name")}
+    assert names["train_A"].isdisjoint(names["train_B"])
+    assert (names["train_A"] | names["train_B"]).isdisjoint(names["test_A"] | names["test_B"])
+    assert names["test_A"].isdisjoint(names["test_B"])
+    assert (names["truth_B"], names["truth_A"]) == (names["test_A"], names["test_B"])
+
+
+def test_the_truth_is_the_same_scene_in_the_other_domain() -> None:
+    data = scenes()
+    item = data.val_set[1]
+    photo, painting = (draw_scene(0, 2 * 6 + 1, 32, domain) for domain in "AB")
+    as_tensor = [torch.from_numpy(x).permute(2, 0, 1) / 127.5 - 1 for x in (photo, painting)]
+    assert torch.allclose(item["A"], as_tensor[0], atol=1e-6)
+    assert torch.allclose(item["truth_B"], as_tensor[1], atol=1e-6)
+
+
+def test_drawn_pictures_travel_to_worker_processes() -> None:
+    pictures = ScenePictures(0, 3, 2, 24, "B")
+    drawn = pictures[1]
+    assert np.array_equal(pickle.loads(pickle.dumps(pictures))[1], drawn)
+    assert pictures[1] is drawn, "kept once drawn"
+    with pytest.raises(IndexError):
+        pictures[2]
+
+
+def test_limit_takes_the_first_pictures_of_each_domain() -> None:
+    data = scenes(limit=2)
+    assert data.train_set.epoch_length == 2
+    names = {data.train_set[i]["path_A"] for i in range(8)}
+    assert names == {"scene-0-0-A", "scene-0-1-A"}
+
+
+def test_batches_do_not_depend_on_workers() -> None:
+    def first_batches(workers: int) -> list[torch.Tensor]:
+        loader = iter(scenes(num_workers=workers, batch_size=2).train_dataloader())
+        return [next(loader)["A"] for _ in range(5)]
+
+    assert all(torch.equal(a, b) for a, b in zip(first_batches(0), first_batches(2), strict=True))
+
+
+def make_folder(root: Path, **counts: int) -> Path:
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            noise = np.random.default_rng(i).integers(0, 255, (48, 40, 3), np.uint8)
+            Image.fromarray(noise).save(root / name / f"{i}.jpg")
+    return root
+
+
+def test_unequal_folders_and_an_epoch_of_the_larger(tmp_path: Path) -> None:
+    data = folders(make_folder(tmp_path, trainA=5, trainB=2, testA=1, testB=2))
+    assert data.iterations_per_epoch == 5
+    seen = [Path(data.train_set[i]["path_B"]).name for i in range(4)]
+    assert sorted(seen) == ["0.jpg", "0.jpg", "1.jpg", "1.jpg"]
+    assert "truth_B" not in data.val_set[0]
+
+
+def test_val_is_preferred_and_training_pictures_are_a_said_fallback(tmp_path: Path) -> None:
+    both = folders(make_folder(tmp_path / "a", trainA=1, trainB=1, testA=1, testB=1, valA=1, valB=1))
+    assert "valA" in both.val_set[0]["path_A"]
+    bare = folders(make_folder(tmp_path / "b", trainA=1, trainB=1))
+    assert "trainA" in bare.val_set[0]["path_A"]
+    assert bare.splits is not None
+    assert any("no testA and testB" in note for note in bare.splits.notes)
+
+
+def test_what_was_done_to_pictures_is_said(tmp_path: Path) -> None:
+    root = make_folder(tmp_path, trainA=2, trainB=2)
+    Image.new("L", (40, 40)).save(root / "trainA" / "grey.png")
+    (root / "trainB" / "broken.png").write_bytes(b"")
+    data = folders(root, on_error="skip")
+    assert data.splits is not None
+    assert any("trainA: 3 pictures" in note and "grey" in note for note in data.splits.notes)
+    assert any("1 unreadable skipped, the first broken.png" in note for note in data.splits.notes)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="real pictures are not at hand")
+@pytest.mark.parametrize("name", ["monet2ccphoto", "kaokore_f2m"])
+def test_real_sets_load(name: str) -> None:
+    data = folders(REAL / name)
+    batch = next(iter(data.train_dataloader()))
+    assert batch["A"].shape == (1, 3, 32, 32)
+    assert batch["A"].std() > 0.05

@@ -1,0 +1,28 @@
+"""The runs whose losses are kept."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from gan_style.config import config_dir
+from gan_style.training import train
+from tests.conftest import small_config
+
+FOLDER = Path(__file__).parent
+MODELS = sorted(p.stem for p in (config_dir() / "model").glob("*.yaml"))
+
+
+def record(model: str, run_dir: Path) -> str:
+    """Train 20 iterations and return their losses as CSV."""
+    precise = ("trainer.precision=64-true", "trainer.max_steps=20", "trainer.val_every=1000", "model.pool_size=4")
+    train(small_config(f"model={model}", *precise, f"run_dir={run_dir}"))
+    with open(run_dir / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = [name for name in rows[0] if name == "iteration" or name.startswith("train/")]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,94 @@
+"""Two processes (gloo): they stay equal, equal one process with twice the batch, and resume bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_style.checkpoint import load
+from tests.conftest import SMALL, SMALL_RESNET, differences
+from tests.test_resume import interrupt_when_training, rows, state
+
+pytestmark = pytest.mark.ddp
+ROOT = Path(__file__).parents[1]
+TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=2")
+HARD = ("model.generator.dropout=0.5", "model.pool_size=3", "callbacks.ema.decay=0.9")
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
+    command = [sys.executable, "train.py", *SMALL, *SMALL_RESNET, *overrides, f"run_dir={folder}"]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+    )
+
+
+def train(folder: Path, *overrides: str) -> Path:
+    process = start(folder, *overrides)
+    _, stderr = process.communicate(timeout=280)
+    assert process.returncode == 0, stderr
+    return folder
+
+
+def test_two_ranks_of_batch_2_equal_one_process_of_batch_4(tmp_path: Path) -> None:
+    """SGD, because Adam would hide a wrong factor; the pool off, because each rank has its own."""
+    same = ("model.pool_size=0", "model.optimizer_G._target_=torch.optim.SGD", "~model.optimizer_G.betas")
+    two = train(tmp_path / "two", *same, *TWO, "trainer.max_steps=4")
+    one = train(tmp_path / "one", *same, "trainer=cpu", "data.batch_size=4", "trainer.max_steps=4")
+    a, b = (load(folder / "checkpoints/last.ckpt")["state_dict"] for folder in (two, one))
+    for key in a:
+        assert torch.allclose(a[key], b[key], atol=1e-6), key
+    start_weights = train(tmp_path / "start", *same, "trainer=cpu", "trainer.max_steps=1", "model.optimizer_G.lr=0")
+    before = load(start_weights / "checkpoints/last.ckpt")["state_dict"]
+    moved = max(float((a[k] - before[k]).abs().max()) for k in a)
+    assert moved > 1e-4
+
+
+def test_resume_on_two_ranks_is_bit_exact(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", *HARD, *TWO, "trainer.max_steps=6")
+    parts = train(tmp_path / "parts", *HARD, *TWO, "trainer.max_steps=3")
+    train(tmp_path / "parts", *HARD, *TWO, "trainer.max_steps=6", "resume=last")
+    assert len(state(whole)["pools"]) == 2
+    assert differences(*(state(whole)["pools"])) != [], "each rank has pictures of its own"
+    assert differences(state(whole), state(parts)) == []
+    assert rows(whole) == rows(parts)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "ctrl-c"])
+def test_a_signal_to_the_first_rank_stops_both_and_loses_nothing(tmp_path: Path, number: int) -> None:
+    process = start(tmp_path / "run", *HARD, *TWO, "trainer.max_steps=400")
+    interrupt_when_training(process, tmp_path / "run", number)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert "resume=last" in stderr
+    stopped_at = state(tmp_path / "run")["iteration"]
+    end = f"trainer.max_steps={stopped_at + 2}"
+    train(tmp_path / "run", *HARD, *TWO, end, "resume=last")
+    whole = train(tmp_path / "whole", *HARD, *TWO, end)
+    assert differences(state(whole), state(tmp_path / "run")) == []
+
+
+def test_one_run_folder_and_no_traceback_for_a_mistake(tmp_path: Path) -> None:
+    process = start(tmp_path / "run", *TWO, "data.image_size=16", "data.load_size=16", "trainer.max_steps=2")
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2, stderr
+    assert "Traceback" not in stderr
+    assert "too small" in stderr
+
+
+def test_torchrun_launches_the_same_run_into_one_folder(tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29517", "train.py"]
+    words = (*SMALL, *SMALL_RESNET, *HARD, *TWO, "trainer.max_steps=3", f"run_dir={tmp_path / 'torchrun'}")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.run([*launcher, *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("report.html") == 1, "only the first rank speaks"
+    own = train(tmp_path / "own", *HARD, *TWO, "trainer.max_steps=3")
+    assert differences(state(own), state(tmp_path / "torchrun")) == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["own", "torchrun"]

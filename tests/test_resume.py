@@ -1,0 +1,144 @@
+"""Train 2n iterations, or n and resume for n: every tensor and every logged number equal, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gan_style import checkpoint
+from gan_style.checkpoint import load
+from tests.conftest import SMALL, SMALL_RESNET, differences
+
+Run = Callable[..., Path]
+ROOT = Path(__file__).parents[1]
+# Dropout and a small pool, so that random choices of the step and past fakes matter.
+HARD = ("model.generator.dropout=0.5", "model.pool_size=3", "callbacks.ema.decay=0.9")
+
+
+def state(run_dir: Path) -> dict[str, Any]:
+    """What must be equal: all of the checkpoint but the config, which names the run folder."""
+    return {k: v for k, v in load(run_dir / "checkpoints" / "last.ckpt").items() if k not in ("config", "best")}
+
+
+def rows(run_dir: Path) -> list[dict[str, str]]:
+    """metrics.csv without the clock, and without validations, whose place follows from the length of a run."""
+    with open(run_dir / "metrics.csv", newline="") as file:
+        found = list(csv.DictReader(file))
+    return [{k: v for k, v in r.items() if k.startswith(("iteration", "train/", "lr/"))} for r in found]
+
+
+def assert_same(a: Path, b: Path) -> None:
+    assert differences(state(a), state(b)) == []
+    assert rows(a) == rows(b)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("cut", [8, 5], ids=["at an epoch's end", "mid-epoch"])
+def test_resume_is_bit_exact(run: Run, cut: int, workers: int) -> None:
+    extra = (*HARD, "model.schedule.constant=4", "model.schedule.decay=20", "model.schedule.unit=iterations")
+    whole = run("whole", *extra, "trainer.max_steps=12")
+    parts = run("parts", *extra, f"trainer.max_steps={cut}", f"data.num_workers={workers}")
+    half = state(parts)
+    assert half["iteration"] == cut
+    assert differences(half["state_dict"], state(whole)["state_dict"]) != []
+    run("parts", *extra, "trainer.max_steps=12", "resume=last", f"data.num_workers={workers}")
+    assert_same(whole, parts)
+
+
+def test_everything_listed_matters(run: Run) -> None:
+    """A resumed run that lost its pool, its optimisers or its averages must differ, or the test proves nothing."""
+    whole = run("whole", *HARD, "trainer.max_steps=12")
+    for lost in ("pools", "optimizers", "callbacks"):
+        parts = run(f"lost_{lost}", *HARD, "trainer.max_steps=6")
+        path = parts / "checkpoints" / "last.ckpt"
+        content = torch.load(path, weights_only=True)
+        fresh = torch.load(run(f"fresh_{lost}", *HARD, "trainer.max_steps=1") / "checkpoints/last.ckpt")
+        content[lost] = fresh[lost]
+        torch.save(content, path)
+        run(f"lost_{lost}", *HARD, "trainer.max_steps=12", "resume=last")
+        assert differences(state(whole), state(parts)) != [], lost
+
+
+def test_open_gradients_of_an_accumulated_step_are_state(run: Run) -> None:
+    extra = ("model.accumulate=3", "model.clip_grad_norm=0.5")
+    whole = run("whole", *extra, "trainer.max_steps=9")
+    parts = run("parts", *extra, "trainer.max_steps=4")
+    assert state(parts)["gradients"]
+    run("parts", *extra, "trainer.max_steps=9", "resume=last")
+    assert_same(whole, parts)
+
+
+def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(run: Run) -> None:
+    a, b = run("a", "trainer.max_steps=3"), run("b", "trainer.max_steps=3")
+    other = run("other", "trainer.max_steps=3", "seed=1")
+    assert_same(a, b)
+    assert differences(state(a)["state_dict"], state(other)["state_dict"]) != []
+
+
+def test_validation_keeps_its_iterations_after_a_resume(run: Run) -> None:
+    every = ("trainer.val_every=3", "trainer.save_every=2")
+    whole = run("whole", *every, "trainer.max_steps=7")
+    parts = run("parts", *every, "trainer.max_steps=4")
+    run("parts", *every, "trainer.max_steps=7", "resume=last")
+    names = {p.name for p in (whole / "images").iterdir()}
+    assert names == {f"iteration-{i:06d}.png" for i in (3, 6, 7)}
+    assert {p.name for p in (parts / "images").iterdir()} == names | {"iteration-000004.png"}
+    for name in names:
+        assert (whole / "images" / name).read_bytes() == (parts / "images" / name).read_bytes()
+
+
+def test_rows_are_on_disk_before_the_checkpoint_that_counts_them(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a run that is killed after the checkpoint goes on without them."""
+    seen, original = [], checkpoint.save
+
+    def save(content: dict[str, Any], path: Path) -> None:
+        seen.append((content["iteration"], [r["iteration"] for r in rows(path.parents[1])]))
+        original(content, path)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    run("run", "trainer.max_steps=5", "trainer.val_every=2")
+    assert seen == [(k, [str(i) for i in range(1, k + 1)]) for k in (2, 4, 5)]
+
+
+def test_a_finished_run_has_nothing_left_to_do(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = run("parts", "trainer.max_steps=2")
+    run("parts", "trainer.max_steps=2", "resume=last")
+    assert "nothing is left to do" in capsys.readouterr().out
+    assert load(parts / "checkpoints" / "last.ckpt")["iteration"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_signal_saves_and_the_resumed_run_is_bit_exact(run: Run, tmp_path: Path, number: int) -> None:
+    command = [sys.executable, "train.py", *SMALL, *SMALL_RESNET, *HARD, "trainer.max_steps=400"]
+    folder = tmp_path / "signalled"
+    process = subprocess.Popen([*command, f"run_dir={folder}"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    interrupt_when_training(process, folder, number)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert len(stderr.strip().splitlines()) == 1, stderr
+    assert "resume=last" in stderr
+    stopped_at = load(folder / "checkpoints" / "last.ckpt")["iteration"]
+    assert 0 < stopped_at < 400
+    end = f"trainer.max_steps={stopped_at + 5}"
+    run("signalled", *HARD, end, "resume=last")
+    assert_same(run("whole", *HARD, end), folder)
+
+
+def interrupt_when_training(process: subprocess.Popen[str], folder: Path, number: int) -> None:
+    for _ in range(600):
+        time.sleep(0.1)
+        if (folder / "metrics.csv").is_file() and len((folder / "metrics.csv").read_text().splitlines()) > 4:
+            break
+        assert process.poll() is None, "training ended before it could be interrupted"
+    os.kill(process.pid, number)
