@@ -1,0 +1,205 @@
+"""Speed as ratios: python experiments/benchmark.py suite=step [size=256 ...] [--out FILE.json]
+
+Machines are shared and noisy, so the two sides alternate within one process (A, B, A, B) and the medians are compared.
+
+    suite=step   one CycleGAN iteration through Lightning, callbacks and all, against a bare loop over the same networks
+    suite=data   pairs per second of the data side, against the iterations per second of the demo's training
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+
+from gan_style.config import build, config_dir, plain
+
+Step = Callable[[], None]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="key=value", help="suite, size, batch, rounds, config overrides")
+    parser.add_argument("--out", type=Path, help="write the result as JSON")
+    arguments = parser.parse_args()
+    words = dict(word.split("=", 1) for word in arguments.words)
+    suite = SUITES[words.pop("suite", "step")]
+    result = {"torch": torch.__version__, "threads": torch.get_num_threads(), **suite(words)}
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def composed(overrides: list[str]) -> dict[str, Any]:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config: dict[str, Any] = plain(compose("train", [*overrides, "name=benchmark"]))
+    return config
+
+
+def step_suite(words: dict[str, str]) -> dict[str, Any]:
+    """One iteration at the paper's setting: ours, whole, against the same mathematics in a bare loop."""
+    size, batch, rounds = (int(words.pop(k, d)) for k, d in (("size", "256"), ("batch", "1"), ("rounds", "7")))
+    overrides = [
+        f"data.image_size={size}",
+        f"data.load_size={size}",
+        f"data.batch_size={batch}",
+        "data.count=8",
+    ]
+    config = composed([*overrides, *(f"{k}={v}" for k, v in words.items())])
+    with tempfile.TemporaryDirectory() as folder:
+        whole = LightningLoop(config, Path(folder), batches=2 * rounds + 4)
+        bare = bare_loop(config, whole.batches)
+        times = alternate({"bare loop": bare, "gan_style": whole.step}, rounds)
+        whole.close()
+    return report(f"CycleGAN iteration, {size} px, batch {batch}", times, against="bare loop")
+
+
+class LightningLoop:
+    """`train.py`'s own loop, held at every iteration so that it can take turns with another."""
+
+    def __init__(self, config: dict[str, Any], folder: Path, batches: int) -> None:
+        import threading
+
+        from gan_style import training
+
+        config = {**config, "run_dir": str(folder), "trainer": {**config["trainer"], "max_steps": batches}}
+        config["trainer"]["val_every"] = 10 * batches
+        data = build(config["data"])
+        data.setup()
+        self.batches = [{k: v[None] for k, v in data.train_set[i].items() if k in "AB"} for i in range(4)]
+        self.batches = [{d: torch.cat([b[d]] * config["data"]["batch_size"]) for d in "AB"} for b in self.batches]
+        torch.manual_seed(0)
+        model = build(config["model"], channels_A=3, channels_B=3)
+        trainer, _logs, _ = training.assemble(config, build(config["trainer"]), data, folder, batches, None)
+        training.quiet_lightning()
+        self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
+        trainer.callbacks.insert(0, hold(self.go, self.done))
+        data.val_dataloader = lambda: []
+
+        def fit() -> None:
+            try:
+                trainer.fit(model, datamodule=data)
+            except Exception as error:
+                self.failed = error
+            self.done.release()
+
+        self.thread = threading.Thread(target=fit, daemon=True)
+        self.thread.start()
+        self.done.acquire()  # it stands before its first batch
+        if self.failed:
+            raise self.failed
+
+    def step(self) -> None:
+        self.go.release()
+        self.done.acquire()
+        if self.failed:
+            raise self.failed
+
+    def close(self) -> None:
+        while self.thread.is_alive():
+            self.go.release()
+            self.thread.join(0.1)
+
+
+def hold(go: Any, done: Any) -> Any:
+    """A callback that waits before every batch; the time between two batches is a whole iteration."""
+    import pytorch_lightning as pl
+
+    class Hold(pl.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            done.release()
+            go.acquire()
+
+    return Hold()
+
+
+def bare_loop(config: dict[str, Any], batches: list[dict[str, torch.Tensor]]) -> Step:
+    """The official step's mathematics over our networks: two turns, a pool, Adam, nothing else."""
+    torch.manual_seed(0)
+    model = build(config["model"], channels_A=3, channels_B=3)
+    G_AB, G_BA, D_A, D_B = model.G_AB, model.G_BA, model.D_A, model.D_B
+    generators = [*G_AB.parameters(), *G_BA.parameters()]
+    discriminators = [*D_A.parameters(), *D_B.parameters()]
+    adam_G = torch.optim.Adam(generators, lr=2e-4, betas=(0.5, 0.999))
+    adam_D = torch.optim.Adam(discriminators, lr=2e-4, betas=(0.5, 0.999))
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        A, B = batches[count % len(batches)]["A"], batches[count % len(batches)]["B"]
+        count += 1
+        fake_B, fake_A = G_AB(A), G_BA(B)
+        rec_A, rec_B, idt_A, idt_B = G_BA(fake_B), G_AB(fake_A), G_BA(A), G_AB(B)
+        for p in discriminators:
+            p.requires_grad_(False)
+        loss = (D_B(fake_B) - 1).square().mean() + (D_A(fake_A) - 1).square().mean()
+        loss = loss + 10 * (F.l1_loss(rec_A, A) + F.l1_loss(rec_B, B))
+        loss = loss + 5 * (F.l1_loss(idt_A, A) + F.l1_loss(idt_B, B))
+        adam_G.zero_grad()
+        loss.backward()
+        adam_G.step()
+        for p in discriminators:
+            p.requires_grad_(True)
+        adam_D.zero_grad()
+        for D, real, fake in ((D_A, A, model.pool_A.swap(fake_A)), (D_B, B, model.pool_B.swap(fake_B))):
+            (0.5 * ((D(real) - 1).square().mean() + D(fake).square().mean())).backward()
+        adam_D.step()
+
+    return step
+
+
+def data_suite(words: dict[str, str]) -> dict[str, Any]:
+    """The data side alone, and how many of its pairs one training iteration of the demo takes."""
+    rounds = int(words.pop("rounds", "5"))
+    overrides = ["experiment=demo", *(f"{k}={v}" for k, v in words.items())]
+    config = composed(overrides)
+    data = build(config["data"])
+    data.setup()
+    with tempfile.TemporaryDirectory() as folder:
+        loop = LightningLoop(config, Path(folder), batches=2 * rounds + 4)
+        position = iter(range(10**9))
+        times = alternate({"training": loop.step, "data": lambda: data.train_set[next(position)]}, rounds)
+        loop.close()
+    return report("One pair of the demo: drawn (first time) against trained on", times, against="training")
+
+
+def alternate(sides: dict[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each side, in turn, after one warm-up of each."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for step in sides.values():
+        step()
+    for _ in range(rounds):
+        for name, step in sides.items():
+            start = time.perf_counter()
+            step()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def report(title: str, times: dict[str, list[float]], *, against: str) -> dict[str, Any]:
+    """Print and return medians, and the speed of each side as a ratio of the reference's."""
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print(title)
+    rows = {}
+    for name, median in medians.items():
+        pairs = zip(times[against], times[name], strict=True)
+        ratio = statistics.median(reference / own for reference, own in pairs)
+        rows[name] = {"median_ms": round(median * 1000, 2), "speed": round(ratio, 3)}
+        print(f"  {name:12} {median * 1000:10.1f} ms   speed {ratio:6.3f}")
+        sys.stdout.flush()
+    return {"title": title, "against": against, "rows": rows}
+
+
+SUITES = {"step": step_suite, "data": data_suite}
+
+if __name__ == "__main__":
+    main()
