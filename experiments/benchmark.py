@@ -69,7 +69,7 @@ class LightningLoop:
     def __init__(self, config: dict[str, Any], folder: Path, batches: int) -> None:
         import threading
 
-        from gan_style import training
+        from gan_style import run
 
         config = {**config, "run_dir": str(folder), "trainer": {**config["trainer"], "max_steps": batches}}
         config["trainer"]["val_every"] = 10 * batches
@@ -79,8 +79,8 @@ class LightningLoop:
         self.batches = [{d: torch.cat([b[d]] * config["data"]["batch_size"]) for d in "AB"} for b in self.batches]
         torch.manual_seed(0)
         model = build(config["model"], channels_A=3, channels_B=3)
-        trainer, _logs, _ = training.assemble(config, build(config["trainer"]), data, folder, batches, None)
-        training.quiet_lightning()
+        trainer, _logs, _ = run.assemble(config, build(config["trainer"]), data, folder, batches, None)
+        run.quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
         trainer.callbacks.insert(0, hold(self.go, self.done))
         data.val_dataloader = lambda: []

@@ -13,6 +13,8 @@ from typing import Any
 
 # Before anything imports it: albumentations asks the package index for a newer version of itself.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# OpenMP's threads spin while they wait; beside any other busy process that costs a CPU run a multiple of its time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -53,7 +55,7 @@ _failures: list[Exception] = []
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
 def _compose_and_train(config: DictConfig) -> None:
-    from gan_style.training import train
+    from gan_style.run import train
 
     hydra_config = HydraConfig.get()
     multirun = Path(hydra_config.runtime.output_dir) if hydra_config.mode == RunMode.MULTIRUN else None

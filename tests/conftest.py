@@ -43,7 +43,7 @@ def small_config(*overrides: str) -> dict[str, Any]:
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Path]:
     """Trains a small run into a folder of its own and returns the folder."""
-    from gan_style.training import train
+    from gan_style.run import train
 
     def start(folder: str, *overrides: str) -> Path:
         return train(small_config(*overrides, f"run_dir={tmp_path / folder}"))

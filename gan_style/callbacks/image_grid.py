@@ -77,7 +77,7 @@ def draw_grid(pictures: dict[str, list[Tensor]], *, cell: int = 128) -> NDArray[
 
     Args:
         pictures: name -> [C, H, W] in [-1, 1], as many of each.
-        cell: small pictures are enlarged by whole factors up to about this many pixels.
+        cell: small pictures are enlarged by whole factors to at least this many pixels.
 
     Returns: [H, W, 3] uint8.
     """
@@ -95,7 +95,7 @@ def draw_grid(pictures: dict[str, list[Tensor]], *, cell: int = 128) -> NDArray[
 
 def _block(pictures: dict[str, list[Tensor]], names: list[str], cell: int) -> Image.Image:
     height, width = pictures[names[0]][0].shape[-2:]
-    scale = max(1, round(cell / max(height, width)))
+    scale = -(-cell // max(height, width))  # rounded up: a label needs about this width
     gap, head = 4, 20
     step_x, step_y = width * scale + gap, height * scale + gap
     block = Image.new("RGB", (len(names) * step_x + gap, len(pictures[names[0]]) * step_y + head), "white")

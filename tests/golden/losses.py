@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from gan_style.config import config_dir
-from gan_style.training import train
+from gan_style.run import train
 from tests.conftest import small_config
 
 FOLDER = Path(__file__).parent
