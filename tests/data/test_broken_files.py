@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
+from tests.data.picture_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
 from PIL import Image
 
 from gan_style.data import decoding

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import RGB, encode, write
+from tests.data.picture_files import RGB, encode, write
 from PIL import Image
 
 from gan_style.data.containers import TruncatedError, exif_orientation, strip_jpeg, strip_png

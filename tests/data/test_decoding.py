@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from picture_files import (
+from tests.data.picture_files import (
     GREY,
     RGB,
     RGBA,
