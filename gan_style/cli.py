@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
+import os
 import sys
 from pathlib import Path
 
@@ -14,8 +14,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit status: 0 done, 2 the user's mistake."""
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["train"]:
-        # A process of its own: Hydra and the launcher of several devices both read the command line again.
-        return subprocess.call([sys.executable, "-m", "gan_style.train", *words[1:]])
+        # In this process's place: Hydra and the launcher of several devices both read the command line again, and
+        # a signal must reach the training itself.
+        os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
     parsed = _parser().parse_args(words)
     try:
         parsed.run(parsed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from gan_style.errors import UserError
 ALLOWED = ("gan_style.", "torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations.")
 # A checkpoint may come from anywhere, so its config may name nothing but our networks and methods.
 ALLOWED_FROM_CHECKPOINT = ("gan_style.networks.", "gan_style.models.", "gan_style.schedules.", "torch.optim.")
+
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it logs what it then raises
 
 RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
@@ -52,8 +55,7 @@ def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
     Raises:
         UserError: an unknown key, a value of the wrong type, or a target that is not allowed.
     """
-    values = plain(node)
-    check(values, "", allowed=allowed, given=tuple(extra))
+    values = check(plain(node), allowed=allowed, given=tuple(extra))
     try:
         # Partial first: arguments handed over in code must not be read as config.
         factory = instantiate({**values, "_partial_": True}, _convert_="all")
@@ -65,39 +67,37 @@ def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
         raise UserError(_one_line(f"{values['_target_']}: {cause or error}")) from error
 
 
-def check(
-    values: Mapping[str, Any],
-    path: str = "",
-    *,
-    allowed: Sequence[str] = ALLOWED,
-    given: Sequence[str] | None = None,
-) -> None:
+def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED, given: Sequence[str] | None = None) -> Any:
     """Compare a node, and every node inside it, with the signatures of their targets.
 
     Args:
-        values: a plain dict; nodes without `_target_` are only walked through.
+        values: a plain dict or list; nodes without `_target_` are only walked through.
         path: how the user writes this node, e.g. "model.generator"; used in messages.
         given: arguments that will be handed over in code; None does not look for missing ones.
+
+    Returns: a copy in which numbers have the type that the signature asks for ("5" and 5.0 become 5).
 
     Raises:
         UserError: names the full key, what was expected, and the nearest valid key.
     """
+    inner = () if given is not None else None
+    if isinstance(values, list):
+        return [check(value, path, allowed=allowed, given=inner) for value in values]
+    if not isinstance(values, Mapping):
+        return values
+    values = dict(values)
     if "_target_" in values:
         target = _locate(values["_target_"], path, allowed)
-        check_signature(target, values, path, given)
-    for key, value in values.items():
-        children = value if isinstance(value, list) else [value]
-        for child in children:
-            if isinstance(child, Mapping):
-                inner = () if given is not None else None
-                check(child, _join(path, key), allowed=allowed, given=inner)
+        values = check_signature(target, values, path, given)
+    return {key: check(value, _join(path, key), allowed=allowed, given=inner) for key, value in values.items()}
 
 
 def check_signature(
     target: Callable[..., Any], values: Mapping[str, Any], path: str = "", given: Sequence[str] | None = None
-) -> None:
+) -> dict[str, Any]:
     """Compare one node with the parameters of `target`: unknown keys, missing keys, wrong types."""
     parameters, hints = _parameters(target)
+    checked = dict(values)
     for key, value in values.items():
         if key in RESERVED:
             continue
@@ -105,13 +105,14 @@ def check_signature(
             raise UserError(f"{_join(path, key)} is not a known key{did_you_mean(key, parameters)}")
         if value == "???":
             raise UserError(f"{_join(path, key)} must be given: add {_join(path, key)}=VALUE to the command")
-        _check_type(value, hints.get(key, Any), _join(path, key))
+        checked[key] = _converted(value, hints.get(key, Any), _join(path, key))
     if given is None or values.get("_partial_"):
-        return
+        return checked
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in values and key not in given:
             full = _join(path, key)
             raise UserError(f"{full} must be given: add {full}=VALUE to the command")
+    return checked
 
 
 def _join(path: str, key: str) -> str:
@@ -152,23 +153,26 @@ def _parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter
         passes_on = any(p.kind is p.VAR_KEYWORD for p in found.values())
         named = {k: p for k, p in found.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
         parameters = named | parameters
-        hints = typing.get_type_hints(source) | hints
+        hints = typing.get_type_hints(source, include_extras=True) | hints
         if not passes_on:
             break
     return parameters, hints
 
 
-def _check_type(value: Any, hint: Any, full: str) -> None:
+def _converted(value: Any, hint: Any, full: str) -> Any:
     if isinstance(value, Mapping) and "_target_" in value:
-        return  # an object or a factory: its own signature is its schema
+        return value  # an object or a factory: its own signature is its schema
     try:
         adapter = pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
-        adapter.validate_python(value)
+        converted = adapter.validate_python(value)
     except pydantic.ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UserError(f"{full}={value} is not valid: {reason[0].lower()}{reason[1:]}") from None
     except (pydantic.errors.PydanticUserError, NameError):
-        return  # a hint that has no check, such as a protocol
+        return value  # a hint that has no check, such as a protocol
+    if isinstance(value, bool) and not isinstance(converted, bool):
+        raise UserError(f"{full}={str(value).lower()} is not valid: input should be a number")
+    return converted if isinstance(converted, bool | int | float | str) else value
 
 
 def _one_line(text: str) -> str:

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from gan_style import __version__, checkpoint, loggers
+from gan_style import checkpoint, loggers
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
 from gan_style.callbacks.progress import ShowProgress
+from gan_style.callbacks.scores import TruthScores
 from gan_style.config import ALLOWED, build, check, check_signature
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
 from gan_style.report import write_report
-from gan_style.trainer import TrainerSettings, machine
+from gan_style.run_folder import locate, write_run_file
+from gan_style.trainer import TrainerSettings
+from gan_style.types import Seed
+
+
+@dataclass
+class BestRule:
+    """What chooses best.ckpt: a validation score and its better end."""
+
+    monitor: str
+    mode: Literal["highest", "lowest"]
 
 
 @dataclass
@@ -49,13 +58,13 @@ class RunConfig:
     data: dict[str, Any]
     trainer: dict[str, Any]
     logger: dict[str, Any]
-    callbacks: dict[str, Any] | None
-    seed: int
+    seed: Seed
     run_dir: str | None
     resume: str | None
     name: str
     best: dict[str, Any]
     allow: list[str]
+    callbacks: dict[str, Any] | None = None
 
 
 def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Path:
@@ -70,7 +79,8 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
         TrainingFailed: a loss or a weight is not finite.
         Interrupted: a signal; the run was saved.
     """
-    check_signature(RunConfig, config)
+    config = check_signature(RunConfig, config)
+    check_signature(BestRule, config["best"], "best")
     allowed = (*ALLOWED, *config["allow"])
     check(config, allowed=allowed)
     settings = build(config["trainer"], allowed)
@@ -88,6 +98,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     model: Translator = build(config["model"], allowed, **channels)
     per_epoch = data.train_set.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
+    refuse_small_pictures(model, data)
     iterations = settings.iterations(per_epoch)
     if resume is not None and resume["iteration"] >= iterations:
         say(f"{resume_from} has done {resume['iteration']} of {iterations} iterations: nothing is left to do")
@@ -113,18 +124,19 @@ def assemble(
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = (*ALLOWED, *config["allow"])
     logs = build(config["logger"], allowed, run_dir=run_dir, from_iteration=done, run_id=run_id, settings=dict(config))
+    losses = LogLosses(log_every)
+    chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     has_truth = data.splits is not None and (data.splits.truth_A or data.splits.truth_B) is not None
+    scored = has_truth and any(isinstance(callback, TruthScores) for callback in chosen)
     keeper = Keeper(
         run_dir / "checkpoints",
         {"config": dict(config), **data.describe(), "wandb_id": loggers.wandb_run_id(logs)},
         iterations=iterations,
         every=save_every,
-        monitor=config["best"]["monitor"] if has_truth else None,
+        monitor=config["best"]["monitor"] if scored else None,
         mode=config["best"]["mode"],
         resume=resume,
     )
-    losses = LogLosses(log_every)
-    chosen = [build(node, allowed) for node in (config["callbacks"] or {}).values()]
     # The order matters twice: Keeper restores the others before they start, and saves before they finish.
     callbacks = [keeper, losses, *chosen, ShowProgress(losses, iterations)]
     return settings.make(callbacks, logs, run_dir, val_every), logs, keeper
@@ -141,6 +153,7 @@ def fit(
     """Train, and leave a complete run folder whatever happens."""
     started, stopped = time.perf_counter(), "finished"
     try:
+        keeper.listen()
         trainer.fit(model, datamodule=data)
     except Interrupted:
         stopped = "interrupted"
@@ -159,40 +172,6 @@ def fit(
     summarise(run_dir, keeper)
 
 
-def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
-    """The run folder, and the checkpoint to go on from.
-
-    Raises:
-        UserError: nothing to resume, or a folder that already holds another run.
-    """
-    resume = config["resume"]
-    given = Path(config["run_dir"]).expanduser() if config["run_dir"] else multirun_dir
-    if resume == "last":
-        if given is None:
-            raise UserError("resume=last goes on with the run of run_dir: add run_dir=DIR, or give resume=PATH")
-        newest = given / "checkpoints" / "last.ckpt"
-        if not newest.is_file():
-            raise UserError(f"resume=last found no checkpoint {newest}: check run_dir, or leave resume out")
-        return given, newest
-    if resume:
-        path = Path(resume).expanduser()
-        own = path.parent.parent
-        if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
-            given = own
-        return given or new_run_dir(config["name"]), path
-    if given is not None and (given / "config.yaml").is_file() and loggers.is_first_process():
-        raise UserError(
-            f"run_dir={given} already holds a run: add resume=last to go on with it, or name another folder"
-        )
-    return given or new_run_dir(config["name"]), None
-
-
-def new_run_dir(name: str) -> Path:
-    """`runs/<name>/<time>`; the processes of one run share it through the environment."""
-    stamp = os.environ.setdefault("GAN_STYLE_STARTED", datetime.now().strftime("%Y%m%d-%H%M%S-%f"))
-    return Path("runs") / name / stamp
-
-
 def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
     """Compare the networks of a checkpoint with the command before anything is built.
 
@@ -208,6 +187,21 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
         found = checkpoint.first_difference(resume["config"].get(key), config[key], key)
         if found:
             say(f"note: {found}; the run goes on, but not as if it had never stopped")
+
+
+def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:
+    """Compare the crop with what the discriminators need, before a run folder is made.
+
+    Raises:
+        UserError: names the sizes.
+    """
+    for network in model.networks("D"):
+        needed = getattr(network, "minimum_size", 1)
+        if data.image_size < needed:
+            raise UserError(
+                f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "
+                "raise it, or lower model.discriminator.layers or scales"
+            )
 
 
 @rank_zero_only
@@ -249,28 +243,6 @@ def summarise(run_dir: Path, keeper: Keeper) -> None:
     say(f"checkpoint  {keeper.folder / 'best.ckpt'} (iteration {best['iteration']}, {best['rule']})")
 
 
-def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, seconds: float, stopped: str) -> None:
-    """`run.json`: what it ran on and what it cost."""
-    import resource
-
-    done = model.iteration
-    losses = next(c for c in trainer.callbacks if isinstance(c, LogLosses))  # type: ignore[attr-defined]
-    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    if torch.cuda.is_available():
-        gigabytes = torch.cuda.max_memory_allocated() / 1e9
-    content = {
-        "gan_style": __version__,
-        **machine(trainer),
-        "iterations": done,
-        "seconds": round(seconds, 1),
-        "images_per_s": None if losses.images_per_s != losses.images_per_s else round(losses.images_per_s, 2),
-        "peak_memory_gb": round(gigabytes, 2),
-        "parameters": {n: sum(p.numel() for p in net.parameters()) for n, net in model.named_children()},
-        "stopped": stopped,
-    }
-    (run_dir / "run.json").write_text(json.dumps(content, indent=2) + "\n")
-
-
 @rank_zero_only
 def say(text: str) -> None:
     print(text, flush=True)
@@ -279,5 +251,6 @@ def say(text: str) -> None:
 def quiet_lightning() -> None:
     """Keep Lightning's advertisements, device tables and one deprecation of its own out of the output."""
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+    names = [n for n in logging.root.manager.loggerDict if n.startswith(("pytorch_lightning", "lightning_fabric"))]
+    for name in ("pytorch_lightning", "lightning_fabric", *names):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gan_style.types import Weight
+
 
 class ConstantThenLinear:
     """Constant, then a straight line to zero (Zhu et al. 2017, section 4: 100 epochs each).
@@ -18,7 +20,7 @@ class ConstantThenLinear:
     """
 
     def __init__(
-        self, constant: float = 100, decay: float = 100, unit: Literal["epochs", "iterations"] = "epochs"
+        self, constant: Weight = 100, decay: Weight = 100, unit: Literal["epochs", "iterations"] = "epochs"
     ) -> None:
         self.constant = constant
         self.decay = decay

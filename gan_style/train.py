@@ -31,6 +31,9 @@ def main() -> None:
     """Run the command of sys.argv and exit: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
     # Hydra prints its own errors on several lines and exits with 1; with this it raises them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Hydra's parser takes no more overrides after a flag that follows one: flags first.
+    flags = [word for word in sys.argv[1:] if word in ("-m", "--multirun")]
+    sys.argv[1:] = flags + [word for word in sys.argv[1:] if word not in flags]
     try:
         _compose_and_train()
         if _failures:
@@ -39,6 +42,10 @@ def main() -> None:
         sys.exit(_fail(str(error), 2))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_fail(explain(error), 2))
+    except ValueError as error:  # Hydra's own, such as for model=null
+        if _started:
+            raise
+        sys.exit(_fail(f"{' '.join(str(error).split())}: see --help for what each group takes", 2))
     except TrainingFailed as error:
         sys.exit(_fail(str(error), 1))
     except OSError as error:  # no space, no permission: the user's machine, not our code
@@ -51,12 +58,14 @@ def main() -> None:
 
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
 _failures: list[Exception] = []
+_started: list[bool] = []
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
 def _compose_and_train(config: DictConfig) -> None:
     from gan_style.run import train
 
+    _started.append(True)
     hydra_config = HydraConfig.get()
     multirun = Path(hydra_config.runtime.output_dir) if hydra_config.mode == RunMode.MULTIRUN else None
     if any(isinstance(failure, Interrupted) for failure in _failures):

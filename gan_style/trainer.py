@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from gan_style.errors import UserError
+from gan_style.types import Count
 
 
 @dataclass
@@ -34,22 +35,18 @@ class TrainerSettings:
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    devices: int | Literal["auto"] = 1
-    num_nodes: int = 1
+    devices: Count | Literal["auto"] = 1
+    num_nodes: Count = 1
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
-    max_steps: int | None = None
-    max_epochs: int | None = 200
-    val_every: int | None = None
-    save_every: int | None = None
-    log_every: int | None = None
+    max_steps: Count | None = None
+    max_epochs: Count | None = 200
+    val_every: Count | None = None
+    save_every: Count | None = None
+    log_every: Count | None = None
     deterministic: bool = False
     profiler: Literal["simple", "advanced", "pytorch"] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "max_epochs", "val_every", "save_every", "log_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"trainer.{name}={value} must be at least 1")
         if self.max_steps is None and self.max_epochs is None:
             raise UserError("give trainer.max_steps or trainer.max_epochs: a run has to end")
 
@@ -88,7 +85,14 @@ class TrainerSettings:
             there = torch.cuda.device_count()
             if self.device_count > there:
                 raise UserError(f"trainer.devices={self.devices}, but there are {there} GPUs")
+        if self.accelerator == "mps" and not torch.backends.mps.is_available():
+            raise UserError("trainer.accelerator=mps, but this machine has none: use trainer=cpu or auto")
         launched = any(name in os.environ for name in ("TORCHELASTIC_RUN_ID", "SLURM_PROCID"))
+        if self.num_nodes > 1 and not launched:
+            raise UserError(
+                f"trainer.num_nodes={self.num_nodes} needs a launcher on each machine, such as "
+                "torchrun --nnodes=N --nproc_per_node=M train.py ... (docs/design.md)"
+            )
         if multirun and self.world_size > 1 and not launched:
             raise UserError(
                 "--multirun runs its jobs in one process, which cannot start the processes of several devices: "

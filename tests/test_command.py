@@ -26,6 +26,7 @@ class Command:
         given = words if any(w.startswith("run_dir=") for w in words) else (*words, f"run_dir={self.folder / 'run'}")
         self.monkeypatch.setattr(sys, "argv", ["train.py", *given])
         train._failures.clear()
+        train._started.clear()
         status = 0
         try:
             train.main()
@@ -61,7 +62,7 @@ MISTAKES = [
     (("trainer.max_step=5",), "trainer.max_step is not a known key: did you mean max_steps?"),
     (("modle=cut",), "modle is not a known key: did you mean model?"),
     (("model.lambda_cycle=abc",), "model.lambda_cycle=abc is not valid"),
-    (("trainer.max_steps=0",), "trainer.max_steps=0 must be at least 1"),
+    (("trainer.max_steps=0",), "trainer.max_steps=0 is not valid: input should be greater than or equal to 1"),
     (("data=folders",), "data.root must be given: add data.root=VALUE"),
     (("data=folders", "data.root=/no/such/place"), "there is no folder /no/such/place"),
     (("data=monet2photo", "data.root=/no/such/place"), "monet2photo.zip"),
@@ -70,6 +71,21 @@ MISTAKES = [
     (("data.load_size=20", "data.image_size=32"), "data.load_size"),
     (("data=tiny", "data.image_size=16", "data.load_size=16"), "too small"),
     (("trainer=gpu",), "trainer=cpu"),
+    (("trainer.num_nodes=2",), "needs a launcher"),
+    (("trainer.devices=0",), "trainer.devices=0 is not valid"),
+    (("trainer.max_steps=true",), "trainer.max_steps=true is not valid"),
+    (("data.batch_size=0",), "data.batch_size=0 is not valid"),
+    (("data.val_count=0",), "data.val_count=0 is not valid"),
+    (("data.num_workers=-1",), "data.num_workers=-1 is not valid"),
+    (("model.accumulate=0",), "model.accumulate=0 is not valid"),
+    (("model.generator.filters=0",), "model.generator.filters=0 is not valid"),
+    (("callbacks.ema.decay=2",), "callbacks.ema.decay=2 is not valid"),
+    (("seed=-1",), "seed=-1 is not valid"),
+    (("best.mode=max",), "best.mode=max is not valid: input should be 'highest' or 'lowest'"),
+    (("model=null",), "see --help"),
+    (("data=tiny", "model.optimizer_G.lr=-1"), "model.optimizer_G: Invalid learning rate: -1"),
+    (("data=tiny", "best.monitor=val/psnrr"), "best.monitor=val/psnrr is not a score of this run; there are: val/A2B/"),
+    (("+logger.settings=[[{_target_: os.system, command: ls}]]",), "is not allowed"),
 ]
 
 
@@ -80,6 +96,20 @@ def test_a_mistake_is_one_line_and_status_2(command: Command, words: tuple[str, 
     assert status == 2
     assert message in stderr
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "word", ["trainer.max_steps='1'", "trainer.max_steps=1.0", "data.batch_size=1e0", "callbacks=[]"]
+)
+def test_values_are_converted_where_their_meaning_is_clear(command: Command, word: str) -> None:
+    assert command(*HERE, "trainer.max_steps=1", word) == (0, "")
+
+
+def test_each_player_can_have_its_own_rate(command: Command, tmp_path: Path) -> None:
+    assert command(*HERE, "trainer.max_steps=1", "model.optimizer_D.lr=1e-3")[0] == 0
+    header, row = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    rates = dict(zip(header.split(","), row.split(","), strict=True))
+    assert (rates["lr/G"], rates["lr/D"]) == ("0.0002", "0.001")
 
 
 def folder_command(command: Command, root: Path, *words: str) -> tuple[int, str]:

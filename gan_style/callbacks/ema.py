@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.models.translator import Translator
+from gan_style.types import Share
 
 
 class EMA(pl.Callback):
@@ -20,7 +21,7 @@ class EMA(pl.Callback):
             run is not dominated by its random start.
     """
 
-    def __init__(self, decay: float = 0.999) -> None:
+    def __init__(self, decay: Share = 0.999) -> None:
         self.decay = decay
         self.averages: dict[str, nn.Module] = {}
         self._restored: dict[str, Any] = {}

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gan_style.data.images import save_image, to_uint8
 from gan_style.models.translator import Translator
+from gan_style.types import Count
 
 # Left to right, for A to B and back; a column is left out where a method or the data has no such picture.
 COLUMNS = {
@@ -37,7 +38,7 @@ class ImageGrid(pl.Callback):
         folder: of the PNG files; the run's `images` unless given.
     """
 
-    def __init__(self, rows: int = 4, folder: str | None = None) -> None:
+    def __init__(self, rows: Count = 4, folder: str | None = None) -> None:
         self.rows = rows
         self.folder = folder
         self._kept: dict[str, list[Tensor]] = {}

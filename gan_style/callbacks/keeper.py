@@ -86,11 +86,16 @@ class Keeper(pl.Callback):
 
     # Save
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # After Lightning has set its own handlers, which answer SIGTERM with a collective inside the handler.
+    def listen(self) -> None:
+        """Take SIGINT and SIGTERM as a wish to stop; before `fit`, so that none is lost while it starts."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._on_signal)
+                before = signal.signal(number, self._on_signal)
+                self._handlers.setdefault(number, before)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Again: Lightning has meanwhile set handlers that answer SIGTERM with a collective inside the handler.
+        self.listen()
         if trainer.world_size > 1:
             self._signal_group = dist.new_group(backend="gloo")
 
@@ -113,7 +118,10 @@ class Keeper(pl.Callback):
         if self.monitor is None:
             self._improved = True
             self.best |= {"iteration": pl_module.iteration}
-        elif self.monitor in trainer.callback_metrics:
+        else:
+            if self.monitor not in trainer.callback_metrics:
+                there = ", ".join(sorted(trainer.callback_metrics)) or "none"
+                raise UserError(f"best.monitor={self.monitor} is not a score of this run; there are: {there}")
             score = float(trainer.callback_metrics[self.monitor])
             before = self.best["score"]
             sign = 1 if self.mode == "highest" else -1

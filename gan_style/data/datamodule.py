@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from gan_style.data.unpaired import (
     UnpairedDataset,
 )
 from gan_style.errors import UserError
+from gan_style.types import Count, CountOrNone, Seed
 
 
 @dataclass
@@ -62,14 +64,14 @@ class UnpairedDataModule(pl.LightningDataModule):
     def __init__(
         self,
         *,
-        image_size: int = 256,
-        load_size: int | None = 286,
-        batch_size: int = 1,
+        image_size: Count = 256,
+        load_size: Count | None = 286,
+        batch_size: Count = 1,
         flip: bool = True,
-        limit: int | None = None,
-        val_count: int = 32,
-        num_workers: int | Literal["auto"] = "auto",
-        seed: int = 0,
+        limit: Count | None = None,
+        val_count: Count = 32,
+        num_workers: CountOrNone | Literal["auto"] = "auto",
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         self.transform = TrainTransform(load_size, image_size, flip)
@@ -146,7 +148,12 @@ class UnpairedDataModule(pl.LightningDataModule):
             workers = 4 if torch.cuda.is_available() else 0
         if workers == 0:
             return {"num_workers": 0}
-        return {"num_workers": workers, "prefetch_factor": 4, "pin_memory": torch.cuda.is_available()}
+        return {
+            "num_workers": workers,
+            "prefetch_factor": 4,
+            "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": leave_signals_to_the_main_process,
+        }
 
     def _iteration(self) -> int:
         return int(self.trainer.lightning_module.iteration) if self.trainer else 0  # type: ignore[arg-type]
@@ -234,7 +241,7 @@ class ScenesDataModule(UnpairedDataModule):
 
     names = {"A": "photo", "B": "painting"}
 
-    def __init__(self, *, count: int = 400, scene_seed: int = 0, **common: Any) -> None:
+    def __init__(self, *, count: Count = 400, scene_seed: Seed = 0, **common: Any) -> None:
         super().__init__(**common)
         self.count = count
         self.scene_seed = scene_seed
@@ -257,3 +264,9 @@ class ScenesDataModule(UnpairedDataModule):
             truth_A=scenes(firsts[1], self.val_count, self.image_size, "A"),
             notes=[f"scenes: {self.count} photos and {self.count} paintings, drawn"],
         )
+
+
+def leave_signals_to_the_main_process(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; a loader worker that dies of it would take training along."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

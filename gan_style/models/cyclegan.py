@@ -15,6 +15,7 @@ from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.translator import Images, Terms, Translator, joined, l1
+from gan_style.types import Count, CountOrNone, Weight
 
 
 class CycleGAN(Translator):
@@ -43,14 +44,14 @@ class CycleGAN(Translator):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         *,
-        channels_A: int = 3,
-        channels_B: int = 3,
+        channels_A: Count = 3,
+        channels_B: Count = 3,
         gan_mode: Literal["lsgan", "vanilla", "hinge", "wgan"] = "lsgan",
-        lambda_cycle: float = 10.0,
-        lambda_idt: float = 5.0,
-        lambda_gp: float = 0.0,
-        lambda_r1: float = 0.0,
-        pool_size: int = 50,
+        lambda_cycle: Weight = 10.0,
+        lambda_idt: Weight = 5.0,
+        lambda_gp: Weight = 0.0,
+        lambda_r1: Weight = 0.0,
+        pool_size: CountOrNone = 50,
         join_passes: bool | None = None,
         **training: Any,
     ) -> None:

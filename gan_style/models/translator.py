@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from gan_style.data.seeding import derive_seed
+from gan_style.errors import UserError
 from gan_style.models.image_pool import ImagePool
 from gan_style.schedules import ConstantThenLinear
+from gan_style.types import Count, Positive, Seed
 
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
 Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
@@ -51,9 +53,9 @@ class Translator(pl.LightningModule):
         optimizer_G: Optimizers,
         optimizer_D: Optimizers | None = None,
         schedule: Callable[[int, float], float] | None = None,
-        clip_grad_norm: float | None = None,
-        accumulate: int = 1,
-        seed: int = 0,
+        clip_grad_norm: Positive | None = None,
+        accumulate: Count = 1,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -129,7 +131,13 @@ class Translator(pl.LightningModule):
         return terms
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        return [self._make_optimizer[player](self._parameters_of(player)) for player in self.players()]
+        made = []
+        for player in self.players():
+            try:
+                made.append(self._make_optimizer[player](self._parameters_of(player)))
+            except (ValueError, TypeError) as error:
+                raise UserError(f"model.optimizer_{player}: {' '.join(str(error).split())}") from error
+        return made
 
     def optimizer_of(self) -> dict[str, torch.optim.Optimizer]:
         """Each player's own optimiser, to read or restore; Lightning's wrapper of it, to step, is out of date."""

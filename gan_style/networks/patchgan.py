@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gan_style.errors import UserError
 from gan_style.networks.blocks import add_spectral_norm, is_per_sample, make_norm, needs_bias
 from gan_style.networks.init import initialize
+from gan_style.types import Count, Positive
 
 
 class _ConvolutionalJudge(nn.Module):
@@ -68,12 +69,12 @@ class PatchDiscriminator(_ConvolutionalJudge):
         self,
         in_channels: int = 3,
         *,
-        filters: int = 64,
-        layers: int = 3,
+        filters: Count = 64,
+        layers: Count = 3,
         norm: str = "instance",
         spectral: bool = False,
         init: str = "normal",
-        init_gain: float = 0.02,
+        init_gain: Positive = 0.02,
     ) -> None:
         super().__init__()
         if layers < 1:
@@ -112,11 +113,11 @@ class PixelDiscriminator(_ConvolutionalJudge):
         self,
         in_channels: int = 3,
         *,
-        filters: int = 64,
+        filters: Count = 64,
         norm: str = "instance",
         spectral: bool = False,
         init: str = "normal",
-        init_gain: float = 0.02,
+        init_gain: Positive = 0.02,
     ) -> None:
         super().__init__()
         self._norm = norm
@@ -159,13 +160,13 @@ class MultiScaleDiscriminator(nn.Module):
         self,
         in_channels: int = 3,
         *,
-        scales: int = 2,
-        filters: int = 64,
-        layers: int = 3,
+        scales: Count = 2,
+        filters: Count = 64,
+        layers: Count = 3,
         norm: str = "instance",
         spectral: bool = False,
         init: str = "normal",
-        init_gain: float = 0.02,
+        init_gain: Positive = 0.02,
     ) -> None:
         super().__init__()
         if scales < 1:

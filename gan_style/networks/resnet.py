@@ -15,6 +15,7 @@ from gan_style.networks.blocks import (
     pad_to_multiple,
 )
 from gan_style.networks.init import initialize
+from gan_style.types import Count, CountOrNone, Positive, Share
 
 DOWNSAMPLING = 4  # two convolutions of stride 2
 SMALLEST = 8  # the residual blocks then see 2x2, the least that a reflection of one pixel and a norm take
@@ -45,14 +46,14 @@ class ResnetGenerator(nn.Module):
         in_channels: int = 3,
         out_channels: int = 3,
         *,
-        filters: int = 64,
-        blocks: int = 9,
+        filters: Count = 64,
+        blocks: CountOrNone = 9,
         norm: str = "instance",
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
         upsample: str = "deconv",
         spectral: bool = False,
         init: str = "normal",
-        init_gain: float = 0.02,
+        init_gain: Positive = 0.02,
     ) -> None:
         super().__init__()
         wide = 4 * filters

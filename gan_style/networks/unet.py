@@ -13,6 +13,7 @@ from gan_style.networks.blocks import (
     pad_to_multiple,
 )
 from gan_style.networks.init import initialize
+from gan_style.types import Count, Positive, Share
 
 
 class UNetGenerator(nn.Module):
@@ -43,14 +44,14 @@ class UNetGenerator(nn.Module):
         in_channels: int = 3,
         out_channels: int = 3,
         *,
-        filters: int = 64,
-        depth: int = 8,
+        filters: Count = 64,
+        depth: Count = 8,
         norm: str = "instance",
-        dropout: float = 0.0,
+        dropout: Share = 0.0,
         upsample: str = "deconv",
         spectral: bool = False,
         init: str = "normal",
-        init_gain: float = 0.02,
+        init_gain: Positive = 0.02,
     ) -> None:
         super().__init__()
         if depth < 2:

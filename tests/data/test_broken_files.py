@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.data.picture_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
 from PIL import Image
 
 from gan_style.data import decoding
 from gan_style.data.images import check_images, list_images, read_image
 from gan_style.errors import UserError
+from tests.data.picture_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
 
 EDGE_CASES = Path(__file__).parents[3] / "shared/data/edge_cases"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.picture_files import RGB, encode, write
 from PIL import Image
 
 from gan_style.data.containers import TruncatedError, exif_orientation, strip_jpeg, strip_png
 from gan_style.data.images import read_image
+from tests.data.picture_files import RGB, encode, write
 
 
 def exif_block(value: int, order: str = ">", kind: int = 3) -> bytes:

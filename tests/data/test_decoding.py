@@ -8,6 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
+
+from gan_style.data.images import check_images, describe_conversion, read_image
 from tests.data.picture_files import (
     GREY,
     RGB,
@@ -21,9 +24,6 @@ from tests.data.picture_files import (
     with_tag,
     write,
 )
-from PIL import Image, ImageOps
-
-from gan_style.data.images import check_images, describe_conversion, read_image
 
 
 def over_white(array: np.ndarray, white: int = 255) -> np.ndarray:

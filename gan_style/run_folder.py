@@ -1,0 +1,74 @@
+"""Where a run writes, where it goes on from, and what it cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from gan_style import __version__, loggers
+from gan_style.callbacks.losses import LogLosses
+from gan_style.errors import UserError
+from gan_style.models.translator import Translator
+from gan_style.trainer import machine
+
+
+def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
+    """The run folder, and the checkpoint to go on from.
+
+    Raises:
+        UserError: nothing to resume, or a folder that already holds another run.
+    """
+    resume = config["resume"]
+    given = Path(config["run_dir"]).expanduser() if config["run_dir"] else multirun_dir
+    if resume == "last":
+        if given is None:
+            raise UserError("resume=last goes on with the run of run_dir: add run_dir=DIR, or give resume=PATH")
+        newest = given / "checkpoints" / "last.ckpt"
+        if not newest.is_file():
+            raise UserError(f"resume=last found no checkpoint {newest}: check run_dir, or leave resume out")
+        return given, newest
+    if resume:
+        path = Path(resume).expanduser()
+        own = path.parent.parent
+        if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
+            given = own
+        return given or new_run_dir(config["name"]), path
+    if given is not None and (given / "config.yaml").is_file() and loggers.is_first_process():
+        raise UserError(
+            f"run_dir={given} already holds a run: add resume=last to go on with it, or name another folder"
+        )
+    return given or new_run_dir(config["name"]), None
+
+
+def new_run_dir(name: str) -> Path:
+    """`runs/<name>/<time>`; the processes of one run share it through the environment."""
+    stamp = os.environ.setdefault("GAN_STYLE_STARTED", datetime.now().strftime("%Y%m%d-%H%M%S-%f"))
+    return Path("runs") / name / stamp
+
+
+def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, seconds: float, stopped: str) -> None:
+    """`run.json`: what it ran on and what it cost."""
+    done = model.iteration
+    losses = next(c for c in trainer.callbacks if isinstance(c, LogLosses))  # type: ignore[attr-defined]
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    if torch.cuda.is_available():
+        gigabytes = torch.cuda.max_memory_allocated() / 1e9
+    content = {
+        "gan_style": __version__,
+        **machine(trainer),
+        "iterations": done,
+        "seconds": round(seconds, 1),
+        "images_per_s": None if losses.images_per_s != losses.images_per_s else round(losses.images_per_s, 2),
+        "peak_memory_gb": round(gigabytes, 2),
+        "parameters": {n: sum(p.numel() for p in net.parameters()) for n, net in model.named_children()},
+        "stopped": stopped,
+    }
+    (run_dir / "run.json").write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,12 @@
+"""Numbers with their bounds; a signature that uses them is refused a wrong value by name (see config.py)."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval
+
+Count = Annotated[int, Ge(1)]
+CountOrNone = Annotated[int, Ge(0)]  # 0 means none of it
+Weight = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Seed = Annotated[int, Interval(ge=0, lt=2**63)]
