@@ -25,6 +25,8 @@ SMALL = (
     "name=test",
 )
 SMALL_RESNET = ("model.generator.blocks=1",)
+# Where two ways of summing a gradient are compared: Adam hides a wrong factor.
+SGD = (*(f"model.optimizer_{p}._target_=torch.optim.SGD" for p in "GD"), *(f"~model.optimizer_{p}.betas" for p in "GD"))
 
 
 def composed(*overrides: str) -> dict[str, Any]:

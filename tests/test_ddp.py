@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from gan_style.checkpoint import load
-from tests.conftest import SMALL, SMALL_RESNET, differences
+from tests.conftest import SGD, SMALL, SMALL_RESNET, differences
 from tests.test_resume import interrupt_when_training, rows, state
 
 pytestmark = pytest.mark.ddp
 ROOT = Path(__file__).parents[1]
-SGD = (*(f"model.optimizer_{p}._target_=torch.optim.SGD" for p in "GD"), *(f"~model.optimizer_{p}.betas" for p in "GD"))
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=2")
 HARD = ("model.generator.dropout=0.5", "model.pool_size=3", "callbacks.ema.decay=0.9")
 
@@ -39,12 +38,7 @@ def train(folder: Path, *overrides: str) -> Path:
 
 def test_two_ranks_of_batch_2_equal_one_process_of_batch_4(tmp_path: Path) -> None:
     """SGD, because Adam would hide a wrong factor; the pool off, because each rank has its own."""
-    same = (
-        "model.pool_size=0",
-        "model.optimizer_G._target_=torch.optim.SGD",
-        "~model.optimizer_G.betas",
-        "~model.optimizer_D.betas",
-    )
+    same = (*SGD, "model.pool_size=0")
     two = train(tmp_path / "two", *same, *TWO, "trainer.max_steps=4")
     one = train(tmp_path / "one", *same, "trainer=cpu", "data.batch_size=4", "trainer.max_steps=4")
     a, b = (load(folder / "checkpoints/last.ckpt")["state_dict"] for folder in (two, one))

@@ -18,11 +18,10 @@ from gan_style.errors import UserError
 from gan_style.models.cyclegan import CycleGAN
 from gan_style.schedules import ConstantThenLinear
 from gan_style.trainer import TrainerSettings
-from tests.conftest import differences, small_config
+from tests.conftest import SGD, differences, small_config
 
 Run = Callable[..., Path]
 ROOT = Path(__file__).parents[1]
-SGD = (*(f"model.optimizer_{p}._target_=torch.optim.SGD" for p in "GD"), *(f"~model.optimizer_{p}.betas" for p in "GD"))
 
 
 def metrics(folder: Path) -> list[dict[str, str]]:
@@ -88,12 +87,7 @@ def test_clipping_bounds_what_the_optimiser_sees(run: Run, monkeypatch: pytest.M
 
 def test_accumulating_four_pictures_equals_a_batch_of_four(run: Run) -> None:
     """Exact under instance norm with the pool off; SGD, because Adam hides a wrong factor."""
-    same = (
-        "model.optimizer_G._target_=torch.optim.SGD",
-        "~model.optimizer_G.betas",
-        "~model.optimizer_D.betas",
-        "model.pool_size=0",
-    )
+    same = (*SGD, "model.pool_size=0")
     four = run("four", *same, "data.batch_size=4", "trainer.max_steps=2")
     one = run("one", *same, "data.batch_size=1", "model.accumulate=4", "trainer.max_steps=8")
     a, b = (load(folder / "checkpoints/last.ckpt")["state_dict"] for folder in (four, one))
