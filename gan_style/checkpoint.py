@@ -45,11 +45,12 @@ def save(content: Mapping[str, Any], path: Path) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
+        # torch's writer hides a full disk behind a RuntimeError of its own
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error
+        reason = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:200]
         with contextlib.suppress(OSError):
             temporary.unlink()
-        # torch's writer reports a full disk as a RuntimeError without an errno
         kept = f"; the checkpoint saved before it is whole: {path}" if path.exists() else ""
-        reason = " ".join(str(error).split())[:200]
         raise UserError(f"cannot save {path} ({reason}): free some space, then go on with resume=last{kept}") from error
 
 
