@@ -52,7 +52,7 @@ def test_a_really_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     try:
         path = tmp_path / "last.ckpt"
         checkpoint.save(content(1.0), path)
-        with pytest.raises(UserError, match="No space left on device.*the checkpoint saved before it is whole"):
+        with pytest.raises(UserError, match=r"No space left on device.*the checkpoint saved before it is whole"):
             checkpoint.save(content(2.0), path)
         assert float(checkpoint.load(path)["state_dict"]["w"][0, 0]) == 1
         assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
