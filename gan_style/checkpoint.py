@@ -84,7 +84,7 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged file can fail anywhere in torch's reader
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{path} cannot be read as a checkpoint of gan_style: {reason}") from error
-    if not isinstance(content, dict) or "format" not in content or "state_dict" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int) or "state_dict" not in content:
         raise UserError(f"{path} is not a checkpoint of gan_style: it has no format and state_dict")
     if content["format"] > FORMAT:
         raise UserError(

@@ -127,16 +127,19 @@ def did_you_mean(word: str, known: Any) -> str:
 
 
 def _locate(name: str, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
+    refusal = UserError(
+        f"{path}._target_={name} is not allowed: it must be defined under one of {', '.join(allowed)} "
+        "(allow=[mylab.] adds a package of your own)"
+    )
+    if not str(name).startswith(tuple(allowed)):
+        raise refusal  # before its module is imported, which would already run code
     try:
         target = get_object(name)
     except Exception as error:
         raise UserError(_one_line(f"{path}._target_={name} cannot be imported: {error}")) from error
     defined = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
     if not callable(target) or not defined.startswith(tuple(allowed)):
-        raise UserError(
-            f"{path}._target_={name} is not allowed: it must be defined under one of {', '.join(allowed)} "
-            "(allow=[mylab.] adds a package of your own)"
-        )
+        raise refusal
     return target
 
 

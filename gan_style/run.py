@@ -151,10 +151,11 @@ def fit(
     run_dir: Path,
 ) -> None:
     """Train, and leave a complete run folder whatever happens."""
-    started, stopped = time.perf_counter(), "finished"
+    started, stopped = time.perf_counter(), "failed"
     try:
         keeper.listen()
         trainer.fit(model, datamodule=data)
+        stopped = "finished"
     except Interrupted:
         stopped = "interrupted"
         raise
@@ -183,8 +184,8 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
         found = checkpoint.first_difference(saved, now, f"model.{part}")
         if found:
             raise UserError(f"{path} is of another architecture: {found}")
-    for key in ("seed", "data"):
-        found = checkpoint.first_difference(resume["config"].get(key), config[key], key)
+    for key in ("seed", "data", "model", "callbacks"):
+        found = checkpoint.first_difference(resume["config"].get(key), config.get(key), key)
         if found:
             say(f"note: {found}; the run goes on, but not as if it had never stopped")
 

@@ -40,12 +40,21 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
         own = path.parent.parent
         if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
             given = own
+        if given is not None and holds_a_run(given) and path.resolve().parent != (given / "checkpoints").resolve():
+            raise UserError(f"run_dir={given} holds another run than {path}: name another folder")
         return given or new_run_dir(config["name"]), path
-    if given is not None and (given / "config.yaml").is_file() and loggers.is_first_process():
+    if resume == "":
+        raise UserError("resume= is empty: give a checkpoint, or leave it out")
+    if given is not None and holds_a_run(given) and loggers.is_first_process():
         raise UserError(
             f"run_dir={given} already holds a run: add resume=last to go on with it, or name another folder"
         )
     return given or new_run_dir(config["name"]), None
+
+
+def holds_a_run(folder: Path) -> bool:
+    """A start that failed leaves no checkpoint, and its folder may be used again."""
+    return (folder / "checkpoints" / "last.ckpt").is_file()
 
 
 def new_run_dir(name: str) -> Path:

@@ -112,6 +112,26 @@ def test_each_player_can_have_its_own_rate(command: Command, tmp_path: Path) -> 
     assert (rates["lr/G"], rates["lr/D"]) == ("0.0002", "0.001")
 
 
+def test_a_failed_start_does_not_block_its_folder_and_another_run_is_not_overwritten(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("")
+    assert command(*HERE, "trainer.max_steps=1")[0] == 0
+    assert command(*HERE, "trainer.max_steps=1", f"run_dir={tmp_path / 'other'}")[0] == 0
+    mine = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    status, stderr = command(*HERE, "trainer.max_steps=2", f"run_dir={tmp_path / 'other'}", f"resume={mine}")
+    assert status == 2
+    assert "holds another run" in stderr
+
+
+def test_a_lower_rate_after_a_resume_is_used(command: Command, tmp_path: Path) -> None:
+    assert command(*HERE, "trainer.max_steps=1")[0] == 0
+    assert command(*HERE, "trainer.max_steps=2", "resume=last", "model.optimizer_G.lr=1e-5")[0] == 0
+    header, _, row = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    assert dict(zip(header.split(","), row.split(","), strict=True))["lr/G"] == "1e-05"
+
+
 def folder_command(command: Command, root: Path, *words: str) -> tuple[int, str]:
     small = [word for word in HERE if word != "data=tiny"]
     sizes = ["data.image_size=32", "data.load_size=36", "data.val_count=2", "trainer.max_steps=1"]

@@ -169,7 +169,12 @@ class Translator(pl.LightningModule):
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         self.iteration = state["iteration"]
         for player, optimizer in self.optimizer_of().items():
+            # What the command says of rates and betas wins over what the checkpoint had.
+            configured = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
             optimizer.load_state_dict(state["optimizers"][player])
+            for group, own in zip(optimizer.param_groups, configured, strict=True):
+                group.pop("initial_lr", None)
+                group.update(own)
         per_rank = state["pools"]
         for name, pool in self._pools().items():
             pool.load_state_dict(per_rank[self.global_rank % len(per_rank)][name])
