@@ -91,9 +91,6 @@ def explain(error: Exception) -> str:
     unknown = re.search(r"Could not override '([\w./@]+)'", text)
     if unknown:
         return f"{unknown[1]} is not a known key{_nearest_key(unknown[1])}"
-    no_group = re.search(r"Could not override '([\w/@]+)'\. No match in the defaults list", text)
-    if no_group:
-        return f"{no_group[1]} is not a known key or group{_nearest_key(no_group[1])}"
     missing = re.search(r"full_key: ([\w.]+)", text)
     if missing and "Missing mandatory value" in text:
         return f"{missing[1]} must be given: add {missing[1]}=VALUE to the command"
