@@ -28,6 +28,8 @@ from gan_style import __version__
 from gan_style.errors import UserError
 
 FORMAT = 1
+# What every checkpoint of that format has.
+PARTS = ("config", "iteration", "domains", "preprocessing", "state_dict", "optimizers", "pools", "callbacks", "best")
 
 
 def save(content: Mapping[str, Any], path: Path) -> None:
@@ -84,12 +86,15 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged file can fail anywhere in torch's reader
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{path} cannot be read as a checkpoint of gan_style: {reason}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("format"), int) or "state_dict" not in content:
-        raise UserError(f"{path} is not a checkpoint of gan_style: it has no format and state_dict")
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+        raise UserError(f"{path} is not a checkpoint of gan_style: it has no format")
     if content["format"] > FORMAT:
         raise UserError(
             f"{path} was written by gan_style {content.get('version')}, which is newer than this {__version__}"
         )
+    missing = [part for part in PARTS if part not in content]
+    if missing:
+        raise UserError(f"{path} is not a whole checkpoint of gan_style: it has no {', '.join(missing)}")
     return content
 
 

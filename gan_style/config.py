@@ -103,6 +103,8 @@ def check_signature(
             continue
         if key not in parameters:
             raise UserError(f"{_join(path, key)} is not a known key{did_you_mean(key, parameters)}")
+        if key in (given or ()):
+            raise UserError(f"{_join(path, key)} cannot be set: it follows from the rest of the command")
         if value == "???":
             raise UserError(f"{_join(path, key)} must be given: add {_join(path, key)}=VALUE to the command")
         checked[key] = _converted(value, hints.get(key, Any), _join(path, key))

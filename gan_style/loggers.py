@@ -78,9 +78,9 @@ class CSVLog(Logger):
     def _read(self) -> list[dict[str, str]]:
         if not self.path.is_file():
             return []
-        with open(self.path, newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
+        lines = self.path.read_text().splitlines(keepends=True)
+        reader = csv.DictReader(line for line in lines if line.endswith("\n"))  # a power cut leaves half a line
+        rows = list(reader)
         self._columns += [name for name in reader.fieldnames or [] if name not in self._columns]
         return rows
 

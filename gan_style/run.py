@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import sys
 import time
 import warnings
 from collections.abc import Mapping
@@ -29,6 +31,9 @@ from gan_style.report import write_report
 from gan_style.run_folder import locate, write_run_file
 from gan_style.trainer import TrainerSettings
 from gan_style.types import Seed
+
+# What gloo and NCCL say when another process is gone, each in its own words.
+CONNECTION_LOST = re.compile(r"closed by peer|reset by peer|Broken pipe|remote process|NCCL|Socket", re.IGNORECASE)
 
 
 @dataclass
@@ -104,6 +109,8 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
         say(f"{resume_from} has done {resume['iteration']} of {iterations} iterations: nothing is left to do")
         return run_dir
 
+    if schedule_ends(model, iterations):
+        say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     announce(config, data, model, iterations, run_dir, resume)
     trainer, logs, keeper = assemble(config, settings, data, run_dir, iterations, resume)
     fit(trainer, model, data, keeper, logs, run_dir)
@@ -133,6 +140,7 @@ def assemble(
         {"config": dict(config), **data.describe(), "wandb_id": loggers.wandb_run_id(logs)},
         iterations=iterations,
         every=save_every,
+        processes=settings.world_size,
         monitor=config["best"]["monitor"] if scored else None,
         mode=config["best"]["mode"],
         resume=resume,
@@ -161,7 +169,14 @@ def fit(
         raise
     except (UserError, TrainingFailed) as error:
         stopped = f"failed: {error}"
+        if not trainer.is_global_zero:  # the first process only learns that this one is gone
+            print(f"gan_style: process {trainer.global_rank}: {error}", file=sys.stderr, flush=True)
         raise
+    except RuntimeError as error:
+        if trainer.world_size == 1 or not CONNECTION_LOST.search(str(error)):
+            raise
+        stopped = "failed: another process of the run ended"
+        raise TrainingFailed(f"{stopped[8:]}, see its message above; the last checkpoint is kept") from error
     finally:
         if trainer.is_global_zero:
             try:
@@ -171,6 +186,11 @@ def fit(
             except OSError as error:  # a full disk must not hide why training stopped
                 say(f"cannot finish {run_dir} ({error.strerror}): free some space, then gan-style report {run_dir}")
     summarise(run_dir, keeper)
+
+
+def schedule_ends(model: Translator, iterations: int) -> bool:
+    """Whether a tenth of the run or more would train at a rate of 0."""
+    return model.rate_factor(int(0.9 * iterations)) == 0
 
 
 def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
@@ -184,8 +204,11 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
         found = checkpoint.first_difference(saved, now, f"model.{part}")
         if found:
             raise UserError(f"{path} is of another architecture: {found}")
-    for key in ("seed", "data", "model", "callbacks"):
-        found = checkpoint.first_difference(resume["config"].get(key), config.get(key), key)
+    trainer = {key: resume["config"]["trainer"].get(key) for key in ("precision", "devices", "num_nodes")}
+    now = {key: config["trainer"].get(key) for key in trainer}
+    for key in ("seed", "data", "model", "callbacks", "trainer"):
+        saved, here = (trainer, now) if key == "trainer" else (resume["config"].get(key), config.get(key))
+        found = checkpoint.first_difference(saved, here, key)
         if found:
             say(f"note: {found}; the run goes on, but not as if it had never stopped")
 
@@ -217,8 +240,8 @@ def announce(
     """Write config.yaml and say what is about to happen."""
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-    parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in model.named_children()}
-    say(f"{config['name']}: {', '.join(f'{k} {v:,} parameters' for k, v in parameters.items() if v)}")
+    counts = model.parameter_counts()
+    say(f"{config['name']}: {', '.join(f'{name} {count:,} parameters' for name, count in counts.items())}")
     assert data.splits is not None
     for note in data.splits.notes:
         say(note)
@@ -252,6 +275,7 @@ def say(text: str) -> None:
 def quiet_lightning() -> None:
     """Keep Lightning's advertisements, device tables and one deprecation of its own out of the output."""
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # scores are gathered before they are logged
     names = [n for n in logging.root.manager.loggerDict if n.startswith(("pytorch_lightning", "lightning_fabric"))]
     for name in ("pytorch_lightning", "lightning_fabric", *names):
         logging.getLogger(name).setLevel(logging.WARNING)

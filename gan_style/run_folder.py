@@ -27,6 +27,9 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
         UserError: nothing to resume, or a folder that already holds another run.
     """
     resume = config["resume"]
+    for key in ("run_dir", "resume"):
+        if config[key] == "":
+            raise UserError(f"{key}= is empty: give it a value, or leave it out")
     given = Path(config["run_dir"]).expanduser() if config["run_dir"] else multirun_dir
     if resume == "last":
         if given is None:
@@ -43,8 +46,6 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
         if given is not None and holds_a_run(given) and path.resolve().parent != (given / "checkpoints").resolve():
             raise UserError(f"run_dir={given} holds another run than {path}: name another folder")
         return given or new_run_dir(config["name"]), path
-    if resume == "":
-        raise UserError("resume= is empty: give a checkpoint, or leave it out")
     if given is not None and holds_a_run(given) and loggers.is_first_process():
         raise UserError(
             f"run_dir={given} already holds a run: add resume=last to go on with it, or name another folder"
@@ -77,7 +78,7 @@ def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, second
         "seconds": round(seconds, 1),
         "images_per_s": None if losses.images_per_s != losses.images_per_s else round(losses.images_per_s, 2),
         "peak_memory_gb": round(gigabytes, 2),
-        "parameters": {n: sum(p.numel() for p in net.parameters()) for n, net in model.named_children()},
+        "parameters": model.parameter_counts(),
         "stopped": stopped,
     }
     (run_dir / "run.json").write_text(json.dumps(content, indent=2) + "\n")

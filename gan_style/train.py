@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
+import threading
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 # Before anything imports it: albumentations asks the package index for a newer version of itself.
@@ -18,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -34,6 +37,8 @@ def main() -> None:
     # Hydra's parser takes no more overrides after a flag that follows one: flags first.
     flags = [word for word in sys.argv[1:] if word in ("-m", "--multirun")]
     sys.argv[1:] = flags + [word for word in sys.argv[1:] if word not in flags]
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)  # until training listens itself; Ctrl-C is Python's own
     try:
         _compose_and_train()
         if _failures:
@@ -51,9 +56,7 @@ def main() -> None:
     except OSError as error:  # no space, no permission: the user's machine, not our code
         sys.exit(_fail(f"{error.strerror or error}: {error.filename or 'a file of the run'}", 2))
     except (Interrupted, KeyboardInterrupt) as error:
-        reason = str(error) or "interrupted before training began"
-        # A child of DDP that ends with another status than 0 has its parent killed before it can say goodbye.
-        sys.exit(_fail(f"{reason}; go on with resume=last and the same run_dir", 0 if _is_child() else 130))
+        sys.exit(_fail(str(error) or "interrupted before training began", 130))
 
 
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
@@ -63,14 +66,14 @@ _started: list[bool] = []
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
 def _compose_and_train(config: DictConfig) -> None:
-    from gan_style.run import train
-
     _started.append(True)
     hydra_config = HydraConfig.get()
     multirun = Path(hydra_config.runtime.output_dir) if hydra_config.mode == RunMode.MULTIRUN else None
     if any(isinstance(failure, Interrupted) for failure in _failures):
         return  # Ctrl-C ends the multirun, not only its current job
     try:
+        from gan_style.run import train
+
         train(plain(config), multirun_dir=multirun)
     except (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException) as error:
         _failures.append(UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error)
@@ -94,6 +97,11 @@ def explain(error: Exception) -> str:
     missing = re.search(r"full_key: ([\w.]+)", text)
     if missing and "Missing mandatory value" in text:
         return f"{missing[1]} must be given: add {missing[1]}=VALUE to the command"
+    if isinstance(error, OverrideParseException):
+        word = error.override or "an override"
+        key, _, value = word.partition("=")
+        quoted = f": put quotes around its value, as in '{key}=\"{value}\"'" if value else ""
+        return f"{word} cannot be read{quoted}"
     return text.split(" See https")[0]
 
 
@@ -125,7 +133,15 @@ def _is_child() -> bool:
 def _fail(message: str, status: int) -> int:
     if not _is_child():
         print(f"gan_style: {message}", file=sys.stderr)
-    return status
+        return status
+    # Once the processes are connected the first one notices that another is gone, and a signal it was sent itself;
+    # a status other than 0 would have Lightning kill it before it can say so.
+    distributed = sys.modules.get("torch.distributed")
+    return 0 if status == 130 or (distributed is not None and distributed.is_initialized()) else status
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted("interrupted before training began")
 
 
 if __name__ == "__main__":

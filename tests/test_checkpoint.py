@@ -15,7 +15,8 @@ from gan_style.errors import UserError
 
 
 def content(value: float = 1.0) -> dict[str, object]:
-    return {"state_dict": {"w": torch.full((300, 300), value)}, "iteration": 3}
+    parts: dict[str, object] = {key: {} for key in checkpoint.PARTS}
+    return parts | {"state_dict": {"w": torch.full((300, 300), value)}, "iteration": 3}
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -89,6 +90,13 @@ def test_other_files_are_refused_by_name(tmp_path: Path, wrong: bytes) -> None:
     path.write_bytes(wrong)
     with pytest.raises(UserError, match=r"some\.ckpt"):
         checkpoint.load(path)
+
+
+def test_parts_that_are_missing_are_named(tmp_path: Path) -> None:
+    whole = content()
+    torch.save({"format": 1, **{k: v for k, v in whole.items() if k != "pools"}}, tmp_path / "half.ckpt")
+    with pytest.raises(UserError, match="not a whole checkpoint of gan_style: it has no pools"):
+        checkpoint.load(tmp_path / "half.ckpt")
 
 
 def test_another_tools_checkpoint_and_a_newer_one(tmp_path: Path) -> None:

@@ -85,6 +85,11 @@ MISTAKES = [
     (("model=null",), "see --help"),
     (("data=tiny", "model.optimizer_G.lr=-1"), "model.optimizer_G: Invalid learning rate: -1"),
     (("data=tiny", "best.monitor=val/psnrr"), "best.monitor=val/psnrr is not a score of this run; there are: val/A2B/"),
+    (("run_dir=",), "run_dir= is empty"),
+    (("run_dir=/tmp/a=b",), """put quotes around its value, as in 'run_dir="/tmp/a=b"'"""),
+    (("data=folders", "data.root="), "data.root= is empty"),
+    (("data=folders", f"data.root={__file__}"), "is a file: name the folder"),
+    (("data=tiny", "+model.channels_A=1"), "channels_A cannot be set"),
     (("+logger.settings=[[{_target_: os.system, command: ls}]]",), "is not allowed"),
 ]
 

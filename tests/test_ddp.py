@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from gan_style.checkpoint import load
+from gan_style.errors import UserError
 from tests.conftest import SGD, SMALL, SMALL_RESNET, differences
 from tests.test_resume import interrupt_when_training, rows, state
 
@@ -21,11 +25,16 @@ TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batc
 HARD = ("model.generator.dropout=0.5", "model.pool_size=3", "callbacks.ema.decay=0.9")
 
 
-def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+def start(folder: Path, *overrides: str, own_group: bool = False) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE")}
     command = [sys.executable, "train.py", *SMALL, *SMALL_RESNET, *overrides, f"run_dir={folder}"]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=own_group,
     )
 
 
@@ -72,6 +81,40 @@ def test_a_signal_to_the_first_rank_stops_both_and_loses_nothing(tmp_path: Path,
     train(tmp_path / "run", *HARD, *TWO, end, "resume=last")
     whole = train(tmp_path / "whole", *HARD, *TWO, end)
     assert differences(state(whole), state(tmp_path / "run")) == []
+
+
+class FailOnTheSecondRank(pl.Callback):
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.global_rank == 1 and trainer.lightning_module.iteration == 2:  # type: ignore[union-attr]
+            raise UserError("this picture is gone")
+
+
+def test_a_failure_on_one_rank_is_said_and_ends_the_others(tmp_path: Path) -> None:
+    fail = ("+callbacks.fail._target_=tests.test_ddp.FailOnTheSecondRank", "allow=[tests.]")
+    process = start(tmp_path / "run", *TWO, *fail, "trainer.max_steps=400")
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1, stderr
+    assert "Traceback" not in stderr
+    assert "process 1: this picture is gone" in stderr
+    assert "another process of the run ended" in stderr
+
+
+def test_more_ranks_than_pictures_to_look_at_score_each_once(tmp_path: Path) -> None:
+    two = train(tmp_path / "two", *TWO, "trainer.max_steps=1", "data.val_count=1", "model.optimizer_G.lr=0")
+    one = train(tmp_path / "one", "trainer=cpu", "trainer.max_steps=1", "data.val_count=1", "model.optimizer_G.lr=0")
+    a, b = (json.loads((folder / "scores.json").read_text()) for folder in (two, one))
+    assert a["protocol"]["N"] == b["protocol"]["N"] == 1
+    assert a["scores"] == b["scores"]
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGTERM, 3), (signal.SIGINT, 9), (signal.SIGTERM, 12)])
+def test_a_signal_while_the_ranks_meet_ends_them(tmp_path: Path, number: int, seconds: int) -> None:
+    process = start(tmp_path / "run", *TWO, "trainer.max_steps=4000", own_group=True)
+    time.sleep(seconds)
+    os.killpg(process.pid, number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
 
 
 def test_one_run_folder_and_no_traceback_for_a_mistake(tmp_path: Path) -> None:

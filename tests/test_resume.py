@@ -117,6 +117,28 @@ def test_a_finished_run_has_nothing_left_to_do(run: Run, capsys: pytest.CaptureF
     assert load(parts / "checkpoints" / "last.ckpt")["iteration"] == 2
 
 
+def test_half_a_row_that_a_power_cut_left_is_dropped(run: Run) -> None:
+    parts = run("parts", "trainer.max_steps=2")
+    with open(parts / "metrics.csv", "a") as file:
+        file.write("1,0.5")
+    run("parts", "trainer.max_steps=3", "resume=last")
+    assert [r["iteration"] for r in rows(parts)] == ["1", "2", "3"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_a_terminal_leaves_the_loader_workers_alone(tmp_path: Path) -> None:
+    """It reaches every process of the group, the workers too; a dead one would take training along."""
+    command = [sys.executable, "train.py", *SMALL, *SMALL_RESNET, "trainer.max_steps=400", "data.num_workers=2"]
+    process = subprocess.Popen(
+        [*command, f"run_dir={tmp_path}"], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    interrupt_when_training(process, tmp_path, signal.SIGINT, os.killpg)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert len(stderr.strip().splitlines()) == 1, stderr
+    assert load(tmp_path / "checkpoints" / "last.ckpt")["iteration"] > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_signal_saves_and_the_resumed_run_is_bit_exact(run: Run, tmp_path: Path, number: int) -> None:
@@ -135,10 +157,12 @@ def test_a_signal_saves_and_the_resumed_run_is_bit_exact(run: Run, tmp_path: Pat
     assert_same(run("whole", *HARD, end), folder)
 
 
-def interrupt_when_training(process: subprocess.Popen[str], folder: Path, number: int) -> None:
+def interrupt_when_training(
+    process: subprocess.Popen[str], folder: Path, number: int, kill: Callable[[int, int], None] = os.kill
+) -> None:
     for _ in range(600):
         time.sleep(0.1)
         if (folder / "metrics.csv").is_file() and len((folder / "metrics.csv").read_text().splitlines()) > 4:
             break
         assert process.poll() is None, "training ended before it could be interrupted"
-    os.kill(process.pid, number)
+    kill(process.pid, number)

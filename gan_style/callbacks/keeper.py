@@ -6,7 +6,9 @@ that saved them (docs/resume.md). The state here is listed, and a test proves th
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style import checkpoint
 from gan_style.errors import Interrupted, TrainingFailed, UserError
@@ -33,6 +36,7 @@ class Keeper(pl.Callback):
         folder: for `last.ckpt` and `best.ckpt`.
         about: what a checkpoint says of itself: config, domains, preprocessing.
         iterations: where training ends.
+        processes: of the whole run.
         every: iterations between two saves.
         monitor: a validation score, e.g. "val/psnr"; None where the data allows none.
         mode: whether its highest or its lowest value is the best.
@@ -46,6 +50,7 @@ class Keeper(pl.Callback):
         *,
         iterations: int,
         every: int,
+        processes: int = 1,
         monitor: str | None = None,
         mode: Literal["highest", "lowest"] = "highest",
         resume: Mapping[str, Any] | None = None,
@@ -54,6 +59,7 @@ class Keeper(pl.Callback):
         self.about = about
         self.iterations = iterations
         self.every = every
+        self._processes = processes
         self.monitor = monitor
         self.mode = mode
         self.resume = resume
@@ -64,6 +70,7 @@ class Keeper(pl.Callback):
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
         self._signal_group: Any = None
+        self._pipe: tuple[int, int] | None = None
 
     # Restore
 
@@ -92,12 +99,36 @@ class Keeper(pl.Callback):
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.signal(number, self._on_signal)
                 self._handlers.setdefault(number, before)
+            if self._processes > 1 and self._pipe is None:
+                self._end_at_a_signal_while_the_processes_meet()
+
+    def _end_at_a_signal_while_the_processes_meet(self) -> None:
+        """They wait for each other inside torch, where Python's handlers do not run, for up to half an hour."""
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        signal.set_wakeup_fd(self._pipe[1])
+
+        def wait(end: int) -> None:
+            if os.read(end, 1):  # a signal; nothing was trained yet, so nothing is lost
+                first = getattr(rank_zero_only, "rank", 0) == 0
+                if first:
+                    print(f"gan_style: interrupted before training began{self._what_is_left()}", file=sys.stderr)
+                os._exit(130 if first else 0)
+
+        threading.Thread(target=wait, args=(self._pipe[0],), daemon=True).start()
+
+    def _stop_waiting(self) -> None:
+        if self._pipe is not None and threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(-1)
+            os.close(self._pipe[1])  # the thread reads the end of the pipe, and ends
+            self._pipe = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Again: Lightning has meanwhile set handlers that answer SIGTERM with a collective inside the handler.
         self.listen()
         if trainer.world_size > 1:
             self._signal_group = dist.new_group(backend="gloo")
+        self._stop_waiting()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Translator)
@@ -106,7 +137,7 @@ class Keeper(pl.Callback):
         if due or self._improved or stop:
             self._save(trainer, pl_module)
         if stop:
-            raise Interrupted(f"stopped at iteration {pl_module.iteration} by a signal")
+            raise Interrupted(f"stopped at iteration {pl_module.iteration} by a signal{self._what_is_left()}")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Translator)
@@ -137,6 +168,7 @@ class Keeper(pl.Callback):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+        self._stop_waiting()
 
     def _save(self, trainer: pl.Trainer, model: Translator) -> None:
         if self._saved_at == model.iteration and not self._improved:
@@ -165,8 +197,12 @@ class Keeper(pl.Callback):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:  # the second one does not wait for the iteration to end
-            raise Interrupted("stopped at once by a second signal; the checkpoint saved before is whole")
+            raise Interrupted(f"stopped at once by a second signal{self._what_is_left()}")
         self._signal = number
+
+    def _what_is_left(self) -> str:
+        last = self.folder / "last.ckpt"
+        return "; go on with resume=last and the same run_dir" if last.is_file() else "; no checkpoint was saved yet"
 
     def _any_rank_was_signalled(self) -> bool:
         if self._signal_group is None:

@@ -108,17 +108,15 @@ class UnpairedDataModule(pl.LightningDataModule):
         return DataLoader(self.train_set, batch_sampler=batches, **self._loading())
 
     def val_dataloader(self) -> DataLoader[Any]:
-        mine = torch.utils.data.Subset(self.val_set, range(self._rank(), len(self.val_set), self._world_size()))
+        count, world = len(self.val_set), self._world_size()
+        # A process without a picture would stop Lightning: it looks at one again, and its scores are not counted.
+        mine = torch.utils.data.Subset(self.val_set, [i % count for i in range(self._rank(), max(count, world), world)])
         return DataLoader(mine, batch_size=min(4, len(self.val_set)))
 
     @property
     def images_per_iteration(self) -> int:
         """Positions of the stream that one iteration of all devices takes; a position is a pair."""
         return self.batch_size * self._world_size()
-
-    @property
-    def iterations_per_epoch(self) -> float:
-        return self.train_set.epoch_length / self.images_per_iteration
 
     def sample_pictures(self, count: int = 64) -> tuple[Tensor, Tensor]:
         """The first training pictures of A and of B, [N, C, S, S] in [-1, 1]: for statistics of a domain."""
@@ -179,6 +177,8 @@ class FoldersDataModule(UnpairedDataModule):
         self, root: str, *, on_error: Literal["stop", "skip"] = "stop", url: str | None = None, **common: Any
     ) -> None:
         super().__init__(**common)
+        if not root:
+            raise UserError("data.root= is empty: name the folder that holds trainA and trainB")
         self.root = Path(root).expanduser()
         self.on_error = on_error
         self.url = url
@@ -199,6 +199,8 @@ class FoldersDataModule(UnpairedDataModule):
         return all((self.root / name).is_dir() for name in names)
 
     def _check_layout(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError(f"data.root={self.root} is a file: name the folder that holds trainA and trainB")
         if not self.root.is_dir():
             get = f": download {self.url} and unpack it there" if self.url else ""
             raise UserError(f"there is no folder {self.root}{get}, or name another with data.root=DIR")

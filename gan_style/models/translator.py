@@ -97,6 +97,14 @@ class Translator(pl.LightningModule):
         names = self.generators + self.helpers if player == "G" else self.discriminators
         return [getattr(self, name) for name in names]
 
+    def parameter_counts(self) -> dict[str, int]:
+        """Network -> number of its trained parameters."""
+        counts = {
+            name: sum(p.numel() for p in network.parameters() if p.requires_grad)
+            for name, network in self.named_children()
+        }
+        return {name: count for name, count in counts.items() if count}
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """One iteration: every player's turn on one batch. Returns detached pictures and loss terms."""
         torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration, self.global_rank))
@@ -146,8 +154,12 @@ class Translator(pl.LightningModule):
     def learning_rates(self) -> dict[str, float]:
         return {player: o.param_groups[0]["lr"] for player, o in self.optimizer_of().items()}
 
+    def rate_factor(self, iteration: int) -> float:
+        """What the schedule makes of the learning rates in an iteration."""
+        return self._schedule(iteration, self.iterations_per_epoch)
+
     def _set_learning_rates(self) -> None:
-        factor = self._schedule(self.iteration, self.iterations_per_epoch)
+        factor = self.rate_factor(self.iteration)
         for optimizer in self.optimizer_of().values():
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
