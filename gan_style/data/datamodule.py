@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gan_style.data.images import check_images, list_images, to_tensor
+from gan_style.data.images import list_images, to_tensor
 from gan_style.data.pictures import First, ScenePictures
 from gan_style.data.transforms import EvalTransform, TrainTransform
 from gan_style.data.unpaired import (
@@ -22,6 +21,7 @@ from gan_style.data.unpaired import (
     PairedEvalDataset,
     Pictures,
     UnpairedDataset,
+    checked,
 )
 from gan_style.errors import UserError
 from gan_style.types import Count, CountOrNone, Seed
@@ -83,6 +83,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.splits: Splits | None = None
+        self.style_names: list[str] = []  # of data that has many styles
 
     def read(self) -> Splits:
         """Find, check and open the pictures."""
@@ -91,10 +92,17 @@ class UnpairedDataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.splits is not None:
             return
-        splits = self.splits = self.read()
+        self.splits = self.limited(self.read())
+        self.train_set, self.val_set = self.datasets(self.splits)
+
+    def limited(self, splits: Splits) -> Splits:
+        """Keep the first `limit` training pictures."""
         A, B = First(splits.train_A, self.limit), First(splits.train_B, self.limit)
-        self.train_set = UnpairedDataset(A, B, self.transform, self.seed)
-        self.val_set = PairedEvalDataset(
+        return replace(splits, train_A=A, train_B=B)
+
+    def datasets(self, splits: Splits) -> tuple[UnpairedDataset, PairedEvalDataset]:
+        """What to train on and what to look at."""
+        look = PairedEvalDataset(
             splits.test_A,
             splits.test_B,
             EvalTransform(self.image_size),
@@ -102,6 +110,7 @@ class UnpairedDataModule(pl.LightningDataModule):
             truth_B=splits.truth_B,
             limit=self.val_count,
         )
+        return UnpairedDataset(splits.train_A, splits.train_B, self.transform, self.seed), look
 
     def train_dataloader(self) -> DataLoader[Any]:
         batches = EndlessBatches(self.batch_size, self._rank(), self._world_size(), start=self._iteration)
@@ -112,6 +121,11 @@ class UnpairedDataModule(pl.LightningDataModule):
         # A process without a picture would stop Lightning: it looks at one again, and its scores are not counted.
         mine = torch.utils.data.Subset(self.val_set, [i % count for i in range(self._rank(), max(count, world), world)])
         return DataLoader(mine, batch_size=min(4, len(self.val_set)))
+
+    @property
+    def smallest_picture(self) -> int | None:
+        """Shorter side that a training picture needs, where it is not resized first."""
+        return self.image_size if self.load_size is None else None
 
     @property
     def images_per_iteration(self) -> int:
@@ -219,15 +233,8 @@ class FoldersDataModule(UnpairedDataModule):
         )
 
     def _open(self, name: str, notes: list[str]) -> FolderPictures:
-        paths = list_images(self.root / name)
-        training = name.startswith("train")
-        smallest = self.image_size if training and self.load_size is None else None
-        result = check_images(paths, on_error=self.on_error, min_size=smallest)
-        what = [f"{count} with {conversion}" for conversion, count in sorted(result.conversions.items())]
-        if result.skipped:
-            what.append(f"{len(result.skipped)} unreadable skipped, the first {result.skipped[0][0].name}")
-        notes.append(f"{name}: {len(result.good)} pictures" + (f" ({'; '.join(what)})" if what else ""))
-        return FolderPictures(result.good)
+        smallest = self.smallest_picture if name.startswith("train") else None
+        return FolderPictures(checked(name, list_images(self.root / name), self.on_error, smallest, notes))
 
 
 class ScenesDataModule(UnpairedDataModule):
@@ -250,9 +257,8 @@ class ScenesDataModule(UnpairedDataModule):
 
     def read(self) -> Splits:
         size = self.load_size or self.image_size
-        test = range(2 * self.count, 2 * self.count + 2 * self.val_count)
         # the pictures of A and of B in one validation row are of different scenes, as in training
-        firsts: Sequence[int] = (test[0], test[self.val_count])
+        test_A, test_B = 2 * self.count, 2 * self.count + self.val_count
 
         def scenes(first: int, count: int, side: int, domain: str) -> ScenePictures:
             return ScenePictures(self.scene_seed, first, count, side, domain)
@@ -260,10 +266,10 @@ class ScenesDataModule(UnpairedDataModule):
         return Splits(
             train_A=scenes(0, self.count, size, "A"),
             train_B=scenes(self.count, self.count, size, "B"),
-            test_A=scenes(firsts[0], self.val_count, self.image_size, "A"),
-            truth_B=scenes(firsts[0], self.val_count, self.image_size, "B"),
-            test_B=scenes(firsts[1], self.val_count, self.image_size, "B"),
-            truth_A=scenes(firsts[1], self.val_count, self.image_size, "A"),
+            test_A=scenes(test_A, self.val_count, self.image_size, "A"),
+            truth_B=scenes(test_A, self.val_count, self.image_size, "B"),
+            test_B=scenes(test_B, self.val_count, self.image_size, "B"),
+            truth_A=scenes(test_B, self.val_count, self.image_size, "A"),
             notes=[f"scenes: {self.count} photos and {self.count} paintings, drawn"],
         )
 

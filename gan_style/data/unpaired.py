@@ -6,13 +6,13 @@ t * batch size, and nothing about the past has to be saved.
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from gan_style.data.images import read_image, to_tensor
+from gan_style.data.images import check_images, read_image, to_tensor
 from gan_style.data.seeding import derive_seed, epoch_order
 from gan_style.data.transforms import Transform
 from gan_style.errors import UserError
@@ -54,7 +54,27 @@ class FolderPictures:
         return str(self.paths[index])
 
 
-class _Shuffled:
+def checked(
+    what: str,
+    paths: Sequence[Path],
+    on_error: Literal["stop", "skip"],
+    min_size: int | None,
+    notes: list[str],
+) -> list[Path]:
+    """The usable of these files; what was found goes to the notes, under the name `what`.
+
+    Raises:
+        UserError: as `check_images`.
+    """
+    result = check_images(paths, on_error=on_error, min_size=min_size)
+    found = [f"{count} with {conversion}" for conversion, count in sorted(result.conversions.items())]
+    if result.skipped:
+        found.append(f"{len(result.skipped)} unreadable skipped, the first {result.skipped[0][0].name}")
+    notes.append(f"{what}: {len(result.good)} pictures" + (f" ({'; '.join(found)})" if found else ""))
+    return result.good
+
+
+class Shuffled:
     """Endless stream over n indices: a new permutation each epoch.
 
     The permutation last used is kept, which saves time and changes no result.
@@ -94,7 +114,7 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
         self.transform = transform
         self.seed = seed
         self._order = {
-            domain: _Shuffled(derive_seed(seed, domain), len(pictures)) for domain, pictures in self.pictures.items()
+            domain: Shuffled(derive_seed(seed, domain), len(pictures)) for domain, pictures in self.pictures.items()
         }
 
     @property
@@ -109,12 +129,15 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
             "A" and "B": float32 [C, S, S] in [-1, 1]; "path_A" and "path_B": names.
         """
         item: dict[str, Any] = {}
-        for domain, pictures in self.pictures.items():
-            index = self._order[domain][position]
-            seed = derive_seed(self.seed, position, domain)
-            item[domain] = to_tensor(self.transform(pictures[index], seed))
-            item[f"path_{domain}"] = pictures.name(index)
+        for key, index in self.indices(position).items():
+            seed = derive_seed(self.seed, position, key)
+            item[key] = to_tensor(self.transform(self.pictures[key][index], seed))
+            item[f"path_{key}"] = self.pictures[key].name(index)
         return item
+
+    def indices(self, position: int) -> dict[str, int]:
+        """Which picture of each domain stands at a position."""
+        return {domain: order[position] for domain, order in self._order.items()}
 
 
 class PairedEvalDataset(Dataset[dict[str, Any]]):
@@ -168,7 +191,7 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         """
         if not 0 <= index < self._length:
             raise IndexError(index)
-        i, j = index % len(self.A), index % len(self.B)
+        i, j = self.pair(index)
         item: dict[str, Any] = {"path_A": self.A.name(i), "path_B": self.B.name(j)}
         for key, pictures, k in (
             ("A", self.A, i),
@@ -179,6 +202,10 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
             if pictures is not None:
                 item[key] = to_tensor(self.transform(pictures[k], 0))
         return item
+
+    def pair(self, index: int) -> tuple[int, int]:
+        """Which picture of A and which of B item number index shows."""
+        return index % len(self.A), index % len(self.B)
 
 
 class EndlessBatches(Sampler[list[int]]):

@@ -66,6 +66,14 @@ def test_limit_takes_the_first_pictures_of_each_domain() -> None:
     assert names == {"scene-0-0-A", "scene-0-1-A"}
 
 
+def test_statistics_of_a_domain_are_those_of_the_pictures_trained_on(tmp_path: Path) -> None:
+    few = folders(make_folder(tmp_path, trainA=5, trainB=3), limit=2)
+    A, B = few.sample_pictures()
+    assert len(A) == len(B) == 2
+    assert torch.equal(A, folders(tmp_path).sample_pictures(2)[0])
+    assert [len(sample) for sample in folders(tmp_path).sample_pictures()] == [5, 3]
+
+
 def test_batches_do_not_depend_on_workers() -> None:
     def first_batches(workers: int) -> list[torch.Tensor]:
         loader = iter(scenes(num_workers=workers, batch_size=2).train_dataloader())

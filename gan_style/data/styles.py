@@ -1,0 +1,234 @@
+"""Contents and the pictures of many styles, each with the number of its style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_style.data.datamodule import Splits, UnpairedDataModule
+from gan_style.data.images import list_images, to_tensor
+from gan_style.data.pictures import First, ScenePictures
+from gan_style.data.scenes.looks import LOOKS, draw_look
+from gan_style.data.seeding import derive_seed
+from gan_style.data.style_folders import SHOWN, find_folders, find_styles
+from gan_style.data.transforms import EvalTransform, Transform
+from gan_style.data.unpaired import (
+    FolderPictures,
+    PairedEvalDataset,
+    Pictures,
+    Shuffled,
+    UnpairedDataset,
+    checked,
+)
+from gan_style.errors import UserError
+from gan_style.types import Count, Seed
+
+
+class StylePictures:
+    """The pictures of several styles as one sequence: the first of each style, the second of each, and so on.
+
+    Args:
+        styles: Name of a style -> its pictures.
+    """
+
+    def __init__(self, styles: Mapping[str, Pictures]) -> None:
+        self.styles = dict(styles)
+        self._parts = list(styles.values())
+        self._places = sorted((number, style) for style, part in enumerate(self._parts) for number in range(len(part)))
+        self.of: list[list[int]] = [[] for _ in self._parts]  # style, number within it -> number in the sequence
+        for i, (_, style) in enumerate(self._places):
+            self.of[style].append(i)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        number, style = self._places[index]
+        return self._parts[style][number]
+
+    def name(self, index: int, /) -> str:
+        number, style = self._places[index]
+        return self._parts[style].name(number)
+
+
+class StyledDataset(UnpairedDataset):
+    """A content, two pictures of one style and the style's number, per position of an endless stream.
+
+    Styles come in shuffled rounds, each once per round however many pictures it has. Within a style the
+    pictures come in shuffled epochs, and B2 is in each epoch a permutation of its own that never meets B.
+
+    Args:
+        contents: Pictures of A.
+        styles: Pictures of B and B2.
+        transform: Augmentation; B and B2 of a style with one picture are two of its results.
+        seed: Decides every order and every augmentation.
+    """
+
+    def __init__(self, contents: Pictures, styles: StylePictures, transform: Transform, seed: int) -> None:
+        super().__init__(contents, styles, transform, seed)
+        self.pictures["B2"] = styles
+        self._of = styles.of
+        self._style = Shuffled(derive_seed(seed, "style"), len(styles.of))
+        self._within = [Shuffled(derive_seed(seed, "style", k), len(own)) for k, own in enumerate(styles.of)]
+
+    def indices(self, position: int) -> dict[str, int]:
+        """Which pictures stand at a position: of A among the contents, of B and B2 among those of all styles."""
+        style = self._style[position]
+        own, order = self._of[style], self._within[style]
+        count, visit = len(own), position // len(self._of)
+        epoch, step = divmod(visit, count)
+        if count > 1:
+            step = (step + 1 + derive_seed(self.seed, "B2", style, epoch) % (count - 1)) % count
+        return super().indices(position) | {"B": own[order[visit]], "B2": own[order[epoch * count + step]]}
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """Item of an absolute position.
+
+        Returns:
+            "A", "B" and "B2": float32 [C, S, S] in [-1, 1]; "style": number of the style of B and B2;
+            "path_A", "path_B" and "path_B2": names.
+        """
+        return super().__getitem__(position) | {"style": self._style[position]}
+
+
+class StyledEvalDataset(PairedEvalDataset):
+    """Contents in their order, each beside the next style; every content and every style is shown.
+
+    Args:
+        contents: Pictures of A.
+        styles: Pictures of B and B2; B2 is B where a style has one picture.
+        transform: Without randomness.
+        limit: At most so many items.
+    """
+
+    def __init__(self, contents: Pictures, styles: StylePictures, transform: Transform, limit: int) -> None:
+        super().__init__(contents, styles, transform, limit=min(limit, max(len(contents), len(styles.of))))
+        self._of = styles.of
+
+    def pair(self, index: int) -> tuple[int, int]:
+        """Which content and which picture of all styles item number index shows."""
+        return index % len(self.A), self._picture(index, 0)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Item number index, as in training."""
+        item, second = super().__getitem__(index), self._picture(index, 1)
+        item |= {"B2": to_tensor(self.transform(self.B[second], 0)), "path_B2": self.B.name(second)}
+        return item | {"style": index % len(self._of)}
+
+    def _picture(self, index: int, further: int) -> int:
+        turn, style = divmod(index, len(self._of))
+        own = self._of[style]
+        return own[(turn + further) % len(own)]
+
+
+class LookPictures(ScenePictures):
+    """Landscapes drawn in one of `LOOKS`, which takes the place of the domain."""
+
+    def _draw_now(self, i: int) -> NDArray[np.uint8]:
+        return draw_look(self.seed, self.first + i, self.size, self.domain)
+
+
+class StylesDataModule(UnpairedDataModule):
+    """Contents (A) and pictures of many styles (B and B2): from folders, or drawn where none is given.
+
+    In the folder of styles each sub-folder is a style, and so is each picture that lies beside them. `limit`
+    counts the contents and the pictures of each style.
+
+    Args:
+        root: folder with `content`, `styles` (or `style`) and, where wanted, `test_content`; instead of the next two.
+        content: folder of contents.
+        styles: folder of styles.
+        test_content: folder of contents to look at; the training contents unless given.
+        count: drawn contents, and drawn pictures of each style.
+        scene_seed: of what is drawn; the same for every training seed.
+        on_error: "stop" before the first iteration at an unreadable picture, or "skip" it and say so.
+        **common: of `UnpairedDataModule`.
+    """
+
+    names = {"A": "content", "B": "style"}
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        content: str | None = None,
+        styles: str | None = None,
+        test_content: str | None = None,
+        count: Count = 200,
+        scene_seed: Seed = 0,
+        on_error: Literal["stop", "skip"] = "stop",
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        given = {"root": root, "content": content, "styles": styles, "test_content": test_content}
+        for key, folder in given.items():
+            if folder == "":
+                raise UserError(f"data.{key}= is empty: name a folder, or leave the key out")
+        self.folders = {key: Path(folder).expanduser() for key, folder in given.items() if folder}
+        self.count = count
+        self.scene_seed = scene_seed
+        self.on_error = on_error
+
+    def read(self) -> Splits:
+        folders = find_folders(self.folders)
+        splits = self._open(**folders) if folders else self._draw()
+        assert isinstance(splits.train_B, StylePictures)
+        self.style_names = list(splits.train_B.styles)
+        return splits
+
+    def limited(self, splits: Splits) -> Splits:
+        """Keep the first `limit` contents and pictures of each style."""
+        styles = splits.train_B
+        splits = super().limited(splits)
+        assert isinstance(styles, StylePictures)
+        splits.train_B = StylePictures({name: First(own, self.limit) for name, own in styles.styles.items()})
+        return splits
+
+    def datasets(self, splits: Splits) -> tuple[UnpairedDataset, PairedEvalDataset]:
+        assert isinstance(splits.train_B, StylePictures)
+        assert isinstance(splits.test_B, StylePictures)
+        look = StyledEvalDataset(splits.test_A, splits.test_B, EvalTransform(self.image_size), self.val_count)
+        return StyledDataset(splits.train_A, splits.train_B, self.transform, self.seed), look
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint says about its data: also the names of the styles, in the order of their numbers."""
+        return super().describe() | {"styles": self.style_names}
+
+    def _draw(self) -> Splits:
+        size = self.load_size or self.image_size
+        test = (1 + len(LOOKS)) * self.count  # no two pictures of the set show the same scene
+
+        def looks(first: int, count: int, side: int) -> StylePictures:
+            starts = range(first, first + len(LOOKS) * count, count)
+            drawn = zip(LOOKS, starts, strict=True)
+            return StylePictures({k: LookPictures(self.scene_seed, i, count, side, k) for k, i in drawn})
+
+        return Splits(
+            train_A=ScenePictures(self.scene_seed, 0, self.count, size, "A"),
+            train_B=looks(self.count, self.count, size),
+            test_A=ScenePictures(self.scene_seed, test, self.val_count, self.image_size, "A"),
+            test_B=looks(test + self.val_count, self.val_count, self.image_size),
+            notes=[f"styles: {self.count} photos, and {self.count} pictures each of {', '.join(LOOKS)}, drawn"],
+        )
+
+    def _open(self, content: Path, styles: Path, test_content: Path | None = None) -> Splits:
+        notes: list[str] = []
+        found = find_styles(styles)
+        A = FolderPictures(checked("contents", list_images(content), self.on_error, self.smallest_picture, notes))
+        paths = [path for own in found.values() for path in own]
+        good = set(checked("styles", paths, self.on_error, self.smallest_picture, notes))
+        usable = {name: [path for path in own if path in good] for name, own in found.items()}
+        B = StylePictures({name: FolderPictures(own) for name, own in usable.items() if own})
+        counts = [f"{name} {len(own)}" for name, own in B.styles.items()]
+        more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
+        notes.append(f"{len(counts)} styles, with their pictures: {', '.join(counts[:SHOWN])}{more}")
+        notes += [f"style {name} is left out: it has no usable picture" for name in usable if name not in B.styles]
+        if test_content is None:
+            notes.append("no test_content is given: the grids show training contents")
+            return Splits(A, B, A, B, notes=notes)
+        look = FolderPictures(checked("test contents", list_images(test_content), self.on_error, None, notes))
+        return Splits(A, B, look, B, notes=notes)
