@@ -102,9 +102,20 @@ class ResnetGenerator(nn.Module):
             One [B, C, h, w] per entry C of ``feature_channels``.
         """
         x, _ = pad_to_multiple(x, DOWNSAMPLING, SMALLEST)
+        return self._encode(x)[1]
+
+    def forward_with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """``forward(x)`` and ``features(x)`` in one pass."""
+        x, size = pad_to_multiple(x, DOWNSAMPLING, SMALLEST)
+        x, features = self._encode(x)
+        for layer in self.layers[self._feature_places[-1] + 1 :]:
+            x = layer(x)
+        return crop(x, size), features
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = []
         for place in range(self._feature_places[-1] + 1):
             x = self.layers[place](x)
             if place in self._feature_places:
                 features.append(x)
-        return features
+        return x, features

@@ -1,0 +1,165 @@
+"""CUT and FastCUT: Contrastive Learning for Unpaired Image-to-Image Translation.
+
+Park, Efros, Zhang, Zhu 2020, arXiv:2007.15651. Equation 5 as the official code computes it: the contrastive loss
+is the mean over the layers, and with the identity part the mean of the two. FastCUT is a setting of the same class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.losses.adversarial import adversarial
+from gan_style.losses.patchnce import patch_nce
+from gan_style.models.translator import Images, Terms, Translator, joined
+from gan_style.networks.patch_projector import PatchProjector
+from gan_style.types import Count, Positive, Weight
+
+
+class CUT(Translator):
+    """One generator, whose output keeps at each place what tells the input's patch there from its others.
+
+    Args:
+        generator: factory, `(in_channels=, out_channels=)` -> network with `feature_channels`, `features` and
+            `forward_with_features` (see `ResnetGenerator`).
+        discriminator: factory, `(in_channels=)` -> network.
+        channels_A, channels_B: of the pictures of each domain; equal, since the generator encodes both.
+        gan_mode: adversarial loss.
+        lambda_gan: weight of the adversarial loss.
+        lambda_nce: weight of the contrastive loss.
+        nce_idt: also contrast a picture of B with itself put through the generator, against needless changes.
+        nce_tau: temperature of the contrastive loss.
+        num_patches: places compared in each layer of each picture.
+        batch_negatives: patches of the other pictures of the batch are negatives, too.
+        flip_equivariance: in half of the iterations the generator gets mirrored pictures, and the features of
+            its output are mirrored back before they are compared.
+        join_passes: two inputs of one network in one pass; None decides by size and device.
+        **training: optimisers, schedule, clipping, accumulation and seed of `Translator`.
+
+    Raises:
+        ValueError: a generator without features, or domains with different channels.
+    """
+
+    generators = ("G_AB",)
+    helpers = ("H",)
+    discriminators = ("D_B",)
+    turns = ("D", "G")
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        *,
+        channels_A: Count = 3,
+        channels_B: Count = 3,
+        gan_mode: Literal["lsgan", "vanilla", "hinge"] = "lsgan",
+        lambda_gan: Weight = 1.0,
+        lambda_nce: Weight = 1.0,
+        nce_idt: bool = True,
+        nce_tau: Positive = 0.07,
+        num_patches: Count = 256,
+        batch_negatives: bool = False,
+        flip_equivariance: bool = False,
+        join_passes: bool | None = None,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        if channels_A != channels_B:
+            raise ValueError(
+                f"the contrastive loss needs as many channels in A ({channels_A}) as in B ({channels_B}): "
+                "take model=cyclegan"
+            )
+        network: Any = generator(in_channels=channels_A, out_channels=channels_B)
+        if not hasattr(network, "forward_with_features"):
+            raise ValueError(
+                f"model/generator: {type(network).__name__} gives no features to compare; "
+                "take model/generator=resnet9 or resnet6"
+            )
+        self.G_AB: nn.Module = network
+        self.H = PatchProjector(network.feature_channels, num_patches=num_patches)
+        self.D_B = discriminator(in_channels=channels_B)
+        self.gan = adversarial(gan_mode)
+        self.lambda_gan, self.lambda_nce = lambda_gan, lambda_nce
+        self.nce_idt, self.nce_tau, self.batch_negatives = nce_idt, nce_tau, batch_negatives
+        self.flip_equivariance, self.join_passes = flip_equivariance, join_passes
+
+    def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
+        output: Tensor = self.G_AB(images)
+        return output
+
+    def generate(self, batch: Mapping[str, Tensor]) -> Images:
+        """In training also the keys of the contrastive loss, from the features that the generator passes anyway.
+
+        In a mirrored iteration `fake_B` and `idt_B` are mirrored and `real_A` and `real_B` are not, as in the
+        official code; the keys then take a pass of their own.
+        """
+        reals = [batch["A"], batch["B"]] if self.nce_idt else [batch["A"]]
+        names = ("fake_B", "idt_B")[: len(reals)]
+        originals = {"real_A": batch["A"], "real_B": batch["B"]}
+        if not self.training:
+            return originals | dict(zip(names, self._passes("forward", reals), strict=True))
+        mirrored = self.flip_equivariance and bool(torch.randint(2, ()))
+        if mirrored:
+            fakes = self._passes("forward", [x.flip(3) for x in reals])
+            with torch.no_grad():
+                features = self._passes("features", reals)
+        else:
+            passed = self._passes("forward_with_features", reals)
+            fakes, features = [fake for fake, _ in passed], [layers for _, layers in passed]
+        with torch.no_grad():
+            ids = [self.H.sample(layers) for layers in features]
+            keys = [self.H(layers, places) for layers, places in zip(features, ids, strict=True)]
+        return _Compared(originals | dict(zip(names, fakes, strict=True)), keys, ids, mirrored)
+
+    def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        assert isinstance(images, _Compared), "the loss needs the pictures of a `generate` in training mode"
+        gan = self.gan.generator(self.D_B(images["fake_B"]))
+        names = {"nce": "fake_B", "nce_idt": "idt_B"} if self.nce_idt else {"nce": "fake_B"}
+        features = self._passes("features", [images[name] for name in names.values()])
+        terms = {
+            name: self._contrast(layers, keys, ids, images.mirrored)
+            for name, layers, keys, ids in zip(names, features, images.keys_of, images.ids_of, strict=True)
+        }
+        nce = torch.stack(list(terms.values())).mean()
+        return self.lambda_gan * gan + self.lambda_nce * nce, {"gan_B": gan, **terms}
+
+    def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        real, fake = joined(self.D_B, images["real_B"], images["fake_B"].detach(), join=self.join_passes)
+        loss = self.gan.discriminator(real, fake)
+        return loss, {"B": loss}
+
+    def _contrast(self, features: list[Tensor], keys: list[Tensor], ids: list[Tensor], mirrored: bool) -> Tensor:
+        """Mean over the layers."""
+        queries = self.H([x.flip(3) for x in features] if mirrored else features, ids)
+        losses = [
+            patch_nce(query, key, tau=self.nce_tau, batch_negatives=self.batch_negatives)
+            for query, key in zip(queries, keys, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+    def _passes(self, method: str, inputs: list[Tensor]) -> list[Any]:
+        """`[G_AB.method(x) for x in inputs]`, joined where that pays."""
+        network: Any = _Method(self.G_AB, method)
+        return joined(network, *inputs, join=self.join_passes)
+
+
+class _Compared(dict[str, Tensor]):
+    """Pictures by name, with the keys of `real_A` (and `real_B`), their places, and whether fakes are mirrored."""
+
+    def __init__(self, images: Images, keys: list[list[Tensor]], ids: list[list[Tensor]], mirrored: bool) -> None:
+        super().__init__(images)
+        self.keys_of, self.ids_of, self.mirrored = keys, ids, mirrored
+
+
+class _Method:
+    """One method of a network, called as the network itself is; `joined` asks it for `per_sample`."""
+
+    def __init__(self, network: nn.Module, name: str) -> None:
+        self.per_sample = getattr(network, "per_sample", False)
+        self.call = network if name == "forward" else getattr(network, name)
+
+    def __call__(self, x: Tensor) -> Any:
+        return self.call(x)

@@ -1,0 +1,74 @@
+"""The heads that turn features at single places into vectors to be compared."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.networks.init import initialize
+from gan_style.types import Count, Positive
+
+
+class PatchProjector(nn.Module):
+    """H of CUT: for each feature layer two linear layers with a ReLU between (Park et al. 2020, section 3).
+
+    It computes in the precision of its own weights also under autocast, because with the official initial
+    weights the vectors are too small for a half before they are normalised.
+
+    Args:
+        channels: of each feature layer, as a generator's ``feature_channels``.
+        width: of the hidden layer and of the vectors, 256 in the paper.
+        num_patches: places sampled in each picture; all of them where a layer has fewer.
+        init: see `gan_style.networks.init.initialize`; the official code draws Xavier's weights here.
+        init_gain: likewise.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        *,
+        width: Count = 256,
+        num_patches: Count = 256,
+        init: str = "xavier",
+        init_gain: Positive = 0.02,
+    ) -> None:
+        super().__init__()
+        self.num_patches = num_patches
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(count, width), nn.ReLU(), nn.Linear(width, width)) for count in channels
+        )
+        initialize(self, init, init_gain)
+
+    def sample(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Draw places without repetition, from torch's global generator.
+
+        Args:
+            features: one [B, C, h, w] per layer.
+
+        Returns:
+            One int64 [min(num_patches, h * w)] per layer: row * w + column, the same in all pictures.
+        """
+        return [torch.randperm(x.shape[-2] * x.shape[-1], device=x.device)[: self.num_patches] for x in features]
+
+    def forward(self, features: Sequence[Tensor], ids: Sequence[Tensor]) -> list[Tensor]:
+        """Project the features at some places.
+
+        Args:
+            features: one [B, C, h, w] per layer.
+            ids: one int64 [N] per layer, see `sample`.
+
+        Returns:
+            One [B, N, width] of unit vectors per layer; zeros, without a gradient, where the head gives zeros.
+        """
+        with torch.autocast(features[0].device.type, enabled=False):
+            vectors = []
+            for head, x, places in zip(self.heads, features, ids, strict=True):
+                patches = x.flatten(2).index_select(2, places).transpose(1, 2)
+                vectors.append(_unit(head(patches.to(next(head.parameters()).dtype))))
+        return vectors
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    # A patch of zeros has no direction: divided by a small number it would send back a huge gradient.
+    length = vectors.norm(dim=-1, keepdim=True)
+    return vectors / length.masked_fill(length == 0, torch.inf)
