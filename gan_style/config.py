@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-from hydra.errors import InstantiationException
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.errors import UserError
 
@@ -42,6 +44,21 @@ def config_dir() -> Path:
 def plain(config: Any) -> Any:
     """Resolve a config to dicts, lists and scalars, the only things that enter a checkpoint."""
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The plain node of `model=<name>` for a verb that trains nothing.
+
+    Raises:
+        UserError: an override that the node does not know or cannot read.
+    """
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        try:
+            composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(_one_line(f"model={name} {' '.join(overrides)}: {error}".split(" See https")[0])) from error
+    node: dict[str, Any] = plain(composed)["model"]
+    return node
 
 
 def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
@@ -115,6 +132,16 @@ def check_signature(
             full = _join(path, key)
             raise UserError(f"{full} must be given: add {full}=VALUE to the command")
     return checked
+
+
+def takes(node: Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -> bool:
+    """Whether the target of a node has a parameter of this name."""
+    return key in _parameters(target_of(node, allowed))[0]
+
+
+def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
+    """The class or function that a node names."""
+    return _locate(node["_target_"], "model", allowed)
 
 
 def _join(path: str, key: str) -> str:

@@ -23,7 +23,7 @@ from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
 from gan_style.callbacks.progress import ShowProgress
 from gan_style.callbacks.scores import TruthScores
-from gan_style.config import ALLOWED, build, check, check_signature
+from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
@@ -100,11 +100,12 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()
     channels = {f"channels_{domain}": count for domain, count in data.channels.items()}
-    model: Translator = build(config["model"], allowed, **channels)
+    styles = {"styles": len(data.style_names)} if data.style_names and takes(config["model"], "styles", allowed) else {}
+    model: Translator = build(config["model"], allowed, **channels, **styles)
     per_epoch = data.train_set.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
     refuse_small_pictures(model, data)
-    iterations = settings.iterations(per_epoch)
+    iterations = settings.iterations(per_epoch, model.last_iteration)
     if resume is not None and resume["iteration"] >= iterations:
         say(f"{resume_from} has done {resume['iteration']} of {iterations} iterations: nothing is left to do")
         return run_dir
@@ -112,7 +113,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     if schedule_ends(model, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     announce(config, data, model, iterations, run_dir, resume)
-    trainer, logs, keeper = assemble(config, settings, data, run_dir, iterations, resume)
+    trainer, logs, keeper = assemble(config, settings, data, model, run_dir, iterations, resume)
     fit(trainer, model, data, keeper, logs, run_dir)
     return run_dir
 
@@ -121,6 +122,7 @@ def assemble(
     config: Mapping[str, Any],
     settings: TrainerSettings,
     data: UnpairedDataModule,
+    model: Translator,
     run_dir: Path,
     iterations: int,
     resume: Mapping[str, Any] | None,
@@ -134,7 +136,7 @@ def assemble(
     losses = LogLosses(log_every)
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     has_truth = data.splits is not None and (data.splits.truth_A or data.splits.truth_B) is not None
-    scored = has_truth and any(isinstance(callback, TruthScores) for callback in chosen)
+    scored = bool(has_truth and model.directions) and any(isinstance(callback, TruthScores) for callback in chosen)
     keeper = Keeper(
         run_dir / "checkpoints",
         {"config": dict(config), **data.describe(), "wandb_id": loggers.wandb_run_id(logs)},
@@ -199,7 +201,9 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
     Raises:
         UserError: names the first setting that differs.
     """
-    for part in ("_target_", "generator", "discriminator"):
+    nodes = {**resume["config"]["model"], **config["model"]}
+    networks = [key for key, node in nodes.items() if isinstance(node, Mapping) and ".networks." in node["_target_"]]
+    for part in ("_target_", *(key for key in networks if key != "vgg")):
         saved, now = resume["config"]["model"].get(part), config["model"].get(part)
         found = checkpoint.first_difference(saved, now, f"model.{part}")
         if found:
@@ -276,6 +280,7 @@ def quiet_lightning() -> None:
     """Keep Lightning's advertisements, device tables and one deprecation of its own out of the output."""
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # scores are gathered before they are logged
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # VGG stays frozen
     names = [n for n in logging.root.manager.loggerDict if n.startswith(("pytorch_lightning", "lightning_fabric"))]
     for name in ("pytorch_lightning", "lightning_fabric", *names):
         logging.getLogger(name).setLevel(logging.WARNING)

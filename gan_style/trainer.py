@@ -61,10 +61,17 @@ class TrainerSettings:
     def world_size(self) -> int:
         return self.device_count * self.num_nodes
 
-    def iterations(self, per_epoch: float) -> int:
-        """Where training ends, given the iterations of an epoch, which need not be whole."""
+    def iterations(self, per_epoch: float, own_end: int | None = None) -> int:
+        """Where training ends.
+
+        Args:
+            per_epoch: iterations of an epoch, which need not be whole.
+            own_end: of a method that knows its end; only max_steps wins over it.
+        """
         if self.max_steps is not None:
             return self.max_steps
+        if own_end is not None:
+            return own_end
         assert self.max_epochs is not None
         return math.ceil(self.max_epochs * per_epoch - 1e-9)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from gan_style.types import Count
 
 # Left to right, for A to B and back; a column is left out where a method or the data has no such picture.
 COLUMNS = {
-    "A2B": ("real_A", "fake_B", "truth_B", "rec_A", "idt_A"),
+    "A2B": ("real_A", "fake_B", "content_B", "style_B", "truth_B", "rec_A", "idt_A"),
     "B2A": ("real_B", "fake_A", "truth_A", "rec_B", "idt_B"),
 }
+STYLE_COLUMNS = {"A2B": ("real_A", "real_B", "fake_B", "rec_A", "idt_A", "idt_B")}  # where B is the style
 LABELS = {
     "real": "input",
     "fake": "translated",
+    "content": "content branch",
+    "style": "style branch",
     "truth": "true translation",
     "rec": "cycle back",
     "idt": "identity",
@@ -58,7 +62,7 @@ class ImageGrid(pl.Callback):
         assert isinstance(pl_module, Translator)
         if not trainer.is_global_zero or not self._kept:
             return
-        grid = draw_grid(self._kept)
+        grid = draw_grid(self._kept, columns=STYLE_COLUMNS if pl_module.takes_style else COLUMNS)
         folder = Path(self.folder or Path(trainer.default_root_dir) / "images")
         save_image(grid, folder / f"iteration-{pl_module.iteration:06d}.png")
         for logger in trainer.loggers:
@@ -73,16 +77,23 @@ def log_picture(logger: Any, name: str, picture: NDArray[np.uint8], iteration: i
         logger.experiment.add_image(name, picture, iteration, dataformats="HWC")
 
 
-def draw_grid(pictures: dict[str, list[Tensor]], *, cell: int = 128) -> NDArray[np.uint8]:
+def draw_grid(
+    pictures: dict[str, list[Tensor]], *, cell: int = 128, columns: Mapping[str, Sequence[str]] = COLUMNS
+) -> NDArray[np.uint8]:
     """Draw a labelled block per direction, a row per picture.
 
     Args:
         pictures: name -> [C, H, W] in [-1, 1], as many of each.
         cell: small pictures are enlarged by whole factors to at least this many pixels.
+        columns: direction -> names, left to right; a direction without its translation is left out.
 
     Returns: [H, W, 3] uint8.
     """
-    blocks = [[name for name in names if pictures.get(name)] for names in COLUMNS.values() if pictures.get(names[1])]
+    blocks = [
+        [name for name in names if pictures.get(name)]
+        for names in columns.values()
+        if any(pictures.get(name) for name in names if name.startswith("fake_"))
+    ]
     blocks = blocks or [list(pictures)]
     rendered = [_block(pictures, names, cell) for names in blocks]
     width = max(block.width for block in rendered)

@@ -19,6 +19,7 @@ from gan_style.schedules import ConstantThenLinear
 from gan_style.types import Count, Positive, Seed
 
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
+StyleCode = dict[str, Tensor]  # name -> [B, ...]: what a method knows of a style
 Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
 Optimizers = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -42,10 +43,12 @@ class Translator(pl.LightningModule):
     """
 
     generators: ClassVar[tuple[str, ...]]  # they translate: averaged by EMA, exported, trained by optimizer_G
-    helpers: ClassVar[tuple[str, ...]] = ()  # trained with G, not needed afterwards
+    helpers: ClassVar[tuple[str, ...]] = ()  # trained with G, not averaged; most are not needed afterwards
     discriminators: ClassVar[tuple[str, ...]] = ()
     turns: ClassVar[tuple[str, ...]] = ("G", "D")
     directions: ClassVar[tuple[str, ...]] = ("A2B",)
+    reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
+    takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`
 
     def __init__(
         self,
@@ -85,6 +88,34 @@ class Translator(pl.LightningModule):
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         """The discriminators' total loss and its unweighted terms; fakes must be detached."""
         raise NotImplementedError
+
+    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
+        """Translate with a strength in [0, 1]: between the pictures and their translations, unless overridden."""
+        return images if alpha == 0 else torch.lerp(images, self.translate(images, direction), alpha)
+
+    def general_style(self) -> StyleCode:
+        """The code of all styles of training together."""
+        raise NotImplementedError
+
+    def known_style(self, index: int) -> StyleCode:
+        """The code of a style that was learned by name in training."""
+        raise NotImplementedError
+
+    def style_code(self, pictures: Tensor) -> StyleCode:
+        """What the method needs to know of style pictures [N, C, H, W]: tensors [N, ...] by name.
+
+        Codes are mixed by weighted means; the content's own code stands for "no change" (docs/styles.md).
+        """
+        raise NotImplementedError
+
+    def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
+        """Give pictures [B, C, H, W] in [-1, 1] the style of a code of B entries, or of one for all."""
+        raise NotImplementedError
+
+    @property
+    def last_iteration(self) -> int | None:
+        """Where a method that knows its own end stops, unless trainer.max_steps says otherwise."""
+        return None
 
     # What is shared
 

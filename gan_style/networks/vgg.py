@@ -227,6 +227,7 @@ def _download(arch: str) -> dict[str, Tensor]:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise UserError(
             f"ImageNet's weights are not in {folder} and cannot be downloaded ({' '.join(str(error).split())[:80]}): "
-            f"put {url} there, or give model.vgg.weights=FILE, or model.vgg.weights=random to see that something runs"
+            f"put {url} there, or name a file (model.vgg.weights=FILE, --weights FILE or GAN_STYLE_VGG=FILE in the "
+            "environment), or take random ones to see that something runs"
         ) from error
     return state

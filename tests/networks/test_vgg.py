@@ -131,7 +131,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError("no network")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-    with pytest.raises(UserError, match=r"cannot be downloaded \(no network\).*model\.vgg\.weights=FILE"):
+    with pytest.raises(UserError, match=r"cannot be downloaded \(no network\).*--weights FILE"):
         VGG()
 
 

@@ -1,0 +1,137 @@
+"""AdaIN: Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization.
+
+Huang and Belongie 2017, arXiv:1703.06868. Equations 11 to 13. B's pictures are the styles; any other picture can be
+one afterwards. The identity term is not the paper's: without it a picture in its own style is not the picture again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.losses.perceptual import PerceptualLoss, mean_std, total_variation
+from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
+from gan_style.networks.adain import adain
+from gan_style.networks.blocks import crop, pad_to_multiple
+from gan_style.networks.vgg import VGG
+from gan_style.types import Count, Weight
+
+DEEPEST = "relu4_1"  # the paper's layer; shallower where the weights end before it
+
+
+class Kept(NamedTuple):
+    """What the losses would otherwise compute again, of the batch that was generated last."""
+
+    target: Tensor  # AdaIN's features
+    style: StyleCode  # of the style pictures, in every layer
+    made: Images  # not clamped: a clamped pixel has no gradient
+
+
+class AdaIN(Translator):
+    """A frozen encoder, new means and standard deviations, and a learned decoder.
+
+    Args:
+        vgg: the encoder. Checkpoints carry it, so that a trained model needs no other file.
+        decoder: factory, `(depth=, arch=)` -> network.
+        channels_A, channels_B: 3, or 1 for grey pictures in.
+        lambda_content: weight of the distance between the features of the output and AdaIN's features.
+        lambda_style: weight of the distance between means and standard deviations.
+        lambda_idt: weight of the L1 between a picture and itself in its own style, for contents and styles.
+        lambda_tv: weight of total variation.
+        **training: optimiser, schedule, clipping, accumulation and seed of `Translator`.
+    """
+
+    generators = ("decoder",)
+    takes_style = True
+    style_mean: Tensor
+    style_std: Tensor
+
+    def __init__(
+        self,
+        vgg: VGG,
+        decoder: Callable[..., nn.Module],
+        *,
+        channels_A: Count = 3,
+        channels_B: Count = 3,
+        lambda_content: Weight = 1.0,
+        lambda_style: Weight = 10.0,
+        lambda_idt: Weight = 0.0,
+        lambda_tv: Weight = 0.0,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        firsts = [name for name in vgg.layers if name.endswith("_1") and name <= DEEPEST]
+        self.depth = firsts[-1]
+        self.encoder = vgg
+        self.perceptual = PerceptualLoss(vgg, content_layers=firsts[-1:], style_layers=firsts, statistic="mean_std")
+        self.decoder = decoder(depth=self.depth, arch=vgg.arch)
+        self.lambda_content, self.lambda_style = lambda_content, lambda_style
+        self.lambda_idt, self.lambda_tv = lambda_idt, lambda_tv
+        # The styles of training on the whole: what `translate` uses where no style is named.
+        width = vgg.channels[self.depth]
+        self.register_buffer("style_mean", torch.zeros(1, width))
+        self.register_buffer("style_std", torch.ones(1, width))
+        self._kept = Kept(torch.empty(0), {}, {})
+
+    def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
+        return self.stylize(images, self.general_style())
+
+    def general_style(self) -> StyleCode:
+        return {"mean": self.style_mean, "std": self.style_std}
+
+    def style_code(self, pictures: Tensor) -> StyleCode:
+        mean, std = mean_std(self._encode(pictures))
+        return {"mean": mean, "std": std}
+
+    def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
+        padded, size = pad_to_multiple(images, self.decoder.multiple)  # type: ignore[arg-type]
+        return crop(self.decoder(adain(self._encode(padded), code["mean"], code["std"])), size).clamp(-1, 1)
+
+    def generate(self, batch: Mapping[str, Tensor]) -> Images:
+        contents, size = pad_to_multiple(batch["A"], self.decoder.multiple)  # type: ignore[arg-type]
+        features = self._encode(contents)
+        styles, style_size = pad_to_multiple(batch["B"], self.decoder.multiple)  # type: ignore[arg-type]
+        of_styles = self.perceptual.features(styles)
+        mean, std = mean_std(of_styles[self.depth])
+        if self.training:
+            self._remember(mean, std)
+        target = adain(features, mean, std)
+        made = {"fake_B": crop(self.decoder(target), size)}
+        if self.lambda_idt > 0 or not self.training:
+            made["idt_A"] = crop(self.decoder(features), size)
+            made["idt_B"] = crop(self.decoder(of_styles[self.depth]), style_size)
+        self._kept = Kept(target, self.perceptual.style_code(of_styles), made)
+        pictures = {name: picture.clamp(-1, 1) for name, picture in made.items()}
+        return {"real_A": batch["A"], "real_B": batch["B"], **pictures}
+
+    def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        kept = self._kept
+        fake, _ = pad_to_multiple(kept.made["fake_B"], self.decoder.multiple)  # type: ignore[arg-type]
+        features = self.perceptual.features(fake)
+        terms = {
+            "content": self.perceptual.content(features, {self.depth: kept.target}),
+            "style": self.perceptual.style(features, kept.style),
+        }
+        total = self.lambda_content * terms["content"] + self.lambda_style * terms["style"]
+        if self.lambda_idt > 0:
+            made = kept.made
+            terms["idt"] = l1(made["idt_A"], images["real_A"]) + l1(made["idt_B"], images["real_B"])
+            total = total + self.lambda_idt * terms["idt"]
+        if self.lambda_tv > 0:
+            terms["tv"] = total_variation(kept.made["fake_B"])
+            total = total + self.lambda_tv * terms["tv"]
+        return total, terms
+
+    def _encode(self, images: Tensor) -> Tensor:
+        features: Tensor = self.encoder(images, [self.depth])[self.depth]
+        return features
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, std: Tensor) -> None:
+        """A running mean over the styles seen, plain at first."""
+        weight = max(0.01, 1 / (self.iteration + 1))
+        self.style_mean.lerp_(mean.mean(dim=0, keepdim=True), weight)
+        self.style_std.lerp_(std.mean(dim=0, keepdim=True), weight)

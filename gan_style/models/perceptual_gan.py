@@ -1,0 +1,162 @@
+"""A GAN in one direction with content and style losses of a VGG.
+
+L = lambda_gan gan(D_B, fake_B) + lambda_content content(fake_B, A) + lambda_style style(fake_B, B), after Johnson et
+al. 2016 (arXiv:1603.08155) and Gatys et al. 2016, with B the style pictures of the batch.
+
+With a generator of two branches, G(x) = tanh(content(x) + alpha style(x)), the content branch alone is also held to
+the input, so that the style branch holds what is added to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.errors import UserError
+from gan_style.losses.adversarial import adversarial
+from gan_style.losses.gradient_penalty import r1_penalty
+from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
+from gan_style.models.image_pool import ImagePool
+from gan_style.models.translator import Images, Terms, Translator, joined, l1
+from gan_style.networks.vgg import VGG
+from gan_style.types import Count, CountOrNone, Weight
+
+
+class PerceptualGAN(Translator):
+    """One generator, a discriminator on the style domain, and VGG losses.
+
+    Args:
+        generator: factory, `(in_channels=, out_channels=)` -> network.
+        discriminator: factory, `(in_channels=)` -> network.
+        vgg: features for both losses; checkpoints do not carry it.
+        channels_A, channels_B: of the pictures of each domain, 1 or 3.
+        gan_mode: adversarial loss.
+        lambda_gan, lambda_content, lambda_style, lambda_tv, lambda_r1: weights of the terms; 0 leaves one out.
+        lambda_branch: weight of the L1 between the content branch alone and the input.
+        content_layers, style_layers, style_weights, statistic, relative: see `PerceptualLoss`.
+        pool_size: past fakes that the discriminator is shown.
+        **training: optimisers, schedule, clipping, accumulation and seed of `Translator`.
+
+    Raises:
+        UserError: lambda_branch with a generator that has no branches.
+    """
+
+    generators = ("G_AB",)
+    discriminators = ("D_B",)
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module],
+        vgg: VGG,
+        *,
+        channels_A: Count = 3,
+        channels_B: Count = 3,
+        gan_mode: Literal["lsgan", "vanilla", "hinge"] = "lsgan",
+        lambda_gan: Weight = 1.0,
+        lambda_content: Weight = 1.0,
+        lambda_style: Weight = 1.0,
+        lambda_tv: Weight = 0.0,
+        lambda_r1: Weight = 0.0,
+        lambda_branch: Weight = 0.0,
+        content_layers: list[str] | None = None,
+        style_layers: list[str] | None = None,
+        style_weights: list[float] | None = None,
+        statistic: StatisticName = "gram",
+        relative: bool = True,
+        pool_size: CountOrNone = 50,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        self.G_AB = generator(in_channels=channels_A, out_channels=channels_B)
+        self.D_B = discriminator(in_channels=channels_B)
+        self.has_branches = hasattr(self.G_AB, "branches")
+        if lambda_branch > 0 and not self.has_branches:
+            raise UserError(
+                f"model.lambda_branch={lambda_branch} needs a generator with branches: "
+                "add model/generator=two_branch, or set it to 0"
+            )
+        self.gan = adversarial(gan_mode)
+        self.perceptual = PerceptualLoss(
+            vgg,
+            content_layers=content_layers,
+            style_layers=style_layers,
+            style_weights=style_weights,
+            statistic=statistic,
+            relative=relative,
+        )
+        self.pool_B = ImagePool(pool_size, seed=2)
+        self.lambda_gan, self.lambda_content, self.lambda_style = lambda_gan, lambda_content, lambda_style
+        self.lambda_tv, self.lambda_r1, self.lambda_branch = lambda_tv, lambda_r1, lambda_branch
+        self._style_share = torch.tensor(0.5)
+
+    def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
+        output: Tensor = self.G_AB(images)
+        return output
+
+    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
+        if not self.has_branches:
+            return super().interpolate(images, direction, alpha)
+        output: Tensor = self.G_AB(images, alpha=alpha * self.G_AB.alpha)  # type: ignore[operator]
+        return output
+
+    def generate(self, batch: Mapping[str, Tensor]) -> Images:
+        real_A = batch["A"]
+        images = {"real_A": real_A, "real_B": batch["B"]}
+        if not self.has_branches:
+            return images | {"fake_B": self.G_AB(real_A)}
+        content, style = self.G_AB.branches(real_A)  # type: ignore[operator]
+        style = self.G_AB.alpha * style
+        fake = torch.tanh(content + style)
+        self._style_share = style_share(content.detach(), style.detach())
+        return images | {"fake_B": fake, "content_B": torch.tanh(content), "style_B": torch.tanh(style)}
+
+    def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        fake = images["fake_B"]
+        terms = {"gan": self.gan.generator(self.D_B(fake))}
+        of_fake = self.perceptual.features(fake)
+        with torch.no_grad():
+            of_A, of_B = self.perceptual.features(images["real_A"]), self.perceptual.features(images["real_B"])
+        terms["content"] = self.perceptual.content(of_fake, of_A)
+        terms["style"] = self.perceptual.style(of_fake, self.perceptual.style_code(of_B))
+        total = (
+            self.lambda_gan * terms["gan"] + self.lambda_content * terms["content"] + self.lambda_style * terms["style"]
+        )
+        if self.lambda_tv > 0:
+            terms["tv"] = total_variation(fake)
+            total = total + self.lambda_tv * terms["tv"]
+        if self.lambda_branch > 0:
+            terms["branch"] = l1(images["content_B"], images["real_A"])
+            total = total + self.lambda_branch * terms["branch"]
+        if self.has_branches:
+            terms["style_share"] = self._style_share
+        return total, terms
+
+    def on_validation_start(self) -> None:
+        if self.has_branches and self.iteration > 0 and self.global_rank == 0:
+            share = float(self._style_share)
+            if not 0.02 <= share <= 0.98:
+                print(
+                    f"note: the style branch holds {share:.1%} of the energy at iteration {self.iteration}: "
+                    "the split is degenerate; change model.lambda_branch or model.generator.alpha",
+                    file=sys.stderr,
+                )
+
+    def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        real_logits, fake_logits = joined(self.D_B, images["real_B"], self.pool_B.swap(images["fake_B"]))
+        loss = self.gan.discriminator(real_logits, fake_logits)
+        terms = {"B": loss}
+        if self.lambda_r1 > 0:
+            terms["r1"] = r1_penalty(self.D_B, images["real_B"])
+            loss = loss + self.lambda_r1 * terms["r1"]
+        return loss, terms
+
+
+def style_share(content: Tensor, style: Tensor) -> Tensor:
+    """Share of the style branch in the energy (mean square around each channel's mean) of both, in [0, 1]."""
+    energy = [(x - x.mean(dim=(-2, -1), keepdim=True)).float().square().mean() for x in (content, style)]
+    return energy[1] / (energy[0] + energy[1]).clamp_min(1e-12)

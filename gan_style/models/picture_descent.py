@@ -1,0 +1,119 @@
+"""Gradient descent on pictures, from a small size to the full one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan_style.models.translator import Optimizers, Terms
+
+Size = tuple[int, int]
+Loss = tuple[Tensor, Terms]  # total and terms
+Objective = Callable[[Tensor], Loss]
+Method = Literal["lbfgs", "adam"]
+LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.02}
+SMALLEST = 16  # no scale has a shorter side, unless the picture itself has
+LARGEST_MOVE = 0.5  # of a pixel in one step; steps that help stay below it
+
+
+class LBFGS(torch.optim.LBFGS):
+    """Without a line search, one evaluation a step; where it misjudges the curvature its leap is cut short.
+
+    torch's thresholds are off, because they are absolute and the gradients of means are small.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], *, lr: float, history: int) -> None:
+        super().__init__(parameters, lr, 1, history_size=history, tolerance_grad=0.0, tolerance_change=0.0)
+
+    def _add_grad(self, step_size: Any, direction: Tensor) -> None:
+        # in place: its memory of this step is made from the same tensor
+        direction.mul_((LARGEST_MOVE / (direction.abs().max() * step_size)).clamp(max=1.0))
+        super()._add_grad(step_size, direction)
+
+
+def optimizer_of(method: Method, lr: float | None, history: int) -> Optimizers:
+    """Factory, parameters -> optimiser; the rate None is the method's own."""
+    lr = LEARNING_RATES[method] if lr is None else lr
+    if method == "adam":
+        return functools.partial(torch.optim.Adam, lr=lr)
+    return functools.partial(LBFGS, lr=lr, history=history)
+
+
+def take_step(optimizer: Any, objective: Callable[[], Loss], backward: Callable[[Tensor], Any]) -> Terms:
+    """One forward and backward pass and what the optimiser makes of it. Returns the terms before the step."""
+    found: Terms = {}
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        total, terms = objective()
+        backward(total)
+        found.update({name: value.detach() for name, value in terms.items()})
+        return total
+
+    optimizer.step(closure)
+    return found
+
+
+def descend(
+    start: Tensor,
+    scales: Sequence[Size],
+    objective_at: Callable[[Size], Objective],
+    make_optimizer: Optimizers,
+    steps: int,
+    report: Callable[[int, Terms, Tensor], None],
+) -> Tensor:
+    """Optimise pictures [B, 3, H, W] from size to size, each beginning with what the one before has come to.
+
+    Args:
+        scales: sizes to go through.
+        objective_at: makes the objective of a size.
+        report: called after each step with the steps done, the terms before it, and the pictures.
+
+    Returns: pictures in [-1, 1].
+    """
+    picture, done = start, 0
+    for size in scales:
+        # a copy in its own order: L-BFGS wants gradients in one piece, and the start is not ours to change
+        picture = nn.Parameter(resized(picture, size).detach().clone(memory_format=torch.contiguous_format))
+        objective, optimizer = objective_at(size), make_optimizer([picture])
+        for _ in range(steps):
+            terms = take_step(optimizer, functools.partial(objective, picture), Tensor.backward)
+            done += 1
+            report(done, terms, picture.detach().clamp(-1, 1))
+    return picture.detach().clamp(-1, 1)
+
+
+def size_of(images: Tensor) -> Size:
+    return images.shape[-2], images.shape[-1]
+
+
+def sizes(full: Size, scales: int) -> list[Size]:
+    """Heights and widths from the smallest scale to the full one, each half of the next."""
+    height, width = full
+    return [(_part(height, k), _part(width, k)) for k in reversed(range(scales))]
+
+
+def resized(images: Tensor, size: Size) -> Tensor:
+    """Pictures [B, C, H, W] in another size, in [-1, 1]; in their own they stay as they are."""
+    if size_of(images) == size:
+        return images
+    return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def _part(side: int, halvings: int) -> int:
+    return max(side // 2**halvings, min(side, SMALLEST))
+
+
+def only(i: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entry of one picture, [1, ...]."""
+    return {name: value[i : i + 1] for name, value in tensors.items()}
+
+
+def spread(tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Entries for each of `count` pictures, from as many or from one for all."""
+    return {name: value.expand(count, *value.shape[1:]) for name, value in tensors.items()}

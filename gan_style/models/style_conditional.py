@@ -1,0 +1,300 @@
+"""Many styles in one generator: G(x, s) after StarGAN v2 (Choi et al. 2020, arXiv:1912.01865, equations 1 to 5).
+
+What differs from the paper: contents (A) are apart from styles (B) and have no number. The style encoder E has no
+heads per style, so that it takes pictures of unseen styles, and of contents: G(x, E(x)) is held to x, which makes
+mixing a code with the content's own a strength from 0 to 1. Each picture has one code per iteration, in turn from
+the mapping network M (F in the paper) and from E; the paper makes two passes. A code is a constant where it is the
+target of the style reconstruction, so that codes do not shrink to be easily reconstructed. D judges patches.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.errors import UserError
+from gan_style.losses.adversarial import adversarial
+from gan_style.losses.gradient_penalty import r1_penalty
+from gan_style.losses.perceptual import PerceptualLoss, StatisticName
+from gan_style.models.translator import Images, StyleCode, Terms, Translator, joined, l1
+from gan_style.networks.blocks import crop
+from gan_style.networks.styled import StyledGenerator, fitting_tensors, read_trained
+from gan_style.networks.vgg import VGG
+from gan_style.types import Count, CountOrNone, Weight
+
+MOMENTUM = 0.99  # of the mean code of a style
+
+
+class StyleConditional(Translator):
+    """One generator for all styles, a style encoder, a mapping network and a discriminator with a map per style.
+
+    Args:
+        generator: factory, `(in_channels=, out_channels=, style_size=)` -> `StyledGenerator`.
+        discriminator: factory, `(in_channels=, styles=)` -> network of `(pictures, labels)`.
+        style_encoder: factory, `(in_channels=, style_size=)` -> network.
+        mapping: factory, `(styles=, latent_size=, style_size=)` -> network of `(z, labels)`.
+        vgg: features for a content and a style loss beside the others; checkpoints do not carry it.
+        channels_A, channels_B: of the pictures of each domain; equal, since the generator takes both.
+        styles: number of styles.
+        style_size, latent_size: lengths of s and z.
+        lambda_gan: weight of the adversarial loss (eq. 1).
+        lambda_code: weight of the style reconstruction, |E(G(x, s)) - s| (eq. 2).
+        lambda_diversity: first weight of what two codes of a style make different, |G(x, s) - G(x, s')| (eq. 3).
+        diversity_iterations: over which that weight falls to 0; 0 leaves it out.
+        lambda_cycle: weight of |G(G(x, s), E(x)) - x| (eq. 4).
+        lambda_self: weight of |G(x, E(x)) - x|.
+        lambda_r1: weight of R1 on the style pictures; the gradient of D's sum over a map is divided by the square
+            root of the places, so that the weight suits maps of any size.
+        r1_every: iterations between two R1 terms, of so many times the weight (Karras et al. 2020, section 3.1).
+        lambda_content, lambda_style: weights of the VGG losses to A, and to B where the code is E(B); None is 1
+            with a `vgg` and 0 without.
+        statistic: of the VGG style loss, see `PerceptualLoss`.
+        warm_start: checkpoint of this method or of `adain`, to begin with its weights where they fit.
+        **training: optimisers, schedule, clipping, accumulation and seed of `Translator`.
+
+    Raises:
+        ValueError: domains with different channels.
+        UserError: a network of another kind, or VGG losses without a VGG.
+    """
+
+    generators = ("G", "E", "M")
+    discriminators = ("D",)
+    turns = ("D", "G")
+    takes_style = True
+    style_means: Tensor
+    style_visits: Tensor
+
+    def __init__(
+        self,
+        generator: Callable[..., StyledGenerator],
+        discriminator: Callable[..., nn.Module],
+        style_encoder: Callable[..., nn.Module],
+        mapping: Callable[..., nn.Module],
+        vgg: VGG | None = None,
+        *,
+        channels_A: Count = 3,
+        channels_B: Count = 3,
+        styles: Count = 1,
+        style_size: Count = 64,
+        latent_size: Count = 16,
+        lambda_gan: Weight = 1.0,
+        lambda_code: Weight = 1.0,
+        lambda_diversity: Weight = 1.0,
+        diversity_iterations: CountOrNone = 100_000,
+        lambda_cycle: Weight = 3.0,
+        lambda_self: Weight = 3.0,
+        lambda_r1: Weight = 0.05,
+        r1_every: Count = 1,
+        lambda_content: Weight | None = None,
+        lambda_style: Weight | None = None,
+        statistic: StatisticName = "gram",
+        warm_start: str | None = None,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        if channels_A != channels_B:
+            raise ValueError(
+                f"one generator for contents and styles needs as many channels in A ({channels_A}) as in B "
+                f"({channels_B}): take model=cyclegan"
+            )
+        _require(generator, "style_size", "model/generator=styled")
+        _require(discriminator, "styles", "model/discriminator=conditional or vgg")
+        self.G = generator(in_channels=channels_A, out_channels=channels_B, style_size=style_size)
+        self.E = style_encoder(in_channels=channels_A, style_size=style_size)
+        self.M = mapping(styles=styles, latent_size=latent_size, style_size=style_size)
+        self.D = discriminator(in_channels=channels_B, styles=styles)
+        self.gan = adversarial("vanilla")
+        self.perceptual = None if vgg is None else PerceptualLoss(vgg, statistic=statistic, relative=True)
+        self.weights = {
+            "gan_B": lambda_gan,
+            "code": lambda_code,
+            "cycle_A": lambda_cycle,
+            "self": lambda_self,
+            "content": _only_with(vgg, lambda_content, "content"),
+            "style": _only_with(vgg, lambda_style, "style"),
+        }
+        self.lambda_diversity, self.diversity_iterations = lambda_diversity, diversity_iterations
+        self.lambda_r1, self.r1_every = lambda_r1, r1_every
+        self.latent_size, self.warm_start = latent_size, warm_start
+        self.register_buffer("style_means", torch.zeros(styles, style_size))
+        self.register_buffer("style_visits", torch.zeros(styles, dtype=torch.int64))
+
+    # Styles
+
+    def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
+        """In the mean of the known styles."""
+        return self.stylize(images, self.general_style())
+
+    def general_style(self) -> StyleCode:
+        return {"s": self.style_means.mean(dim=0, keepdim=True)}
+
+    def style_code(self, pictures: Tensor) -> StyleCode:
+        return {"s": self.E(pictures)}
+
+    def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
+        output: Tensor = self.G(images, code["s"].expand(len(images), -1))
+        return output
+
+    def known_style(self, index: int) -> StyleCode:
+        """The mean code of a style of training, one entry.
+
+        Raises:
+            UserError: there is no style of that number.
+        """
+        count = len(self.style_means)
+        if not 0 <= index < count:
+            raise UserError(f"there is no style {index}: this model knows {count}, from 0 to {count - 1}")
+        return {"s": self.style_means[index : index + 1].clone()}
+
+    def latent_style(self, index: int, z: Tensor) -> StyleCode:
+        """Codes of a style of training, one entry per standard normal z [N, latent_size]."""
+        self.known_style(index)
+        return {"s": self.M(z, torch.full((len(z),), index, device=z.device))}
+
+    # Equations
+
+    def generate(self, batch: Mapping[str, Tensor]) -> Images:
+        """The code is E(B) in validation; in training by turns, over pictures and iterations, E(B) and M(z)."""
+        A, B = batch["A"], batch["B"]
+        labels = batch.get("style")
+        labels = torch.zeros(len(A), dtype=torch.int64, device=A.device) if labels is None else labels
+        own, code = joined(self.E, A, B)
+        if self.training:
+            self._remember(code, labels)
+            latent = torch.arange(self.iteration, self.iteration + len(A), device=A.device) % 2 == 0
+            code = self._mixed(latent, code, labels)
+        features, size = self.G.encode(A), (A.shape[-2], A.shape[-1])
+        fake = crop(self.G.decode(features, code), size)
+        images = {"real_A": A, "real_B": B, "fake_B": fake}
+        if self.weights["cycle_A"] > 0 or not self.training:
+            images["rec_A"] = self.G(fake, own)
+        if self.weights["self"] > 0 or not self.training:
+            images["idt_A"] = crop(self.G.decode(features, own), size)
+        if not self.training:
+            return images
+        second = None
+        if self._diversity() > 0:
+            with torch.no_grad():
+                another = self._mixed(latent, self.E(batch.get("B2", B.roll(1, 0))), labels)
+                second = crop(self.G.decode(features, another), size)
+        return _Styled(images, labels, code, latent, second)
+
+    def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        assert isinstance(images, _Styled), "the loss needs the pictures of a `generate` in training mode"
+        fake, real_A = images["fake_B"], images["real_A"]
+        terms = {"gan_B": self.gan.generator(self.D(fake, images.labels))}
+        if self.weights["code"] > 0:
+            terms["code"] = l1(self.E(fake), images.code.detach())
+        for name, picture in (("cycle_A", "rec_A"), ("self", "idt_A")):
+            if self.weights[name] > 0:
+                terms[name] = l1(images[picture], real_A)
+        if self.perceptual is not None:
+            terms |= self._vgg_terms(self.perceptual, images)
+        total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+        if images.second is not None:
+            terms["diversity"] = l1(fake, images.second)
+            total = total - self._diversity() * terms["diversity"]
+        return total, terms
+
+    def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        assert isinstance(images, _Styled), "the loss needs the pictures of a `generate` in training mode"
+        real, labels = images["real_B"], images.labels
+        loss = self.gan.discriminator(self.D(real, labels), self.D(images["fake_B"].detach(), labels))
+        terms = {"B": loss}
+        if self.lambda_r1 > 0 and self.iteration % self.r1_every == 0:
+            terms["r1"] = r1_penalty(lambda x: _evened(self.D(x, labels)), real)
+            loss = loss + self.lambda_r1 * self.r1_every * terms["r1"]
+        return loss, terms
+
+    def _vgg_terms(self, perceptual: PerceptualLoss, images: _Styled) -> Terms:
+        """Content of every picture; style where the code is that of a picture."""
+        chosen = (~images.latent).nonzero()[:, 0]
+        of_fake = perceptual.features(images["fake_B"])
+        with torch.no_grad():
+            of_A = perceptual.features(images["real_A"])
+        terms = {"content": perceptual.content(of_fake, of_A)}
+        if len(chosen):
+            with torch.no_grad():
+                target = perceptual.style_code(perceptual.features(images["real_B"][chosen]))
+            terms["style"] = perceptual.style({name: value[chosen] for name, value in of_fake.items()}, target)
+        return terms
+
+    def _mixed(self, latent: Tensor, code: Tensor, labels: Tensor) -> Tensor:
+        """M's codes where `latent` is true; M is computed for all, so that it has a gradient in every iteration."""
+        z = torch.randn(len(code), self.latent_size, device=code.device, dtype=self.style_means.dtype)
+        return torch.where(latent[:, None], self.M(z, labels), code)
+
+    def _diversity(self) -> float:
+        """The weight of the diversity in this iteration."""
+        if self.diversity_iterations == 0:
+            return 0.0
+        return self.lambda_diversity * max(0.0, 1 - self.iteration / self.diversity_iterations)
+
+    @torch.no_grad()
+    def _remember(self, code: Tensor, labels: Tensor) -> None:
+        """A running mean per style, plain over its first visits so that it does not begin at zero."""
+        chosen = nn.functional.one_hot(labels, len(self.style_means)).to(self.style_means.dtype)
+        counts = chosen.sum(dim=0)
+        means = chosen.T @ code.to(self.style_means.dtype) / counts.clamp_min(1)[:, None]
+        self.style_visits += counts > 0
+        weights = self.style_visits.clamp_min(1).to(means.dtype).reciprocal().clamp_min(1 - MOMENTUM) * (counts > 0)
+        self.style_means += weights[:, None] * (means - self.style_means)
+
+    def on_fit_start(self) -> None:
+        if self.warm_start is None or self.iteration > 0:  # a resumed run has its weights
+            return
+        said = take_weights(self, Path(self.warm_start).expanduser())
+        if self.global_rank == 0:
+            print(said, flush=True)
+
+
+class _Styled(dict[str, Tensor]):
+    """Pictures by name; labels, codes, which of them are M's, and the pictures of a second code."""
+
+    def __init__(self, images: Images, labels: Tensor, code: Tensor, latent: Tensor, second: Tensor | None) -> None:
+        super().__init__(images)
+        self.labels, self.code, self.latent, self.second = labels, code, latent, second
+
+
+def take_weights(model: StyleConditional, path: Path) -> str:
+    """Begin with what fits of a checkpoint, and say how much that was.
+
+    Raises:
+        UserError: no such checkpoint, or nothing in it fits.
+    """
+    names = (*model.generators, *model.helpers)
+    ours = {name: tensor for name, tensor in model.state_dict().items() if name.split(".")[0] in names}
+    taken = fitting_tensors(read_trained(path), ours)
+    if not taken:
+        raise UserError(
+            f"model.warm_start={path} has no tensor of the names and shapes of this model: take a checkpoint of "
+            "style_conditional, or of adain for model.generator.filters=64 and upsample=resize or blur"
+        )
+    for name, tensor in taken.items():
+        ours[name].copy_(tensor)  # a state dict shares the memory of its model
+    return f"warm start: {len(taken)} of {len(ours)} tensors from {path}"
+
+
+def _evened(logits: Tensor | list[Tensor]) -> list[Tensor]:
+    """Maps, each divided by the square root of its places."""
+    maps = [logits] if isinstance(logits, Tensor) else logits
+    return [one / math.sqrt(one.shape[-2] * one.shape[-1]) for one in maps]
+
+
+def _require(factory: Callable[..., nn.Module], argument: str, choice: str) -> None:
+    parameters = inspect.signature(factory).parameters
+    if argument not in parameters and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+        name = getattr(getattr(factory, "func", factory), "__name__", factory)
+        raise UserError(f"{name} has no {argument}, which model=style_conditional needs: take {choice}")
+
+
+def _only_with(vgg: VGG | None, weight: float | None, name: str) -> float:
+    if vgg is None and weight:
+        raise UserError(f"model.lambda_{name}={weight} needs features: add model/vgg=vgg19, or leave it out")
+    return float(vgg is not None) if weight is None else weight

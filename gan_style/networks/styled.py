@@ -1,0 +1,270 @@
+"""A generator steered by a style code, and the two networks that make codes (after Choi et al. 2020, StarGAN v2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan_style.errors import UserError
+from gan_style.networks.blocks import (
+    InstanceNorm2d,
+    ResidualBlock,
+    Upsample,
+    conv_norm_relu,
+    crop,
+    is_per_sample,
+    pad_to_multiple,
+)
+from gan_style.networks.init import initialize
+from gan_style.types import Count, CountOrNone, Positive
+
+DOWNSAMPLING = 4  # two convolutions of stride 2
+SMALLEST = 8  # the residual blocks then see 2x2, the least that a reflection of one pixel and a norm take
+
+
+class AdaptiveInstanceNorm(nn.Module):
+    """Instance norm whose scale and shift are linear in a style code (Huang and Belongie 2017, eq. 8).
+
+    The scale is 1 plus what the code says, so that a code of zeros leaves the plain norm and the bias.
+
+    Args:
+        channels: of the features.
+        style_size: length of the code.
+    """
+
+    def __init__(self, channels: int, style_size: int) -> None:
+        super().__init__()
+        self.norm = InstanceNorm2d(channels)
+        self.modulation = nn.Linear(style_size, 2 * channels)
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        """[B, C, h, w] and codes [B, style_size] to [B, C, h, w]."""
+        scale, shift = self.modulation(s)[..., None, None].chunk(2, dim=1)
+        return torch.addcmul(shift, 1 + scale, self.norm(x))
+
+
+class StyledResidualBlock(nn.Module):
+    """``x + f(x, s)``: two 3x3 convolutions with reflection padding, each followed by the code's norm.
+
+    Args:
+        channels: of input and output.
+        style_size: length of the code.
+    """
+
+    def __init__(self, channels: int, style_size: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv2d(channels, channels, 3) for _ in range(2))
+        self.norms = nn.ModuleList(AdaptiveInstanceNorm(channels, style_size) for _ in range(2))
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        """[B, C, H, W] and [B, style_size] to [B, C, H, W]; H, W >= 2."""
+        y = self.norms[0](self._convolve(0, x), s)
+        return x + self.norms[1](self._convolve(1, F.relu(y)), s)
+
+    def _convolve(self, which: int, x: Tensor) -> Tensor:
+        y: Tensor = self.convolutions[which](F.pad(x, (1, 1, 1, 1), "reflect"))
+        return y
+
+
+class StyledGenerator(nn.Module):
+    """G(x, s): an encoder with instance norm, which knows no style, and a decoder that the code modulates.
+
+    The layers are those of `ResnetGenerator`; from the middle on every norm takes its scale and shift from s
+    (Choi et al. 2020, section 2.1).
+
+    Args:
+        in_channels: of the input picture.
+        out_channels: of the output picture.
+        style_size: length of the code.
+        filters: channels of the first layer.
+        blocks: residual blocks of the encoder, and as many modulated ones.
+        upsample: ``resize``, ``deconv``, ``pixelshuffle`` or ``blur``.
+        init: see `gan_style.networks.init.initialize`.
+        init_gain: likewise.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        style_size: int = 64,
+        *,
+        filters: Count = 64,
+        blocks: CountOrNone = 3,
+        upsample: str = "resize",
+        init: str = "kaiming",
+        init_gain: Positive = 0.02,
+    ) -> None:
+        super().__init__()
+        wide = 4 * filters
+        self.encoder = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            *conv_norm_relu(in_channels, filters, 7, norm="instance"),
+            *conv_norm_relu(filters, 2 * filters, 3, stride=2, padding=1, norm="instance"),
+            *conv_norm_relu(2 * filters, wide, 3, stride=2, padding=1, norm="instance"),
+            *(ResidualBlock(wide) for _ in range(blocks)),
+        )
+        self.blocks = nn.ModuleList(StyledResidualBlock(wide, style_size) for _ in range(blocks))
+        widths = (2 * filters, filters)
+        self.ups = nn.ModuleList(Upsample(2 * width, width, upsample) for width in widths)
+        self.norms = nn.ModuleList(AdaptiveInstanceNorm(width, style_size) for width in widths)
+        self.last = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7), nn.Tanh())
+        initialize(self, init, init_gain)
+
+    def forward(self, x: Tensor, s: Tensor) -> Tensor:
+        """Give [B, in_channels, H, W] the styles [B, style_size]; [B, out_channels, H, W] in [-1, 1], any H, W >= 1."""
+        return crop(self.decode(self.encode(x), s), (x.shape[-2], x.shape[-1]))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What of a picture does not depend on the style: [B, 4 filters, h, w], padded to whole places."""
+        features: Tensor = self.encoder(pad_to_multiple(x, DOWNSAMPLING, SMALLEST)[0])
+        return features
+
+    def decode(self, features: Tensor, s: Tensor) -> Tensor:
+        """A picture [B, out_channels, 4 h, 4 w] of what `encode` gave; still padded, see `crop`."""
+        y = features
+        for block in self.blocks:
+            y = block(y, s)
+        for up, norm in zip(self.ups, self.norms, strict=True):
+            y = F.relu(norm(up(y), s))
+        picture: Tensor = self.last(y)
+        return picture
+
+
+class StyleEncoder(nn.Module):
+    """E(y): the style code of a picture of any size, without a label, so that it may be of an unseen style.
+
+    Strided convolutions without a norm, which would take colour and contrast away, then the mean over all places.
+
+    Args:
+        in_channels: of the picture.
+        style_size: length of the code.
+        filters: channels of the first layer; doubled at each layer up to eight times.
+        layers: convolutions of stride 2.
+        init: see `gan_style.networks.init.initialize`.
+        init_gain: likewise.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        style_size: int = 64,
+        *,
+        filters: Count = 32,
+        layers: Count = 4,
+        init: str = "kaiming",
+        init_gain: Positive = 0.02,
+    ) -> None:
+        super().__init__()
+        self.minimum_size = 2**layers
+        widths = [in_channels, *(filters * min(2**layer, 8) for layer in range(layers))]
+        modules: list[nn.Module] = []
+        for a, b in pairwise(widths):
+            modules += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        self.layers = nn.Sequential(*modules)
+        self.code = nn.Linear(widths[-1], style_size)
+        initialize(self, init, init_gain)
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether inputs may be joined along the batch exactly."""
+        return is_per_sample(self)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Codes [B, style_size] of pictures [B, in_channels, H, W]; any H, W >= 1."""
+        y, _ = pad_to_multiple(y, 1, self.minimum_size)
+        code: Tensor = self.code(self.layers(y).mean(dim=(2, 3)))
+        return code
+
+
+class MappingNetwork(nn.Module):
+    """F(z, label) of StarGAN v2: random codes of a known style, from a shared trunk and one head per style.
+
+    All heads are computed and one is chosen, so that in every iteration each has a gradient.
+
+    Args:
+        styles: number of heads.
+        latent_size: length of z.
+        style_size: length of the code.
+        width: of the hidden layers; 512 in the paper.
+        layers: linear layers of the trunk; each head has one more and the one that gives the code.
+        init: see `gan_style.networks.init.initialize`.
+        init_gain: likewise.
+    """
+
+    def __init__(
+        self,
+        styles: int = 1,
+        latent_size: int = 16,
+        style_size: int = 64,
+        *,
+        width: Count = 256,
+        layers: Count = 3,
+        init: str = "kaiming",
+        init_gain: Positive = 0.02,
+    ) -> None:
+        super().__init__()
+        trunk: list[nn.Module] = []
+        for layer in range(layers):
+            trunk += [nn.Linear(width if layer else latent_size, width), nn.ReLU(inplace=True)]
+        self.trunk = nn.Sequential(*trunk)
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, style_size))
+            for _ in range(styles)
+        )
+        initialize(self, init, init_gain)
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """Codes [B, style_size] of standard normal z [B, latent_size] and styles int64 [B]."""
+        hidden = self.trunk(z)
+        codes = torch.stack([head(hidden) for head in self.heads], dim=1)
+        return codes[torch.arange(len(z), device=z.device), label]
+
+
+# Weights of another training
+
+
+def read_trained(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint of gan_style by name; averaged ones where there are.
+
+    Raises:
+        UserError: no such file, or not a checkpoint.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}: check model.warm_start")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        state = dict(content["state_dict"])
+        averages = content["callbacks"].get("EMA", {})
+    except Exception as error:  # a damaged file can fail anywhere in torch's reader
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"model.warm_start={path} cannot be read as a checkpoint of gan_style: {reason}") from error
+    for network, average in averages.items():
+        state |= {f"{network}.{name}": value for name, value in average.items()}
+    return state
+
+
+def fitting_tensors(trained: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of `trained` can stand in for `ours`: the same name and shape.
+
+    Of an AdaIN's decoder, which has other names, the convolutions in their order for our up-sampling ones of the
+    same shape.
+    """
+    decoder = [tensor for name, tensor in trained.items() if name.startswith("decoder.")]
+    if not decoder:
+        return {
+            name: trained[name] for name, own in ours.items() if name in trained and trained[name].shape == own.shape
+        }
+    found = {}
+    for name, own in ours.items():
+        place = next((i for i, tensor in enumerate(decoder) if tensor.shape == own.shape), None)
+        if name.startswith("G.ups.") and place is not None:
+            found[name] = decoder[place]
+            decoder = decoder[place + 1 :]
+    return found
