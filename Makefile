@@ -39,7 +39,7 @@ format: setup ## format and mend what can be mended
 
 smoke: setup ## two iterations of every model
 	for model in $(notdir $(basename $(wildcard conf/model/*.yaml))); do \
-	  $(BIN)/python train.py model=$$model data=tiny debug=smoke || exit 1; done
+	  GAN_STYLE_VGG=random $(BIN)/python train.py model=$$model data=tiny debug=smoke || exit 1; done
 
 golden: setup ## write tests/golden again, when numbers change on purpose
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.golden

@@ -3,6 +3,7 @@
 Machines are shared and noisy, so the two sides alternate within one process (A, B, A, B) and the medians are compared.
 
     suite=step   one CycleGAN iteration through Lightning, callbacks and all, against a bare loop over the same networks
+    suite=styles the style systems: Gatys against VGG's own passes, AdaIN against its convolutions, CUT against CycleGAN
     suite=data   pairs per second of the data side, against the iterations per second of the demo's training
 """
 
@@ -79,7 +80,7 @@ class LightningLoop:
         self.batches = [{d: torch.cat([b[d]] * config["data"]["batch_size"]) for d in "AB"} for b in self.batches]
         torch.manual_seed(0)
         model = build(config["model"], channels_A=3, channels_B=3)
-        trainer, _logs, _ = run.assemble(config, build(config["trainer"]), data, folder, batches, None)
+        trainer, _logs, _ = run.assemble(config, build(config["trainer"]), data, model, folder, batches, None)
         run.quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
         trainer.callbacks.insert(0, hold(self.go, self.done))
@@ -172,6 +173,75 @@ def data_suite(words: dict[str, str]) -> dict[str, Any]:
     return report("One pair of the demo: drawn (first time) against trained on", times, against="training")
 
 
+def styles_suite(words: dict[str, str]) -> dict[str, Any]:
+    """Each at the size of its paper's pictures; VGG's weights are random, which costs the same."""
+    size, rounds = int(words.pop("size", "256")), int(words.pop("rounds", "5"))
+    picture, style = torch.rand(1, 3, size, size) * 2 - 1, torch.rand(1, 3, size, size) * 2 - 1
+    vgg = ["model.vgg.weights=random", f"model.vgg.depth={words.pop('depth', 'relu4_1')}"]
+    results = [
+        gatys_suite(picture, style, vgg, rounds),
+        adain_suite(picture, style, vgg, rounds),
+        iterations_suite(size, rounds, words),
+    ]
+    return {"suites": results}
+
+
+def gatys_suite(picture: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
+    """Twenty steps of the descent against as many passes through VGG, forward and back to the picture."""
+    steps = 20
+    settings = [f"model.steps={steps}", "model.scales=1"]
+    model = build(composed(["model=gatys", "data=tiny", *vgg, *settings])["model"])
+    code, layers, network = model.style_code(style), model.perceptual.layers, model.perceptual._vgg[0]
+    parameter = torch.nn.Parameter(picture.clone())
+
+    def bare() -> None:
+        for _ in range(steps):
+            parameter.grad = None
+            torch.stack([f.mean() for f in network(parameter, layers).values()]).sum().backward()
+
+    times = alternate({"VGG's passes": bare, "gatys": lambda: model.stylize(picture, code)}, rounds)
+    return report(f"Gatys, {steps} steps at {picture.shape[-1]} px", times, against="VGG's passes")
+
+
+@torch.no_grad()
+def adain_suite(picture: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
+    """One picture in a known style against the same convolutions and nothing between them."""
+    model = build(composed(["model=adain", "data=tiny", *vgg])["model"], channels_A=3, channels_B=3).eval()
+    code = model.style_code(style)
+    made: list[tuple[Any, torch.Size]] = []
+    convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    hooks = [m.register_forward_hook(lambda m, i, _: made.append((m, i[0].shape))) for m in convolutions]
+    model.stylize(picture, code)
+    for hook in hooks:
+        hook.remove()
+    inputs = [(m, torch.rand(shape)) for m, shape in made]
+
+    def bare() -> None:
+        for convolution, x in inputs:
+            convolution(x)
+
+    times = alternate({"convolutions": bare, "adain": lambda: model.stylize(picture, code)}, rounds)
+    return report(f"AdaIN, one picture of {picture.shape[-1]} px", times, against="convolutions")
+
+
+def iterations_suite(size: int, rounds: int, words: dict[str, str]) -> dict[str, Any]:
+    """Whole iterations through Lightning, batch 1."""
+    data = [f"data.image_size={size}", f"data.load_size={size}", "data.batch_size=1", "data.count=8"]
+    with tempfile.TemporaryDirectory() as folder:
+        loops = {
+            name: LightningLoop(
+                composed([f"model={name}", *data, *(f"{k}={v}" for k, v in words.items())]),
+                Path(folder) / name,
+                batches=2 * rounds + 4,
+            )
+            for name in ("cyclegan", "cut", "fastcut")
+        }
+        times = alternate({name: loop.step for name, loop in loops.items()}, rounds)
+        for loop in loops.values():
+            loop.close()
+    return report(f"One iteration, {size} px, batch 1", times, against="cyclegan")
+
+
 def alternate(sides: dict[str, Step], rounds: int) -> dict[str, list[float]]:
     """Seconds of each side, in turn, after one warm-up of each."""
     times: dict[str, list[float]] = {name: [] for name in sides}
@@ -199,7 +269,7 @@ def report(title: str, times: dict[str, list[float]], *, against: str) -> dict[s
     return {"title": title, "against": against, "rows": rows}
 
 
-SUITES = {"step": step_suite, "data": data_suite}
+SUITES = {"step": step_suite, "styles": styles_suite, "data": data_suite}
 
 if __name__ == "__main__":
     main()

@@ -1,3 +1,21 @@
-"""Unpaired image-to-image translation and style transfer."""
+"""Unpaired image translation and style transfer.
+
+translator = gan_style.load("runs/.../best.ckpt")
+picture = translator.translate("photo.jpg", direction="A2B")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gan_style.inference import LoadedTranslator
 
 __version__ = "0.1.0"
+
+
+def load(path: Any, *, device: str | None = None, ema: bool = True) -> LoadedTranslator:
+    """A trained model from its checkpoint; see `gan_style.inference.load`, imported when it is called."""
+    from gan_style import inference
+
+    return inference.load(path, device=device, ema=ema)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gan_style.errors import UserError
 
@@ -36,7 +38,64 @@ def _parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="write report.html of a run folder again")
     report.add_argument("run_dir", type=Path)
     report.set_defaults(run=_report)
+    _pictures(verbs)
     return parser
+
+
+def _pictures(verbs: Any) -> None:
+    """The verbs that make pictures."""
+    stylize = verbs.add_parser("stylize", help="give one picture the style of others")
+    stylize.add_argument("content")
+    stylize.add_argument("output")
+    _style_options(stylize)
+    _method_options(stylize)
+    stylize.add_argument("--checkpoint", help="of a trained model that takes styles")
+    stylize.add_argument("--every", type=int, default=0, metavar="N", help="save the picture every N steps of gatys")
+    stylize.set_defaults(run=_verb("stylize"))
+    translate = verbs.add_parser("translate", help="translate a picture or a folder with a trained model")
+    translate.add_argument("checkpoint")
+    translate.add_argument("input")
+    translate.add_argument("output")
+    translate.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
+    _style_options(translate)
+    translate.set_defaults(run=_verb("translate"))
+    sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
+    sheet.add_argument("output")
+    sheet.add_argument("--content", action="append", required=True, metavar="IMAGE")
+    sheet.add_argument("--style", action="append", default=[], metavar="IMAGE_OR_NAME")
+    sheet.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="one or more trained models")
+    sheet.add_argument("--mixes", type=int, default=0, metavar="N", help="N steps from the first style to the second")
+    sheet.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1")
+    sheet.add_argument("--size", type=int, metavar="N", help="longer side of the contents, in pixels")
+    sheet.add_argument("--cell", type=int, default=256, metavar="N", help="side of a picture on the sheet")
+    _method_options(sheet)
+    sheet.set_defaults(run=_verb("sheet"))
+
+
+def _style_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--style", action="append", default=[], metavar="IMAGE[=WEIGHT]", help="a picture, a folder or a learned name")
+    add("--alpha", type=float, default=1.0, help="strength, 0 to 1")
+    add("--preserve-color", action="store_true", help="keep the colours of the content")
+    add("--mask", action="append", default=[], metavar="IMAGE", help="one per style, white where it holds")
+    add("--size", type=int, metavar="N", help="longer side of the result, in pixels, where the content is larger")
+
+
+def _method_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--method", choices=("gatys", "adain"), help="gatys, the default without a checkpoint, needs no training")
+    add("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default imagenet or $GAN_STYLE_VGG")
+    add("--seed", type=int, default=0)
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")
+
+
+def _verb(name: str) -> Callable[[argparse.Namespace], None]:
+    def run(parsed: argparse.Namespace) -> None:
+        from gan_style import stylize
+
+        getattr(stylize, name)(parsed)
+
+    return run
 
 
 def _report(parsed: argparse.Namespace) -> None:
