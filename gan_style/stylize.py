@@ -18,6 +18,8 @@ from gan_style.inference import LoadedTranslator, load
 from gan_style.models.gatys import Gatys
 from gan_style.sheet import draw_sheet
 
+LONGEST_SIDE_OF_GATYS = 512  # in pixels, unless --size says otherwise: its cost grows with every pixel
+
 
 def stylize(parsed: Namespace) -> None:
     """One content picture in a mix of styles, by an optimisation or by a trained model."""
@@ -27,6 +29,8 @@ def stylize(parsed: Namespace) -> None:
         raise UserError("no style was given: add --style IMAGE")
     torch.manual_seed(parsed.seed)
     translator = translator_of(parsed)
+    if parsed.size is None and isinstance(translator.model, Gatys):
+        parsed.size = LONGEST_SIDE_OF_GATYS
     with progress_of(translator, output, parsed.every) as options:
         picture = translator.translate(content, **style_options(parsed), **options)
     save(picture, output)

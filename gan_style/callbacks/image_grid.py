@@ -18,16 +18,17 @@ from gan_style.models.translator import Translator
 from gan_style.types import Count
 
 # Left to right, for A to B and back; a column is left out where a method or the data has no such picture.
-COLUMNS = {
+COLUMNS: Mapping[str, Sequence[str]] = {
     "A2B": ("real_A", "fake_B", "content_B", "style_B", "truth_B", "rec_A", "idt_A"),
     "B2A": ("real_B", "fake_A", "truth_A", "rec_B", "idt_B"),
 }
-STYLE_COLUMNS = {"A2B": ("real_A", "real_B", "fake_B", "rec_A", "idt_A", "idt_B")}  # where B is the style
+STYLE_COLUMNS = {"A2B": ("real_A", "styles_B", "fake_B", "rec_A", "idt_A", "idt_B")}  # where B is the style
 LABELS = {
     "real": "input",
     "fake": "translated",
     "content": "content branch",
     "style": "style branch",
+    "styles": "style",
     "truth": "true translation",
     "rec": "cycle back",
     "idt": "identity",
@@ -62,7 +63,10 @@ class ImageGrid(pl.Callback):
         assert isinstance(pl_module, Translator)
         if not trainer.is_global_zero or not self._kept:
             return
-        grid = draw_grid(self._kept, columns=STYLE_COLUMNS if pl_module.takes_style else COLUMNS)
+        kept, columns = self._kept, COLUMNS
+        if pl_module.takes_style:
+            kept, columns = {**kept, "styles_B": kept["real_B"]}, STYLE_COLUMNS
+        grid = draw_grid(kept, columns=columns)
         folder = Path(self.folder or Path(trainer.default_root_dir) / "images")
         save_image(grid, folder / f"iteration-{pl_module.iteration:06d}.png")
         for logger in trainer.loggers:

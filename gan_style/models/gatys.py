@@ -20,6 +20,7 @@ from gan_style.models.picture_descent import (
     Method,
     Objective,
     Size,
+    bounded,
     descend,
     only,
     optimizer_of,
@@ -135,7 +136,7 @@ class Gatys(Translator):
 
         They are judged as they will be seen, within [-1, 1].
         """
-        pictures = pictures.clamp(-1, 1)
+        pictures = bounded(pictures)
         features = self.perceptual.features(pictures)
         found = []
         with torch.autocast(pictures.device.type, enabled=False):

@@ -36,6 +36,25 @@ class LBFGS(torch.optim.LBFGS):
         super()._add_grad(step_size, direction)
 
 
+class _Bounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(-1, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        outward = ((x > 1) & (gradient < 0)) | ((x < -1) & (gradient > 0))
+        return gradient.masked_fill(outward, 0.0)
+
+
+def bounded(pictures: Tensor) -> Tensor:
+    """Clamp to [-1, 1] with a gradient that leads back in; that of `clamp` is 0 from the bound on, for good."""
+    result: Tensor = _Bounded.apply(pictures)
+    return result
+
+
 def optimizer_of(method: Method, lr: float | None, history: int) -> Optimizers:
     """Factory, parameters -> optimiser; the rate None is the method's own."""
     lr = LEARNING_RATES[method] if lr is None else lr

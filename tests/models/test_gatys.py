@@ -17,7 +17,7 @@ from gan_style.config import build
 from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
 from gan_style.models.gatys import Gatys
-from gan_style.models.picture_descent import LARGEST_MOVE, LBFGS, resized, sizes
+from gan_style.models.picture_descent import LARGEST_MOVE, LBFGS, bounded, resized, sizes
 from gan_style.networks.vgg import VGG
 from tests.conftest import differences, small_config
 
@@ -192,6 +192,18 @@ def test_the_loss_judges_what_is_shown() -> None:
     model, content, style = made(), pictures(), pictures()
     outside = content * 3
     assert total_of(model, outside, content, style) == total_of(model, outside.clamp(-1, 1), content, style)
+
+
+def test_no_pixel_is_caught_at_the_bounds() -> None:
+    """A white picture can become dark; the gradient of `clamp` alone is 0 there."""
+    x = torch.tensor([-1.5, -1.0, 0.2, 1.0, 1.5], requires_grad=True)
+    assert bounded(x).tolist() == pytest.approx([-1, -1, 0.2, 1, 1])
+    for upward, expected in ((1.0, [1, 1, 1, 1, 0]), (-1.0, [0, -1, -1, -1, -1])):
+        (gradient,) = torch.autograd.grad(-upward * bounded(x).sum(), x)
+        assert (-gradient).tolist() == expected
+    white, dark = torch.ones(1, 3, 16, 16), torch.full((1, 3, 16, 16), -0.8)
+    model = made(lambda_content=0, steps=30)
+    assert float(model.stylize(white, model.style_code(dark)).mean()) < 0
 
 
 # The optimiser
