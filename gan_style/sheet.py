@@ -32,31 +32,35 @@ def draw_sheet(
     Returns: [H, W, 3] uint8.
     """
     shown = [path for path in styles if path.is_file()]
-    columns = 1 + max(len(labels), len(shown))
-    lines = len(rows) + bool(shown)
-    step = cell + GAP
-    page = Image.new("RGB", (columns * step + GAP, lines * step + HEAD * (1 + bool(shown)) + GAP), "white")
-    draw = ImageDraw.Draw(page)
-    font = ImageFont.load_default(size=12)
-
-    def put(picture: Image.Image, column: int, top: int) -> None:
-        fitted = picture.convert("RGB")
-        fitted.thumbnail((cell, cell), Image.Resampling.LANCZOS)
-        page.paste(fitted, (GAP + column * step + (cell - fitted.width) // 2, top + (cell - fitted.height) // 2))
-
-    for column, label in enumerate(["content", *labels]):
-        draw.text((GAP + column * step, 4), _fit(label, cell), fill="black", font=font)
-    for line, (path, pictures) in enumerate(rows):
-        top = HEAD + line * step
-        for column, picture in enumerate([Image.fromarray(read_image(path)), *pictures]):
-            put(picture, column, top)
-    top = HEAD + len(rows) * step
-    for column, path in enumerate(shown, start=1):
-        draw.text((GAP + column * step, top + 4), _fit(f"style {path.stem}", cell), fill="black", font=font)
-        put(Image.fromarray(read_image(path)), column, top + HEAD)
+    lines = [
+        [_fitted(Image.fromarray(read_image(path)), cell), *(_fitted(p, cell) for p in made)] for path, made in rows
+    ]
+    heads = [["content", *labels], *([] for _ in rows[1:])]
+    if shown:
+        lines.append([None, *(_fitted(Image.fromarray(read_image(path)), cell) for path in shown)])
+        heads.append(["", *(f"style {path.stem}" for path in shown)])
+    heights = [max(picture.height for picture in line if picture) for line in lines]
+    width = max(len(line) for line in lines) * (cell + GAP) + GAP
+    page = Image.new("RGB", (width, sum(heights) + GAP * (len(lines) + 1) + HEAD * sum(map(bool, heads))), "white")
+    draw, font, top = ImageDraw.Draw(page), ImageFont.load_default(size=12), GAP
+    for line, head, height in zip(lines, heads, heights, strict=True):
+        for column, label in enumerate(head):
+            draw.text((GAP + column * (cell + GAP), top), _short(label, cell), fill="black", font=font)
+        top += HEAD if head else 0
+        for column, picture in enumerate(line):
+            if picture:
+                left = GAP + column * (cell + GAP) + (cell - picture.width) // 2
+                page.paste(picture, (left, top + (height - picture.height) // 2))
+        top += height + GAP
     return np.asarray(page)
 
 
-def _fit(label: str, width: int) -> str:
+def _fitted(picture: Image.Image, cell: int) -> Image.Image | None:
+    fitted = picture.convert("RGB")
+    fitted.thumbnail((cell, cell), Image.Resampling.LANCZOS)
+    return fitted
+
+
+def _short(label: str, width: int) -> str:
     longest = max(8, width // 7)  # about 7 pixels a letter
     return label if len(label) <= longest else label[: longest - 1] + "…"

@@ -172,9 +172,9 @@ def test_a_sheet_of_mixes_and_of_methods(files: Path, adain: Path, tmp_path: Pat
         "64",
     )
     assert run("sheet", tmp_path / "mixes.png", *styles, "--checkpoint", adain, "--mixes", "3") == 0
-    assert size_of(tmp_path / "mixes.png") == (4 * 70 + 6, 2 * 70 + 2 * 22 + 6)
+    assert size_of(tmp_path / "mixes.png") == (4 * 70 + 6, 2 * (30 + 6 + 22) + 6)
     assert run("sheet", tmp_path / "both.png", *styles, *TINY_GATYS) == 0
-    assert size_of(tmp_path / "both.png") == (3 * 70 + 6, 2 * 70 + 2 * 22 + 6)
+    assert size_of(tmp_path / "both.png") == (3 * 70 + 6, 2 * (30 + 6 + 22) + 6)
 
 
 def mistakes(files: Path, adain: Path, cyclegan: Path, out: Path) -> list[tuple[tuple[Any, ...], str]]:
