@@ -7,7 +7,7 @@ mixing their statistics: for squared distances that moves the loss by a constant
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +34,32 @@ class Extractor(Protocol):
     def __call__(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]: ...
 
 
+class _Products(torch.autograd.Function):
+    """`x @ x.mT`, whose gradient is one product; autograd's own makes two of the same size and adds them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x @ x.mT
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        (gradient,) = gradients
+        return (gradient + gradient.mT) @ x
+
+
 def gram_matrix(features: Tensor) -> Tensor:
-    """Products of channels, averaged over places, [B, C, C] (Gatys et al. 2016, eq. 3, divided by h w)."""
+    """Products of channels, averaged over places, [B, C, C] (Gatys et al. 2016, eq. 3, divided by h w).
+
+    In float32 under autocast: sums over a whole picture lose their digits in half precision.
+    """
     flat = features.flatten(2)
-    return flat @ flat.mT / flat.shape[-1]
+    if flat.dtype in (torch.bfloat16, torch.float16):
+        flat = flat.float()
+    with torch.autocast(flat.device.type, enabled=False):
+        products: Tensor = _Products.apply(flat)
+    return products / flat.shape[-1]
 
 
 def covariance(features: Tensor) -> Tensor:

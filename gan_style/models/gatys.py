@@ -27,7 +27,6 @@ from gan_style.models.picture_descent import (
     resized,
     size_of,
     sizes,
-    spread,
     take_step,
 )
 from gan_style.models.translator import Images, StyleCode, Terms, Translator, gather
@@ -95,7 +94,7 @@ class Gatys(Translator):
         statistic: StatisticName = "gram",
         relative: bool = True,
         lambda_content: Weight = 1.0,
-        lambda_style: Weight = 100.0,
+        lambda_style: Weight = 20.0,
         lambda_tv: Weight = 0.0,
         method: Method = "lbfgs",
         lr: Positive | None = None,
@@ -153,7 +152,7 @@ class Gatys(Translator):
     def target(self, content: Tensor, code: StyleCode) -> Target:
         """Of contents [B, 3, H, W] and a style code of B entries, or of one for all."""
         features = self.perceptual.features(content)
-        return Target({name: features[name] for name in self.perceptual.content_layers}, spread(code, len(content)))
+        return Target({name: features[name] for name in self.perceptual.content_layers}, code)
 
     def first(self, content: Tensor, style: Tensor | None, size: Size) -> Tensor:
         """What the descent begins with, in a size; the noise is the same for every picture.
@@ -199,11 +198,10 @@ class Gatys(Translator):
 
         with torch.inference_mode(False), torch.enable_grad():
             # copies, because tensors of inference mode cannot be kept for a gradient
-            contents = images.detach().clone().expand(-1, 3, -1, -1)
-            given = {} if start is None else spread({"start": start.detach().clone()}, len(contents))
-            codes = spread({name: value.detach().clone() for name, value in code.items()}, len(contents))
+            contents, code = _own(images), {name: value.detach().clone() for name, value in code.items()}
+            given = {} if start is None else {"start": _own(start)}
             made = [
-                self._descend(contents[i : i + 1], only(i, codes), only(i, given), functools.partial(report, i))
+                self._descend(contents[i : i + 1], only(i, code), only(i, given), functools.partial(report, i))
                 for i in range(len(contents))
             ]
         return torch.cat(made)
@@ -283,6 +281,10 @@ class Gatys(Translator):
         fine = self.canvas[self.scale]
         fine.copy_(resized(self.canvas[self.scale - 1], size_of(fine)))
         self.optimizer_of()["G"].state.clear()
+
+
+def _own(images: Tensor) -> Tensor:
+    return images.detach().clone().expand(-1, 3, -1, -1)
 
 
 def _alike(code: StyleCode, other: StyleCode) -> bool:

@@ -129,10 +129,6 @@ def _part(side: int, halvings: int) -> int:
 
 
 def only(i: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The entry of one picture, [1, ...]."""
-    return {name: value[i : i + 1] for name, value in tensors.items()}
-
-
-def spread(tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-    """Entries for each of `count` pictures, from as many or from one for all."""
-    return {name: value.expand(count, *value.shape[1:]) for name, value in tensors.items()}
+    """The entry of picture i, [1, ...], or the one for all."""
+    # one alone is not sliced, because the gradient of a slice is a copy
+    return {name: value if len(value) == 1 else value[i : i + 1] for name, value in tensors.items()}

@@ -45,6 +45,16 @@ def test_gram_is_the_sum_over_places() -> None:
     assert torch.allclose(gram_matrix(f), expected)
 
 
+def test_the_gradient_of_gram_is_the_numerical_one_and_autocast_leaves_it_alone() -> None:
+    f = torch.randn(2, 3, 2, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(gram_matrix, [f])
+    wide = torch.randn(1, 4, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(gram_matrix(wide), gram_matrix(wide).float())
+        mixed = gram_matrix(wide)
+    assert torch.equal(mixed, gram_matrix(wide))
+
+
 def test_covariance_is_torchs() -> None:
     f = torch.randn(1, 3, 6, 7, dtype=torch.float64)
     assert torch.allclose(covariance(f)[0], torch.cov(f[0].flatten(1), correction=0))

@@ -128,10 +128,11 @@ def test_in_its_own_style_a_picture_stays(method: Any, scales: int) -> None:
 def test_a_picture_does_not_depend_on_its_batch(method: Any, start: Any) -> None:
     model = made(method=method, start=start, scales=2, steps=8)
     content, style = pictures(2), pictures(2)
-    whole = model.stylize(content, model.style_code(style))
-    codes = [model.style_code(style[i : i + 1]) for i in range(2)]
+    code = model.style_code(style)  # taken once: descent amplifies what a batch of two rounds otherwise
+    whole = model.stylize(content, code)
+    codes = [{name: value[i : i + 1] for name, value in code.items()} for i in range(2)]
     parts = torch.cat([model.stylize(content[i : i + 1], codes[i]) for i in range(2)])
-    assert torch.allclose(whole, parts, atol=1e-4)
+    assert torch.equal(whole, parts)
     one_for_all = model.stylize(content, codes[0])
     assert torch.equal(one_for_all[:1], parts[:1])
     assert not torch.allclose(one_for_all[1:], parts[1:], atol=1e-2)
