@@ -121,7 +121,7 @@ class VGG(nn.Module):
             for name, convolution in self.convolutions.items():
                 if name.endswith("_1") and name != "1_1":
                     y = self._pool(y)
-                y = F.relu(convolution(self._pad(y)))
+                y = F.relu(self._convolve(convolution, y), inplace=True)
                 if f"relu{name}" in wanted:
                     found[f"relu{name}"] = y
                 if len(found) == len(wanted):
@@ -132,10 +132,14 @@ class VGG(nn.Module):
         pool = F.max_pool2d if self.pooling == "max" else F.avg_pool2d
         return pool(y, 2, ceil_mode=min(y.shape[-2:]) == 1)
 
-    def _pad(self, y: Tensor) -> Tensor:
+    def _convolve(self, convolution: nn.Module, y: Tensor) -> Tensor:
+        weight, bias = convolution.weight, convolution.bias
+        assert isinstance(weight, Tensor)
+        assert isinstance(bias, Tensor)
         if self.padding == "zeros":
-            return F.pad(y, (1, 1, 1, 1))
-        return F.pad(y, (1, 1, 1, 1), "reflect" if min(y.shape[-2:]) > 1 else "replicate")
+            return F.conv2d(y, weight, bias, padding=1)  # without a padded copy
+        y = F.pad(y, (1, 1, 1, 1), "reflect" if min(y.shape[-2:]) > 1 else "replicate")
+        return F.conv2d(y, weight, bias)
 
     def train(self, mode: bool = True) -> VGG:
         """Stay as it is: nothing in it depends on the mode."""
