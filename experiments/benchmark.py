@@ -208,17 +208,20 @@ def adain_suite(picture: torch.Tensor, style: torch.Tensor, vgg: list[str], roun
     """One picture in a known style against the same convolutions and nothing between them."""
     model = build(composed(["model=adain", "data=tiny", *vgg])["model"], channels_A=3, channels_B=3).eval()
     code = model.style_code(style)
-    made: list[tuple[Any, torch.Size]] = []
-    convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
-    hooks = [m.register_forward_hook(lambda m, i, _: made.append((m, i[0].shape))) for m in convolutions]
+    calls: list[tuple[Any, Any]] = []
+    convolve = F.conv2d
+
+    def recorded(*words: Any, **named: Any) -> torch.Tensor:
+        calls.append((words, named))
+        return convolve(*words, **named)
+
+    F.conv2d = recorded
     model.stylize(picture, code)
-    for hook in hooks:
-        hook.remove()
-    inputs = [(m, torch.rand(shape)) for m, shape in made]
+    F.conv2d = convolve
 
     def bare() -> None:
-        for convolution, x in inputs:
-            convolution(x)
+        for words, named in calls:
+            convolve(*words, **named)
 
     times = alternate({"convolutions": bare, "adain": lambda: model.stylize(picture, code)}, rounds)
     return report(f"AdaIN, one picture of {picture.shape[-1]} px", times, against="convolutions")
