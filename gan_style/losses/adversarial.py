@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_style.losses.precision import at_least_float32
+
 Logits = Tensor | Sequence[Tensor]
 
 
@@ -90,4 +92,4 @@ _EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor
 
 def _scales(logits: Logits) -> list[Tensor]:
     maps = [logits] if isinstance(logits, Tensor) else list(logits)
-    return [one.float() if one.dtype in (torch.bfloat16, torch.float16) else one for one in maps]
+    return [at_least_float32(one) for one in maps]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from gan_style.losses.precision import at_least_float32
+
 Discriminator = Callable[[Tensor], Tensor | Sequence[Tensor]]
 
 
@@ -51,4 +53,4 @@ def _input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
         maps = [logits] if isinstance(logits, Tensor) else logits
         total = torch.stack([one.sum() for one in maps]).sum()
         (gradient,) = torch.autograd.grad(total, x, create_graph=True)
-    return gradient.float() if gradient.dtype in (torch.bfloat16, torch.float16) else gradient
+    return at_least_float32(gradient)

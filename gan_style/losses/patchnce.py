@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_style.losses.precision import at_least_float32
+
 
 def patch_nce(query: Tensor, key: Tensor, *, tau: float = 0.07, batch_negatives: bool = False) -> Tensor:
     """Cross-entropy of finding each query's own key among all keys (Park et al. 2020, eq. 2 and 3).
@@ -22,11 +24,7 @@ def patch_nce(query: Tensor, key: Tensor, *, tau: float = 0.07, batch_negatives:
     if batch_negatives:
         query, key = query.flatten(0, 1)[None], key.flatten(0, 1)[None]
     with torch.autocast(query.device.type, enabled=False):
-        query, key = _at_least_float32(query), _at_least_float32(key.detach())
+        query, key = at_least_float32(query), at_least_float32(key.detach())
         logits = query @ key.transpose(1, 2) / tau
         own = torch.arange(logits.shape[1], device=logits.device).repeat(len(logits))
         return F.cross_entropy(logits.flatten(0, 1), own)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.errors import UserError
+from gan_style.losses.precision import at_least_float32
 
 Features = Mapping[str, Tensor]
 StyleCode = dict[str, Tensor]  # "<layer>/<statistic>" -> [B, ...]
@@ -54,9 +55,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
     In float32 under autocast: sums over a whole picture lose their digits in half precision.
     """
-    flat = features.flatten(2)
-    if flat.dtype in (torch.bfloat16, torch.float16):
-        flat = flat.float()
+    flat = at_least_float32(features.flatten(2))
     with torch.autocast(flat.device.type, enabled=False):
         products: Tensor = _Products.apply(flat)
     return products / flat.shape[-1]

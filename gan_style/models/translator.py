@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 
 from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
+from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
 from gan_style.schedules import ConstantThenLinear
 from gan_style.types import Count, Positive, Seed
@@ -263,10 +264,8 @@ def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None) -> lis
 
 
 def l1(output: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference, at least in float32: under autocast the networks' output is not."""
-    if output.dtype in (torch.bfloat16, torch.float16):
-        output = output.float()
-    return F.l1_loss(output, target)
+    """Mean absolute difference, at least in float32."""
+    return F.l1_loss(at_least_float32(output), target)
 
 
 def _listed(one_or_many: Any) -> list[Any]:
