@@ -100,10 +100,10 @@ class CUT(Translator):
         names = ("fake_B", "idt_B")[: len(reals)]
         originals = {"real_A": batch["A"], "real_B": batch["B"]}
         if not self.training:
-            return originals | dict(zip(names, self._passes("forward", reals), strict=True))
+            return originals | dict(zip(names, self._passes(None, reals), strict=True))
         mirrored = self.flip_equivariance and bool(torch.randint(2, ()))
         if mirrored:
-            fakes = self._passes("forward", [x.flip(3) for x in reals])
+            fakes = self._passes(None, [x.flip(3) for x in reals])
             with torch.no_grad():
                 features = self._passes("features", reals)
         else:
@@ -140,10 +140,9 @@ class CUT(Translator):
         ]
         return torch.stack(losses).mean()
 
-    def _passes(self, method: str, inputs: list[Tensor]) -> list[Any]:
+    def _passes(self, method: str | None, inputs: list[Tensor]) -> list[Any]:
         """`[G_AB.method(x) for x in inputs]`, joined where that pays."""
-        network: Any = _Method(self.G_AB, method)
-        return joined(network, *inputs, join=self.join_passes)
+        return joined(self.G_AB, *inputs, join=self.join_passes, method=method)
 
 
 class _Compared(dict[str, Tensor]):
@@ -152,14 +151,3 @@ class _Compared(dict[str, Tensor]):
     def __init__(self, images: Images, keys: list[list[Tensor]], ids: list[list[Tensor]], mirrored: bool) -> None:
         super().__init__(images)
         self.keys_of, self.ids_of, self.mirrored = keys, ids, mirrored
-
-
-class _Method:
-    """One method of a network, called as the network itself is; `joined` asks it for `per_sample`."""
-
-    def __init__(self, network: nn.Module, name: str) -> None:
-        self.per_sample = getattr(network, "per_sample", False)
-        self.call = network if name == "forward" else getattr(network, name)
-
-    def __call__(self, x: Tensor) -> Any:
-        return self.call(x)

@@ -247,8 +247,7 @@ class Gatys(Translator):
         return self.objective(canvas, self._target[key])
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration, self.global_rank))
-        self._set_learning_rates()
+        self.begin_iteration()
         images = self.generate(batch)
         terms = take_step(self.optimizers(), functools.partial(self.generator_loss, images), self.manual_backward)
         self.iteration += 1

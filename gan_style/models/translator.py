@@ -139,8 +139,7 @@ class Translator(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """One iteration: every player's turn on one batch. Returns detached pictures and loss terms."""
-        torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration, self.global_rank))
-        self._set_learning_rates()
+        self.begin_iteration()
         images = self.generate(batch)
         losses: Terms = {}
         for turn in self.turns:
@@ -149,6 +148,11 @@ class Translator(pl.LightningModule):
                 losses |= {f"{turn}_{name}": value.detach() for name, value in terms.items()}
         self.iteration += 1
         return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}
+
+    def begin_iteration(self) -> None:
+        """Draws and rates of an iteration follow from its number, so that nothing about them has to be saved."""
+        torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration, self.global_rank))
+        self._set_learning_rates()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
         return self.generate(batch)
@@ -241,20 +245,22 @@ class Translator(pl.LightningModule):
         return {name: value for name, value in vars(self).items() if isinstance(value, ImagePool)}
 
 
-def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None) -> list[Any]:
+def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None, method: str | None = None) -> list[Any]:
     """`[network(x) for x in inputs]`, in one pass over the joined batch where that is exact and pays.
 
     Exact when the network treats every picture by itself (`per_sample`: instance norm, no dropout).
 
     Args:
         join: None measures nothing and follows the size (see `JOIN_PIXELS_ON_CPU`); True or False decides.
+        method: called in place of the network itself.
     """
+    call = network if method is None else getattr(network, method)
     alike = len({(x.shape[1:], x.dtype, x.device) for x in inputs}) == 1
     if join is None:
         join = inputs[0].is_cuda or inputs[0].shape[-2] * inputs[0].shape[-1] <= JOIN_PIXELS_ON_CPU
     if not (join and alike and getattr(network, "per_sample", False)):
-        return [network(x) for x in inputs]
-    output = network(torch.cat(inputs))
+        return [call(x) for x in inputs]
+    output = call(torch.cat(inputs))
     parts, start = [], 0
     for x in inputs:
         window = slice(start, start + len(x))
