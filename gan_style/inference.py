@@ -37,6 +37,7 @@ class LoadedTranslator:
         self.model = model
         self.domains = dict(domains)
         self.style_names = list(style_names)
+        self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
     @torch.no_grad()
     def translate(
@@ -102,7 +103,7 @@ class LoadedTranslator:
             names = f"{did_you_mean(str(what), self.style_names)}" if self.style_names else ""
             raise UserError(f"there is no style picture, folder or name {what}{names}")
         if isinstance(what, (str, Path)) and Path(what).expanduser().is_dir():
-            codes = [self._code(read_image(path), side) for path in list_images(Path(what).expanduser())]
+            codes = [self._code(path, side) for path in list_images(Path(what).expanduser())]
             return Style(str(what), mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
         name = str(what) if isinstance(what, (str, Path)) else f"picture {id(what)}"
         return Style(name, self._code(what, side), weight, mask)
@@ -117,13 +118,18 @@ class LoadedTranslator:
         if chosen not in known:
             there = f"there are: {', '.join(known)}" if known else "it needs a style"
             raise UserError(f"this model does not translate {chosen or 'without a style'}: {there}")
-        if not self.model.takes_style:
-            return apply_styles(self.model, images, [Style(chosen, None)], alpha=alpha, preserve_color=preserve_color)
-        everything = Style("all styles", self.model.general_style())
-        return apply_styles(self.model, images, [everything], alpha=alpha, preserve_color=preserve_color)
+        code = self.model.general_style() if self.model.takes_style else None
+        return apply_styles(self.model, images, [Style(chosen, code)], alpha=alpha, preserve_color=preserve_color)
 
     def _code(self, what: Picture, side: int) -> StyleCode:
-        return self.model.style_code(_batch(what, side).to(self.device))
+        """The code of a picture; a file's is kept, for the next picture of a folder."""
+        if not isinstance(what, (str, Path)):
+            return self.model.style_code(_batch(what, side).to(self.device))
+        path = Path(what).expanduser()
+        key = (str(path), path.stat().st_mtime_ns, side)
+        if key not in self._codes:
+            self._codes[key] = self.model.style_code(_batch(path, side).to(self.device))
+        return self._codes[key]
 
 
 def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> LoadedTranslator:
@@ -142,10 +148,8 @@ def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> Lo
     if where.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device={where}, but torch sees no CUDA device: use cpu")
     model = restore(content)
-    averages: Mapping[str, Any] = (
-        next((v for k, v in content["callbacks"].items() if k.startswith("EMA")), {}) if ema else {}
-    )
-    for name, state in averages.items():
+    averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
+    for name, state in averages.items() if ema else ():
         getattr(model, name).load_state_dict(state)
     domains = {letter: str(domain["name"]) for letter, domain in content["domains"].items()}
     model.requires_grad_(False).eval().to(where)

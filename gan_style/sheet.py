@@ -32,7 +32,7 @@ def draw_sheet(
     Returns: [H, W, 3] uint8.
     """
     shown = [path for path in styles if path.is_file()]
-    lines = [
+    lines: list[list[Image.Image | None]] = [
         [_fitted(Image.fromarray(read_image(path)), cell), *(_fitted(p, cell) for p in made)] for path, made in rows
     ]
     heads = [["content", *labels], *([] for _ in rows[1:])]
@@ -55,7 +55,7 @@ def draw_sheet(
     return np.asarray(page)
 
 
-def _fitted(picture: Image.Image, cell: int) -> Image.Image | None:
+def _fitted(picture: Image.Image, cell: int) -> Image.Image:
     fitted = picture.convert("RGB")
     fitted.thumbnail((cell, cell), Image.Resampling.LANCZOS)
     return fitted

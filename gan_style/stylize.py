@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import Progress
 
@@ -62,9 +63,14 @@ def sheet(parsed: Namespace) -> None:
     """Methods and styles, or steps between two styles, beside each other on the same pictures."""
     output = Path(parsed.output).expanduser()
     check_output(output)
-    if len(parsed.style) < (2 if parsed.mixes else 1):
-        raise UserError("a sheet of mixes needs two styles" if parsed.mixes else "a sheet needs a style: --style IMAGE")
-    models = {Path(path).parent.parent.name: load(path) for path in parsed.checkpoint}
+    if parsed.mixes and (parsed.mixes < 2 or len(parsed.style) != 2):
+        raise UserError(
+            f"a sheet of mixes goes from one style to another in two steps or more: --mixes {parsed.mixes} with "
+            f"{len(parsed.style)} styles does not"
+        )
+    if not parsed.style:
+        raise UserError("a sheet needs a style: --style IMAGE")
+    models = {name: load(path) for name, path in name_checkpoints(parsed.checkpoint).items()}
     if not models or parsed.method == "gatys":
         models["gatys"] = gatys(parsed.weights, parsed.seed, parsed.set)
     styles = [parse_style(word)[0] for word in parsed.style]
@@ -111,6 +117,19 @@ def gatys(weights: str | None, seed: int, overrides: Sequence[str]) -> LoadedTra
     model = build(node, ALLOWED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return LoadedTranslator(model.to(device), {})
+
+
+def name_checkpoints(paths: Sequence[str]) -> dict[str, str]:
+    """A label for each: the shortest of run, run and file, or whole path that no other has."""
+    choices = []
+    for path in map(Path, paths):
+        run = path.expanduser().resolve().parent.parent.name
+        choices.append((run, f"{run}/{path.stem}", str(path)))
+    names = {}
+    for path, labels in zip(paths, choices, strict=True):
+        label = next((x for i, x in enumerate(labels) if [c[i] for c in choices].count(x) == 1), path)
+        names[label] = path
+    return names
 
 
 @contextlib.contextmanager
@@ -166,7 +185,5 @@ def check_output(path: Path) -> None:
 
 
 def save(picture: Any, path: Path) -> None:
-    import numpy as np
-
     array = np.asarray(picture)
     save_image(array if array.ndim == 3 else array[..., None], path)

@@ -16,7 +16,7 @@ from gan_style.checkpoint import load as load_checkpoint
 from gan_style.data.images import read_image
 from gan_style.errors import UserError
 from gan_style.run import train
-from gan_style.stylize import parse_style
+from gan_style.stylize import name_checkpoints, parse_style
 from tests.conftest import small_config
 
 TINY_GATYS = (
@@ -177,6 +177,28 @@ def test_a_sheet_of_mixes_and_of_methods(files: Path, adain: Path, tmp_path: Pat
     assert size_of(tmp_path / "both.png") == (3 * 70 + 6, 2 * (30 + 6 + 22) + 6)
 
 
+def test_checkpoints_of_a_sheet_keep_apart(tmp_path: Path) -> None:
+    paths = [str(tmp_path / run / "checkpoints" / f"{name}.ckpt") for run, name in (("a", "last"), ("b", "last"))]
+    assert list(name_checkpoints(paths)) == ["a", "b"]
+    paths += [str(tmp_path / "a" / "checkpoints" / "best.ckpt")]
+    assert name_checkpoints(paths) == dict(zip(["a/last", "b", "a/best"], paths, strict=True))
+    paths += [str(tmp_path / "other" / "a" / "checkpoints" / "best.ckpt")]
+    assert list(name_checkpoints(paths)) == ["a/last", "b", paths[2], paths[3]]
+    assert list(name_checkpoints(["model.ckpt"]).values()) == ["model.ckpt"]
+
+
+def test_a_style_picture_is_read_once_for_a_folder(
+    files: Path, adain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator = gan_style.load(adain)
+    calls = []
+    encode = translator.model.style_code
+    monkeypatch.setattr(translator.model, "style_code", lambda x: calls.append(1) or encode(x))
+    pictures = [translator.translate(files / "photo.png", style=files / "wave.png") for _ in range(3)]
+    assert len(calls) == 1
+    assert np.array_equal(np.asarray(pictures[0]), np.asarray(pictures[2]))
+
+
 def mistakes(files: Path, adain: Path, cyclegan: Path, out: Path) -> list[tuple[tuple[Any, ...], str]]:
     photo, wave = files / "photo.png", files / "wave.png"
     (files / "empty").mkdir(exist_ok=True)
@@ -206,7 +228,9 @@ def mistakes(files: Path, adain: Path, cyclegan: Path, out: Path) -> list[tuple[
         (("stylize", photo, out, "--style", wave, "--set", "model.stepz=3"), "stepz"),
         (("translate", files / "no.ckpt", photo, out), "there is no checkpoint"),
         (("translate", cyclegan, files / "nothing", out), "there is no file or folder"),
-        (("sheet", out, "--content", photo, "--style", wave, "--mixes", "3"), "needs two styles"),
+        (("sheet", out, "--content", photo, "--style", wave, "--mixes", "3"), "--mixes 3 with 1 styles does not"),
+        (("sheet", out, "--content", photo, "--style", wave, "--style", wave, "--mixes", "1"), "in two steps or more"),
+        (("sheet", out, "--content", photo), "a sheet needs a style"),
     ]
 
 

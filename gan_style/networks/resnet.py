@@ -21,6 +21,16 @@ DOWNSAMPLING = 4  # two convolutions of stride 2
 SMALLEST = 8  # the residual blocks then see 2x2, the least that a reflection of one pixel and a norm take
 
 
+def stem(in_channels: int, filters: int, norm: str = "instance") -> list[nn.Module]:
+    """c7s1-k, d2k, d4k with k = `filters`: from a padded picture to features [B, 4 k, H / 4, W / 4]."""
+    return [
+        nn.ReflectionPad2d(3),
+        *conv_norm_relu(in_channels, filters, 7, norm=norm),
+        *conv_norm_relu(filters, 2 * filters, 3, stride=2, padding=1, norm=norm),
+        *conv_norm_relu(2 * filters, 4 * filters, 3, stride=2, padding=1, norm=norm),
+    ]
+
+
 class ResnetGenerator(nn.Module):
     """c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3 (Zhu et al. 2017, section 7.2), then tanh.
 
@@ -57,12 +67,7 @@ class ResnetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         wide = 4 * filters
-        down = [
-            nn.ReflectionPad2d(3),
-            *conv_norm_relu(in_channels, filters, 7, norm=norm),
-            *conv_norm_relu(filters, 2 * filters, 3, stride=2, padding=1, norm=norm),
-            *conv_norm_relu(2 * filters, wide, 3, stride=2, padding=1, norm=norm),
-        ]
+        down = stem(in_channels, filters, norm)
         residual = [ResidualBlock(wide, norm=norm, dropout=dropout) for _ in range(blocks)]
         up: list[nn.Module] = []
         for channels in (wide, 2 * filters):

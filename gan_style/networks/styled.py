@@ -16,16 +16,13 @@ from gan_style.networks.blocks import (
     InstanceNorm2d,
     ResidualBlock,
     Upsample,
-    conv_norm_relu,
     crop,
     is_per_sample,
     pad_to_multiple,
 )
 from gan_style.networks.init import initialize
+from gan_style.networks.resnet import DOWNSAMPLING, SMALLEST, stem
 from gan_style.types import Count, CountOrNone, Positive
-
-DOWNSAMPLING = 4  # two convolutions of stride 2
-SMALLEST = 8  # the residual blocks then see 2x2, the least that a reflection of one pixel and a norm take
 
 
 class AdaptiveInstanceNorm(nn.Module):
@@ -103,13 +100,7 @@ class StyledGenerator(nn.Module):
     ) -> None:
         super().__init__()
         wide = 4 * filters
-        self.encoder = nn.Sequential(
-            nn.ReflectionPad2d(3),
-            *conv_norm_relu(in_channels, filters, 7, norm="instance"),
-            *conv_norm_relu(filters, 2 * filters, 3, stride=2, padding=1, norm="instance"),
-            *conv_norm_relu(2 * filters, wide, 3, stride=2, padding=1, norm="instance"),
-            *(ResidualBlock(wide) for _ in range(blocks)),
-        )
+        self.encoder = nn.Sequential(*stem(in_channels, filters), *(ResidualBlock(wide) for _ in range(blocks)))
         self.blocks = nn.ModuleList(StyledResidualBlock(wide, style_size) for _ in range(blocks))
         widths = (2 * filters, filters)
         self.ups = nn.ModuleList(Upsample(2 * width, width, upsample) for width in widths)

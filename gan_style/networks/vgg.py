@@ -54,7 +54,7 @@ class VGG(nn.Module):
         super().__init__()
         self.arch, self.pooling = arch, pooling
         self.padding = "zeros"
-        names = [f"{block + 1}_{i + 1}" for block, count in enumerate(BLOCKS[arch]) for i in range(count)]
+        names = _names(arch)
         self.convolutions = nn.ModuleDict()
         if weights == "random":
             state = _random(names)
@@ -97,8 +97,8 @@ class VGG(nn.Module):
         """Raise a UserError for a layer that does not exist or that the weights do not reach."""
         for layer in layers:
             if layer not in self.layers:
-                known = [f"relu{b + 1}_{i + 1}" for b, count in enumerate(BLOCKS[self.arch]) for i in range(count)]
-                reason = f"these weights end at {self.depth}" if layer in known else f"{self.arch} has no such layer"
+                known = layer in [f"relu{name}" for name in _names(self.arch)]
+                reason = f"these weights end at {self.depth}" if known else f"{self.arch} has no such layer"
                 raise UserError(
                     f"the layer {layer} cannot be used, because {reason}: take one of {', '.join(self.layers)}"
                 )
@@ -152,6 +152,11 @@ class VGG(nn.Module):
 
     def set_extra_state(self, state: Mapping[str, str]) -> None:
         self.padding = state["padding"]
+
+
+def _names(arch: str) -> list[str]:
+    """1_1, 1_2, 2_1, ..."""
+    return [f"{block + 1}_{i + 1}" for block, count in enumerate(BLOCKS[arch]) for i in range(count)]
 
 
 def _random(names: Sequence[str]) -> dict[str, Tensor]:
