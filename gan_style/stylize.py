@@ -122,9 +122,9 @@ def gatys(weights: str | None, seed: int, overrides: Sequence[str]) -> LoadedTra
 def name_checkpoints(paths: Sequence[str]) -> dict[str, str]:
     """A label for each: the shortest of run, run and file, or whole path that no other has."""
     choices = []
-    for path in map(Path, paths):
-        run = path.expanduser().resolve().parent.parent.name
-        choices.append((run, f"{run}/{path.stem}", str(path)))
+    for given in map(Path, paths):
+        run = given.expanduser().resolve().parent.parent.name
+        choices.append((run, f"{run}/{given.stem}", str(given)))
     names = {}
     for path, labels in zip(paths, choices, strict=True):
         label = next((x for i, x in enumerate(labels) if [c[i] for c in choices].count(x) == 1), path)
