@@ -65,7 +65,7 @@ def test_a_mistake_inside_a_network_is_named_in_full() -> None:
 
 def test_a_missing_value_is_asked_for() -> None:
     with pytest.raises(UserError, match="root must be given"):
-        build({"_target_": "gan_style.data.datamodule.FoldersDataModule"})
+        build({"_target_": "gan_style.data.folders.FoldersDataModule"})
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ model:
   _target_: gan_style.models.cyclegan.CycleGAN
   generator: {_target_: gan_style.networks.resnet.ResnetGenerator, blocks: 6}
   lambda_cycle: 10.0
-data: {_target_: gan_style.data.datamodule.ScenesDataModule, image_size: 64}
+data: {_target_: gan_style.data.drawn.ScenesDataModule, image_size: 64}
 trainer: {max_steps: 5000}
 """
 COLUMNS = ["iteration", "train/G_gan", "train/G_cycle", "train/D_A", "lr/G", "val/A2B/psnr", "val/B2A/psnr"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
@@ -12,18 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gan_style.data.images import list_images, to_tensor
-from gan_style.data.pictures import First, ScenePictures
+from gan_style.data.images import to_tensor
+from gan_style.data.pictures import First
 from gan_style.data.transforms import EvalTransform, TrainTransform
 from gan_style.data.unpaired import (
     EndlessBatches,
-    FolderPictures,
     PairedEvalDataset,
     Pictures,
     UnpairedDataset,
-    checked,
 )
-from gan_style.errors import UserError
 from gan_style.types import Count, CountOrNone, Seed
 
 
@@ -175,103 +171,6 @@ class UnpairedDataModule(pl.LightningDataModule):
 
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer else 1
-
-
-class FoldersDataModule(UnpairedDataModule):
-    """CycleGAN's layout: `trainA trainB testA testB` under one root (or `valA valB` to look at).
-
-    Args:
-        root: the folder that holds them.
-        on_error: "stop" before the first iteration at an unreadable picture, or "skip" it and say so.
-        url: where a named set can be had; used in messages.
-        **common: of `UnpairedDataModule`.
-    """
-
-    def __init__(
-        self, root: str, *, on_error: Literal["stop", "skip"] = "stop", url: str | None = None, **common: Any
-    ) -> None:
-        super().__init__(**common)
-        if not root:
-            raise UserError("data.root= is empty: name the folder that holds trainA and trainB")
-        self.root = Path(root).expanduser()
-        self.on_error = on_error
-        self.url = url
-
-    def read(self) -> Splits:
-        self._check_layout()
-        notes: list[str] = []
-        train_A, train_B = self._open("trainA", notes), self._open("trainB", notes)
-        look = "val" if self._has("valA", "valB") else "test"
-        if self._has(f"{look}A", f"{look}B"):
-            test_A, test_B = self._open(f"{look}A", notes), self._open(f"{look}B", notes)
-        else:
-            notes.append(f"{self.root} has no testA and testB: the grids show training pictures")
-            test_A, test_B = train_A, train_B
-        return Splits(train_A, train_B, test_A, test_B, notes=notes)
-
-    def _has(self, *names: str) -> bool:
-        return all((self.root / name).is_dir() for name in names)
-
-    def _check_layout(self) -> None:
-        if self.root.exists() and not self.root.is_dir():
-            raise UserError(f"data.root={self.root} is a file: name the folder that holds trainA and trainB")
-        if not self.root.is_dir():
-            get = f": download {self.url} and unpack it there" if self.url else ""
-            raise UserError(f"there is no folder {self.root}{get}, or name another with data.root=DIR")
-        missing = [name for name in ("trainA", "trainB") if not self._has(name)]
-        if not missing:
-            return
-        found = sorted(p.name for p in self.root.iterdir() if p.is_dir() and not p.name.startswith("."))
-        below = [p.name for p in sorted(self.root.iterdir()) if (p / "trainA").is_dir()]
-        hint = (
-            f"did you mean data.root={self.root / below[0]}?"
-            if below
-            else ("it wants trainA and trainB, and testA and testB to look at (data/README.md)")
-        )
-        raise UserError(
-            f"{self.root} has no folder {' and '.join(missing)}; it holds {', '.join(found[:8]) or 'no folder'}: {hint}"
-        )
-
-    def _open(self, name: str, notes: list[str]) -> FolderPictures:
-        smallest = self.smallest_picture if name.startswith("train") else None
-        return FolderPictures(checked(name, list_images(self.root / name), self.on_error, smallest, notes))
-
-
-class ScenesDataModule(UnpairedDataModule):
-    """Landscapes drawn as photos (A) and as paintings (B), with the true translation of each test picture.
-
-    The training scenes of A and B are different scenes, so training is unpaired.
-
-    Args:
-        count: training scenes of each domain.
-        scene_seed: of the scenes themselves; the same for every training seed, so that runs are comparable.
-        **common: of `UnpairedDataModule`.
-    """
-
-    names = {"A": "photo", "B": "painting"}
-
-    def __init__(self, *, count: Count = 400, scene_seed: Seed = 0, **common: Any) -> None:
-        super().__init__(**common)
-        self.count = count
-        self.scene_seed = scene_seed
-
-    def read(self) -> Splits:
-        size = self.load_size or self.image_size
-        # the pictures of A and of B in one validation row are of different scenes, as in training
-        test_A, test_B = 2 * self.count, 2 * self.count + self.val_count
-
-        def scenes(first: int, count: int, side: int, domain: str) -> ScenePictures:
-            return ScenePictures(self.scene_seed, first, count, side, domain)
-
-        return Splits(
-            train_A=scenes(0, self.count, size, "A"),
-            train_B=scenes(self.count, self.count, size, "B"),
-            test_A=scenes(test_A, self.val_count, self.image_size, "A"),
-            truth_B=scenes(test_A, self.val_count, self.image_size, "B"),
-            test_B=scenes(test_B, self.val_count, self.image_size, "B"),
-            truth_A=scenes(test_B, self.val_count, self.image_size, "A"),
-            notes=[f"scenes: {self.count} photos and {self.count} paintings, drawn"],
-        )
 
 
 def leave_signals_to_the_main_process(worker: int) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_style.data.datamodule import FoldersDataModule, ScenesDataModule
+from gan_style.data.drawn import ScenesDataModule
+from gan_style.data.folders import FoldersDataModule
 from gan_style.data.pictures import ScenePictures
 from gan_style.data.scenes import draw_scene
 
