@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "data": set(),
     "report": set(),
     "models": {"networks", "losses", "data.seeding", "schedules"},
-    "callbacks": {"models", "metrics", "data.images", "checkpoint"},
+    "callbacks": {"models", "metrics", "data.images", "data.saving", "checkpoint"},
 }
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from gan_style.data.images import save_image, to_uint8
+from gan_style.data.images import to_uint8
+from gan_style.data.saving import save_image
 from gan_style.models.translator import Translator
 from gan_style.types import Count
 

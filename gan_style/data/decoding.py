@@ -188,7 +188,7 @@ def verify(picture: OpenPicture) -> None:
 
 
 def decode(picture: OpenPicture) -> NDArray[np.uint8]:
-    """Decodes a picture.
+    """Decodes a picture as 8-bit RGB.
 
     Returns:
         RGB [H, W, 3], uint8, in its own memory.
@@ -196,11 +196,31 @@ def decode(picture: OpenPicture) -> NDArray[np.uint8]:
     Raises:
         UserError: If the picture is damaged or has no fixed range.
     """
+    pixels = decode_raw(picture)
+    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+        return pixels
+    white = 255 if pixels.dtype == np.uint8 else 2**picture.bits - 1
+    if pixels.shape[2] in (2, 4):
+        pixels = composite(pixels, white)
+    if white != 255:
+        pixels = ((pixels.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def decode_raw(picture: OpenPicture) -> NDArray[Any]:
+    """Decodes a picture as it is: grey, grey with alpha, RGB or RGBA; a palette is looked up.
+
+    Returns:
+        [H, W, C] with C from 1 to 4, uint8 or, for more than 8 bits per channel, uint16.
+
+    Raises:
+        UserError: As `decode`.
+    """
     _refuse_unbounded(picture)
     with _explained(picture.path, picture.kind, picture.data):
         picture.image.load()
         pixels = _decode_wide(picture) if picture.bits > 8 else None
-        return _turn(_decode_narrow(picture) if pixels is None else pixels, picture.pending_orientation)
+        return turn(_decode_narrow(picture) if pixels is None else pixels, picture.pending_orientation)
 
 
 def _refuse_unbounded(picture: OpenPicture) -> None:
@@ -215,48 +235,45 @@ def _refuse_unbounded(picture: OpenPicture) -> None:
 
 
 def _decode_narrow(picture: OpenPicture) -> NDArray[np.uint8]:
-    """8 bits per channel, by Pillow; [H, W, 3]."""
+    """8 bits per channel, by Pillow; [H, W, C]."""
     image: Image.Image = picture.image
-    if picture.has_alpha:
-        pixels = np.asarray(image.convert("RGBA")).astype(np.uint32)
-        return _flatten(pixels[..., :3], pixels[..., 3:], 255)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    grey = image.mode in ("1", "L", "LA")
+    wanted = ("LA" if grey else "RGBA") if picture.has_alpha else ("L" if grey else "RGB")
+    pixels = np.array(image if image.mode == wanted else image.convert(wanted))
+    return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _decode_wide(picture: OpenPicture) -> NDArray[np.uint8] | None:
-    """9 to 16 bits per channel; [H, W, 3], or None where Pillow's upper 8 bits must do."""
+def _decode_wide(picture: OpenPicture) -> NDArray[np.uint16] | None:
+    """9 to 16 bits per channel; [H, W, C], or None where Pillow's upper 8 bits must do."""
     image, white = picture.image, 2**picture.bits - 1
     tags: Any = getattr(image, "tag_v2", {})
     if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.uint32)[..., None]
-        opaque = np.where(grey == image.info.get("transparency", -1), 0, white).astype(np.uint32)
+        grey = np.asarray(image).astype(np.uint16)[..., None]
+        alpha = [np.where(grey == image.info["transparency"], 0, white)] if "transparency" in image.info else []
         if tags.get(_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO:
             grey = white - grey
-        return np.repeat(_flatten(grey, opaque, white), 3, axis=2)
+        return np.concatenate([grey, *alpha], axis=2).astype(np.uint16)
     if not image.mode.startswith(("RGB", "LA")) or TIFF_PREMULTIPLIED in tags.get(_EXTRA_SAMPLES, ()):
         return None
     pixels = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         return None
-    colour = pixels[..., 2::-1].astype(np.uint32)
     has_alpha = picture.has_alpha and pixels.shape[2] == 4
-    opacity = pixels[..., 3:].astype(np.uint32) if has_alpha else np.full_like(colour[..., :1], white)
-    return _flatten(colour, opacity, white)
+    return np.concatenate([pixels[..., 2::-1], *([pixels[..., 3:]] if has_alpha else [])], axis=2)
 
 
-def _flatten(colour: NDArray[np.uint32], opacity: NDArray[np.uint32], white: int) -> NDArray[np.uint8]:
-    """Composites over white and scales to 8 bits, rounding to nearest.
+def composite(pixels: NDArray[Any], white: int) -> NDArray[Any]:
+    """Lays [H, W, C] with alpha, its last channel, over white, rounding to nearest: [H, W, C - 1] of the same type.
 
     Args:
-        colour: Values in [0, white], not premultiplied [H, W, C].
-        opacity: Values in [0, white] [H, W, 1].
+        pixels: Values in [0, white], not premultiplied.
         white: At most 65535, for which every product below still fits into 32 bits.
     """
-    opaque = (colour * opacity + white * (white - opacity) + white // 2) // white
-    return ((opaque * 255 + white // 2) // white).astype(np.uint8)
+    colour, opacity = pixels[..., :-1].astype(np.uint32), pixels[..., -1:].astype(np.uint32)
+    return ((colour * opacity + white * (white - opacity) + white // 2) // white).astype(pixels.dtype)
 
 
-def _turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Applies an EXIF orientation to [H, W, C]."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)

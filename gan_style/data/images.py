@@ -1,33 +1,23 @@
-"""Folders of pictures: list, read, check, convert to tensors and save."""
+"""Folders of pictures: list, read, check and convert to tensors."""
 
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from gan_style.data.decoding import decode, open_picture, verify
+from gan_style.data.decoding import decode, open_picture
+from gan_style.data.files import check_picture
+from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".png": {"format": "PNG"},
-    ".webp": {"format": "WEBP", "lossless": True},
-    ".bmp": {"format": "BMP"},
-    ".tif": {"format": "TIFF"},
-    ".tiff": {"format": "TIFF"},
-}
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy", ".dcm")
 
 
 @dataclass
@@ -117,6 +107,7 @@ def check_images(
     paths: Sequence[Path],
     on_error: Literal["stop", "skip"] = "stop",
     min_size: int | None = None,
+    values: ValueRange | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageCheck:
     """Decodes every picture once, so that training does not die of one in its third hour.
@@ -125,6 +116,7 @@ def check_images(
         paths: The pictures.
         on_error: "stop" raises at a bad picture, "skip" leaves it out.
         min_size: Pictures whose shorter side has fewer pixels are bad; None accepts every size.
+        values: What the domain wants; None is 8-bit RGB.
         progress: Called with (number checked, number in all) after each picture.
 
     Raises:
@@ -133,9 +125,11 @@ def check_images(
     if on_error not in ("stop", "skip"):
         raise UserError(f"data.on_error is {on_error!r}, but must be stop or skip.")
     check, counts = ImageCheck(), Counter[str]()
+    wanted = values or ValueRange()
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for done, (path, result) in enumerate(
-            zip(paths, pool.map(lambda path: _inspect(path, min_size), paths), strict=True), start=1
+            zip(paths, pool.map(lambda path: _inspect(path, min_size, wanted), paths), strict=True),
+            start=1,
         ):
             if isinstance(result, str):
                 check.skipped.append((path, result))
@@ -151,19 +145,17 @@ def check_images(
     return check
 
 
-def _inspect(path: Path, min_size: int | None) -> tuple[tuple[int, int], list[str]] | str:
+def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tuple[int, int], list[str]] | str:
     """Size and conversions of a good picture, or what is wrong with it."""
     try:
-        picture = open_picture(path)
-        size, conversions = picture.size, picture.conversions()
-        if min_size is not None and min(size) < min_size:
-            return (
-                f"{path} is {size[0]}x{size[1]}, smaller than the crop of {min_size}: "
-                f"set data.load_size={min_size} or more, so that pictures are resized first, or remove it."
-            )
-        verify(picture)
+        size, conversions = check_picture(path, values)
     except UserError as error:
         return str(error)
+    if min_size is not None and min(size) < min_size:
+        return (
+            f"{path} is {size[0]}x{size[1]}, smaller than the crop of {min_size}: "
+            f"set data.load_size={min_size} or more, so that pictures are resized first, or remove it."
+        )
     return size, conversions
 
 
@@ -191,29 +183,3 @@ def to_uint8(tensor: torch.Tensor) -> NDArray[np.uint8]:
     pixels = tensor.detach().to("cpu", torch.float32).add(1).mul_(127.5).round_().clamp_(0, 255)
     array: NDArray[np.uint8] = pixels.to(torch.uint8).movedim(-3, -1).contiguous().numpy()
     return array
-
-
-def save_image(array: NDArray[np.uint8], path: Path) -> None:
-    """Writes uint8 [H, W, C] with 1, 3 or 4 channels; the suffix decides the format.
-
-    The picture appears under its name only when it is complete; missing folders are made.
-
-    Raises:
-        UserError: If the suffix is unknown or the file cannot be written.
-    """
-    path = Path(path)
-    options = SAVE_OPTIONS.get(path.suffix.lower())
-    if options is None:
-        raise UserError(f"{path} cannot be saved: its name must end in one of {', '.join(SUFFIXES)}.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(temporary, **options)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be saved ({error.strerror or error}): check the disk and its rights."
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from gan_style.data import decoding
 from gan_style.data.images import check_images, list_images, read_image
+from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from tests.data.picture_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
 
@@ -42,7 +43,11 @@ def test_each_kind_of_broken_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=re.escape(str(path)) + ".*" + reason) as caught:
         read_image(path)
     assert re.fullmatch(r"[^\n]+: [^\n]+\.", str(caught.value))
-    assert check_images([path, write(tmp_path / "ok.jpg", JPEG)], "skip").skipped == [(path, str(caught.value))]
+    skipped = check_images([path, write(tmp_path / "ok.jpg", JPEG)], "skip").skipped
+    if name in ("float.tif", "int.tif"):
+        assert "which data.dtype=uint8 would lose: set data.dtype=float32 data.low=4" in skipped[0][1]
+    else:
+        assert skipped == [(path, str(caught.value))]
 
 
 def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -151,9 +156,12 @@ def test_every_good_edge_case_loads(edge_cases: Path) -> None:
         array = read_image(path)
         assert array.ndim == 3
         assert array.shape[2] == 3
-    check = check_images(paths)
-    assert check.good == paths
-    assert check.sizes == [read_image(path).shape[1::-1] for path in paths]
+    check = check_images(paths, on_error="skip")
+    wide = [path for path in paths if "16bit" in path.name]
+    assert check.good == [path for path in paths if path not in wide]
+    assert check.sizes == [read_image(path).shape[1::-1] for path in check.good]
+    assert all("data.dtype=uint8 would lose 8: set data.dtype=uint16" in sentence for _, sentence in check.skipped)
+    assert check_images(paths, values=ValueRange.of("uint16", None, None, 3)).good == paths
 
 
 def test_every_broken_edge_case_has_its_own_message(edge_cases: Path) -> None:

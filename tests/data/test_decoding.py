@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from gan_style.data.files import read_picture
 from gan_style.data.images import check_images, describe_conversion, read_image
+from gan_style.data.values import ValueRange
+from gan_style.errors import UserError
 from tests.data.picture_files import (
     GREY,
     RGB,
@@ -204,7 +207,11 @@ def test_16_bits_and_an_orientation_together(tmp_path: Path, suffix: str, channe
     path = write(tmp_path / f"x{suffix}", data)
     expected = np.broadcast_to(np.rint(WIDE[..., :channels] / 257), (32, 40, 3))
     np.testing.assert_array_equal(read_image(path), expected)
-    assert check_images([path]).sizes == [(40, 32)]
+    wide = ValueRange.of("uint16", None, None, channels)
+    assert check_images([path], values=wide).sizes == [(40, 32)]
+    np.testing.assert_array_equal(read_picture(path, wide), WIDE[..., :channels])
+    with pytest.raises(UserError, match=r"set data\.dtype=uint16"):
+        check_images([path])
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}])

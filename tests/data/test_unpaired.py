@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from gan_style.data.images import save_image, to_uint8
+from gan_style.data.images import to_uint8
+from gan_style.data.saving import save_image
 from gan_style.data.transforms import EvalTransform, TrainTransform
 from gan_style.data.unpaired import EndlessBatches, FolderPictures, PairedEvalDataset, UnpairedDataset
 from gan_style.errors import UserError

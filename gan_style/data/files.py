@@ -1,0 +1,200 @@
+"""Pictures of any type and number of channels from files, without a loss that is not said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from gan_style.data.decoding import composite, decode, decode_raw, open_picture, turn, verify
+from gan_style.data.values import Array, ValueRange
+from gan_style.errors import UserError
+
+LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+TIFF = (".tif", ".tiff")
+
+
+def read_picture(path: Path, values: ValueRange) -> Array:
+    """Reads a picture as a domain wants it.
+
+    Returns:
+        [H, W, C] with the type and the channels of `values`.
+
+    Raises:
+        UserError: If the file cannot be read, or holds something that the setting would lose.
+    """
+    suffix = path.suffix.lower()
+    if values.plain and suffix not in (".npy", ".dcm", *TIFF):
+        picture = open_picture(path)
+        _refuse_narrowing(path, picture.bits, values)
+        return decode(picture)
+    return fit(path, read_raw(path), values)
+
+
+def check_picture(path: Path, values: ValueRange) -> tuple[tuple[int, int], list[str]]:
+    """Reads a picture once and says what `read_picture` makes of it.
+
+    Returns:
+        Width and height, and conversions such as "grey to RGB"; a JPEG is only decoded at an eighth of its size.
+
+    Raises:
+        UserError: As `read_picture`.
+    """
+    if values.plain and path.suffix.lower() not in (".npy", ".dcm", *TIFF):
+        picture = open_picture(path)
+        _refuse_narrowing(path, picture.bits, values)
+        size = picture.size  # a JPEG shrinks when it is verified
+        verify(picture)
+        return size, picture.conversions()
+    raw = read_raw(path)
+    array = fit(path, raw, values)
+    steps = []
+    if raw.shape[2] != values.channels:
+        steps.append(f"{raw.shape[2]} channels to {values.channels}")
+    if raw.dtype != values.dtype:
+        steps.append(f"{raw.dtype} to {values.dtype}")
+    if array.min() < values.low or array.max() > values.high:
+        steps.append(f"values outside {values.low:g} to {values.high:g}, clamped")
+    return (array.shape[1], array.shape[0]), steps
+
+
+def read_raw(path: Path) -> Array:
+    """The numbers as a file holds them.
+
+    Returns:
+        [H, W, C], of the file's own type; a palette is looked up, the EXIF orientation applied.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    suffix = path.suffix.lower()
+    readers: dict[str, Callable[[Path], Array]] = {".npy": _read_npy, ".dcm": _read_dicom}
+    readers |= dict.fromkeys(TIFF, _read_tiff)
+    return readers.get(suffix, lambda p: decode_raw(open_picture(p)))(path)
+
+
+def fit(path: Path, raw: Array, values: ValueRange) -> Array:
+    """Gives an array the type and channels of a domain, where nothing is lost by it.
+
+    Raises:
+        UserError: If something would be; the sentence names the setting that keeps it.
+    """
+    return _fit_type(path, _fit_channels(path, raw, values.channels), values)
+
+
+def _fit_type(path: Path, array: Array, values: ValueRange) -> Array:
+    wanted, found = values.dtype, array.dtype
+    if found.kind == "b":
+        array = array.astype(np.uint8) * np.uint8(255)
+    if array.dtype == wanted:
+        pass
+    elif wanted == "float32":
+        array = array.astype(np.float32)
+    elif wanted == "uint16" and array.dtype == np.uint8:
+        array = array.astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
+    elif array.dtype == np.uint16:
+        _refuse_narrowing(path, 16, values)
+    else:
+        raise UserError(
+            f"{path} holds {found} values from {array.min():g} to {array.max():g}, which data.dtype={wanted} would "
+            f"lose: set data.dtype=float32 data.low={array.min():g} data.high={array.max():g}, or the range you want"
+        )
+    if wanted == "float32" and not np.isfinite(array).all():
+        raise UserError(f"{path} holds values that are not finite: replace them before training")
+    return array
+
+
+def _refuse_narrowing(path: Path, bits: int, values: ValueRange) -> None:
+    if bits > 8 and values.dtype == "uint8":
+        raise UserError(
+            f"{path} has {bits} bits per channel, of which data.dtype=uint8 would lose {bits - 8}: set "
+            "data.dtype=uint16, which also reads 8-bit files, or save it with 8 bits"
+        )
+
+
+def _fit_channels(path: Path, array: Array, wanted: int) -> Array:
+    found = array.shape[2]
+    if found == wanted:
+        return array
+    if found in (2, 4) and wanted in (1, 3) and array.dtype.kind == "u":
+        array = composite(array, int(np.iinfo(array.dtype).max))
+        found -= 1
+    if (found, wanted) == (1, 3):
+        return np.repeat(array, 3, axis=2)
+    if (found, wanted) == (3, 1):
+        grey = array @ LUMINANCE
+        return np.asarray((grey.round() if array.dtype.kind == "u" else grey)[..., None].astype(array.dtype))
+    if found == wanted:
+        return array
+    raise UserError(
+        f"{path} has {array.shape[2]} channels, but data.channels is {wanted}: set data.channels={array.shape[2]}, or "
+        "convert it"
+    )
+
+
+def _read_tiff(path: Path) -> Array:
+    """By tifffile where Pillow would lose channels or bits, else by Pillow."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            page: Any = file.pages[0]
+            if page.samplesperpixel <= 4 and page.bitspersample <= 16 and page.dtype.kind in "bu":
+                array = None
+            else:
+                array = np.asarray(page.asarray())
+                separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+                inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+                orientation = page.tags.valueof(274, 1)
+    except Exception as error:  # a broken file can raise nearly anything
+        open_picture(path)  # has the message of an empty, cut off or foreign file
+        if "imagecodecs" in str(error):
+            raise UserError(f"{path} is compressed in a way that needs a package: pip install imagecodecs") from error
+        raise _damaged(path, "TIFF", error) from error
+    if array is None:
+        picture = open_picture(path)
+        array = decode_raw(picture)
+        if picture.bits > 8 and array.dtype == np.uint8:  # what OpenCV cannot read, Pillow cuts down to 8 bits
+            raise UserError(f"{path} has {picture.bits} bits and premultiplied alpha: save it without alpha")
+        return array
+    array = array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0) if separate else array
+    if inverted and array.dtype.kind == "u":
+        array = np.iinfo(array.dtype).max - array
+    return turn(array, orientation if orientation in range(1, 9) else 1)
+
+
+def _read_npy(path: Path) -> Array:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except Exception as error:  # cut off, empty, of objects, or not NumPy's at all
+        raise _damaged(path, "NumPy", error) from error
+    if not isinstance(array, np.ndarray) or array.ndim not in (2, 3) or 0 in array.shape:
+        shape = getattr(array, "shape", "several arrays")
+        raise UserError(f"{path} has the shape {shape}, but a picture is [height, width] or [height, width, channels]")
+    if array.dtype.kind not in "buif":
+        raise UserError(f"{path} holds {array.dtype} values, but a picture holds numbers: save it as float32")
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _read_dicom(path: Path) -> Array:
+    try:
+        import pydicom
+    except ImportError as error:
+        raise UserError(f"{path} is a DICOM file: pip install 'gan-style[dicom]' to read such files") from error
+    try:
+        dataset = pydicom.dcmread(path)
+        array = np.asarray(dataset.pixel_array)
+        slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    except Exception as error:  # pydicom's own errors have no common class
+        raise _damaged(path, "DICOM", error) from error
+    if (slope, intercept) != (1.0, 0.0):
+        array = (array * slope + intercept).astype(np.float32)  # modality units, such as Hounsfield's
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4):
+        raise UserError(f"{path} holds {array.shape[0]} slices: save each slice as a file of its own")
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _damaged(path: Path, kind: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:150].rstrip(".") or type(error).__name__
+    return UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.")

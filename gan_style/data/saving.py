@@ -1,0 +1,101 @@
+"""Pictures into files: whole or not at all, and only into a format that holds them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from PIL import Image
+
+from gan_style.data.values import Array
+from gan_style.errors import UserError
+
+TIFF = (".tif", ".tiff")
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".png": {"format": "PNG"},
+    ".webp": {"format": "WEBP", "lossless": True, "exact": True},
+    ".bmp": {"format": "BMP"},
+    ".tif": {"format": "TIFF"},
+    ".tiff": {"format": "TIFF"},
+}
+# What each format holds: types, and numbers of channels (None: any).
+HOLDS: dict[str, tuple[tuple[str, ...], tuple[int, ...] | None]] = {
+    ".png": (("uint8", "uint16"), (1, 3, 4)),
+    ".jpg": (("uint8",), (1, 3)),
+    ".jpeg": (("uint8",), (1, 3)),
+    ".webp": (("uint8",), (3, 4)),
+    ".bmp": (("uint8",), (1, 3)),
+    ".tif": (("uint8", "uint16", "float32"), None),
+    ".tiff": (("uint8", "uint16", "float32"), None),
+    ".npy": (("uint8", "uint16", "float32"), None),
+}
+
+
+def save_image(array: Array, path: Path) -> None:
+    """Writes [H, W, C]; the suffix decides the format, the array type and channels.
+
+    The picture appears under its name only when it is complete; missing folders are made.
+
+    Raises:
+        UserError: If the format does not hold such pictures, or the file cannot be written.
+    """
+    refuse_format(path, str(array.dtype), array.shape[2])
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(_encode(array, path.suffix.lower()))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be saved ({error.strerror or error}): check the disk and its rights."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def refuse_format(path: Path, dtype: str, channels: int) -> None:
+    """Checks before anything is computed that a file can hold what it is to hold.
+
+    Raises:
+        UserError: If it cannot; the formats that can are named.
+    """
+    fitting = [
+        suffix for suffix, (types, counts) in HOLDS.items() if dtype in types and (not counts or channels in counts)
+    ]
+    if path.suffix.lower() not in fitting:
+        what = f"{dtype} pictures of {channels} channel{'s' * (channels > 1)}"
+        unknown = "" if path.suffix.lower() in HOLDS else ", and its suffix is of no format that is written here"
+        raise UserError(f"{path} cannot hold {what}{unknown}: its name must end in one of {', '.join(fitting)}")
+
+
+def _encode(array: Array, suffix: str) -> bytes:
+    stream = BytesIO()
+    if suffix == ".npy":
+        np.save(stream, array)
+    elif suffix in TIFF and (array.dtype != np.uint8 or array.shape[2] not in (1, 3, 4)):
+        colour = array.shape[2] in (3, 4) and array.dtype != np.float32
+        tifffile.imwrite(
+            stream,
+            array if array.shape[2] > 1 else array[..., 0],
+            photometric="rgb" if colour else "minisblack",
+            planarconfig="contig" if array.shape[2] > 1 else None,
+            extrasamples=["unassalpha"] if colour and array.shape[2] == 4 else None,
+            metadata=None,
+        )
+    elif array.dtype == np.uint16:
+        order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[array.shape[2]]
+        stream.write(cv2.imencode(suffix, np.ascontiguousarray(array[..., order]))[1].tobytes())
+    else:
+        picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+        picture.save(stream, **SAVE_OPTIONS[suffix])
+    return stream.getvalue()

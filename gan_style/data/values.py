@@ -1,0 +1,97 @@
+"""What the numbers in a domain's files mean, and how they become [-1, 1] and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_style.errors import UserError
+
+Array = NDArray[Any]
+DType = Literal["uint8", "uint16", "float32"]
+LIMITS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The type, range and channels of a domain's pictures; stored in every checkpoint.
+
+    Attributes:
+        dtype: Of the arrays and of what is saved.
+        low: The value that becomes -1.
+        high: The value that becomes 1.
+        channels: Of each picture.
+    """
+
+    dtype: DType = "uint8"
+    low: float = 0.0
+    high: float = 255.0
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuses a range that is none.
+
+        Raises:
+            UserError: If low is not below high, or an integer type does not hold both.
+        """
+        if not self.low < self.high:
+            raise UserError(f"data.low={self.low:g} is not below data.high={self.high:g}: give the range of the values")
+        least, most = LIMITS.get(self.dtype, (-np.inf, np.inf))
+        if not (least <= self.low and self.high <= most and np.isfinite(self.low) and np.isfinite(self.high)):
+            raise UserError(
+                f"data.low={self.low:g} data.high={self.high:g} are not values that {self.dtype} holds: "
+                f"give them within {least:g} to {most:g}"
+            )
+
+    @classmethod
+    def of(cls, dtype: DType, low: float | None, high: float | None, channels: int) -> ValueRange:
+        """A range whose limits are the type's unless given.
+
+        Raises:
+            UserError: As the constructor, or if a type without limits is given none.
+        """
+        if dtype not in LIMITS and (low is None or high is None):
+            raise UserError(
+                f"data.dtype={dtype} has no range of its own: give the values that become black and white with "
+                "data.low= and data.high= (gan-style inspect shows what the files hold)"
+            )
+        least, most = LIMITS.get(dtype, (0.0, 0.0))
+        return cls(dtype, float(least if low is None else low), float(most if high is None else high), channels)
+
+    @property
+    def plain(self) -> bool:
+        """Whether these are ordinary RGB pictures."""
+        return self == ValueRange()
+
+    def describe(self) -> dict[str, Any]:
+        """Plain types, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def described(cls, values: Mapping[str, Any]) -> ValueRange:
+        """What `describe` gave, other keys left out."""
+        return cls(**{key: values[key] for key in ("dtype", "low", "high", "channels")})
+
+    def normalise(self, values: Tensor) -> Tensor:
+        """Maps [..., C, H, W] of the files' numbers to float32 in [-1, 1]; what lies outside is clamped."""
+        if self.low == 0 and self.high == 255:  # one rounding less, and the same numbers as ever
+            return values.to(torch.float32).div_(127.5).sub_(1).clamp_(-1, 1)
+        wide = values.to(torch.float64).sub_(self.low).mul_(2 / (self.high - self.low)).sub_(1)
+        return wide.clamp_(-1, 1).to(torch.float32)
+
+    def restore(self, picture: Tensor) -> Array:
+        """Maps [C, H, W] in [-1, 1] to [H, W, C] of the files' type; integers are rounded to the nearest."""
+        wide = picture.detach().to("cpu", torch.float64).clamp(-1, 1).add_(1).mul_((self.high - self.low) / 2)
+        values = wide.add_(self.low).movedim(-3, -1).contiguous().numpy()
+        return np.asarray((values.round() if self.dtype in LIMITS else values).astype(self.dtype))
+
+    def as_tensor(self, array: Array) -> Tensor:
+        """[H, W, C] to [C, H, W]: uint8 as it is, to be normalised where it is used; anything else normalised."""
+        tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+        return tensor if array.dtype == np.uint8 else self.normalise(tensor)
