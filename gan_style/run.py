@@ -102,7 +102,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     channels = {f"channels_{domain}": count for domain, count in data.channels.items()}
     styles = {"styles": len(data.style_names)} if data.style_names and takes(config["model"], "styles", allowed) else {}
     model: Translator = build(config["model"], allowed, **channels, **styles)
-    per_epoch = data.train_set.epoch_length / (data.batch_size * settings.world_size)
+    per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
     refuse_small_pictures(model, data)
     iterations = settings.iterations(per_epoch, model.last_iteration)

@@ -63,7 +63,7 @@ MISTAKES = [
     (("modle=cut",), "modle is not a known key: did you mean model?"),
     (("model.lambda_cycle=abc",), "model.lambda_cycle=abc is not valid"),
     (("trainer.max_steps=0",), "trainer.max_steps=0 is not valid: input should be greater than or equal to 1"),
-    (("data=folders",), "data.root must be given: add data.root=VALUE"),
+    (("data=folders",), "no pictures are named: give data.root=DIR, or data.A=DIR data.B=DIR"),
     (("data=folders", "data.root=/no/such/place"), "there is no folder /no/such/place"),
     (("data=monet2photo", "data.root=/no/such/place"), "monet2photo.zip"),
     (("resume=last",), "found no checkpoint"),
@@ -88,7 +88,7 @@ MISTAKES = [
     (("run_dir=",), "run_dir= is empty"),
     (("run_dir=/tmp/a=b",), """put quotes around its value, as in 'run_dir="/tmp/a=b"'"""),
     (("data=folders", "data.root="), "data.root= is empty"),
-    (("data=folders", f"data.root={__file__}"), "is a file: name the folder"),
+    (("data=folders", f"data.root={__file__}"), "is a file: name its folder"),
     (("data=tiny", "+model.channels_A=1"), "channels_A cannot be set"),
     (("+logger.settings=[[{_target_: os.system, command: ls}]]",), "is not allowed"),
 ]
@@ -157,13 +157,13 @@ def test_a_missing_domain_lists_what_was_found(command: Command, root: Path) -> 
     (root / "trainB").rename(root / "train_B")
     status, stderr = folder_command(command, root)
     assert status == 2
-    assert "has no folder trainB; it holds testA, testB, trainA, train_B" in stderr
+    assert "has trainA but no trainB (it holds testA, testB, trainA, train_B): add the folder trainB" in stderr
 
 
 def test_a_folder_above_the_set_is_recognised(command: Command, root: Path) -> None:
     status, stderr = folder_command(command, root.parent)
     assert status == 2
-    assert f"did you mean data.root={root}?" in stderr
+    assert f"the pictures are one folder deeper: data.root={root}" in stderr
 
 
 def test_an_empty_domain(command: Command, root: Path) -> None:

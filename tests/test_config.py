@@ -64,8 +64,8 @@ def test_a_mistake_inside_a_network_is_named_in_full() -> None:
 
 
 def test_a_missing_value_is_asked_for() -> None:
-    with pytest.raises(UserError, match="root must be given"):
-        build({"_target_": "gan_style.data.folders.FoldersDataModule"})
+    with pytest.raises(UserError, match="channels must be given"):
+        build({"_target_": "gan_style.networks.blocks.ResidualBlock"})
 
 
 @pytest.mark.parametrize(

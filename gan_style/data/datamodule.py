@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
@@ -11,16 +12,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gan_style.data.images import to_tensor
-from gan_style.data.pictures import First
-from gan_style.data.transforms import EvalTransform, TrainTransform
+from gan_style.data.cache import GIGABYTE, share_out
+from gan_style.data.pictures import first
+from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
 from gan_style.data.unpaired import (
+    PLAIN,
     EndlessBatches,
+    FolderPictures,
     PairedEvalDataset,
     Pictures,
     UnpairedDataset,
 )
-from gan_style.types import Count, CountOrNone, Seed
+from gan_style.data.values import ValueRange
+from gan_style.errors import UserError
+from gan_style.types import Count, CountOrNone, Seed, Share, Weight
 
 
 @dataclass
@@ -46,15 +51,20 @@ class UnpairedDataModule(pl.LightningDataModule):
     Args:
         image_size: side of the square crops that the networks see.
         load_size: pictures are resized to this side before the crop; null crops from the picture itself.
+        preprocess: `resize_and_crop`, `crop`, `scale_width`, `scale_width_and_crop` or `none`, as in the official code.
         batch_size: pairs per iteration and device.
         flip: mirror half of the pictures.
+        rotate: degrees, at most, of a random rotation.
+        jitter: strength of random changes of colour, in [0, 1].
+        augment: further transforms, nodes such as `{_target_: albumentations.GaussianBlur, p: 0.2}`.
+        epoch: what counts as one: the pictures of "A", of "B", of the "longest" domain, or a number of positions.
+        cache: GB of memory, shared by all processes of a machine, that keep fitted pictures; "auto" or "off".
         limit: use only the first so many pictures of each training domain.
         val_count: pictures of each domain in a validation.
         num_workers: loader processes; "auto" is none on a CPU, where they would take cores from training.
         seed: of order and augmentation.
     """
 
-    channels: ClassVar[dict[str, int]] = {"A": 3, "B": 3}
     names: ClassVar[dict[str, str]] = {"A": "A", "B": "B"}
 
     def __init__(
@@ -64,13 +74,29 @@ class UnpairedDataModule(pl.LightningDataModule):
         load_size: Count | None = 286,
         batch_size: Count = 1,
         flip: bool = True,
+        preprocess: Preprocess = "resize_and_crop",
+        rotate: Weight = 0.0,
+        jitter: Share = 0.0,
+        augment: list[Any] | None = None,
+        epoch: Literal["A", "B", "longest"] | Count = "longest",
+        cache: Literal["auto", "off"] | Weight = "auto",
         limit: Count | None = None,
         val_count: Count = 32,
         num_workers: CountOrNone | Literal["auto"] = "auto",
         seed: Seed = 0,
     ) -> None:
         super().__init__()
-        self.transform = TrainTransform(load_size, image_size, flip)
+        self.transform = TrainTransform(
+            load_size, image_size, flip, preprocess=preprocess, rotate=rotate, jitter=jitter, augment=augment or ()
+        )
+        self.look_transform = EvalTransform(image_size, preprocess)
+        if batch_size > 1 and not self.transform.fixed_size:
+            raise UserError(
+                f"data.preprocess={preprocess} gives pictures of their own sizes, which cannot be stacked: set "
+                "data.batch_size=1, or a preprocess that crops"
+            )
+        self.values: dict[str, ValueRange] = dict(PLAIN)
+        self.epoch, self.cache = epoch, cache
         self.image_size = image_size
         self.load_size = load_size
         self.batch_size = batch_size
@@ -89,24 +115,68 @@ class UnpairedDataModule(pl.LightningDataModule):
         if self.splits is not None:
             return
         self.splits = self.limited(self.read())
+        self.splits = self.cached(self.splits)
         self.train_set, self.val_set = self.datasets(self.splits)
 
     def limited(self, splits: Splits) -> Splits:
         """Keep the first `limit` training pictures."""
-        A, B = First(splits.train_A, self.limit), First(splits.train_B, self.limit)
+        A, B = first(splits.train_A, self.limit), first(splits.train_B, self.limit)
         return replace(splits, train_A=A, train_B=B)
+
+    def cached(self, splits: Splits) -> Splits:
+        """Keep training pictures from disk in memory, as far as the budget goes."""
+        kept = share_out(self.on_disk(splits), self.transform, self.cache)
+        if kept:
+            bytes_kept, places = (sum(getattr(p, name) for p in kept.values()) for name in ("nbytes", "count"))
+            total = sum(map(len, kept.values()))
+            splits.notes.append(f"cache: {bytes_kept / GIGABYTE:.2f} GB for {places} of {total} training pictures")
+        return self.with_cache(splits, kept)
+
+    def on_disk(self, splits: Splits) -> dict[str, FolderPictures]:
+        """The training pictures of each domain that are files."""
+        both = {"A": splits.train_A, "B": splits.train_B}
+        return {domain: pictures for domain, pictures in both.items() if isinstance(pictures, FolderPictures)}
+
+    def with_cache(self, splits: Splits, kept: Mapping[str, Pictures]) -> Splits:
+        """Read training pictures through the cache, of the domains that have one."""
+        return replace(splits, train_A=kept.get("A", splits.train_A), train_B=kept.get("B", splits.train_B))
 
     def datasets(self, splits: Splits) -> tuple[UnpairedDataset, PairedEvalDataset]:
         """What to train on and what to look at."""
         look = PairedEvalDataset(
             splits.test_A,
             splits.test_B,
-            EvalTransform(self.image_size),
+            self.look_transform,
             truth_A=splits.truth_A,
             truth_B=splits.truth_B,
             limit=self.val_count,
+            values=self.values,
         )
-        return UnpairedDataset(splits.train_A, splits.train_B, self.transform, self.seed), look
+        return UnpairedDataset(splits.train_A, splits.train_B, self.transform, self.seed, self.values), look
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channels of each domain."""
+        return {domain: values.channels for domain, values in self.values.items()}
+
+    @property
+    def epoch_length(self) -> int:
+        """Positions of the stream that count as an epoch."""
+        if isinstance(self.epoch, int):
+            return self.epoch
+        lengths = {domain: len(self.train_set.pictures[domain]) for domain in "AB"}
+        return lengths.get(self.epoch, max(lengths.values()))
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Make pictures of either domain float32 in [-1, 1], where the batch is used."""
+        pictures = {
+            key: self.values[key.removeprefix("truth_")[0]].normalise(value)
+            for key, value in batch.items()
+            if isinstance(value, Tensor) and value.dtype == torch.uint8
+        }
+        if self.trainer:  # which converted only what was float before
+            pictures = self.trainer.precision_plugin.convert_input(pictures)
+        return batch | pictures
 
     def train_dataloader(self) -> DataLoader[Any]:
         batches = EndlessBatches(self.batch_size, self._rank(), self._world_size(), start=self._iteration)
@@ -116,12 +186,12 @@ class UnpairedDataModule(pl.LightningDataModule):
         count, world = len(self.val_set), self._world_size()
         # A process without a picture would stop Lightning: it looks at one again, and its scores are not counted.
         mine = torch.utils.data.Subset(self.val_set, [i % count for i in range(self._rank(), max(count, world), world)])
-        return DataLoader(mine, batch_size=min(4, len(self.val_set)))
+        return DataLoader(mine, batch_size=min(4, len(self.val_set)) if self.look_transform.fixed_size else 1)
 
     @property
     def smallest_picture(self) -> int | None:
         """Shorter side that a training picture needs, where it is not resized first."""
-        return self.image_size if self.load_size is None else None
+        return self.image_size if self.transform.preprocess == "crop" else None
 
     @property
     def images_per_iteration(self) -> int:
@@ -131,19 +201,20 @@ class UnpairedDataModule(pl.LightningDataModule):
     def sample_pictures(self, count: int = 64) -> tuple[Tensor, Tensor]:
         """The first training pictures of A and of B, [N, C, S, S] in [-1, 1]: for statistics of a domain."""
         assert self.splits is not None
-        resize = EvalTransform(self.image_size)
+        square = EvalTransform(self.image_size)
 
-        def stack(pictures: Pictures) -> Tensor:
-            return torch.stack([to_tensor(resize(pictures[i])) for i in range(min(count, len(pictures)))])
+        def stack(pictures: Pictures, values: ValueRange) -> Tensor:
+            chosen = [values.as_tensor(square(pictures[i])) for i in range(min(count, len(pictures)))]
+            return torch.stack([values.normalise(x) if x.dtype == torch.uint8 else x for x in chosen])
 
-        return stack(self.splits.train_A), stack(self.splits.train_B)
+        return stack(self.splits.train_A, self.values["A"]), stack(self.splits.train_B, self.values["B"])
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint says about its data: the domains, and how a file becomes a tensor."""
-        domain = {"dtype": "uint8", "low": 0, "high": 255}
         return {
-            "domains": {d: {"name": self.names[d], "channels": self.channels[d], **domain} for d in "AB"},
+            "domains": {d: {"name": self.names[d], **self.values[d].describe()} for d in "AB"},
             "preprocessing": {
+                "preprocess": self.transform.preprocess,
                 "image_size": self.image_size,
                 "load_size": self.load_size,
                 "range": [-1.0, 1.0],

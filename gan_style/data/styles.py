@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.data.datamodule import Splits, UnpairedDataModule
-from gan_style.data.images import list_images, to_tensor
-from gan_style.data.pictures import First, ScenePictures
+from gan_style.data.images import list_images
+from gan_style.data.pictures import ScenePictures, first
 from gan_style.data.scenes.looks import LOOKS, draw_look
 from gan_style.data.seeding import derive_seed
 from gan_style.data.style_folders import SHOWN, find_folders, find_styles
-from gan_style.data.transforms import EvalTransform, Transform
+from gan_style.data.transforms import Transform
 from gan_style.data.unpaired import (
     FolderPictures,
     PairedEvalDataset,
     Pictures,
     Shuffled,
     UnpairedDataset,
-    checked,
+    open_pictures,
 )
 from gan_style.errors import UserError
 from gan_style.types import Count, Seed
@@ -42,13 +43,24 @@ class StylePictures:
         self.of: list[list[int]] = [[] for _ in self._parts]  # style, number within it -> number in the sequence
         for i, (_, style) in enumerate(self._places):
             self.of[style].append(i)
+        self.cached: Pictures | None = None  # the same sequence, faster
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        if self.cached is not None:
+            return self.cached[index]
         number, style = self._places[index]
         return self._parts[style][number]
+
+    def files(self) -> FolderPictures | None:
+        """The same sequence as one of files, if it is that."""
+        parts = [part for part in self._parts if isinstance(part, FolderPictures) and part.sizes]
+        if len(parts) < len(self._parts):
+            return None
+        paths = [parts[style].paths[number] for number, style in self._places]
+        return FolderPictures(paths, sizes=[(parts[style].sizes or [])[number] for number, style in self._places])
 
     def name(self, index: int, /) -> str:
         number, style = self._places[index]
@@ -89,7 +101,7 @@ class StyledDataset(UnpairedDataset):
         """Item of an absolute position.
 
         Returns:
-            "A", "B" and "B2": float32 [C, S, S] in [-1, 1]; "style": number of the style of B and B2;
+            "A", "B" and "B2": [C, S, S], as in `UnpairedDataset`; "style": number of the style of B and B2;
             "path_A", "path_B" and "path_B2": names.
         """
         return super().__getitem__(position) | {"style": self._style[position]}
@@ -116,7 +128,7 @@ class StyledEvalDataset(PairedEvalDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Item number index, as in training."""
         item, second = super().__getitem__(index), self._picture(index, 1)
-        item |= {"B2": to_tensor(self.transform(self.B[second], 0)), "path_B2": self.B.name(second)}
+        item |= {"B2": self.values["B"].as_tensor(self.transform(self.B[second], 0)), "path_B2": self.B.name(second)}
         return item | {"style": index % len(self._of)}
 
     def _picture(self, index: int, further: int) -> int:
@@ -185,13 +197,23 @@ class StylesDataModule(UnpairedDataModule):
         styles = splits.train_B
         splits = super().limited(splits)
         assert isinstance(styles, StylePictures)
-        splits.train_B = StylePictures({name: First(own, self.limit) for name, own in styles.styles.items()})
+        splits.train_B = StylePictures({name: first(own, self.limit) for name, own in styles.styles.items()})
         return splits
+
+    def on_disk(self, splits: Splits) -> dict[str, FolderPictures]:
+        assert isinstance(splits.train_B, StylePictures)
+        files = splits.train_B.files()
+        return super().on_disk(splits) | ({"B": files} if files else {})
+
+    def with_cache(self, splits: Splits, kept: Mapping[str, Pictures]) -> Splits:
+        assert isinstance(splits.train_B, StylePictures)
+        splits.train_B.cached = kept.get("B")
+        return replace(splits, train_A=kept.get("A", splits.train_A))
 
     def datasets(self, splits: Splits) -> tuple[UnpairedDataset, PairedEvalDataset]:
         assert isinstance(splits.train_B, StylePictures)
         assert isinstance(splits.test_B, StylePictures)
-        look = StyledEvalDataset(splits.test_A, splits.test_B, EvalTransform(self.image_size), self.val_count)
+        look = StyledEvalDataset(splits.test_A, splits.test_B, self.look_transform, self.val_count)
         return StyledDataset(splits.train_A, splits.train_B, self.transform, self.seed), look
 
     def describe(self) -> dict[str, Any]:
@@ -218,11 +240,14 @@ class StylesDataModule(UnpairedDataModule):
     def _open(self, content: Path, styles: Path, test_content: Path | None = None) -> Splits:
         notes: list[str] = []
         found = find_styles(styles)
-        A = FolderPictures(checked("contents", list_images(content), self.on_error, self.smallest_picture, notes))
+        A = open_pictures("contents", list_images(content), self.on_error, self.smallest_picture, notes)
         paths = [path for own in found.values() for path in own]
-        good = set(checked("styles", paths, self.on_error, self.smallest_picture, notes))
-        usable = {name: [path for path in own if path in good] for name, own in found.items()}
-        B = StylePictures({name: FolderPictures(own) for name, own in usable.items() if own})
+        good = open_pictures("styles", paths, self.on_error, self.smallest_picture, notes)
+        assert good.sizes is not None
+        sizes = dict(zip(good.paths, good.sizes, strict=True))
+        usable = {name: [path for path in own if path in sizes] for name, own in found.items()}
+        opened = {name: FolderPictures(own, sizes=[sizes[path] for path in own]) for name, own in usable.items() if own}
+        B = StylePictures(opened)
         counts = [f"{name} {len(own)}" for name, own in B.styles.items()]
         more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
         notes.append(f"{len(counts)} styles, with their pictures: {', '.join(counts[:SHOWN])}{more}")
@@ -230,5 +255,5 @@ class StylesDataModule(UnpairedDataModule):
         if test_content is None:
             notes.append("no test_content is given: the grids show training contents")
             return Splits(A, B, A, B, notes=notes)
-        look = FolderPictures(checked("test contents", list_images(test_content), self.on_error, None, notes))
+        look = open_pictures("test contents", list_images(test_content), self.on_error, None, notes)
         return Splits(A, B, look, B, notes=notes)

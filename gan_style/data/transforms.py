@@ -1,114 +1,186 @@
-"""Augmentation: every use of albumentations is here, and each result is a function of (picture, seed)."""
+"""Geometry and augmentation: every use of albumentations is here, and each result is a function of (picture, seed)."""
+
+from __future__ import annotations
 
 import os
-from functools import cache
-from typing import Any, Protocol
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from gan_style.data.seeding import derive_seed
+from gan_style.data.values import Array
 from gan_style.errors import UserError
 
 # The loader's workers are the parallelism; OpenCV's own threads would compete with them.
 cv2.setNumThreads(0)
+# albumentations asks the package index for a newer version on import unless told otherwise.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
+MULTIPLE = 4  # of the sides under preprocess=none, as in the official code
+AREA_CHANNELS = 4  # the most that OpenCV averages at once
 
 
 class Transform(Protocol):
-    """What a dataset needs: uint8 [H, W, C] and a seed in, uint8 [S, S, C] out."""
+    """What a dataset needs of a transform."""
 
-    def __call__(self, image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]: ...
+    def __call__(self, image: Array, seed: int) -> Array:
+        """[H, W, C] and a seed to [H', W', C] of the same type."""
+        ...
+
+    def fitted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a picture after the part of the transform that is not random."""
+        ...
 
 
-def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resizes uint8 [H, W, C] to [height, width, C]; a side that shrinks is averaged, else cubic.
+def resize(image: Array, height: int, width: int) -> Array:
+    """Resizes [H, W, C] to [height, width, C]; a side that shrinks is averaged, else cubic.
 
     These are two steps, because OpenCV's INTER_AREA averages only where no side grows.
     """
     old_height, old_width, channels = image.shape
-    result: NDArray[Any] = image
+    result: Array = image
     small = (min(height, old_height), min(width, old_width))
     if small != (old_height, old_width):
-        result = cv2.resize(result, small[::-1], interpolation=cv2.INTER_AREA)
+        parts = range(0, channels, AREA_CHANNELS)
+        shrunk = [
+            cv2.resize(image[..., i : i + AREA_CHANNELS], small[::-1], interpolation=cv2.INTER_AREA) for i in parts
+        ]
+        result = shrunk[0] if len(shrunk) == 1 else np.concatenate([x.reshape(*small, -1) for x in shrunk], axis=2)
     if small != (height, width):
         result = cv2.resize(result, (width, height), interpolation=cv2.INTER_CUBIC)
     return result.reshape(height, width, channels)  # OpenCV drops a single channel
 
 
-@cache
-def _pipeline(image_size: int, flip: bool) -> Any:
-    """The random part, built once per process and imported late, as albumentations takes seconds to load."""
-    # It asks the package index for a newer version on import unless told otherwise.
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    import albumentations
-
-    steps: list[Any] = [albumentations.RandomCrop(image_size, image_size)]
-    if flip:
-        steps.append(albumentations.HorizontalFlip(p=0.5))
-    return albumentations.Compose(steps)
-
-
 class TrainTransform:
-    """Resize to a square, crop a smaller one at random, flip with probability one half.
+    """Fit the picture, crop at random, flip, rotate and jitter, then whatever else is asked for.
+
+    Equal seeds give equal geometry for pictures of equal size, so that what belongs to a picture (a mask, its truth)
+    stays on it when it is transformed with the picture's seed.
 
     Args:
-        load_size: Side of the square before the crop; None crops from the picture as it is.
+        load_size: Side or width after fitting; None crops from the picture as it is.
         image_size: Side of the crop.
-        flip: Whether to flip at all.
+        flip: Whether to mirror half of the pictures.
+        preprocess: The official code's modes: `resize_and_crop` (to a square first), `crop`, `scale_width` (keeps the
+            shape), `scale_width_and_crop`, or `none` (sides to a multiple of 4).
+        rotate: Degrees, at most, either way; the edges are mirrored.
+        jitter: Strength of random changes of brightness, contrast, saturation and hue, in [0, 1]; colour pictures only.
+        augment: Further transforms of albumentations.
 
     Raises:
-        UserError: If a size is not positive or the crop is larger than the square.
+        UserError: If a size is not positive or the crop is larger than the picture will be.
     """
 
-    def __init__(self, load_size: int | None, image_size: int, flip: bool = True) -> None:
+    def __init__(
+        self,
+        load_size: int | None,
+        image_size: int,
+        flip: bool = True,
+        *,
+        preprocess: Preprocess = "resize_and_crop",
+        rotate: float = 0.0,
+        jitter: float = 0.0,
+        augment: Sequence[Any] = (),
+    ) -> None:
         _require_positive("data.image_size", image_size)
         if load_size is not None:
             _require_positive("data.load_size", load_size)
-            if load_size < image_size:
-                raise UserError(
-                    f"data.load_size is {load_size}, smaller than data.image_size, which is {image_size}: "
-                    f"set data.load_size to {image_size} or more, or to null to crop without resizing."
-                )
-        self.load_size = load_size
-        self.image_size = image_size
-        self.flip = flip
+        if preprocess.startswith("scale_width") and load_size is None:
+            raise UserError(f"data.preprocess={preprocess} needs the width to scale to: set data.load_size")
+        if load_size is not None and preprocess.endswith("_and_crop") and load_size < image_size:
+            raise UserError(
+                f"data.load_size is {load_size}, smaller than data.image_size, which is {image_size}: "
+                f"set data.load_size to {image_size} or more, or to null to crop without resizing."
+            )
+        self.preprocess = "crop" if preprocess == "resize_and_crop" and load_size is None else preprocess
+        self.load_size, self.image_size = load_size, image_size
+        self.flip, self.rotate, self.jitter, self.augment = flip, rotate, jitter, list(augment)
 
-    def __call__(self, image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-        """Maps uint8 [H, W, C] to uint8 [image_size, image_size, C]; equal seeds give equal results."""
-        if self.load_size is not None:
-            image = resize(image, self.load_size, self.load_size)
-        elif min(image.shape[:2]) < self.image_size:
+    @property
+    def fixed_size(self) -> bool:
+        """Whether all results have one size, so that they can be stacked."""
+        return self.preprocess.endswith("crop")
+
+    def fitted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width after fitting and before the crop."""
+        if self.preprocess == "crop":
+            return height, width
+        if self.preprocess == "none":
+            return (max(1, round(height / MULTIPLE)) * MULTIPLE, max(1, round(width / MULTIPLE)) * MULTIPLE)
+        assert self.load_size is not None
+        if self.preprocess == "resize_and_crop":
+            return self.load_size, self.load_size
+        return int(max(self.load_size * height / width, self.image_size)), self.load_size
+
+    def fit(self, image: Array) -> Array:
+        """The part that is not random; a fitted picture stays as it is."""
+        return resize(image, *self.fitted_size(*image.shape[:2]))
+
+    def __call__(self, image: Array, seed: int) -> Array:
+        """Maps [H, W, C] to [image_size, image_size, C], or to the fitted size; equal seeds give equal results."""
+        image = self.fit(image)
+        if self.fixed_size and min(image.shape[:2]) < self.image_size:
             raise UserError(
                 f"A picture is {image.shape[1]}x{image.shape[0]}, smaller than data.image_size, which is "
                 f"{self.image_size}: set data.load_size={self.image_size} or more, or remove the picture."
             )
-        pipeline = _pipeline(self.image_size, self.flip)
         # The pipeline would give every step the same generator: whether a picture is flipped would then
         # follow from where it is cropped.
-        for index, step in enumerate(pipeline.transforms):
+        for index, step in enumerate(self._pipeline.transforms):
             step.set_random_seed(derive_seed(seed, index))
-        result: NDArray[np.uint8] = pipeline(image=image)["image"]
-        return result
+        result: Array = self._pipeline(image=image)["image"]
+        return result.reshape(*result.shape[:2], image.shape[2])
+
+    @cached_property
+    def _pipeline(self) -> Any:
+        """The random part, built once per process and imported late, as albumentations takes seconds to load."""
+        import albumentations
+
+        steps: list[Any] = []
+        if self.fixed_size:
+            steps.append(albumentations.RandomCrop(self.image_size, self.image_size))
+        if self.flip:
+            steps.append(albumentations.HorizontalFlip(p=0.5))
+        if self.rotate:
+            steps.append(albumentations.Rotate(self.rotate, border_mode=cv2.BORDER_REFLECT_101, p=1.0))
+        if self.jitter:
+            steps.append(albumentations.ColorJitter(*[self.jitter] * 3, hue=self.jitter / 2, p=1.0))
+        return albumentations.Compose([*steps, *self.augment])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_pipeline"}
 
 
 class EvalTransform:
-    """Resize to a square; nothing is random.
+    """The training geometry without its randomness: a square of `image_size`, or the fitted size.
 
     Args:
-        image_size: Side of the square.
+        image_size: Side of the square; the width under `scale_width`.
+        preprocess: As for training.
 
     Raises:
         UserError: If the size is not positive.
     """
 
-    def __init__(self, image_size: int) -> None:
+    def __init__(self, image_size: int, preprocess: Preprocess = "resize_and_crop") -> None:
         _require_positive("data.image_size", image_size)
         self.image_size = image_size
+        self._fit = TrainTransform(image_size, image_size, preprocess=preprocess)
+        self.fixed_size = self._fit.fixed_size
 
-    def __call__(self, image: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
-        """Maps uint8 [H, W, C] to uint8 [image_size, image_size, C]; the seed is not used."""
-        return resize(image, self.image_size, self.image_size)
+    def fitted_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the result."""
+        if self.fixed_size:
+            return self.image_size, self.image_size
+        return self._fit.fitted_size(height, width)
+
+    def __call__(self, image: Array, seed: int = 0) -> Array:
+        """Maps [H, W, C] to the fitted size; the seed is not used."""
+        return resize(image, *self.fitted_size(*image.shape[:2]))
 
 
 def _require_positive(key: str, value: int) -> None:

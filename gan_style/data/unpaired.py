@@ -4,18 +4,23 @@ Item number p is a pure function of (seed, p): a run that stops after t batches 
 t * batch size, and nothing about the past has to be saved.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from gan_style.data.images import check_images, read_image, to_tensor
+from gan_style.data.files import read_picture
+from gan_style.data.images import check_images
 from gan_style.data.seeding import derive_seed, epoch_order
 from gan_style.data.transforms import Transform
+from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
+
+PLAIN = {"A": ValueRange(), "B": ValueRange()}
 
 
 class Pictures(Protocol):
@@ -23,8 +28,8 @@ class Pictures(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        """Picture number index, uint8 [H, W, C]."""
+    def __getitem__(self, index: int, /) -> Array:
+        """Picture number index, [H, W, C]."""
         ...
 
     def name(self, index: int, /) -> str:
@@ -37,41 +42,54 @@ class FolderPictures:
 
     Args:
         paths: One file each.
+        values: Type, range and channels.
+        sizes: Width and height of each, where they are known.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        values: ValueRange | None = None,
+        sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        self.paths, self.values = list(paths), values or ValueRange()
+        self.sizes = None if sizes is None else list(sizes)
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        """Picture number index, uint8 RGB [H, W, 3]."""
-        return read_image(self.paths[index])
+    def __getitem__(self, index: int, /) -> Array:
+        """Picture number index, [H, W, C]."""
+        return read_picture(self.paths[index], self.values)
 
     def name(self, index: int, /) -> str:
         """The path as given."""
         return str(self.paths[index])
 
+    def first(self, limit: int | None) -> FolderPictures:
+        """The first `limit` pictures; all of them for None."""
+        return FolderPictures(self.paths[:limit], self.values, self.sizes and self.sizes[:limit])
 
-def checked(
+
+def open_pictures(
     what: str,
     paths: Sequence[Path],
     on_error: Literal["stop", "skip"],
     min_size: int | None,
     notes: list[str],
-) -> list[Path]:
+    values: ValueRange | None = None,
+) -> FolderPictures:
     """The usable of these files; what was found goes to the notes, under the name `what`.
 
     Raises:
         UserError: as `check_images`.
     """
-    result = check_images(paths, on_error=on_error, min_size=min_size)
+    result = check_images(paths, on_error, min_size, values)
     found = [f"{count} with {conversion}" for conversion, count in sorted(result.conversions.items())]
     if result.skipped:
         found.append(f"{len(result.skipped)} unreadable skipped, the first {result.skipped[0][0].name}")
     notes.append(f"{what}: {len(result.good)} pictures" + (f" ({'; '.join(found)})" if found else ""))
-    return result.good
+    return FolderPictures(result.good, values, result.sizes)
 
 
 class Shuffled:
@@ -103,35 +121,40 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
         B: Pictures of domain B.
         transform: Augmentation.
         seed: Decides both orders and every augmentation.
+        values: Type, range and channels of each domain.
 
     Raises:
         UserError: If a domain is empty.
     """
 
-    def __init__(self, A: Pictures, B: Pictures, transform: Transform, seed: int) -> None:
+    def __init__(
+        self,
+        A: Pictures,
+        B: Pictures,
+        transform: Transform,
+        seed: int,
+        values: Mapping[str, ValueRange] = PLAIN,
+    ) -> None:
         _require_pictures(A, B)
         self.pictures: dict[str, Pictures] = {"A": A, "B": B}
+        self.values = values
         self.transform = transform
         self.seed = seed
         self._order = {
             domain: Shuffled(derive_seed(seed, domain), len(pictures)) for domain, pictures in self.pictures.items()
         }
 
-    @property
-    def epoch_length(self) -> int:
-        """Items after which each picture of the larger domain was seen once."""
-        return max(map(len, self.pictures.values()))
-
     def __getitem__(self, position: int) -> dict[str, Any]:
         """Item of an absolute position.
 
         Returns:
-            "A" and "B": float32 [C, S, S] in [-1, 1]; "path_A" and "path_B": names.
+            "A" and "B": [C, S, S], uint8 or, where that cannot hold them, float32 in [-1, 1]; "path_A" and "path_B":
+            names. See `UnpairedDataModule.on_after_batch_transfer`.
         """
         item: dict[str, Any] = {}
         for key, index in self.indices(position).items():
             seed = derive_seed(self.seed, position, key)
-            item[key] = to_tensor(self.transform(self.pictures[key][index], seed))
+            item[key] = self.values[key[0]].as_tensor(self.transform(self.pictures[key][index], seed))
             item[f"path_{key}"] = self.pictures[key].name(index)
         return item
 
@@ -150,6 +173,7 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         truth_A: Picture i is what B's picture i should become in domain A.
         truth_B: Picture i is what A's picture i should become in domain B.
         limit: At most so many items; None for all.
+        values: Type, range and channels of each domain.
 
     Raises:
         UserError: If a domain is empty or a truth has another length than its source.
@@ -163,8 +187,10 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         truth_A: Pictures | None = None,
         truth_B: Pictures | None = None,
         limit: int | None = None,
+        values: Mapping[str, ValueRange] = PLAIN,
     ) -> None:
         _require_pictures(A, B)
+        self.values = values
         for source, source_name, truth, truth_name in (
             (B, "B", truth_A, "truth_A"),
             (A, "A", truth_B, "truth_B"),
@@ -186,8 +212,7 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         """Item number index.
 
         Returns:
-            "A", "B" and, where given, "truth_A", "truth_B": float32 [C, S, S] in [-1, 1];
-            "path_A" and "path_B": names.
+            "A", "B" and, where given, "truth_A", "truth_B": as in training; "path_A" and "path_B": names.
         """
         if not 0 <= index < self._length:
             raise IndexError(index)
@@ -200,7 +225,7 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
             ("truth_B", self.truth_B, i),
         ):
             if pictures is not None:
-                item[key] = to_tensor(self.transform(pictures[k], 0))
+                item[key] = self.values[key[-1]].as_tensor(self.transform(pictures[k], 0))
         return item
 
     def pair(self, index: int) -> tuple[int, int]:

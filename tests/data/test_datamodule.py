@@ -44,7 +44,7 @@ def test_scenes_are_unpaired_in_training_and_paired_with_their_truth_in_tests() 
 
 def test_the_truth_is_the_same_scene_in_the_other_domain() -> None:
     data = scenes()
-    item = data.val_set[1]
+    item = data.on_after_batch_transfer(data.val_set[1], 0)
     photo, painting = (draw_scene(0, 2 * 6 + 1, 32, domain) for domain in "AB")
     as_tensor = [torch.from_numpy(x).permute(2, 0, 1) / 127.5 - 1 for x in (photo, painting)]
     assert torch.allclose(item["A"], as_tensor[0], atol=1e-6)
@@ -62,7 +62,7 @@ def test_drawn_pictures_travel_to_worker_processes() -> None:
 
 def test_limit_takes_the_first_pictures_of_each_domain() -> None:
     data = scenes(limit=2)
-    assert data.train_set.epoch_length == 2
+    assert data.epoch_length == 2
     names = {data.train_set[i]["path_A"] for i in range(8)}
     assert names == {"scene-0-0-A", "scene-0-1-A"}
 
@@ -113,6 +113,7 @@ def test_what_was_done_to_pictures_is_said(tmp_path: Path) -> None:
     Image.new("L", (40, 40)).save(root / "trainA" / "grey.png")
     (root / "trainB" / "broken.png").write_bytes(b"")
     data = folders(root, on_error="skip")
+    assert data.epoch_length == 3
     assert data.splits is not None
     assert any("trainA: 3 pictures" in note and "grey" in note for note in data.splits.notes)
     assert any("1 unreadable skipped, the first broken.png" in note for note in data.splits.notes)
@@ -124,4 +125,5 @@ def test_real_sets_load(name: str) -> None:
     data = folders(REAL / name)
     batch = next(iter(data.train_dataloader()))
     assert batch["A"].shape == (1, 3, 32, 32)
-    assert batch["A"].std() > 0.05
+    assert batch["A"].dtype == torch.uint8
+    assert data.on_after_batch_transfer(batch, 0)["A"].std() > 0.05

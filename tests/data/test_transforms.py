@@ -127,7 +127,7 @@ def test_albumentations_is_loaded_late_and_never_asks_the_network(tmp_path: Path
         "import os; print('loaded', os.environ['NO_ALBUMENTATIONS_UPDATE'])\n"
         "RandomCrop = HorizontalFlip = Compose = lambda *_, **__: None\n"
     )
-    code = "from gan_style.data import transforms; print('imported'); transforms._pipeline(8, True)"
+    code = "from gan_style.data import transforms; print('imported'); transforms.TrainTransform(8, 8)._pipeline"
     environment = {key: value for key, value in os.environ.items() if key != "NO_ALBUMENTATIONS_UPDATE"}
     environment["PYTHONPATH"] = str(tmp_path)
     told = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)

@@ -119,7 +119,7 @@ def test_first_iterations_equal_an_independent_cut(run: Callable[..., Path], kin
     config = small_config(*overrides)
     data = build(config["data"])
     data.setup()
-    items = [data.train_set[i] for i in range(6)]
+    items = [data.on_after_batch_transfer(data.train_set[i], 0) for i in range(6)]
     batches = [(item["A"][None].double(), item["B"][None].double()) for item in items]
     torch.manual_seed(0)
     model = build(config["model"])

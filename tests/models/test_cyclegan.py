@@ -47,7 +47,7 @@ def test_twenty_iterations_equal_an_independent_cyclegan(
     data = build(config["data"])
     data.setup()
     dtype = torch.float64 if precision == "64-true" else torch.float32
-    items = [data.train_set[i] for i in range(iterations)]
+    items = [data.on_after_batch_transfer(data.train_set[i], 0) for i in range(iterations)]
     batches = [(item["A"][None].to(dtype), item["B"][None].to(dtype)) for item in items]
     torch.manual_seed(0)
     model = build(config["model"])

@@ -1,0 +1,247 @@
+"""Fitted pictures in memory that all workers and ranks of a machine share.
+
+The first process that wants a picture decodes and fits it; every other finds it there. It is one file in the memory
+file system per domain, so that nothing is copied between processes, and its pages are reserved when it is made, so
+that a full machine is told at the start and not in the middle of a run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+import secrets
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gan_style.data.transforms import TrainTransform
+from gan_style.data.unpaired import FolderPictures
+from gan_style.data.values import Array, ValueRange
+from gan_style.errors import UserError
+
+PREFIX = "gan_style-cache-"
+TOKEN = "GAN_STYLE_CACHE_TOKEN"  # the processes of one run inherit it from the first
+SHARE = 0.5  # of the free memory, that `auto` takes at most
+RESERVE = 0.8  # of the free space of the memory file system, that is taken at most
+GIGABYTE = 10**9
+HEADER = 8  # bytes: the number of pictures that have a place
+
+CacheSize = Literal["auto", "off"] | float
+
+
+class CachedPictures:
+    """Pictures whose first use fills a place in shared memory; what has no place is read as ever.
+
+    Args:
+        pictures: The pictures on disk.
+        shapes: Height and width of each after `fit`.
+        fit: The part of the transform that is not random; it must leave a fitted picture as it is.
+        budget: Bytes at most.
+        key: Further words that tell this content from another, such as sizes of the fit.
+    """
+
+    def __init__(
+        self,
+        pictures: FolderPictures,
+        shapes: Sequence[tuple[int, int]],
+        fit: Callable[[Array], Array],
+        budget: int,
+        key: str,
+    ) -> None:
+        self.pictures, self.fit = pictures, fit
+        self.shapes = [(height, width, pictures.values.channels) for height, width in shapes]
+        self.dtype = np.dtype(pictures.values.dtype)
+        ends = np.cumsum([_place(int(np.prod(shape)), pictures.values.dtype) for shape in self.shapes])
+        self.starts = [0, *ends.tolist()]
+        count = int(np.searchsorted(HEADER + np.arange(1, len(ends) + 1) + ends, budget, side="right"))
+        self.path = memory_folder() / f"{PREFIX}{_token()}-{_digest(pictures, self.shapes, key)}"
+        self._size = HEADER + count + self.starts[count]
+        self._memory: mmap.mmap | None = attach(self.path, count, self._size)
+        self.count = int.from_bytes(self._memory[:HEADER], "little")
+        weakref.finalize(self, _forget, self.path, os.getpid())
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the shared memory, in bytes."""
+        return HEADER + self.count + self.starts[self.count]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int, /) -> Array:
+        """Picture number index, fitted."""
+        if not 0 <= index < self.count:
+            return self.fit(self.pictures[index])
+        if self._memory is None:
+            self._memory = attach(self.path, self.count, self._size)
+        memory = self._memory
+        flag, start = HEADER + index, HEADER + self.count + self.starts[index]
+        shape = self.shapes[index]
+        place = np.frombuffer(memory, self.dtype, int(np.prod(shape)), start).reshape(shape)
+        if memory[flag]:
+            place.flags.writeable = False
+            return place
+        picture = self.fit(self.pictures[index])
+        if picture.shape != shape:  # the file was replaced since it was checked
+            return picture
+        place[:] = picture
+        memory[flag] = 1  # last: whoever sees it finds the picture whole
+        return picture
+
+    def name(self, index: int, /) -> str:
+        return self.pictures.name(index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_memory": None}
+
+
+def share_out(
+    pictures: Mapping[str, FolderPictures], transform: TrainTransform, budget: CacheSize
+) -> dict[str, CachedPictures]:
+    """Give each domain all the memory that it wants, or its share of what there is.
+
+    Args:
+        pictures: Of each domain; one whose sizes are not known gets nothing.
+        transform: Whose fitted pictures are kept.
+        budget: GB, "auto" for half of the free memory, or "off".
+
+    Raises:
+        UserError: If more is promised than the memory file system has.
+    """
+    shapes = {d: [transform.fitted_size(h, w) for w, h in p.sizes] for d, p in pictures.items() if p.sizes}
+    wanted = {d: bytes_wanted(s, pictures[d].values) for d, s in shapes.items()}
+    total = sum(wanted.values())
+    if budget == "off" or total == 0:
+        return {}
+    sweep()
+    free = int(RESERVE * shutil.disk_usage(memory_folder()).free)
+    if budget == "auto":
+        limit = min(free, int(SHARE * available_memory()))
+    else:
+        limit = int(float(budget) * GIGABYTE)
+        if min(limit, total) > free:
+            raise UserError(
+                f"data.cache={budget:g} GB is more than {memory_folder()} can give ({free / GIGABYTE:.1f} GB): set "
+                "data.cache=auto or off, or give the container more shared memory (docker run --shm-size)"
+            )
+    share = min(1.0, limit / total)
+
+    key = f"{transform.preprocess} {transform.load_size} {transform.image_size}"
+    return {
+        d: CachedPictures(pictures[d], shapes[d], transform.fit, int(size * share), key) for d, size in wanted.items()
+    }
+
+
+def bytes_wanted(shapes: Sequence[tuple[int, int]], values: ValueRange) -> int:
+    """What a cache of all these pictures takes."""
+    return HEADER + sum(1 + _place(height * width * values.channels, values.dtype) for height, width in shapes)
+
+
+def _place(numbers: int, dtype: str) -> int:
+    return -(-numbers * np.dtype(dtype).itemsize // 8) * 8  # so that every place is aligned
+
+
+def available_memory() -> int:
+    """Bytes that may be taken without swapping, within the limit of a container."""
+    found = [_meminfo()]
+    with suppress(OSError, ValueError):
+        root = Path("/sys/fs/cgroup")
+        found.append(int((root / "memory.max").read_text()) - int((root / "memory.current").read_text()))
+    return max(0, min(found))
+
+
+def _meminfo() -> int:
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def memory_folder() -> Path:
+    """Where files live in memory; elsewhere than on Linux, where the system keeps them in its file cache."""
+    shared = Path("/dev/shm")
+    return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def sweep() -> None:
+    """Remove what killed runs left: files that no process holds."""
+    for path in memory_folder().glob(f"{PREFIX}*"):
+        with suppress(OSError), open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def _token() -> str:
+    """The same for all processes of a run on this machine."""
+    if TOKEN not in os.environ:
+        launched = [os.environ.get(name) for name in ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "SLURM_JOB_ID")]
+        words = "-".join(word for word in launched if word) or secrets.token_hex(6)
+        os.environ[TOKEN] = hashlib.blake2b(words.encode(), digest_size=6).hexdigest()
+    return os.environ[TOKEN]
+
+
+def _digest(pictures: FolderPictures, shapes: Sequence[Any], key: str) -> str:
+    states = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in pictures.paths]
+    content = json.dumps([states, list(shapes), pictures.values.describe(), key])
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def attach(path: Path, count: int, size: int) -> mmap.mmap:
+    """The shared memory of that name, which is made where there is none.
+
+    The first bytes are the number of places, then one byte per place says whether it is filled. The file is open, and
+    so locked, as long as the memory is mapped: that is how `sweep` knows that it is in use.
+
+    Raises:
+        UserError: If the memory cannot be had.
+    """
+    while True:
+        try:
+            with open(path, "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                if os.fstat(file.fileno()).st_nlink:  # else it was swept away a moment ago
+                    return mmap.mmap(file.fileno(), 0)  # keeps the file open, and with it the lock
+        except FileNotFoundError:
+            sweep()
+            _make(path, count, size)
+
+
+def _make(path: Path, count: int, size: int) -> None:
+    """Reserve memory under a temporary name, then give it its own, unless another process was faster."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with open(temporary, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            file.write(count.to_bytes(HEADER, "little"))
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"{size / GIGABYTE:.1f} GB of shared memory cannot be had in {path.parent} ({error.strerror}): "
+            "set data.cache=off, or to fewer GB"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _forget(path: Path, maker: int) -> None:
+    """The process that made it takes the name away; the memory goes with its last user."""
+    if os.getpid() == maker:
+        with suppress(OSError):
+            path.unlink()

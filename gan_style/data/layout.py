@@ -1,0 +1,162 @@
+"""Which pictures a folder offers: `trainA trainB`, `train/A train/B` or `A B`, found by itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gan_style.data.images import SUFFIXES, list_images
+from gan_style.data.seeding import derive_seed
+from gan_style.data.sources import list_source
+from gan_style.errors import UserError
+
+WANTED = "trainA and trainB, train/A and train/B, or A and B"
+SHOWN = 8  # names that a message lists
+
+
+@dataclass
+class Layout:
+    """The files of each part, and what was decided about them.
+
+    Attributes:
+        parts: "trainA", "trainB" and, where there are pictures to look at, "testA" and "testB", to their files.
+        notes: Sentences for people.
+    """
+
+    parts: dict[str, list[Path]]
+    notes: list[str] = field(default_factory=list)
+
+
+def find_layout(root: Path, split: float = 0.1) -> Layout:
+    """The parts of a folder.
+
+    `valA` and `valB`, where they exist, are looked at instead of `testA` and `testB`. Of a bare `A` and `B` a share
+    is held out.
+
+    Args:
+        root: Of the data set.
+        split: Share of A and of B to hold out where no test pictures exist, in [0, 1).
+
+    Raises:
+        UserError: If no layout is found; the sentence says what was found and what is wanted.
+    """
+    if root.is_file():
+        remedy = (
+            "unpack it and name the folder" if root.suffix.lower() in (".zip", ".tar", ".gz") else "name its folder"
+        )
+        raise UserError(f"data.root={root} is a file: {remedy}")
+    if not root.is_dir():
+        raise UserError(
+            f"there is no folder {root}: name another with data.root=DIR, or your domains with data.A and data.B"
+        )
+    for train, looks in (
+        (("trainA", "trainB"), (("valA", "valB"), ("testA", "testB"))),
+        (("train/A", "train/B"), (("val/A", "val/B"), ("test/A", "test/B"))),
+    ):
+        if _has(root, train):
+            A, B = (list_images(root / name) for name in train)
+            look = next((pair for pair in looks if _has(root, pair)), None)
+            if look is None:
+                return Layout({"trainA": A, "trainB": B}, [_no_test(root, looks[-1])])
+            return Layout({"trainA": A, "trainB": B, **_look(root, look)})
+    if _has(root, ("A", "B")):
+        return hold_out({"A": list_images(root / "A"), "B": list_images(root / "B")}, split)
+    raise UserError(_what_is_wrong(root))
+
+
+def given_layout(given: Mapping[str, str], split: float = 0.1) -> Layout:
+    """The parts that `data.A`, `data.B` and, where given, `data.test_A` and `data.test_B` name.
+
+    Raises:
+        UserError: If a domain is missing or names no picture.
+    """
+    for domain, other in (("A", "B"), ("B", "A")):
+        if other in given and domain not in given:
+            raise UserError(f"data.{other} is given without data.{domain}: name the pictures of both domains")
+        if f"test_{domain}" in given and f"test_{other}" not in given:
+            raise UserError(f"data.test_{domain} is given without data.test_{other}: name both, or neither")
+    files = {key: list_source(f"data.{key}", value) for key, value in given.items()}
+    if set(files["A"]) == set(files["B"]):
+        raise UserError(f"data.A and data.B name the same {len(files['A'])} pictures: name another domain")
+    if "test_A" not in files:
+        return hold_out({"A": files["A"], "B": files["B"]}, split)
+    names = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}
+    return Layout({part: files[key] for part, key in names.items()})
+
+
+def hold_out(domains: Mapping[str, Sequence[Path]], split: float) -> Layout:
+    """Split each domain by its files' names, so that the same files fall to the same side on every machine."""
+    parts: dict[str, list[Path]] = {}
+    for domain, files in domains.items():
+        count = min(max(1, round(split * len(files))), len(files) - 1) if split > 0 else 0
+        order = sorted(files, key=lambda path: derive_seed("split", path.parent.name, path.name))
+        held = set(order[:count])
+        parts[f"train{domain}"] = [path for path in files if path not in held]
+        parts[f"test{domain}"] = [path for path in files if path in held]
+    if not (parts["testA"] and parts["testB"]):
+        train = {part: list(domains[part[-1]]) for part in ("trainA", "trainB")}
+        return Layout(train, ["no picture is held out (data.split): the grids show training pictures"])
+    counts = f"{len(parts['testA'])} of A and {len(parts['testB'])} of B"
+    return Layout(parts, [f"held out to look at: {counts} (data.split={split:g})"])
+
+
+def _has(root: Path, names: Sequence[str]) -> bool:
+    return all((root / name).is_dir() for name in names)
+
+
+def _look(root: Path, pair: Sequence[str]) -> dict[str, list[Path]]:
+    return {f"test{domain}": list_images(root / name) for domain, name in zip("AB", pair, strict=True)}
+
+
+def _no_test(root: Path, pair: Sequence[str]) -> str:
+    return f"{root} has no {pair[0]} and {pair[1]}: the grids show training pictures"
+
+
+def _what_is_wrong(root: Path) -> str:
+    """One sentence for each way in which a folder is not what is wanted."""
+    entries = sorted(path for path in root.iterdir() if not path.name.startswith("."))
+    folders = [path.name for path in entries if path.is_dir()]
+    if not entries:
+        return f"{root} is empty: it wants {WANTED}"
+    below = [
+        path
+        for path in entries
+        if path.is_dir() and any(_has(path, pair) for pair in (("trainA", "trainB"), ("A", "B")))
+    ]
+    if below:
+        return f"the pictures are one folder deeper: data.root={below[0]}"
+    for first, second in (("trainA", "trainB"), ("A", "B")):
+        for here, missing in ((first, second), (second, first)):
+            if here in folders and missing not in folders:
+                near = next((name for name in folders if name.lower() == missing.lower()), None)
+                fix = f"rename {near} to {missing}" if near else f"add the folder {missing}, the other domain"
+                return f"{root} has {here} but no {missing} (it holds {_names(folders)}): {fix}"
+    for wanted in ("trainA", "trainB", "A", "B"):
+        near = next(
+            (name for name in folders if name.lower().replace("_", "").replace("-", "") == wanted.lower()), None
+        )
+        if near:
+            return f"{root} holds {near}, but the name must be {wanted}: rename it, or give data.A=DIR data.B=DIR"
+    if "train" in folders:
+        inside = [path.name for path in sorted((root / "train").iterdir()) if path.is_dir()]
+        if not inside and any(path.suffix.lower() in SUFFIXES for path in (root / "train").iterdir()):
+            return (
+                f"{root / 'train'} holds pictures, not the folders A and B: if each shows a pair side by side, cut the "
+                "pairs in two; else sort them into train/A and train/B"
+            )
+        return f"{root / 'train'} holds {_names(inside) or 'nothing'}, but no A and B: give data.A=DIR data.B=DIR"
+    archives = [path.name for path in entries if path.suffix.lower() in (".zip", ".tar", ".gz")]
+    if archives and not folders:
+        return f"{root} holds {archives[0]}, which is still packed: unpack it there"
+    loose = sum(path.suffix.lower() in SUFFIXES for path in entries)
+    if loose and not folders:
+        return f"{root} holds {loose} pictures and no folders: sort the two domains into {root / 'A'} and {root / 'B'}"
+    if len(folders) == 2:
+        A, B = folders
+        return f"{root} holds {A} and {B}, which may be the domains: data.A={root / A} data.B={root / B}"
+    holds = _names(folders) or "no folder"
+    return f"{root} has no folders {WANTED}; it holds {holds}: give data.A=DIR data.B=DIR"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,90 @@
+"""One domain's pictures from what a user may name: a folder, a pattern, a list, or shards."""
+
+import csv
+import glob
+from pathlib import Path
+
+from gan_style.data.images import SUFFIXES, list_images
+from gan_style.errors import UserError
+
+LISTS = (".txt", ".csv", ".tsv")
+COLUMNS = ("path", "file", "filename", "image")  # headers that name the column of a list
+
+
+def list_source(key: str, value: str) -> list[Path]:
+    """The pictures that a setting names, in a fixed order.
+
+    Args:
+        key: The setting, such as `data.A`, for messages.
+        value: A folder (with its sub-folders), a pattern (`photos/**/*.png`), one picture, or a list: a text file
+            with a path in each line, or a CSV file with a column `path`. Paths in a list are relative to it.
+
+    Raises:
+        UserError: If there is no such thing, or it names no picture.
+    """
+    if not value.strip():
+        raise UserError(f"{key}= is empty: name a folder, a pattern or a list of pictures")
+    path = Path(value).expanduser()
+    if path.is_dir():
+        return list_images(path)
+    if path.suffix.lower() in LISTS and (path.exists() or not glob.has_magic(value)):
+        return _listed(key, path)
+    if path.is_file():
+        if path.suffix.lower() == ".zip":
+            raise UserError(f"{key}={value} is an archive: unpack it and name the folder")
+        if path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"{key}={value} is no picture, list or folder: name one of these")
+        return [path]
+    if glob.has_magic(value):
+        return _matching(key, str(path))
+    raise UserError(f"{key}={value} does not exist: name a folder, a pattern such as '{value}/*.jpg', or a list")
+
+
+def _matching(key: str, pattern: str) -> list[Path]:
+    found = sorted(map(Path, glob.glob(pattern, recursive=True)))
+    pictures = [path for path in found if path.is_file() and path.suffix.lower() in SUFFIXES]
+    if not pictures:
+        what = f"{len(found)} files, but no picture among them" if found else "nothing"
+        raise UserError(f"{key}={pattern} matches {what}: check the pattern, with ** for any depth of folders")
+    return pictures
+
+
+def _listed(key: str, path: Path) -> list[Path]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UserError(f"the list {key}={path} cannot be read ({reason}): check its name and encoding") from error
+    words = (
+        _column(text, "\t" if path.suffix.lower() == ".tsv" else ",") if path.suffix.lower() != ".txt" else _lines(text)
+    )
+    pictures = []
+    for number, word in words:
+        picture = path.parent / Path(word).expanduser()
+        if not picture.is_file():
+            raise UserError(
+                f"line {number} of {path} names {word}, but there is no file {picture}: "
+                "paths are relative to the folder of the list"
+            )
+        pictures.append(picture)
+    if not pictures:
+        raise UserError(f"the list {key}={path} names no picture: write one path in each line")
+    return pictures
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+
+
+def _column(text: str, delimiter: str) -> list[tuple[int, str]]:
+    """The column named in the header, or the first where the first line is no header."""
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)]
+    if not rows:
+        return []
+    head = [cell.lower() for cell in rows[0][1]]
+    place = next((head.index(name) for name in COLUMNS if name in head), None)
+    if place is None:
+        return [(number, row[0]) for number, row in rows]
+    return [(number, row[place]) for number, row in rows[1:] if place < len(row) and row[place]]

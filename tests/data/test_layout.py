@@ -1,0 +1,167 @@
+"""Which pictures a folder offers, and what is said of one that offers none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from gan_style.data.folders import FoldersDataModule
+from gan_style.data.layout import find_layout, given_layout
+from gan_style.data.sources import list_source
+from gan_style.errors import UserError
+
+
+def fill(folder: Path, count: int, suffix: str = ".png") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        Image.new("RGB", (12, 10), (i, hash(folder.name) % 255, 0)).save(folder / f"{i}{suffix}")
+
+
+def made(root: Path, **counts: int) -> Path:
+    for name, count in counts.items():
+        fill(root / name.replace("_", "/"), count)
+    return root
+
+
+def names(layout_part: list[Path]) -> list[str]:
+    return [f"{path.parent.name}/{path.name}" for path in layout_part]
+
+
+@pytest.mark.parametrize(
+    ("parts", "look"),
+    [
+        ({"trainA": 3, "trainB": 2, "testA": 1, "testB": 1}, "testA"),
+        ({"trainA": 3, "trainB": 2, "testA": 1, "testB": 1, "valA": 2, "valB": 2}, "valA"),
+        ({"train_A": 3, "train_B": 2, "test_A": 1, "test_B": 1}, "test/A"),
+        ({"train_A": 3, "train_B": 2, "val_A": 2, "val_B": 1, "test_A": 1, "test_B": 1}, "val/A"),
+    ],
+)
+def test_layouts_are_found(tmp_path: Path, parts: dict[str, int], look: str) -> None:
+    layout = find_layout(made(tmp_path, **parts))
+    assert {part: len(files) for part, files in layout.parts.items() if "train" in part} == {"trainA": 3, "trainB": 2}
+    assert layout.parts["testA"][0].parent == tmp_path / look
+    assert layout.notes == []
+
+
+def test_without_test_pictures_it_is_said(tmp_path: Path) -> None:
+    layout = find_layout(made(tmp_path, train_A=3, train_B=2))
+    assert set(layout.parts) == {"trainA", "trainB"}
+    assert "has no test/A and test/B" in layout.notes[0]
+
+
+def test_a_share_of_bare_domains_is_held_out_by_name(tmp_path: Path) -> None:
+    layout = find_layout(made(tmp_path / "here", A=20, B=7), 0.1)
+    sizes = {part: len(files) for part, files in layout.parts.items()}
+    assert sizes == {"trainA": 18, "testA": 2, "trainB": 6, "testB": 1}
+    for domain, count in (("A", 20), ("B", 7)):
+        both = layout.parts[f"train{domain}"] + layout.parts[f"test{domain}"]
+        assert len(set(both)) == count
+    moved = find_layout(made(tmp_path / "there", A=20, B=7), 0.1)
+    assert {part: names(files) for part, files in moved.parts.items()} == {
+        part: names(files) for part, files in layout.parts.items()
+    }
+    none = find_layout(tmp_path / "here", 0.0)
+    assert len(none.parts["trainA"]) == 20
+    assert "testA" not in none.parts
+    assert "training pictures" in none.notes[0]
+
+
+def test_a_domain_of_one_picture_is_trained_and_looked_at(tmp_path: Path) -> None:
+    layout = find_layout(made(tmp_path, A=1, B=5))
+    assert {part: len(files) for part, files in layout.parts.items()} == {"trainA": 1, "trainB": 5}
+
+
+def test_sources_are_folders_patterns_lists_and_links(tmp_path: Path) -> None:
+    made(tmp_path, photos=3, photos_deep=2)
+    folder = list_source("data.A", str(tmp_path / "photos"))
+    assert len(folder) == 5
+    assert list_source("data.A", str(tmp_path / "photos" / "**" / "*.png")) == sorted(folder)
+    assert len(list_source("data.A", str(tmp_path / "photos" / "[01].png"))) == 2
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    assert len(list_source("data.A", str(tmp_path / "link"))) == 5
+    (tmp_path / "list.txt").write_text("# photos\nphotos/1.png\n\nphotos/deep/0.png\n")
+    assert [path.name for path in list_source("data.A", str(tmp_path / "list.txt"))] == ["1.png", "0.png"]
+    (tmp_path / "list.csv").write_text('title,path\n"one, two",photos/2.png\nx,photos/0.png\n')
+    assert [path.name for path in list_source("data.A", str(tmp_path / "list.csv"))] == ["2.png", "0.png"]
+    (tmp_path / "bare.csv").write_text("photos/0.png\nphotos/2.png\n")
+    assert [path.name for path in list_source("data.A", str(tmp_path / "bare.csv"))] == ["0.png", "2.png"]
+    (tmp_path / "list.tsv").write_text("photos/0.png\tx\n")
+    assert len(list_source("data.A", str(tmp_path / "list.tsv"))) == 1
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda root: root.rmdir(), "there is no folder .*data.root=DIR"),
+    "a file": (lambda root: (root.rmdir(), root.write_bytes(b"PK")), "is a file: name its folder"),
+    "empty": (lambda root: None, "is empty: it wants trainA and trainB"),
+    "no B": (lambda root: made(root, trainA=1), "has trainA but no trainB .*add the folder trainB"),
+    "case": (lambda root: made(root, trainA=1, trainb=1), "rename trainb to trainB"),
+    "both cases": (lambda root: made(root, traina=1, trainb=1), "holds traina, but the name must be trainA"),
+    "deeper": (
+        lambda root: made(root / "monet2photo", trainA=1, trainB=1),
+        "one folder deeper: data.root=.*monet2photo",
+    ),
+    "side by side": (lambda root: made(root, train=2, test=1), "if each shows a pair side by side, cut the pairs"),
+    "loose": (lambda root: fill(root, 3), "holds 3 pictures and no folders: sort the two domains into"),
+    "packed": (lambda root: (root / "x.zip").write_bytes(b"PK"), "holds x.zip, which is still packed"),
+    "two names": (lambda root: made(root, cats=1, dogs=1), "may be the domains: data.A=.*cats data.B=.*dogs"),
+    "three names": (lambda root: made(root, cats=1, dogs=1, cows=1), "it holds cats, cows, dogs: give data.A=DIR"),
+    "other parts": (lambda root: made(root, train_cats=1, train_dogs=1), "holds cats, dogs, but no A and B"),
+    "no picture": (lambda root: (made(root, trainA=1), (root / "trainB").mkdir()), "trainB holds no picture"),
+}
+
+
+def message(make: Callable[[Path], object], root: Path) -> str:
+    root.mkdir(parents=True)
+    make(root)
+    with pytest.raises(UserError) as caught:
+        FoldersDataModule(str(root), image_size=8, load_size=8).setup()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_layout_is_answered_with_its_fix(tmp_path: Path, name: str) -> None:
+    make, sentence = BROKEN[name]
+    found = message(make, tmp_path / "set")
+    assert re.search(sentence, found), found
+    assert "\n" not in found
+
+
+def test_each_broken_layout_has_a_message_of_its_own(tmp_path: Path) -> None:
+    found = [message(make, tmp_path / str(i)).replace(str(tmp_path), "") for i, (make, _) in enumerate(BROKEN.values())]
+    assert len({re.sub(r"/\d+", "", sentence) for sentence in found}) == len(BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"A": "a"}, r"data\.A is given without data\.B"),
+        ({"A": "a", "B": "a"}, r"data\.A and data\.B name the same 3 pictures"),
+        ({"A": "a", "B": "b", "test_A": "a"}, r"data\.test_A is given without data\.test_B"),
+        ({"A": "a", "B": "nowhere"}, r"data\.B=\S*nowhere does not exist: name a folder, a pattern such as"),
+        ({"A": "a", "B": "b/*.gif"}, r"data\.B=\S*gif matches nothing: check the pattern"),
+        ({"A": "a", "B": "bad.txt"}, r"line 2 of \S*bad\.txt names x\.png, but there is no file"),
+        ({"A": "a", "B": "void.txt"}, "names no picture: write one path in each line"),
+        ({"A": "a", "B": "set.zip"}, "is an archive: unpack it"),
+        ({"A": "a", "B": "no.csv"}, r"the list data\.B=\S*no\.csv cannot be read"),
+    ],
+)
+def test_mistakes_in_explicit_domains(tmp_path: Path, given: dict[str, str], sentence: str) -> None:
+    made(tmp_path, a=3, b=2)
+    (tmp_path / "bad.txt").write_text("b/0.png\nx.png\n")
+    (tmp_path / "void.txt").write_text("# nothing\n")
+    (tmp_path / "set.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match=sentence):
+        given_layout({key: str(tmp_path / value) for key, value in given.items()})
+
+
+def test_settings_that_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no pictures are named"):
+        FoldersDataModule()
+    with pytest.raises(UserError, match="both name pictures: leave one out"):
+        FoldersDataModule(str(tmp_path), A="x")
+    with pytest.raises(UserError, match=r"data\.A= is empty"):
+        given_layout({"A": "", "B": "b"})
