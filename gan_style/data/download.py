@@ -190,8 +190,8 @@ def _make(order: _Order) -> None:
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if hasattr(os, "sync"):
             os.sync()  # one call for thousands of pictures: after a power cut none may be empty
-        if order.place.is_dir():
-            order.place.rmdir()  # refuses a folder that is no longer empty
+        if os.name == "nt" and order.place.is_dir():
+            order.place.rmdir()  # elsewhere a rename takes the place of an empty folder, and of no other
         os.rename(temporary, order.place)
     except (UserError, OSError):
         if not order.archive:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -24,8 +25,8 @@ MAX_GROWTH = 20
 MAX_RATIO, RATIO_FROM = 1000, 1_000_000
 CHUNK = 1 << 16
 SHOWN = 80
-# What zipfile and zlib raise at a damaged zip: a bad CRC, a cut stream, a wrong local header.
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+# What zipfile and zlib raise at a damaged zip: a bad CRC, a cut stream, an offset or a name that cannot be.
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 
 
 def unpack(archive: BinaryIO, source: str, target: Path, say: Callable[[str], None] = print) -> dict[str, int]:
@@ -50,6 +51,8 @@ def unpack(archive: BinaryIO, source: str, target: Path, say: Callable[[str], No
             target.mkdir(parents=True)
             for path, info in chosen.items():
                 _write(opened, info, target / path, source)
+    except UserError:  # a ValueError too, but one that already says what is wrong
+        raise
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:SHOWN] or type(error).__name__
         raise UserError(f"{source} is damaged or no zip ({reason}): get it again") from error

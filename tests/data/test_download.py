@@ -5,112 +5,44 @@ from __future__ import annotations
 import dataclasses
 import errno
 import hashlib
-import io
 import json
-import os
-import re
 import resource
 import shutil
-import signal
-import struct
-import subprocess
-import sys
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from gan_style.cli import main
-from gan_style.data import download, transfer, unpacking
+from gan_style.data import download, unpacking
 from gan_style.data.download import fetch, is_whole
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.images import SUFFIXES
-from gan_style.data.named_sets import FOLDERS, NAMED_SETS, PICTURES, NamedSet
+from gan_style.data.named_sets import FOLDERS, NAMED_SETS, PICTURES
 from gan_style.errors import UserError
 from tests.conftest import composed
 from tests.data.server import ZipServer
+from tests.data.tiny_set import (
+    COUNTS,
+    HASH,
+    OTHER,
+    OTHER_HASH,
+    PNG,
+    TINY,
+    ZIP,
+    assert_nothing_beside,
+    assert_whole,
+    entries,
+    failing,
+    zipped,
+)
 
-COUNTS = {"trainA": 5, "trainB": 7, "testA": 2, "testB": 3}
 ROOT = Path(__file__).parents[2]
 
 
-def pixels(seed: int, kind: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    noise = np.random.default_rng(seed).integers(0, 256, (40, 44, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(buffer, kind)
-    return buffer.getvalue()
-
-
-PNG = pixels(0)
-
-
-def zipped(entries: dict[Any, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def entries(top: str = "tinyset/", counts: dict[str, int] = COUNTS) -> dict[Any, bytes]:
-    """What the zips of the real sets hold: the four folders, below one that has more."""
-    pictures = {f"{top}{folder}/{i}.png": pixels(i) for folder, count in counts.items() for i in range(count)}
-    more = {f"{top}val/1.png": b"x", f"{top}trainA/.DS_Store": b"x", f"{top}trainA/Thumbs.db": b"x", "readme.txt": b"x"}
-    return {f"{top}trainA/": b""} | pictures | more
-
-
-ZIP = zipped(entries())
-OTHER = zipped(entries(counts={**COUNTS, "trainA": 6}))
-HASH, OTHER_HASH = (hashlib.sha256(content).hexdigest() for content in (ZIP, OTHER))
-TINY = NamedSet(
-    "tinyset", len(ZIP), HASH, COUNTS, ("noise", "rest"), "noise", "public domain", "Nobody 2026, On Nothing"
-)
-
-
-@pytest.fixture(autouse=True)
-def table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(NAMED_SETS, "tinyset", TINY)
-    monkeypatch.setattr(transfer, "WAITS", (0.0, 0.0))
-    monkeypatch.setattr(os, "sync", lambda: None)  # the whole machine's disks, for every test
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "data/tinyset"
-
-
-@pytest.fixture
-def server() -> Iterator[ZipServer]:
-    with ZipServer(ZIP) as serving:
-        yield serving
-
-
-def assert_whole(root: Path, counts: dict[str, int] = COUNTS) -> None:
-    found = {folder: len(list((root / folder).iterdir())) for folder in FOLDERS}
-    assert found == counts
-    assert {path.name for path in root.iterdir()} == {*FOLDERS, ".gan_style.json"}
-    assert (root / "testA/1.png").read_bytes() == pixels(1)
-    assert_nothing_beside(root, root.name)
-
-
-def assert_nothing_beside(root: Path, *allowed: str) -> None:
-    beside = {path.name for path in root.parent.iterdir()} if root.parent.exists() else set()
-    assert beside <= {".tinyset.lock", *allowed}
-
-
-def failing(root: Path, **options: Any) -> str:
-    """The message of a fetch that must fail, and leave nothing."""
-    with pytest.raises(UserError) as caught:
-        fetch("tinyset", root, **options)
-    assert not root.exists()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
+pytestmark = pytest.mark.usefixtures("tinyset")
 
 # The table
 
@@ -352,76 +284,6 @@ def test_a_wrong_archive_is_kept(tmp_path: Path, root: Path) -> None:
     assert_nothing_beside(root)
 
 
-def changed(name: str, **fields: int) -> bytes:
-    """The set's zip, with other values in the central directory's record of one entry."""
-    layout = {"flags": (8, "<H"), "method": (10, "<H"), "size": (24, "<I")}
-    content = bytearray(ZIP)
-    record = content.rfind(name.encode()) - 46
-    assert content[record : record + 4] == b"PK\1\2"
-    for key, value in fields.items():
-        struct.pack_into(layout[key][1], content, record + layout[key][0], value)
-    return bytes(content)
-
-
-def with_entry(name: str, content: bytes = PNG, mode: int = 0, method: int = zipfile.ZIP_STORED) -> bytes:
-    info = zipfile.ZipInfo(name)
-    info.external_attr = mode << 16
-    info.compress_type = method
-    return zipped(entries() | {info: content})
-
-
-HOSTILE = {
-    "parent": (with_entry("tinyset/trainA/../../../evil.png"), "leads out of its folder"),
-    "parent, not chosen": (with_entry("../evil.txt"), "leads out of its folder"),
-    "absolute": (with_entry("/tmp/trainA/evil.png"), "is an absolute path"),
-    "drive": (with_entry("C:/trainA/evil.png"), "is an absolute path"),
-    "backslash": (with_entry("tinyset\\..\\..\\evil.png"), "has a backslash"),
-    "nul": (with_entry("tinyset/trainA/_.png").replace(b"trainA/_.png", b"trainA/\0.png"), "has a control character"),
-    "link": (with_entry("tinyset/trainA/evil.png", b"/etc/passwd", mode=0o120777), "is a link or a device"),
-    "linked folder": (with_entry("tinyset/testA", b"/tmp", mode=0o120777), "is a link or a device"),
-    "encrypted": (changed("tinyset/testB/2.png", flags=1), "is encrypted"),
-    "method": (changed("tinyset/testB/2.png", method=14), "is packed by an unusual method"),
-    "upper case": (with_entry("tinyset/trainA/1.PNG"), "has the same name as 'tinyset/trainA/1.png'"),
-    "two sets": (with_entry("other/trainA/1.png"), r"holds several sets \(in other, tinyset\)"),
-    "ratio": (with_entry("tinyset/trainA/9.png", bytes(3_000_000), method=zipfile.ZIP_DEFLATED), "would unpack"),
-    "size too small": (changed("tinyset/testB/2.png", size=50), "is damaged or no zip"),
-    "size too large": (changed("tinyset/testB/2.png", size=10**6), "is damaged or no zip|says that it has 1000000"),
-    "checksum": (ZIP.replace(pixels(6), pixels(6)[:-30] + b"!" + pixels(6)[-29:]), r"\(Bad CRC-32 for file"),
-    "cut off": (ZIP[:-200], "is damaged or no zip"),
-    "no zip": (b"<html>404</html>", "is damaged or no zip"),
-    "no set": (zipped({"readme.txt": b"x"}), "has no picture in trainA and trainB and testA and testB"),
-}
-
-
-@pytest.mark.parametrize(("body", "message"), HOSTILE.values(), ids=list(HOSTILE))
-def test_hostile_zips_are_refused(root: Path, server: ZipServer, body: bytes, message: str, tmp_path: Path) -> None:
-    server.body = body
-    found = failing(root, url=server.url, sha256=hashlib.sha256(body).hexdigest())
-    assert re.search(message, found), found
-    assert_nothing_beside(root)
-    assert not list(tmp_path.rglob("evil*"))
-
-
-@pytest.mark.parametrize(
-    ("limits", "message"), [({"MAX_ENTRIES": 9}, "more than 9"), ({"MAX_UNPACKED": 9, "MAX_GROWTH": 0}, "unpack to")]
-)
-def test_bombs_of_many_small_entries(
-    root: Path, server: ZipServer, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], message: str
-) -> None:
-    for name, value in limits.items():
-        monkeypatch.setattr(unpacking, name, value)
-    assert message in failing(root, url=server.url)
-    assert_nothing_beside(root)
-
-
-def test_written_bytes_are_counted_whatever_the_library_gives(
-    root: Path, server: ZipServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(zipfile.ZipFile, "open", lambda self, info: io.BytesIO(bytes(10**6)))
-    assert "says that it has" in failing(root, url=server.url)
-    assert_nothing_beside(root)
-
-
 # Folders of the user
 
 
@@ -490,68 +352,10 @@ def test_a_folder_that_fills_meanwhile_is_not_touched(
     assert_nothing_beside(root, root.name)
 
 
-# Processes
-
-SCRIPT = """
-import os, sys, time, json
-from gan_style.data import download, named_sets, transfer, unpacking
-root, url, stage, entry = sys.argv[1:]
-named_sets.NAMED_SETS["tinyset"] = named_sets.NamedSet(**json.loads(entry))
-def die(*words, **more):
-    print("here", flush=True)
-    time.sleep(60)
-def slowly(*words, write=unpacking._write):
-    write(*words)
-    if len(os.listdir(words[2].parent)) == 4:
-        die()
-def some(*words, receive=transfer._read):
-    some.count = getattr(some, "count", 0) + 1
-    return receive(*words) if some.count < 20 else die()
-if stage == "download": transfer._read = some
-if stage == "unpack": unpacking._write = slowly
-if stage == "rename": os.rename = die
-if stage == "tidy": download._tidy = die
-download.fetch("tinyset", root, url=url)
-"""
-
-
-def start(root: Path, url: str, stage: str = "") -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", SCRIPT, str(root), url, stage, json.dumps(dataclasses.asdict(TINY))]
-    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-@pytest.mark.parametrize("stage", ["download", "unpack", "rename", "tidy"])
-def test_killed_and_started_again_it_is_whole(root: Path, stage: str) -> None:
-    with ZipServer(ZIP, pause=0.002) as server:
-        with start(root, server.url, stage) as process:
-            assert process.stdout is not None
-            assert any(line == "here\n" for line in process.stdout)
-            process.send_signal(signal.SIGKILL)
-        beside = {path.name for path in root.parent.iterdir()}
-        expected = {"unpack": {".tinyset.unpacking"}, "rename": {".tinyset.unpacking"}, "tidy": {"tinyset"}}
-        assert beside == {".tinyset.lock", ".tinyset.zip.part"} | expected.get(stage, set())
-        assert is_whole("tinyset", root) == (stage == "tidy")
-        fetch("tinyset", root, url=server.url)
-        assert_whole(root)
-        # A download goes on; a zip that was whole is not asked for again.
-        assert len(server.asked) == (2 if stage == "download" else 1)
-        assert stage != "download" or int((server.asked[1] or "").strip("bytes=-")) >= 1000
-
-
 def test_a_folder_that_cannot_be_written(tmp_path: Path, server: ZipServer) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"tinyset cannot be put into \S+/file/tinyset \(.*data\.root=DIR"):
         fetch("tinyset", tmp_path / "file/tinyset", url=server.url)
-
-
-def test_of_two_processes_one_downloads(root: Path) -> None:
-    with ZipServer(ZIP, pause=0.01) as server:
-        processes = [start(root, server.url) for _ in range(2)]
-        said = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert len(server.asked) == 1
-    assert sorted("waiting for it" in out for out, _ in said) == [False, True]
-    assert_whole(root)
 
 
 # Training
