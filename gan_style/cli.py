@@ -38,8 +38,20 @@ def _parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="write report.html of a run folder again")
     report.add_argument("run_dir", type=Path)
     report.set_defaults(run=_report)
+    _named_sets(verbs)
     _pictures(verbs)
     return parser
+
+
+def _named_sets(verbs: Any) -> None:
+    download = verbs.add_parser("download", help="fetch a named set of pictures; without a name, list what there is")
+    download.add_argument("name", nargs="?", metavar="NAME")
+    download.add_argument("--list", action="store_true", help="list the sets")
+    download.add_argument("--root", metavar="DIR", help="the folder for it; default data/NAME")
+    download.add_argument("--url", help="a mirror of the zip")
+    download.add_argument("--archive", metavar="ZIP", help="the zip at hand, instead of a download")
+    download.add_argument("--sha256", metavar="HASH", help="of the zip, where it is not the known one; it is recorded")
+    download.set_defaults(run=_download)
 
 
 def _pictures(verbs: Any) -> None:
@@ -96,6 +108,23 @@ def _verb(name: str) -> Callable[[argparse.Namespace], None]:
         getattr(stylize, name)(parsed)
 
     return run
+
+
+def _download(parsed: argparse.Namespace) -> None:
+    from gan_style.data.named_sets import NAMED_SETS, named_set
+
+    if parsed.list or not parsed.name:
+        row = "{:24}{:28}{:>9}{:>15}  {}"
+        print(row.format("name", "A and B", "pictures", "size", "licence"))
+        for entry in NAMED_SETS.values():
+            pictures = sum(entry.counts.values()) or "?"
+            size = "by hand" if entry.withdrawn else entry.size
+            print(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
+        return
+    from gan_style.data.download import fetch
+
+    root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
+    fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
 
 
 def _report(parsed: argparse.Namespace) -> None:

@@ -6,7 +6,6 @@ type, so that no second list of them has to be kept: `check` compares the two be
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 import typing
@@ -21,7 +20,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_style.errors import UserError
+from gan_style.errors import UserError, did_you_mean
 
 # Only what is *defined* under one of these may be built. An alias such as gan_style.config.os.system
 # resolves to something defined elsewhere and is refused.
@@ -146,13 +145,6 @@ def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
 
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
-
-
-def did_you_mean(word: str, known: Any) -> str:
-    """`: did you mean x?`, or the list of what there is."""
-    words = sorted(str(k) for k in known)
-    nearest = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f": did you mean {nearest[0]}?" if nearest else f"; there are: {', '.join(words)}"
 
 
 def _locate(name: str, path: str, allowed: Sequence[str]) -> Callable[..., Any]:

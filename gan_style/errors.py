@@ -1,5 +1,10 @@
 """What can go wrong, by who can mend it. Each message is one sentence on one line."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """A mistake that the user can mend; shown as one line, exit status 2.
@@ -19,3 +24,10 @@ class TrainingFailed(Exception):  # noqa: N818 (an event, as Interrupted)
 
 class Interrupted(Exception):  # noqa: N818
     """A signal asked for an end and the run was saved; exit status 130."""
+
+
+def did_you_mean(word: str, known: Iterable[object]) -> str:
+    """`: did you mean x?`, or the list of what there is."""
+    words = sorted(str(k) for k in known)
+    nearest = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f": did you mean {nearest[0]}?" if nearest else f"; there are: {', '.join(words)}"

@@ -65,7 +65,7 @@ MISTAKES = [
     (("trainer.max_steps=0",), "trainer.max_steps=0 is not valid: input should be greater than or equal to 1"),
     (("data=folders",), "no pictures are named: give data.root=DIR, or data.A=DIR data.B=DIR"),
     (("data=folders", "data.root=/no/such/place"), "there is no folder /no/such/place"),
-    (("data=monet2photo", "data.root=/no/such/place"), "monet2photo.zip"),
+    (("data=monet2photo", "data.root=/no/such/place", "data.url=https://127.0.0.1:9/x.zip"), "data.archive="),
     (("resume=last",), "found no checkpoint"),
     (("resume=/no/such.ckpt",), "there is no checkpoint /no/such.ckpt"),
     (("data.load_size=20", "data.image_size=32"), "data.load_size"),

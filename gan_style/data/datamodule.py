@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -65,7 +65,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         seed: of order and augmentation.
     """
 
-    names: ClassVar[dict[str, str]] = {"A": "A", "B": "B"}
+    names: dict[str, str] = {"A": "A", "B": "B"}
 
     def __init__(
         self,

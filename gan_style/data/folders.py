@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
 from gan_style.data.datamodule import Splits, UnpairedDataModule
+from gan_style.data.download import fetch
 from gan_style.data.layout import Layout, find_layout, given_layout
 from gan_style.data.unpaired import FolderPictures, open_pictures
 from gan_style.data.values import DType, ValueRange
@@ -28,7 +31,11 @@ class FoldersDataModule(UnpairedDataModule):
         low, high: the values that become black and white; the type's limits unless given.
         channels: of each picture.
         on_error: "stop" before the first iteration at an unreadable picture, or "skip" it and say so.
-        url: where a named set can be had; used in messages.
+        set: a set of `named_sets.NAMED_SETS`, fetched to `root` where it is not there yet.
+        url: a mirror of the set's zip.
+        archive: the set's zip at hand, instead of a download.
+        sha256: of the set's zip, where it is not the one of the table.
+        name_A, name_B: what the domains are called.
         **common: of `UnpairedDataModule`.
     """
 
@@ -46,10 +53,20 @@ class FoldersDataModule(UnpairedDataModule):
         high: float | dict[Literal["A", "B"], float] | None = None,
         channels: Count | dict[Literal["A", "B"], Count] = 3,
         on_error: Literal["stop", "skip"] = "stop",
+        set: str | None = None,
         url: str | None = None,
+        archive: str | None = None,
+        sha256: str | None = None,
+        name_A: str = "A",
+        name_B: str = "B",
         **common: Any,
     ) -> None:
         super().__init__(**common)
+        of_a_set = [f"data.{key}" for key, value in (("url", url), ("archive", archive), ("sha256", sha256)) if value]
+        if of_a_set and not set:
+            raise UserError(
+                f"{of_a_set[0]} is for a named set: choose one, such as data=monet2photo, or give data.set=NAME"
+            )
         self.given = {k: v for k, v in {"A": A, "B": B, "test_A": test_A, "test_B": test_B}.items() if v is not None}
         if root is None and not self.given:
             raise UserError("no pictures are named: give data.root=DIR, or data.A=DIR data.B=DIR")
@@ -64,9 +81,13 @@ class FoldersDataModule(UnpairedDataModule):
             for domain in ("A", "B")
         }
         self.on_error = on_error
-        self.url = url
+        self.set, self.url, self.archive, self.sha256 = set, url, archive, sha256
+        self.names = {"A": name_A, "B": name_B}
 
     def read(self) -> Splits:
+        if self.set and self.root:
+            say = rank_zero_only(print)
+            fetch(self.set, self.root, url=self.url, archive=self.archive, sha256=self.sha256, say=say)
         layout = self.layout()
         notes = list(layout.notes)
         opened = {part: self._open(part, layout, notes) for part in layout.parts}

@@ -1,0 +1,201 @@
+"""One file over HTTP, to the end: a broken connection goes on where it stopped, in this process or the next."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from gan_style.data.unpacking import CHUNK, check_space
+from gan_style.errors import UserError
+
+TIMEOUT = 30.0  # seconds, to connect and for each read
+WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new try; one that brought new bytes begins the row again
+MAY_RECOVER = (408, 425, 429)  # and 5xx
+NOTHING_LEFT = 416
+
+
+class Unreachable(Exception):  # noqa: N818 (an event, whose message the caller completes)
+    """The server cannot be reached, does not have the file, or breaks off again and again."""
+
+
+def check_url(url: str) -> None:
+    """Raises: UserError: not an address of http or https."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"[\x00-\x20\x7f]", url)
+    except ValueError:
+        good = False
+    if not good:
+        raise UserError(f"data.url={url} is no address to download from: give one with https:// or http://")
+
+
+def public(url: str) -> str:
+    """The address without what may be secret in it: a password, a signed query."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def download(url: str, part: Path, size: int | None, say: Callable[[str], None] = print) -> None:
+    """Complete the file `part` from a server, starting after what it already holds.
+
+    Whether it is the right file the caller must check: a file that changed on the server between two tries is not
+    noticed here.
+
+    Args:
+        url: http or https; redirects are followed, to these only.
+        part: kept when the connection breaks, so that the next call goes on.
+        size: what the file should have, for servers that do not say.
+        say: takes a line for people to read.
+
+    Raises:
+        Unreachable: no such file or no connection, or it broke too often.
+        UserError: the disk is full.
+    """
+    failures, furthest, answered = 0, _length(part), False
+    with _Bar(part.name.strip(".").removesuffix(".part"), size) as bar:
+        while True:
+            try:
+                response = _ask(url, _length(part))
+                answered = True
+                _receive(response, part, size, bar)
+                return
+            except urllib.error.HTTPError as error:
+                error.close()
+                answered, reason = True, f"status {error.code} {error.reason}".strip()
+                if error.code == NOTHING_LEFT:
+                    return  # whole already, or of another file: the caller's check tells
+                if error.code < 500 and error.code not in MAY_RECOVER:
+                    raise Unreachable(reason) from error
+            except (OSError, http.client.HTTPException, _Broken) as error:  # URLError is an OSError
+                reason = _reason(error)
+                if not answered and isinstance(error, urllib.error.URLError):
+                    raise Unreachable(reason) from error  # no network here: waiting would only hide it
+            if _length(part) > furthest:
+                failures, furthest = 0, _length(part)
+            if failures == len(WAITS):
+                raise Unreachable(reason)
+            say(f"{public(url)}: {reason}; trying again")
+            time.sleep(WAITS[failures])
+            failures += 1
+
+
+class _Broken(Exception):  # noqa: N818
+    """The connection ended before the file did."""
+
+
+class _OnlyHttp(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https. To http as well: what arrives is checked by its sha256."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if urlsplit(newurl).scheme not in ("http", "https"):
+            fp.close()
+            raise Unreachable(f"it redirects to {public(newurl)}, which is not http")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _ask(url: str, start: int) -> Any:
+    headers = {"User-Agent": "gan-style"} | ({"Range": f"bytes={start}-"} if start else {})
+    opener = urllib.request.build_opener(_OnlyHttp)
+    return opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+
+
+def _receive(response: Any, part: Path, size: int | None, bar: _Bar) -> None:
+    """Append what the server sends; from the start where it ignored the range."""
+    with response:
+        have, total = _extent(response, part)
+        expected = size if total is None else total
+        if expected:
+            check_space(part.parent, 2 * expected - have)  # its pictures take about as much again
+        try:
+            with open(part, "r+b" if have else "wb") as file:
+                file.truncate(have)
+                file.seek(have)
+                bar.show(have, total)
+                while total is None or have < total:
+                    block = _read(response, CHUNK if total is None else min(CHUNK, total - have))
+                    if not block:
+                        break
+                    file.write(block)
+                    have += len(block)
+                    bar.show(have, total)
+        except OSError as error:
+            # Not a broken connection: going on would need space or rights that are not there.
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise UserError(
+                f"{part} cannot be written ({error.strerror or error}): free some space or name a folder on another "
+                "disk with data.root=DIR (--root DIR)"
+            ) from error
+    if expected and have < expected:
+        raise _Broken("the connection broke")
+
+
+def _read(response: Any, count: int) -> bytes:
+    try:
+        block: bytes = response.read1(count)
+    except (OSError, http.client.HTTPException) as error:
+        raise _Broken(_reason(error)) from error  # told apart from an error of the disk
+    return block
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "reason", None) or error
+    return " ".join(str(getattr(cause, "strerror", None) or cause).split())[:120] or type(cause).__name__
+
+
+def _extent(response: Any, part: Path) -> tuple[int, int | None]:
+    """The first byte that the server sends, and the size of the whole file where it says."""
+    length = response.headers.get("Content-Length")
+    if response.status != 206:
+        return 0, int(length) if length and length.isdigit() else None
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    if not match or int(match[1]) > _length(part):
+        raise _Broken("the server sent another range than the one asked for")
+    return int(match[1]), None if match[2] == "*" else int(match[2])
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+class _Bar:
+    """Bytes, speed and time left, on a terminal only: a log gets the plain lines."""
+
+    def __init__(self, label: str, size: int | None) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        console = Console()
+        self.progress = Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        )
+        self.task: TaskID = self.progress.add_task(label, total=size)
+
+    def __enter__(self) -> _Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def show(self, done: int, total: int | None) -> None:
+        if total is not None:
+            self.progress.update(self.task, total=total)
+        self.progress.update(self.task, completed=done)

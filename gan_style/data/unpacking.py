@@ -1,0 +1,159 @@
+"""Zips from elsewhere: looked through before anything is written, and only the pictures of a set are taken."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import struct
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from zipfile import ZipFile, ZipInfo
+
+from gan_style.data.named_sets import FOLDERS, PICTURES
+from gan_style.errors import UserError
+
+MAX_ENTRIES = 200_000
+# A zip of pictures unpacks to about its own size; these leave room for pictures stored raw.
+MAX_UNPACKED = 4 * 1024**3
+MAX_GROWTH = 20
+# Deflate's own limit is 1032, which only constant bytes come near.
+MAX_RATIO, RATIO_FROM = 1000, 1_000_000
+CHUNK = 1 << 16
+SHOWN = 80
+# What zipfile and zlib raise at a damaged zip: a bad CRC, a cut stream, an offset or a name that cannot be.
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+
+
+def unpack(archive: BinaryIO, source: str, target: Path, say: Callable[[str], None] = print) -> dict[str, int]:
+    """Write the pictures in trainA, trainB, testA and testB of a zip below a new folder.
+
+    Args:
+        archive: the zip, open.
+        source: how messages name it.
+        target: the folder to make.
+        say: takes a line for people to read.
+
+    Returns: how many pictures each folder has.
+
+    Raises:
+        UserError: the zip is damaged, or has an entry that no set of pictures has.
+    """
+    try:
+        with ZipFile(archive) as opened:
+            chosen = choose(opened, source, archive.seek(0, 2))
+            check_space(target.parent, sum(info.file_size for info in chosen.values()))
+            say(f"unpacking {len(chosen)} pictures")
+            target.mkdir(parents=True)
+            for path, info in chosen.items():
+                _write(opened, info, target / path, source)
+    except UserError:  # a ValueError too, but one that already says what is wrong
+        raise
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:SHOWN] or type(error).__name__
+        raise UserError(f"{source} is damaged or no zip ({reason}): get it again") from error
+    counts = dict.fromkeys(FOLDERS, 0)
+    for path in chosen:
+        counts[path.parts[0]] += 1
+    return counts
+
+
+def choose(archive: ZipFile, source: str, size: int) -> dict[PurePosixPath, ZipInfo]:
+    """The entries to unpack, by their path below the set; refuses the whole zip for any one that is not honest.
+
+    Raises:
+        UserError: names the entry and what is wrong with it.
+    """
+    entries = archive.infolist()
+    if len(entries) > MAX_ENTRIES:
+        raise UserError(f"{source} is refused: it has {len(entries)} entries, more than {MAX_ENTRIES}; get another zip")
+    chosen: dict[PurePosixPath, ZipInfo] = {}
+    names: dict[str, str] = {}
+    tops: set[str] = set()
+    for info in entries:
+        parts = _parts(info, source)
+        # trainA/x.jpg, or below one folder: monet2photo/trainA/x.jpg
+        depth = next((i for i, part in enumerate(parts[:2]) if part in FOLDERS), None)
+        if depth is None or len(parts) < depth + 2 or info.is_dir():
+            continue
+        path = PurePosixPath(*parts[depth:])
+        if path.suffix.lower() not in PICTURES or any(part.startswith(".") for part in parts):
+            continue
+        _check_content(info, source)
+        # macOS and Windows hold these for one name: one picture would silently take the other's place.
+        same = unicodedata.normalize("NFC", "/".join(parts)).casefold()
+        if same in names:
+            raise _refused(source, info, f"has the same name as {names[same][:SHOWN]!r}, but for upper and lower case")
+        names[same] = info.orig_filename
+        tops.add("/".join(parts[:depth]))
+        chosen[path] = info
+    if len(tops) > 1:
+        found = ", ".join(sorted(top or "its top" for top in tops)[:4])
+        raise UserError(f"{source} is refused: it holds several sets (in {found}), and one is wanted; get another zip")
+    total = sum(info.file_size for info in chosen.values())
+    if total > max(MAX_UNPACKED, MAX_GROWTH * size):
+        raise UserError(
+            f"{source} is refused: {size / 1e6:.1f} MB would unpack to {total / 1e6:.1f} MB, which no set of pictures "
+            "does; get another zip"
+        )
+    return chosen
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Raises: UserError: the disk of that folder has less space than needed."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder} has {free / 1e6:.0f} MB free, but {needed / 1e6:.0f} MB are needed: free some space, or name a "
+            "folder on another disk with data.root=DIR (--root DIR)"
+        )
+
+
+def _parts(info: ZipInfo, source: str) -> list[str]:
+    """The folders and the name of an entry, if they stay below the target."""
+    name = info.orig_filename  # `filename` is already cut at a NUL
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    wrong = None
+    if name.startswith("/") or re.match("[A-Za-z]:", name):
+        wrong = "is an absolute path"
+    elif "\\" in name:
+        wrong = "has a backslash in its name"
+    elif any(ord(letter) < 32 for letter in name):
+        wrong = "has a control character in its name"
+    elif ".." in parts:
+        wrong = "leads out of its folder"
+    elif stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        wrong = "is a link or a device"
+    if wrong:
+        raise _refused(source, info, wrong)
+    return parts
+
+
+def _check_content(info: ZipInfo, source: str) -> None:
+    if info.flag_bits & 0x1:
+        raise _refused(source, info, "is encrypted")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise _refused(source, info, "is packed by an unusual method")
+    if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
+        raise _refused(source, info, f"would unpack {info.compress_size} bytes to {info.file_size}")
+
+
+def _refused(source: str, info: ZipInfo, wrong: str) -> UserError:
+    return UserError(f"{source} is refused: its entry {info.orig_filename[:SHOWN]!r} {wrong}; get another zip")
+
+
+def _write(archive: ZipFile, info: ZipInfo, path: Path, source: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with archive.open(info) as packed, open(path, "xb") as file:
+        while block := packed.read(CHUNK):
+            written += len(block)
+            if written > info.file_size:  # zipfile stops there itself; a bomb must not depend on that
+                break
+            file.write(block)
+    if written != info.file_size:
+        raise _refused(source, info, f"says that it has {info.file_size} bytes, but has {written}")
