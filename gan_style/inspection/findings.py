@@ -141,7 +141,7 @@ def kind_findings(inspection: Inspection) -> Iterator[Finding]:
             yield inspection.finding(
                 "mixed-channels",
                 "warning",
-                f"{len(grey)} grey pictures are among {colourful} colour pictures of domain {domain}.",
+                f"{len(grey)} of {len(pictures)} pictures of domain {domain} are grey and {colourful} are not.",
                 "remove them, or the generator learns to drop the colours now and then",
                 [picture.path for picture in grey],
             )
@@ -155,12 +155,12 @@ def kind_findings(inspection: Inspection) -> Iterator[Finding]:
             )
         deep = [picture for picture in pictures if picture.bits > 8]
         if deep:
-            mixed = f", beside {len(pictures) - len(deep)} with 8 bits" if len(deep) < len(pictures) else ""
+            mixed = ", the others 8" if len(deep) < len(pictures) else ""
             yield inspection.finding(
                 "mixed-bits" if mixed else "sixteen-bit",
                 "warning",
-                f"{len(deep)} pictures of domain {domain} have {max(picture.bits for picture in deep)} bits per "
-                f"channel (values {min(p.low for p in deep)} to {max(p.high for p in deep)}){mixed}.",
+                f"{len(deep)} of {len(pictures)} pictures of domain {domain} have {max(p.bits for p in deep)} bits per "
+                f"channel{mixed}.",
                 "convert the others or these" if mixed else "data.dtype=uint16 keeps their values; uint8 drops them",
                 [picture.path for picture in deep],
             )

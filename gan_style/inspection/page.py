@@ -22,9 +22,9 @@ SEVERITIES: dict[Severity, str] = {"problem": "red", "warning": "yellow", "note"
 
 def print_page(console: Console, name: str, inspection: Inspection, findings: Sequence[Finding]) -> None:
     """Writes a table of the splits, then the findings, the worst first."""
-    table = Table(
-        "split", "pictures", "unreadable", "sizes", "channels", "bits", "kinds", title=Text(name), box=box.SIMPLE
-    )
+    table = Table(title=Text(name), box=box.SIMPLE)
+    for column in ("split", "pictures", "unreadable", "sizes", "channels", "bits", "kinds"):
+        table.add_column(column, no_wrap=column in ("split", "pictures", "unreadable", "sizes"))
     for split in inspection.splits.values():
         table.add_row(*_row(split))
     console.print(table)

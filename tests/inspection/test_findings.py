@@ -161,3 +161,20 @@ def test_the_identity_loss_follows_the_colours(
     _, findings = look(root)
     (advice,) = [finding for finding in findings if finding.code == "suggest-identity"]
     assert f"model.lambda_idt={expected} " in advice.remedy
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nothing_is_invented_in_other_drawn_sets(seed: int, tmp_path: Path) -> None:
+    _, findings = look(sets.make_clean(tmp_path / "set", seed))
+    assert counts(findings) == {}
+
+
+def test_the_settings_follow_the_pictures(clean: Path) -> None:
+    for crop, expected in ((sets.CROP, "data.image_size=32 data.load_size=36"), (128, "data.image_size=96 ")):
+        _, findings = look(clean, crop)
+        (advice,) = [finding for finding in findings if finding.code == "suggest-size"]
+        assert expected in advice.remedy
+        assert ("up to data.image_size=96" in advice.sentence) == (crop == sets.CROP)
+    (length,) = [finding for finding in findings if finding.code == "suggest-length"]
+    assert "200 epochs of 56 pictures are 11,200 iterations" in length.sentence
+    assert "between trainer.max_epochs=200 and 1000" in length.remedy
