@@ -13,7 +13,7 @@ from gan_style.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb and return its exit status: 0 done, 2 the user's mistake."""
+    """Run one verb and return its exit status: 0 done, 1 what the verb found (inspect), 2 the user's mistake."""
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["train"]:
         # In this process's place: Hydra and the launcher of several devices both read the command line again, and
@@ -21,11 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
     parsed = _parser().parse_args(words)
     try:
-        parsed.run(parsed)
+        return int(parsed.run(parsed) or 0)
     except UserError as error:
         print(f"gan_style: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,12 +37,19 @@ def _parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="write report.html of a run folder again")
     report.add_argument("run_dir", type=Path)
     report.set_defaults(run=_report)
-    _named_sets(verbs)
+    _data_sets(verbs)
     _pictures(verbs)
     return parser
 
 
-def _named_sets(verbs: Any) -> None:
+def _data_sets(verbs: Any) -> None:
+    """The verbs that fetch and inspect sets of pictures."""
+    inspect = verbs.add_parser("inspect", help="say what is in a set of pictures and what is wrong with it")
+    inspect.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
+    inspect.add_argument("--out", type=Path, metavar="FILE.json", help="write all that was found")
+    inspect.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw some pictures and the copies found")
+    inspect.add_argument("--image-size", type=int, default=256, metavar="N", help="as data.image_size; default 256")
+    inspect.set_defaults(run=_inspect)
     download = verbs.add_parser("download", help="fetch a named set of pictures; without a name, list what there is")
     download.add_argument("name", nargs="?", metavar="NAME")
     download.add_argument("--list", action="store_true", help="list the sets")
@@ -131,6 +137,12 @@ def _report(parsed: argparse.Namespace) -> None:
     from gan_style.report import write_report
 
     print(write_report(parsed.run_dir))
+
+
+def _inspect(parsed: argparse.Namespace) -> int:
+    from gan_style.inspection.verb import inspect
+
+    return inspect(parsed.set, out=parsed.out, sheet=parsed.sheet, image_size=parsed.image_size)
 
 
 if __name__ == "__main__":

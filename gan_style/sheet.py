@@ -33,11 +33,11 @@ def draw_sheet(
     """
     shown = [path for path in styles if path.is_file()]
     lines: list[list[Image.Image | None]] = [
-        [_fitted(Image.fromarray(read_image(path)), cell), *(_fitted(p, cell) for p in made)] for path, made in rows
+        [fitted(Image.fromarray(read_image(path)), cell), *(fitted(p, cell) for p in made)] for path, made in rows
     ]
     heads = [["content", *labels], *([] for _ in rows[1:])]
     if shown:
-        lines.append([None, *(_fitted(Image.fromarray(read_image(path)), cell) for path in shown)])
+        lines.append([None, *(fitted(Image.fromarray(read_image(path)), cell) for path in shown)])
         heads.append(["", *(f"style {path.stem}" for path in shown)])
     heights = [max(picture.height for picture in line if picture) for line in lines]
     width = max(len(line) for line in lines) * (cell + GAP) + GAP
@@ -45,7 +45,7 @@ def draw_sheet(
     draw, font, top = ImageDraw.Draw(page), ImageFont.load_default(size=12), GAP
     for line, head, height in zip(lines, heads, heights, strict=True):
         for column, label in enumerate(head):
-            draw.text((GAP + column * (cell + GAP), top), _short(label, cell), fill="black", font=font)
+            draw.text((GAP + column * (cell + GAP), top), shortened(label, cell), fill="black", font=font)
         top += HEAD if head else 0
         for column, picture in enumerate(line):
             if picture:
@@ -55,12 +55,14 @@ def draw_sheet(
     return np.asarray(page)
 
 
-def _fitted(picture: Image.Image, cell: int) -> Image.Image:
-    fitted = picture.convert("RGB")
-    fitted.thumbnail((cell, cell), Image.Resampling.LANCZOS)
-    return fitted
+def fitted(picture: Image.Image, cell: int) -> Image.Image:
+    """A picture no larger than a square of `cell` pixels, as RGB."""
+    small = picture.convert("RGB")
+    small.thumbnail((cell, cell), Image.Resampling.LANCZOS)
+    return small
 
 
-def _short(label: str, width: int) -> str:
+def shortened(label: str, width: int) -> str:
+    """A label that fits into `width` pixels."""
     longest = max(8, width // 7)  # about 7 pixels a letter
     return label if len(label) <= longest else label[: longest - 1] + "…"

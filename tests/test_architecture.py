@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "metrics": set(),
     "data": set(),
     "report": set(),
+    "inspection": {"data", "sheet"},
     "models": {"networks", "losses", "data.seeding", "schedules"},
     "callbacks": {"models", "metrics", "data.images", "data.saving", "checkpoint"},
 }
