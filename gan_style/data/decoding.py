@@ -191,7 +191,7 @@ def decode(picture: OpenPicture) -> NDArray[np.uint8]:
     """Decodes a picture as 8-bit RGB.
 
     Returns:
-        RGB [H, W, 3], uint8, in its own memory.
+        RGB [H, W, 3], uint8; not to be written to.
 
     Raises:
         UserError: If the picture is damaged or has no fixed range.
@@ -239,7 +239,7 @@ def _decode_narrow(picture: OpenPicture) -> NDArray[np.uint8]:
     image: Image.Image = picture.image
     grey = image.mode in ("1", "L", "LA")
     wanted = ("LA" if grey else "RGBA") if picture.has_alpha else ("L" if grey else "RGB")
-    pixels = np.array(image if image.mode == wanted else image.convert(wanted))
+    pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 

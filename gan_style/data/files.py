@@ -140,7 +140,8 @@ def _read_tiff(path: Path) -> Array:
     try:
         with tifffile.TiffFile(path) as file:
             page: Any = file.pages[0]
-            if page.samplesperpixel <= 4 and page.bitspersample <= 16 and page.dtype.kind in "bu":
+            known = page.samplesperpixel <= 4 and (page.samplesperpixel != 2 or page.bitspersample <= 8)
+            if known and page.bitspersample <= 16 and page.dtype.kind in "bu":
                 array = None
             else:
                 array = np.asarray(page.asarray())

@@ -80,8 +80,8 @@ class ValueRange:
 
     def normalise(self, values: Tensor) -> Tensor:
         """Maps [..., C, H, W] of the files' numbers to float32 in [-1, 1]; what lies outside is clamped."""
-        if self.low == 0 and self.high == 255:  # one rounding less, and the same numbers as ever
-            return values.to(torch.float32).div_(127.5).sub_(1).clamp_(-1, 1)
+        if (self.dtype, self.low, self.high) == ("uint8", 0, 255):  # one rounding less, and nothing can lie outside
+            return values.to(torch.float32).div_(127.5).sub_(1)
         wide = values.to(torch.float64).sub_(self.low).mul_(2 / (self.high - self.low)).sub_(1)
         return wide.clamp_(-1, 1).to(torch.float32)
 
@@ -93,5 +93,5 @@ class ValueRange:
 
     def as_tensor(self, array: Array) -> Tensor:
         """[H, W, C] to [C, H, W]: uint8 as it is, to be normalised where it is used; anything else normalised."""
-        tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+        tensor = torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
         return tensor if array.dtype == np.uint8 else self.normalise(tensor)
