@@ -46,7 +46,7 @@ def test_scores_json_is_the_averaged_generators_error_against_the_truth(run: Cal
     data.setup()
     model = build(config["model"], channels_A=3, channels_B=3).eval()
     model.G_AB.load_state_dict(load(folder / "checkpoints/last.ckpt")["callbacks"]["EMA"]["G_AB"])
-    items = [data.val_set[i] for i in range(len(data.val_set))]
+    items = [data.on_after_batch_transfer(data.val_set[i], 0) for i in range(len(data.val_set))]
     real, truth = (torch.stack([item[k] for item in items]) for k in ("A", "truth_B"))
     with torch.no_grad():
         expected = float(psnr(model.translate(real), truth).mean())
