@@ -16,7 +16,8 @@ from gan_style.config import ALLOWED, build, compose_model
 from gan_style.data.images import SUFFIXES, list_images, to_uint8
 from gan_style.data.saving import save_image
 from gan_style.errors import UserError
-from gan_style.inference import LoadedTranslator, load
+from gan_style.inference import LoadedTranslator
+from gan_style.loading import load
 from gan_style.models.gatys import Gatys
 from gan_style.sheet import draw_sheet
 

@@ -17,6 +17,7 @@ from gan_style.errors import UserError
 from gan_style.models.style_conditional import StyleConditional, take_weights
 from gan_style.networks.adain import AdaINDecoder
 from tests.conftest import differences, small_config
+from tests.small_models import made
 
 TINY = (
     "model=style_conditional",
@@ -349,3 +350,14 @@ def test_a_warm_start_that_cannot_be_is_said(tmp_path: Path) -> None:
     save(tmp_path / "cycle.ckpt", {"G_AB.layers.1.weight": torch.zeros(2)}, {})
     with pytest.raises(UserError, match=r"cycle\.ckpt has no tensor of the names and shapes of this model"):
         take_weights(model, tmp_path / "cycle.ckpt")
+
+
+def test_a_styled_generator_is_of_no_use_to_others() -> None:
+    for model in ("cyclegan", "perceptual_gan"):
+        with pytest.raises(UserError, match="StyledGenerator wants s beside a picture: take another model/generator"):
+            made(f"model={model}", "model/generator=styled")
+
+
+def test_an_empty_warm_start_is_said() -> None:
+    with pytest.raises(UserError, match=r"model\.warm_start= is empty"):
+        made("model=style_conditional", "model.warm_start=")
