@@ -121,8 +121,6 @@ class StyleConditional(Translator):
         }
         self.lambda_diversity, self.diversity_iterations = lambda_diversity, diversity_iterations
         self.lambda_r1, self.r1_every = lambda_r1, r1_every
-        if warm_start == "":
-            raise UserError("model.warm_start= is empty: name a checkpoint, or leave it out")
         self.latent_size, self.warm_start = latent_size, warm_start
         self.register_buffer("style_means", torch.zeros(styles, style_size))
         self.register_buffer("style_visits", torch.zeros(styles, dtype=torch.int64))
