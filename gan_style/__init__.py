@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 
 def load(path: Any, *, device: str | None = None, ema: bool = True) -> LoadedTranslator:
-    """A trained model from its checkpoint; see `gan_style.inference.load`, imported when it is called."""
-    from gan_style import inference
+    """A trained model from its checkpoint; see `gan_style.loading.load`, imported when it is called."""
+    from gan_style import loading
 
-    return inference.load(path, device=device, ema=ema)
+    return loading.load(path, device=device, ema=ema)

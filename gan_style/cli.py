@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from gan_style.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb and return its exit status: 0 done, 1 what the verb found (inspect), 2 the user's mistake."""
+    """Run one verb; its exit status: 0 done, 1 what inspect found, 2 the user's mistake, 130 interrupted."""
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["train"]:
         # In this process's place: Hydra and the launcher of several devices both read the command line again, and
@@ -25,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"gan_style: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("gan_style: interrupted", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,14 +73,14 @@ def _pictures(verbs: Any) -> None:
     _method_options(stylize)
     stylize.add_argument("--checkpoint", help="of a trained model that takes styles")
     stylize.add_argument("--every", type=int, default=0, metavar="N", help="save the picture every N steps of gatys")
-    stylize.set_defaults(run=_verb("stylize"))
+    stylize.set_defaults(run=_verb("stylize", "stylize"))
     translate = verbs.add_parser("translate", help="translate a picture or a folder with a trained model")
     translate.add_argument("checkpoint")
     translate.add_argument("input")
     translate.add_argument("output")
     translate.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
     _style_options(translate)
-    translate.set_defaults(run=_verb("translate"))
+    translate.set_defaults(run=_verb("stylize", "translate"))
     sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
     sheet.add_argument("output")
     sheet.add_argument("--content", action="append", required=True, metavar="IMAGE")
@@ -84,15 +88,17 @@ def _pictures(verbs: Any) -> None:
     sheet.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="one or more trained models")
     sheet.add_argument("--mixes", type=int, default=0, metavar="N", help="N steps from the first style to the second")
     sheet.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1")
+    sheet.add_argument("--preserve-color", action="store_true", help="keep the colours of the contents")
     sheet.add_argument("--size", type=int, metavar="N", help="longer side of the contents, in pixels")
     sheet.add_argument("--cell", type=int, default=256, metavar="N", help="side of a picture on the sheet")
     _method_options(sheet)
-    sheet.set_defaults(run=_verb("sheet"))
+    sheet.set_defaults(run=_verb("compare", "sheet"))
 
 
 def _style_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--style", action="append", default=[], metavar="IMAGE[=WEIGHT]", help="a picture, a folder or a learned name")
+    styles = "a picture, a folder, a name or noise:NAME"
+    add("--style", action="append", default=[], metavar="IMAGE[=WEIGHT]", help=styles)
     add("--alpha", type=float, default=1.0, help="strength, 0 to 1")
     add("--preserve-color", action="store_true", help="keep the colours of the content")
     add("--mask", action="append", default=[], metavar="IMAGE", help="one per style, white where it holds")
@@ -107,11 +113,9 @@ def _method_options(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")
 
 
-def _verb(name: str) -> Callable[[argparse.Namespace], None]:
+def _verb(module: str, name: str) -> Callable[[argparse.Namespace], None]:
     def run(parsed: argparse.Namespace) -> None:
-        from gan_style import stylize
-
-        getattr(stylize, name)(parsed)
+        getattr(importlib.import_module(f"gan_style.{module}"), name)(parsed)
 
     return run
 

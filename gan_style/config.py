@@ -56,7 +56,7 @@ def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
             composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(_one_line(f"model={name} {' '.join(overrides)}: {error}".split(" See https")[0])) from error
-    node: dict[str, Any] = plain(composed)["model"]
+    node: dict[str, Any] = check(plain(composed)["model"], "model")
     return node
 
 

@@ -28,6 +28,6 @@ class Interrupted(Exception):  # noqa: N818
 
 def did_you_mean(word: str, known: Iterable[object]) -> str:
     """`: did you mean x?`, or the list of what there is."""
-    words = sorted(str(k) for k in known)
+    words = sorted({str(k) for k in known})
     nearest = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return f": did you mean {nearest[0]}?" if nearest else f"; there are: {', '.join(words)}"

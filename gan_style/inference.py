@@ -1,27 +1,31 @@
-"""A trained model from its checkpoint alone, for pictures of any kind and size."""
+"""Pictures of any kind and size through a trained model, with any mix of styles."""
 
 from __future__ import annotations
 
-import copy
+import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gan_style import checkpoint
-from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, did_you_mean, takes, target_of
-from gan_style.data.images import list_images, read_image, to_tensor, to_uint8
-from gan_style.data.transforms import resize
+from gan_style.checks import require_finite, require_whole
+from gan_style.config import did_you_mean
+from gan_style.data.images import list_images, to_uint8
 from gan_style.errors import UserError
 from gan_style.models.translator import StyleCode, Translator
+from gan_style.pictures_in import Given, Picture, given_mask, given_picture, style_pairs
 from gan_style.styles import Style, apply_styles, direction_to, mix_codes
 
-Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
+NOISE = "noise"  # `noise:NAME:SEED` is a random code of a style
+RESULT = (
+    "the result holds values that are NaN or infinite and was not kept: lower the weights and rates of the method, or "
+    "take another checkpoint"
+)
 
 
 class LoadedTranslator:
@@ -31,12 +35,20 @@ class LoadedTranslator:
         model: on its device, in evaluation mode.
         domains: letter -> name, from the checkpoint.
         style_names: styles that the model has learned by name.
+        channels: letter -> channels of a domain's pictures; 3 where it says nothing.
     """
 
-    def __init__(self, model: Translator, domains: Mapping[str, str], style_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        model: Translator,
+        domains: Mapping[str, str],
+        style_names: Sequence[str] = (),
+        channels: Mapping[str, int] | None = None,
+    ) -> None:
         self.model = model
         self.domains = dict(domains)
         self.style_names = list(style_names)
+        self.channels = {"A": 3, "B": 3, **(channels or {})}
         self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
     @torch.no_grad()
@@ -45,10 +57,10 @@ class LoadedTranslator:
         image: Picture,
         direction: str | None = None,
         *,
-        style: Picture | Mapping[Any, float] | Sequence[tuple[Picture, float]] | None = None,
+        style: Any = None,
         alpha: float = 1.0,
         preserve_color: bool = False,
-        mask: Sequence[Picture] | None = None,
+        mask: Sequence[Any] | None = None,
         size: int | None = None,
         **options: Any,
     ) -> Any:
@@ -57,37 +69,46 @@ class LoadedTranslator:
         Args:
             image: a path, a PIL picture, uint8 [H, W, C], or float [C, H, W] or [B, C, H, W] in [-1, 1].
             direction: "A2B" or "B2A"; None is the model's first.
-            style: what to look like: a picture, a folder, a name; or a mapping of these to weights, or pairs.
+            style: what to look like: a picture, a folder, a name, or what `style` gives; or pairs of these and their
+                weights, or a mapping to weights of those that can be its keys (paths and names).
             alpha: strength in [0, 1]; 0 is the method's own reconstruction of the picture.
             preserve_color: keep the picture's own colours.
-            mask: a picture per style, white where it holds.
+            mask: one per style, of the picture's size before it is shortened: a picture, white where the style
+                holds, or a tensor [H, W], [1, H, W] or [1, 1, H, W] in [0, 1].
             size: shorten the longer side of the picture to so many pixels first.
             **options: of the method's own `stylize`, such as the `progress` of Gatys.
 
         Returns: the same kind and size; a PIL picture for a path.
 
         Raises:
-            UserError: a direction, style, weight or mask that does not fit the model.
+            UserError: a picture, direction, style, weight, mask or option that does not fit the model, or a result
+                that is not finite.
         """
-        images = _batch(image, size).to(self.device)
+        if size is not None:
+            require_whole("size", size, 1)
         if style is None:
-            return _as_given(self._translate_plain(images, direction, alpha, preserve_color), image)
-        chosen = _pairs(style)
-        if direction is not None:
-            raise UserError("give a direction or styles, not both: a style says where to go")
-        side = max(images.shape[-2:])
-        masks: list[Tensor | None] = [_mask(m) for m in mask] if mask else [None] * len(chosen)
-        if len(masks) != len(chosen):
-            raise UserError(f"{len(masks)} masks for {len(chosen)} styles: give one mask for each style, or none")
-        styles = [self.style(what, w, m, side=side) for (what, w), m in zip(chosen, masks, strict=True)]
+            for name in (*(["mask"] if mask else []), *options):
+                raise UserError(f"{name} needs a style: give one, or leave {name} out")
+            direction = self._direction(direction)
+            given = given_picture(image, channels=self.channels[direction[0]], side=size)
+            styles = [Style(direction, self.model.general_style() if self.model.takes_style else None)]
+        else:
+            if direction is not None:
+                raise UserError("give a direction or styles, not both: a style says where to go")
+            self._refuse_unknown(options)
+            pairs = style_pairs(style)
+            given = given_picture(image, channels=self.channels[self._source(pairs)], side=size)
+            styles = self._styles(pairs, mask, given)
+        images = given.images.to(self.device)
         output = apply_styles(self.model, images, styles, alpha=alpha, preserve_color=preserve_color, **options)
+        require_finite(output, RESULT)
         return _as_given(output, image)
 
-    def style(self, what: Picture, weight: float = 1.0, mask: Tensor | None = None, *, side: int = 512) -> Style:
-        """A style from a picture, a folder of them, a learned name, or the name of a domain.
+    def style(self, what: Any, weight: float = 1.0, mask: Tensor | None = None, *, side: int = 512) -> Style:
+        """A style from a picture, a folder of them, a learned name, noise, or the name of a domain.
 
         Args:
-            what: see above.
+            what: see above; `noise:NAME` is a random code of a learned style, and `noise:NAME:7` that of seed 7.
             weight: in proportion to the others.
             mask: [1, 1, H, W] in [0, 1].
             side: longer side, in pixels, to which pictures are shortened before they are looked at.
@@ -95,127 +116,104 @@ class LoadedTranslator:
         Raises:
             UserError: nothing has that name; the nearest is offered.
         """
+        if isinstance(what, Style):
+            return replace(what, weight=weight, mask=what.mask if mask is None else mask)
         if not self.model.takes_style:
-            return Style(direction_to(self.domains, self.model.directions, str(what)), None, weight, mask)
-        if isinstance(what, str) and what in self.style_names:
-            return Style(what, self.model.known_style(self.style_names.index(what)), weight, mask)
-        if isinstance(what, (str, Path)) and not Path(what).expanduser().exists():
-            names = f"{did_you_mean(str(what), self.style_names)}" if self.style_names else ""
-            raise UserError(f"there is no style picture, folder or name {what}{names}")
-        if isinstance(what, (str, Path)) and Path(what).expanduser().is_dir():
-            codes = [self._code(path, side) for path in list_images(Path(what).expanduser())]
-            return Style(str(what), mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
-        name = str(what) if isinstance(what, (str, Path)) else f"picture {id(what)}"
-        return Style(name, self._code(what, side), weight, mask)
+            return Style(direction_to(self.domains, self.model.directions, self._word(what)), None, weight, mask)
+        if not isinstance(what, (str, Path)):
+            return Style(f"picture {id(what)}", self._encoded(what, side), weight, mask)
+        word, path = str(what), Path(what).expanduser()
+        if not word:
+            raise UserError("the name of a style is empty: give a picture, a folder or a name")
+        if word in self.style_names:
+            return Style(word, self.model.known_style(self.style_names.index(word)), weight, mask)
+        if not path.exists():
+            if word.split(":")[0] == NOISE and hasattr(self.model, "latent_style"):
+                return Style(word, self._noise(word), weight, mask)
+            names = did_you_mean(word, self.style_names) if self.style_names else ""
+            raise UserError(f"there is no style picture, folder or name {word}{names}")
+        paths = list_images(path) if path.is_dir() else [path]
+        codes = [self._of_file(one, side) for one in paths]
+        return Style(word, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
 
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _translate_plain(self, images: Tensor, direction: str | None, alpha: float, preserve_color: bool) -> Tensor:
+    def _styles(self, pairs: Sequence[tuple[Any, Any]], mask: Any, given: Given) -> list[Style]:
+        """Each with its weight and its mask."""
+        if mask is not None and not isinstance(mask, (list, tuple)):
+            raise UserError("mask must be a list with one mask for each style: put it into a list")
+        masks = list(mask or [None] * len(pairs))
+        if len(masks) != len(pairs):
+            raise UserError(f"{len(masks)} masks for {len(pairs)} styles: give one mask for each style, or none")
+        side, styles = max(given.images.shape[-2:]), []
+        for (what, weight), one in zip(pairs, masks, strict=True):
+            style = self.style(what, weight, side=side)
+            styles.append(style if one is None else replace(style, mask=given_mask(one, style.name, given)))
+        return styles
+
+    def _direction(self, direction: str | None) -> str:
         known = self.model.directions
-        chosen = direction or (known[0] if known else "")
+        chosen = direction if direction is not None or not known else known[0]
         if chosen not in known:
             there = f"there are: {', '.join(known)}" if known else "it needs a style"
-            raise UserError(f"this model does not translate {chosen or 'without a style'}: {there}")
-        code = self.model.general_style() if self.model.takes_style else None
-        return apply_styles(self.model, images, [Style(chosen, code)], alpha=alpha, preserve_color=preserve_color)
+            what = "without a style" if chosen is None else str(chosen)
+            raise UserError(f"this model does not translate {what}: {there}")
+        return str(chosen)
 
-    def _code(self, what: Picture, side: int) -> StyleCode:
-        """The code of a picture; a file's is kept, for the next picture of a folder."""
+    def _source(self, pairs: Sequence[tuple[Any, Any]]) -> str:
+        """The domain that pictures come from, by its letter."""
+        if self.model.takes_style:
+            return "A"
+        found = {self.style(what).name[:1] for what, _ in pairs} - {""}
+        if len({self.channels[letter] for letter in found}) > 1:
+            raise UserError("the domains of this model have other channels and cannot be mixed: name one of them")
+        return next(iter(found), "A")
+
+    def _refuse_unknown(self, options: Mapping[str, Any]) -> None:
+        known = list(inspect.signature(self.model.stylize).parameters)[2:] if self.model.takes_style else []
+        for name in options:
+            if name not in known:
+                there = did_you_mean(name, known) if known else "; there are none"
+                raise UserError(f"{name} is not an option of this model{there}")
+
+    def _word(self, what: Any) -> str:
         if not isinstance(what, (str, Path)):
-            return self.model.style_code(_batch(what, side).to(self.device))
-        path = Path(what).expanduser()
+            names = ", ".join(dict.fromkeys(self.domains.values()))
+            raise UserError(f"this model takes no style pictures: name one of its domains ({names})")
+        return str(what)
+
+    def _noise(self, word: str) -> StyleCode:
+        name, _, seed = word.partition(":")[2].partition(":")
+        if name not in self.style_names:
+            raise UserError(f"{word}: noise is of a style, as in {NOISE}:NAME{did_you_mean(name, self.style_names)}")
+        if seed and not (seed.isascii() and seed.isdigit() and int(seed) < 2**63):
+            raise UserError(f"{word}: the seed {seed} is not a whole number of at least 0, as in {NOISE}:{name}:7")
+        model: Any = self.model
+        z = torch.randn(1, model.latent_size, generator=torch.Generator().manual_seed(int(seed or 0)))
+        code: StyleCode = model.latent_style(self.style_names.index(name), z.to(self.device))
+        return code
+
+    def _encoded(self, what: Picture, side: int) -> StyleCode:
+        images = given_picture(what, channels=self.channels["B"], side=side).images
+        if len(images) != 1:
+            raise UserError(
+                f"a style is one picture, but this is a batch of {len(images)}: give pairs of one and its weight"
+            )
+        return self.model.style_code(images.to(self.device))
+
+    def _of_file(self, path: Path, side: int) -> StyleCode:
+        """The code of a file, kept for the next picture of a folder."""
         key = (str(path), path.stat().st_mtime_ns, side)
         if key not in self._codes:
-            self._codes[key] = self.model.style_code(_batch(path, side).to(self.device))
+            self._codes[key] = self._encoded(path, side)
         return self._codes[key]
-
-
-def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> LoadedTranslator:
-    """A trained model, ready to translate.
-
-    Args:
-        path: a checkpoint of ours; it carries everything that is needed.
-        device: "cuda", "cpu", ...; None takes a GPU where there is one.
-        ema: the averaged weights of the generators, where training kept them.
-
-    Raises:
-        UserError: not a checkpoint of ours, or no such device.
-    """
-    content = checkpoint.load(Path(path).expanduser())
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if where.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device={where}, but torch sees no CUDA device: use cpu")
-    model = restore(content)
-    averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
-    for name, state in averages.items() if ema else ():
-        getattr(model, name).load_state_dict(state)
-    domains = {letter: str(domain["name"]) for letter, domain in content["domains"].items()}
-    model.requires_grad_(False).eval().to(where)
-    return LoadedTranslator(model, domains, content.get("styles", ()))
-
-
-def restore(content: Mapping[str, Any]) -> Translator:
-    """The model of a checkpoint, with its raw weights."""
-    config = copy.deepcopy(dict(content["config"]["model"]))
-    state = content["state_dict"]
-    target = target_of(config, ALLOWED_FROM_CHECKPOINT)
-    for node in (config.get("vgg"), (config.get("discriminator") or {}).get("vgg")):
-        if node and not target.reads_vgg:  # training is over; an encoder's weights are in the checkpoint
-            own = state.get("encoder._extra_state", {})
-            node.update({"weights": "random", "depth": own.get("depth", node["depth"])})
-    extra: dict[str, Any] = {f"channels_{letter}": d["channels"] for letter, d in content["domains"].items()}
-    if content.get("styles") and takes(config, "styles", ALLOWED_FROM_CHECKPOINT):
-        extra["styles"] = len(content["styles"])
-    model: Translator = build(config, ALLOWED_FROM_CHECKPOINT, **extra)
-    wanted = {key: value for key, value in state.items() if key.split(".")[0] not in model.discriminators}
-    try:
-        missing, unknown = model.load_state_dict(wanted, strict=False)
-    except RuntimeError as error:
-        raise UserError(f"the checkpoint does not fit its own config: {' '.join(str(error).split())[:200]}") from error
-    wrong = [*unknown, *(key for key in missing if key.split(".")[0] not in model.discriminators)]
-    if wrong:
-        raise UserError(f"the checkpoint does not fit its own config: {wrong[0]}")
-    return model
-
-
-def _batch(image: Picture, side: int | None = None) -> Tensor:
-    """[B, C, H, W] in [-1, 1] of any kind of picture, its longer side at most `side`."""
-    if isinstance(image, Tensor):
-        images = image if image.dim() == 4 else image[None]
-        if images.dim() != 4 or not images.is_floating_point():
-            raise UserError(f"a tensor must be float [C, H, W] or [B, C, H, W], not {image.dtype} {tuple(image.shape)}")
-        return images.float()
-    if isinstance(image, (str, Path)):
-        array = read_image(Path(image).expanduser())
-    else:
-        array = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
-    if array.dtype != np.uint8 or array.ndim != 3:
-        raise UserError(f"an array must be uint8 [H, W, C], not {array.dtype} {array.shape}")
-    height, width = array.shape[:2]
-    if side is not None and max(height, width) > side:
-        scale = side / max(height, width)
-        array = resize(array, max(1, round(height * scale)), max(1, round(width * scale)))
-    return to_tensor(array)[None]
-
-
-def _pairs(style: Any) -> list[tuple[Any, float]]:
-    if isinstance(style, Mapping):
-        return list(style.items())
-    if isinstance(style, (list, tuple)):
-        return list(style)
-    return [(style, 1.0)]
-
-
-def _mask(mask: Picture) -> Tensor:
-    """[1, 1, H, W] in [0, 1], white where a style holds."""
-    return (_batch(mask).mean(dim=1, keepdim=True) + 1) / 2
 
 
 def _as_given(output: Tensor, image: Picture) -> Any:
     if isinstance(image, Tensor):
-        return (output if image.dim() == 4 else output[0]).to(image.dtype)
+        return (output if image.dim() == 4 else output[0]).to(image)
     array = to_uint8(output)[0]
     if isinstance(image, np.ndarray):
         return array

@@ -27,6 +27,7 @@ from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
+from gan_style.refusals import refuse_missing_warm_start, refuse_other_styles
 from gan_style.report import write_report
 from gan_style.run_folder import locate, write_run_file
 from gan_style.trainer import TrainerSettings
@@ -94,13 +95,18 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     resume = checkpoint.load(resume_from) if resume_from else None
     if resume is not None:
         refuse_other_architecture(config, resume, resume_from)
+    else:
+        refuse_missing_warm_start(config["model"])
     quiet_lightning()
 
     torch.manual_seed(config["seed"])
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()
     channels = {f"channels_{domain}": count for domain, count in data.channels.items()}
-    styles = {"styles": len(data.style_names)} if data.style_names and takes(config["model"], "styles", allowed) else {}
+    by_number = takes(config["model"], "styles", allowed)
+    if resume is not None and by_number:
+        refuse_other_styles(resume, data.style_names, resume_from)
+    styles = {"styles": len(data.style_names)} if data.style_names and by_number else {}
     model: Translator = build(config["model"], allowed, **channels, **styles)
     per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gan_style.checks import is_number, shown
 from gan_style.config import did_you_mean
 from gan_style.errors import UserError
 from gan_style.models.translator import StyleCode, Translator
 
 # From RGB to YIQ, the luminance and two colour differences of NTSC (Gatys et al. 2016b, section 3).
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+OVERLAP = 8 / 255  # that masks may have: smooth borders are rounded twice, and JPEG adds some steps of its own
 
 
 @dataclass(frozen=True)
@@ -47,23 +49,25 @@ def normalised(styles: Sequence[Style]) -> list[Style]:
         UserError: a weight is negative or not a number, or they sum to zero.
     """
     for style in styles:
-        if not (style.weight >= 0 and math.isfinite(style.weight)):
-            raise UserError(f"the weight of style {style.name} is {style.weight:g}: give a number of at least 0")
-    total = sum(style.weight for style in styles)
-    if total <= 0:
+        if not is_number(style.weight, 0):
+            raise UserError(f"the weight of style {style.name} is {shown(style.weight)}: give a number of at least 0")
+    largest = max(style.weight for style in styles)
+    if largest == 0:
         raise UserError("the weights of all styles sum to zero: give one of them a weight above 0")
+    # of the largest one, so that the sum of huge weights is no infinity; exact, so that no order changes it
+    total = math.fsum(style.weight / largest for style in styles)
     kept: list[Style] = []
     for style in sorted(styles, key=lambda s: s.name):
         if style.weight == 0:
             continue
+        share = style.weight / largest / total
         same = next((i for i, other in enumerate(kept) if _equal(style, other)), None)
         if same is None:
-            kept.append(Style(style.name, style.code, style.weight / total, style.mask))
+            kept.append(replace(style, weight=share))
         else:
-            weight = kept[same].weight + style.weight / total
-            kept[same] = Style(kept[same].name, kept[same].code, weight, kept[same].mask)
+            kept[same] = replace(kept[same], weight=kept[same].weight + share)
     if len(kept) == 1:
-        return [Style(kept[0].name, kept[0].code, 1.0, kept[0].mask)]
+        return [replace(kept[0], weight=1.0)]
     return kept
 
 
@@ -102,8 +106,8 @@ def apply_styles(
     """
     if not styles:
         raise UserError("no style was given: name at least one")
-    if not 0 <= alpha <= 1:
-        raise UserError(f"alpha={alpha:g} is not a strength: give a number from 0 to 1")
+    if not is_number(alpha, 0, 1):
+        raise UserError(f"alpha={shown(alpha)} is not a strength: give a number from 0 to 1")
     if any(style.mask is not None for style in styles):
         output = _by_region(model, images, styles, alpha, options)
     else:
@@ -123,7 +127,10 @@ def keep_colours(content: Tensor, output: Tensor) -> Tensor:
 
 
 def direction_to(domains: Mapping[str, str], directions: Sequence[str], wanted: str) -> str:
-    """The direction whose target domain has this name (or letter); "" for a domain that pictures come from.
+    """The direction whose target domain has this name (or letter).
+
+    "" for a domain that pictures only come from: it is the picture itself. A model of two directions translates
+    into each of its domains, since nothing says which of them a picture is from.
 
     Raises:
         UserError: no domain has the name; the nearest is offered.
@@ -152,39 +159,49 @@ def _mixed(model: Translator, images: Tensor, styles: Sequence[Style], alpha: fl
 
 
 def _by_region(model: Translator, images: Tensor, styles: Sequence[Style], alpha: float, options: Any) -> Tensor:
-    check_masks(styles, (int(images.shape[-2]), int(images.shape[-1])))
+    masks = checked_masks(styles, (int(images.shape[-2]), int(images.shape[-1])))
     output, rest = torch.zeros_like(images), torch.ones_like(images[:1, :1])
-    for style in styles:
-        assert style.mask is not None
-        mask = style.mask.to(images)
+    for style, one in zip(styles, masks, strict=True):
+        mask = one.to(images)
         output = output + mask * _mixed(model, images, [Style(style.name, style.code)], alpha, options)
         rest = rest - mask
     return output + rest * images
 
 
-def check_masks(styles: Sequence[Style], size: tuple[int, int]) -> None:
-    """Raise a UserError unless every style has a mask of the content's size and no two overlap.
+def checked_masks(styles: Sequence[Style], size: tuple[int, int]) -> list[Tensor]:
+    """The masks of styles, which sum to at most 1 in each pixel.
 
     Args:
         styles: with masks.
         size: height and width of the content.
+
+    Raises:
+        UserError: a style has no mask, one of another size, or two of them overlap.
     """
-    total = torch.zeros(1, 1, *size)
+    masks = []
     for style in styles:
         if style.mask is None:
             raise UserError(f"style {style.name} has no mask: give one mask for each style, or none at all")
         if style.weight != 1:
-            raise UserError(f"style {style.name} has a mask and the weight {style.weight:g}: regions are not weighed")
-        height, width = style.mask.shape[-2:]
-        if (height, width) != size:
             raise UserError(
-                f"the mask of style {style.name} is {width}x{height}, but the content is {size[1]}x{size[0]} "
-                "(width x height): make them equal"
+                f"style {style.name} has a mask and the weight {shown(style.weight)}: regions are not weighed"
             )
-        total = total + style.mask.to(total)
-    overlap = int((total > 1 + 1e-3).sum())
+        refuse_mask_size(style.name, (style.mask.shape[-2], style.mask.shape[-1]), size)
+        masks.append(style.mask.to("cpu", torch.float32))
+    total = torch.cat(masks).sum(dim=0, keepdim=True)
+    overlap = int((total > 1 + OVERLAP).sum())
     if overlap:
         raise UserError(f"the masks overlap in {overlap} pixels: each pixel may belong to one style only")
+    return [mask / total.clamp_min(1) for mask in masks]
+
+
+def refuse_mask_size(name: str, mask: tuple[int, int], content: tuple[int, int]) -> None:
+    """Raise a UserError unless the mask of a style has the content's height and width."""
+    if mask != content:
+        raise UserError(
+            f"the mask of style {name} is {mask[1]}x{mask[0]}, but the content is {content[1]}x{content[0]} "
+            "(width x height): make them equal"
+        )
 
 
 def _equal(a: Style, b: Style) -> bool:

@@ -13,10 +13,11 @@ from PIL import Image
 import gan_style
 from gan_style import cli
 from gan_style.checkpoint import load as load_checkpoint
+from gan_style.compare import name_checkpoints
 from gan_style.data.images import read_image
 from gan_style.errors import UserError
 from gan_style.run import train
-from gan_style.stylize import name_checkpoints, parse_style
+from gan_style.verbs import parse_style
 from tests.conftest import small_config
 
 TINY_GATYS = (

@@ -10,8 +10,12 @@ from torch import Tensor
 
 from gan_style.config import build, config_dir
 from gan_style.errors import UserError
+from gan_style.models.adain import AdaIN
+from gan_style.models.gatys import Gatys
+from gan_style.models.style_conditional import StyleConditional
 from gan_style.models.translator import Translator
-from gan_style.styles import Style, apply_styles, direction_to, keep_colours, mix_codes, normalised
+from gan_style.networks.blocks import crop
+from gan_style.styles import Style, apply_styles, checked_masks, direction_to, keep_colours, mix_codes, normalised
 from tests.conftest import small_config
 
 MODELS = sorted(p.stem for p in (config_dir() / "model").glob("*.yaml"))
@@ -88,6 +92,28 @@ def test_strength_0_is_the_methods_own_reconstruction(model: Translator, mix: Mi
     assert not torch.allclose(mix(1.0, alpha=0.5), mix(1.0), atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(21, 35), (24, 33), (17, 16), (1, 1), (1, 40), (40, 1), (2, 30), (3, 4)])
+def test_any_size_and_its_own_reconstruction(model: Translator, size: tuple[int, int]) -> None:
+    content, style = picture(0, size), picture(1)
+    code = model.style_code(style) if model.takes_style else None
+    plain, own = (
+        apply_styles(model, content, [Style("" if code else model.directions[0], code)], alpha=a) for a in (1.0, 0.0)
+    )
+    assert plain.shape == own.shape == content.shape
+    assert plain.isfinite().all()
+    if isinstance(model, AdaIN):  # what the decoder makes of the content's features, without AdaIN
+        padded, _ = model._padded(content)
+        reconstruction = crop(model.decoder(model._encode(padded)), size).clamp(-1, 1)
+        assert torch.allclose(own, reconstruction, atol=1e-4)
+    elif isinstance(model, StyleConditional):
+        assert torch.equal(own, model.G(content, model.E(content)))
+    elif isinstance(model, Gatys) or not hasattr(model.G_AB, "branches"):
+        assert torch.equal(own, content)
+    if code:
+        small = apply_styles(model, picture(0), [Style("", model.style_code(content))])
+        assert small.isfinite().all(), "and as a style"
+
+
 def test_masks_partition(mix: Mix) -> None:
     left = torch.zeros(1, 1, 24, 32)
     left[..., :16] = 1
@@ -110,6 +136,19 @@ def test_colours_are_kept_and_the_light_is_not(mix: Mix) -> None:
     assert float((difference - difference.mean(dim=1, keepdim=True)).abs().max()) < 5e-3
 
 
+def test_masks_may_overlap_by_their_rounding() -> None:
+    left = torch.rand(1, 1, 24, 32, generator=torch.Generator().manual_seed(0))
+    for step in (1, 4, 8):
+        masks = [left, (1 - left + step / 255).clamp(0, 1)]
+        made = checked_masks([Style(n, None, 1.0, m) for n, m in zip("ab", masks, strict=True)], (24, 32))
+        assert float(sum(made).max()) <= 1 + 1e-6  # type: ignore[arg-type]
+        assert all(torch.allclose(a, b, atol=step / 255) for a, b in zip(made, masks, strict=True))
+    exact = checked_masks([Style("a", None, 1.0, left), Style("b", None, 1.0, 1 - left)], (24, 32))
+    assert torch.allclose(exact[0], left, atol=1e-6)
+    with pytest.raises(UserError, match="the masks overlap in 768 pixels"):
+        checked_masks([Style(n, None, 1.0, torch.full_like(left, 0.52)) for n in "ab"], (24, 32))
+
+
 MASK = torch.ones(1, 1, 24, 32)
 
 
@@ -119,6 +158,12 @@ MASK = torch.ones(1, 1, 24, 32)
         ([], 1.0, "no style was given"),
         ([("a", -1.0, None)], 1.0, "the weight of style a is -1: give a number of at least 0"),
         ([("a", float("nan"), None)], 1.0, "the weight of style a is nan"),
+        ([("a", "1", None)], 1.0, "the weight of style a is '1'"),
+        ([("a", None, None)], 1.0, "the weight of style a is None"),
+        ([("a", True, None)], 1.0, "the weight of style a is True"),
+        ([("a", 1.0, None)], "1", "alpha='1' is not a strength"),
+        ([("a", 1.0, None)], None, "alpha=None is not a strength"),
+        ([("a", 1.0, None)], float("nan"), "alpha=nan is not a strength"),
         ([("a", 0.0, None), ("b", 0.0, None)], 1.0, "sum to zero"),
         ([("a", 1.0, None)], 1.5, "alpha=1.5 is not a strength"),
         ([("a", 1.0, MASK), ("b", 1.0, None)], 1.0, "style b has no mask"),
@@ -144,10 +189,17 @@ def test_weights_sum_to_one_and_equal_styles_are_joined() -> None:
     assert torch.allclose(mixed["s"], torch.full((1, 2), 1.5))
 
 
+@pytest.mark.parametrize(("a", "b", "share"), [(1e308, 1e308, 0.5), (1e-320, 3e-320, 0.25), (3, 1.0, 0.75)])
+def test_weights_of_any_size_are_shares(a: float, b: float, share: float) -> None:
+    codes = [{"s": torch.full((1, 2), float(v))} for v in (1, 2)]
+    kept = normalised([Style(n, c, w) for n, c, w in zip("xy", codes, (a, b), strict=True)])
+    assert [s.weight for s in kept] == pytest.approx([share, 1 - share], rel=1e-3)
+
+
 def test_domains_by_name_and_by_letter() -> None:
     domains, both = {"A": "photo", "B": "painting"}, ("A2B", "B2A")
     assert direction_to(domains, both, "painting") == direction_to(domains, both, "B") == "A2B"
-    assert direction_to(domains, both, "photo") == "B2A"
+    assert direction_to(domains, both, "photo") == "B2A", "nothing says that the picture is not a painting"
     assert direction_to(domains, ("A2B",), "photo") == "", "pictures come from there: nothing to do"
     with pytest.raises(UserError, match="paintng is not a domain of this model: did you mean painting"):
         direction_to(domains, both, "paintng")

@@ -6,6 +6,7 @@ from typing import Any
 
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.pictures import ScenePictures
+from gan_style.data.scenes import refuse_size
 from gan_style.types import Count, Seed
 
 
@@ -24,6 +25,9 @@ class ScenesDataModule(UnpairedDataModule):
 
     def __init__(self, *, count: Count = 400, scene_seed: Seed = 0, **common: Any) -> None:
         super().__init__(**common)
+        refuse_size("data.image_size", self.image_size)
+        if self.load_size is not None:
+            refuse_size("data.load_size", self.load_size)
         self.count = count
         self.scene_seed = scene_seed
 

@@ -74,10 +74,13 @@ def mean_std(features: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, below and to the right, of [B, C, H, W]; a scalar."""
-    below = (images[..., 1:, :] - images[..., :-1, :]).abs().mean()
-    right = (images[..., :, 1:] - images[..., :, :-1]).abs().mean()
-    return below + right
+    """Mean absolute difference of neighbours, below and to the right, of [B, C, H, W]; a scalar, 0 without any."""
+    below = images[..., 1:, :] - images[..., :-1, :]
+    right = images[..., :, 1:] - images[..., :, :-1]
+    # the mean of nothing is no number
+    return (below.abs().mean() if below.numel() else below.sum()) + (
+        right.abs().mean() if right.numel() else right.sum()
+    )
 
 
 _STATISTICS: dict[str, Callable[[Tensor], dict[str, Tensor]]] = {

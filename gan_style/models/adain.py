@@ -83,17 +83,19 @@ class AdaIN(Translator):
         return {"mean": self.style_mean, "std": self.style_std}
 
     def style_code(self, pictures: Tensor) -> StyleCode:
-        mean, std = mean_std(self._encode(pictures))
+        mean, std = mean_std(
+            self._encode(self._padded(pictures)[0])
+        )  # as `stylize` sees a content, and training a style
         return {"mean": mean, "std": std}
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
-        padded, size = pad_to_multiple(images, self.decoder.multiple)  # type: ignore[arg-type]
+        padded, size = self._padded(images)
         return crop(self.decoder(adain(self._encode(padded), code["mean"], code["std"])), size).clamp(-1, 1)
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
-        contents, size = pad_to_multiple(batch["A"], self.decoder.multiple)  # type: ignore[arg-type]
+        contents, size = self._padded(batch["A"])
         features = self._encode(contents)
-        styles, style_size = pad_to_multiple(batch["B"], self.decoder.multiple)  # type: ignore[arg-type]
+        styles, style_size = self._padded(batch["B"])
         of_styles = self.perceptual.features(styles)
         mean, std = mean_std(of_styles[self.depth])
         if self.training:
@@ -109,7 +111,7 @@ class AdaIN(Translator):
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         kept = self._kept
-        fake, _ = pad_to_multiple(kept.made["fake_B"], self.decoder.multiple)  # type: ignore[arg-type]
+        fake, _ = self._padded(kept.made["fake_B"])
         features = self.perceptual.features(fake)
         terms = {
             "content": self.perceptual.content(features, {self.depth: kept.target}),
@@ -124,6 +126,12 @@ class AdaIN(Translator):
             terms["tv"] = total_variation(kept.made["fake_B"])
             total = total + self.lambda_tv * terms["tv"]
         return total, terms
+
+    def _padded(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """To whole features, two at least along each side: the decoder reflects one at its border."""
+        multiple = self.decoder.multiple
+        assert isinstance(multiple, int)
+        return pad_to_multiple(images, multiple, 2 * multiple)
 
     def _encode(self, images: Tensor) -> Tensor:
         features: Tensor = self.encoder(images, [self.depth])[self.depth]

@@ -15,6 +15,7 @@ from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.translator import Images, Terms, Translator, joined, l1
+from gan_style.networks.factory import make_generator
 from gan_style.types import Count, CountOrNone, Weight
 
 
@@ -61,8 +62,8 @@ class CycleGAN(Translator):
                 f"the identity loss needs as many channels in A ({channels_A}) as in B ({channels_B}): "
                 "set model.lambda_idt=0"
             )
-        self.G_AB = generator(in_channels=channels_A, out_channels=channels_B)
-        self.G_BA = generator(in_channels=channels_B, out_channels=channels_A)
+        self.G_AB = make_generator(generator, in_channels=channels_A, out_channels=channels_B)
+        self.G_BA = make_generator(generator, in_channels=channels_B, out_channels=channels_A)
         self.D_A = discriminator(in_channels=channels_A)
         self.D_B = discriminator(in_channels=channels_B)
         self.gan = adversarial(gan_mode)
@@ -74,6 +75,13 @@ class CycleGAN(Translator):
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
         output: Tensor = {"A2B": self.G_AB, "B2A": self.G_BA}[direction](images)
+        return output
+
+    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
+        network = {"A2B": self.G_AB, "B2A": self.G_BA}[direction]
+        if not hasattr(network, "branches"):
+            return super().interpolate(images, direction, alpha)
+        output: Tensor = network(images, alpha=alpha * network.alpha)  # type: ignore[operator]
         return output
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:

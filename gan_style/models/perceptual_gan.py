@@ -22,6 +22,7 @@ from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.translator import Images, Terms, Translator, joined, l1
+from gan_style.networks.factory import make_generator
 from gan_style.networks.vgg import VGG
 from gan_style.types import Count, CountOrNone, Weight
 
@@ -72,7 +73,7 @@ class PerceptualGAN(Translator):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        self.G_AB = generator(in_channels=channels_A, out_channels=channels_B)
+        self.G_AB = make_generator(generator, in_channels=channels_A, out_channels=channels_B)
         self.D_B = discriminator(in_channels=channels_B)
         self.has_branches = hasattr(self.G_AB, "branches")
         if lambda_branch > 0 and not self.has_branches:

@@ -9,7 +9,6 @@ target of the style reconstruction, so that codes do not shrink to be easily rec
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName
 from gan_style.models.translator import Images, StyleCode, Terms, Translator, joined, l1
 from gan_style.networks.blocks import crop
+from gan_style.networks.factory import require_argument
 from gan_style.networks.styled import StyledGenerator, fitting_tensors, read_trained
 from gan_style.networks.vgg import VGG
 from gan_style.types import Count, CountOrNone, Weight
@@ -103,8 +103,8 @@ class StyleConditional(Translator):
                 f"one generator for contents and styles needs as many channels in A ({channels_A}) as in B "
                 f"({channels_B}): take model=cyclegan"
             )
-        _require(generator, "style_size", "model/generator=styled")
-        _require(discriminator, "styles", "model/discriminator=conditional or vgg")
+        require_argument(generator, "style_size", "style_conditional", "model/generator=styled")
+        require_argument(discriminator, "styles", "style_conditional", "model/discriminator=conditional or vgg")
         self.G = generator(in_channels=channels_A, out_channels=channels_B, style_size=style_size)
         self.E = style_encoder(in_channels=channels_A, style_size=style_size)
         self.M = mapping(styles=styles, latent_size=latent_size, style_size=style_size)
@@ -285,13 +285,6 @@ def _evened(logits: Tensor | list[Tensor]) -> list[Tensor]:
     """Maps, each divided by the square root of its places."""
     maps = [logits] if isinstance(logits, Tensor) else logits
     return [one / math.sqrt(one.shape[-2] * one.shape[-1]) for one in maps]
-
-
-def _require(factory: Callable[..., nn.Module], argument: str, choice: str) -> None:
-    parameters = inspect.signature(factory).parameters
-    if argument not in parameters and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
-        name = getattr(getattr(factory, "func", factory), "__name__", factory)
-        raise UserError(f"{name} has no {argument}, which model=style_conditional needs: take {choice}")
 
 
 def _only_with(vgg: VGG | None, weight: float | None, name: str) -> float:

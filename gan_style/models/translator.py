@@ -92,7 +92,12 @@ class Translator(pl.LightningModule):
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
         """Translate with a strength in [0, 1]: between the pictures and their translations, unless overridden."""
-        return images if alpha == 0 else torch.lerp(images, self.translate(images, direction), alpha)
+        if alpha == 0:
+            return images
+        translated = self.translate(images, direction)
+        if alpha < 1 and translated.shape != images.shape:
+            raise UserError(f"alpha={alpha:g} mixes a picture with a translation of other channels: take alpha=1")
+        return torch.lerp(images, translated, alpha) if alpha < 1 else translated
 
     def general_style(self) -> StyleCode:
         """The code of all styles of training together."""

@@ -180,8 +180,8 @@ def _torchvision_colours() -> dict[str, Tensor]:
 def _read(weights: str, arch: str, names: Sequence[str]) -> tuple[dict[str, Tensor], str]:
     """The layers of a file by our names, and its padding."""
     source = _download(arch) if weights == "imagenet" else _open(Path(weights).expanduser())
-    first = source.get("0.weight", source.get("features.0.weight"))
-    normalised = isinstance(first, Tensor) and tuple(first.shape) == (3, 3, 1, 1)
+    colours = [source.get(f"0.{part}", torch.empty(0)).shape for part in ("weight", "bias")]
+    normalised = colours == [(3, 3, 1, 1), (3,)]
     if normalised:
         # here pictures are in [0, 1]: (x + 1) / 2 goes into the first convolution
         matrix, bias = source["0.weight"], source["0.bias"]
@@ -193,20 +193,35 @@ def _read(weights: str, arch: str, names: Sequence[str]) -> tuple[dict[str, Tens
     for name in names:
         place += int(normalised)  # a reflection padding before each convolution
         if f"{prefix}{place}.weight" in source:
-            state |= {f"{name}.{part}": source[f"{prefix}{place}.{part}"] for part in ("weight", "bias")}
+            parts = {part: source.get(f"{prefix}{place}.{part}") for part in ("weight", "bias")}
+            state |= {f"{name}.{part}": value for part, value in parts.items() if value is not None}
             used += 1
         place += 2 + int(_ends_a_block(name, names))
     kernels = sum(
         1 for key, value in source.items() if key.startswith(prefix) and key.endswith("weight") and value.dim() == 4
     )
-    widths = (state[f"{n}.weight"].shape[0] == WIDTHS[int(n[0]) - 1] for n in names if f"{n}.weight" in state)
-    if used != kernels or "1_1.weight" not in state or not all(widths):
+    if used != kernels or not _is_vgg(state, names):
         other = "vgg16" if arch == "vgg19" else "vgg19"
         raise UserError(
             f"{weights} does not hold a {arch}: expected torchvision's state dict (features.0.weight, ...) or AdaIN's "
             f"normalised one (0.weight of 3x3x1x1, ...); for the other architecture add model/vgg={other}"
         )
+    if not all(bool(value.isfinite().all()) for value in state.values()):
+        raise UserError(f"{weights} holds weights that are NaN or infinite: take another file")
     return state, "reflect" if normalised else "zeros"
+
+
+def _is_vgg(state: Mapping[str, Tensor], names: Sequence[str]) -> bool:
+    """Whether layers of the right shapes follow each other from the first one on, without a gap."""
+    held = [name for name in names if f"{name}.weight" in state]
+    channels = 3
+    for name in held:
+        width = WIDTHS[int(name[0]) - 1]
+        bias = state.get(f"{name}.bias", torch.empty(0))
+        if state[f"{name}.weight"].shape != (width, channels, 3, 3) or bias.shape != (width,):
+            return False
+        channels = width
+    return bool(held) and held == list(names[: len(held)])
 
 
 def _ends_a_block(name: str, names: Sequence[str]) -> bool:
@@ -219,8 +234,11 @@ def _open(path: Path) -> dict[str, Tensor]:
         raise UserError(f"there is no file {path} with weights of a VGG: check model.vgg.weights")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        raise UserError(f"{path} cannot be read as weights of a VGG: {' '.join(str(error).split())[:120]}") from error
+    except Exception as error:  # a damaged file can fail anywhere in torch's reader, and rarely says why
+        raise UserError(
+            f"{path} cannot be read as weights of a VGG: expected a state dict that torch.save wrote, but the file is "
+            "damaged or holds something else"
+        ) from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds no state dict: expected weights of a VGG by name")
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from gan_style import checkpoint
@@ -17,6 +20,7 @@ from gan_style.errors import UserError
 from gan_style.models.style_conditional import StyleConditional, take_weights
 from gan_style.networks.adain import AdaINDecoder
 from tests.conftest import differences, small_config
+from tests.small_models import made
 
 TINY = (
     "model=style_conditional",
@@ -349,3 +353,36 @@ def test_a_warm_start_that_cannot_be_is_said(tmp_path: Path) -> None:
     save(tmp_path / "cycle.ckpt", {"G_AB.layers.1.weight": torch.zeros(2)}, {})
     with pytest.raises(UserError, match=r"cycle\.ckpt has no tensor of the names and shapes of this model"):
         take_weights(model, tmp_path / "cycle.ckpt")
+
+
+def test_a_styled_generator_is_of_no_use_to_others() -> None:
+    for model in ("cyclegan", "perceptual_gan"):
+        with pytest.raises(UserError, match="StyledGenerator wants s beside a picture: take another model/generator"):
+            made(f"model={model}", "model/generator=styled")
+
+
+def test_what_cannot_begin_is_said_before_anything_is_read(run: Callable[..., Path], tmp_path: Path) -> None:
+    for word, message in (("", r"model\.warm_start= is empty"), ("none.ckpt", "no checkpoint none.ckpt: check model")):
+        with pytest.raises(UserError, match=message):
+            run("new", *TINY, f"model.warm_start={word}", "data=folders", "data.root=/no/such/place")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_refuses_other_styles(run: Callable[..., Path], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for name in ("content", "styles/ink", "styles/dots"):
+        (folder / name).mkdir(parents=True)
+        noise = np.random.default_rng(len(name)).integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(noise).save(folder / name / "a.png")
+    words = ("data=styles", f"data.root={folder}", "data.image_size=32", "data.load_size=32", "data.batch_size=2")
+    run("a", *TINY, *words, "trainer.max_steps=1")
+    (folder / "styles" / "ink").rename(folder / "styles" / "wash")
+    again = ("trainer.max_steps=2", "resume=last")
+    with pytest.raises(UserError, match=r"2 named styles, but the data has 2 \(no longer ink; now wash\)"):
+        run("a", *TINY, *words, *again)
+    (folder / "styles" / "wash").rename(folder / "styles" / "ink")
+    shutil.copytree(folder / "styles" / "ink", folder / "styles" / "zebra")
+    with pytest.raises(UserError, match=r"2 named styles, but the data has 3 \(now zebra\)"):
+        run("a", *TINY, *words, *again)
+    shutil.rmtree(folder / "styles" / "zebra")
+    run("a", *TINY, *words, *again)

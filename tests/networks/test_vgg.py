@@ -148,3 +148,26 @@ def test_the_real_normalised_weights_load() -> None:
     assert (vgg.depth, vgg.padding) == ("relu3_1", "reflect")
     features = vgg(torch.rand(1, 3, 64, 64) * 2 - 1, vgg.layers)
     assert all(0 < float((f > 0).float().mean()) < 1 for f in features.values())
+
+
+def test_files_of_the_wrong_shapes_are_refused(published: tuple[str, nn.Module, Path], tmp_path: Path) -> None:
+    arch, _, path = published
+    whole = torch.load(path, weights_only=True)
+    first, third = "features.0", "features.5"
+    wrong = {
+        "a gap": {k: v for k, v in whole.items() if not k.startswith(third)},
+        "no bias": {k: v for k, v in whole.items() if k != f"{third}.bias"},
+        "a short bias": whole | {f"{third}.bias": torch.zeros(3)},
+        "other channels": whole | {f"{first}.weight": torch.zeros(64, 1, 3, 3)},
+        "another kernel": whole | {f"{third}.weight": torch.zeros(128, 64, 5, 5)},
+    }
+    for state in wrong.values():
+        torch.save(state, tmp_path / "wrong.pth")
+        with pytest.raises(UserError, match=f"does not hold a {arch}: expected"):
+            VGG(str(tmp_path / "wrong.pth"), arch=arch)  # type: ignore[arg-type]
+    torch.save(whole | {f"{first}.bias": torch.full((64,), torch.nan)}, tmp_path / "nan.pth")
+    with pytest.raises(UserError, match="holds weights that are NaN or infinite: take another file"):
+        VGG(str(tmp_path / "nan.pth"), arch=arch)  # type: ignore[arg-type]
+    (tmp_path / "text.pth").write_text("e")
+    with pytest.raises(UserError, match=r"VGG: expected a state dict that torch\.save wrote, but the file is damaged"):
+        VGG(str(tmp_path / "text.pth"), arch=arch)  # type: ignore[arg-type]

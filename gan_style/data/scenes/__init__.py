@@ -10,11 +10,20 @@ from numpy.typing import NDArray
 from gan_style.data.scenes.geometry import compose
 from gan_style.data.scenes.painting import render_painting
 from gan_style.data.scenes.photo import render_photo
+from gan_style.errors import UserError
 
-__all__ = ["MAX_SIZE", "MIN_SIZE", "draw_scene"]
+__all__ = ["MAX_SIZE", "MIN_SIZE", "draw_scene", "refuse_size"]
 
 MIN_SIZE = 16
 MAX_SIZE = 1024
+
+
+def refuse_size(name: str, size: int) -> None:
+    """Raise a UserError unless scenes are drawn in this size."""
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise UserError(
+            f"{name}={size} must be from {MIN_SIZE} to {MAX_SIZE}, the pixels that a side of a drawn scene can have"
+        )
 
 
 def draw_scene(seed: int, index: int, size: int, domain: str, stroke_seed: int = 0) -> NDArray[np.uint8]:
@@ -32,8 +41,7 @@ def draw_scene(seed: int, index: int, size: int, domain: str, stroke_seed: int =
     """
     if domain not in ("A", "B"):
         raise ValueError(f'domain must be "A" or "B", got {domain!r}')
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"size must be from {MIN_SIZE} to {MAX_SIZE}, got {size}")
+    refuse_size("size", size)
     rng = np.random.default_rng([seed, index])
     picture = render_photo(compose(rng), rng, size)
     rgb = render_painting(picture, np.random.default_rng([seed, index, stroke_seed])) if domain == "B" else picture.rgb

@@ -1,0 +1,85 @@
+"""A trained model from its checkpoint alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_style import checkpoint
+from gan_style.checks import shown
+from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, takes, target_of
+from gan_style.errors import UserError
+from gan_style.inference import LoadedTranslator
+from gan_style.models.translator import Translator
+
+
+def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> LoadedTranslator:
+    """A trained model, ready to translate.
+
+    Args:
+        path: a checkpoint of ours; it carries everything that is needed.
+        device: "cuda", "cpu", ...; None takes a GPU where there is one.
+        ema: the averaged weights of the generators, where training kept them.
+
+    Raises:
+        UserError: not a checkpoint of ours, or no such device.
+    """
+    if not isinstance(path, (str, Path)) or not str(path):
+        raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
+    where = _device(device)
+    content = checkpoint.load(Path(path).expanduser())
+    model = restore(content)
+    averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
+    for name, state in averages.items() if ema else ():
+        getattr(model, name).load_state_dict(state)
+    domains = {letter: str(domain["name"]) for letter, domain in content["domains"].items()}
+    channels = {letter: int(domain["channels"]) for letter, domain in content["domains"].items()}
+    names: list[str] = []
+    if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
+        names = list(content.get("styles") or [domains["B"]])  # data without names is one style, its domain
+    model.requires_grad_(False).eval().to(where)
+    return LoadedTranslator(model, domains, names, channels)
+
+
+def restore(content: Mapping[str, Any]) -> Translator:
+    """The model of a checkpoint, with its raw weights."""
+    config = copy.deepcopy(dict(content["config"]["model"]))
+    state = content["state_dict"]
+    target = target_of(config, ALLOWED_FROM_CHECKPOINT)
+    for node in (config.get("vgg"), (config.get("discriminator") or {}).get("vgg")):
+        if node and not target.reads_vgg:  # training is over; an encoder's weights are in the checkpoint
+            own = state.get("encoder._extra_state", {})
+            node.update({"weights": "random", "depth": own.get("depth", node["depth"])})
+    extra: dict[str, Any] = {f"channels_{letter}": d["channels"] for letter, d in content["domains"].items()}
+    if content.get("styles") and takes(config, "styles", ALLOWED_FROM_CHECKPOINT):
+        extra["styles"] = len(content["styles"])
+    model: Translator = build(config, ALLOWED_FROM_CHECKPOINT, **extra)
+    wanted = {key: value for key, value in state.items() if key.split(".")[0] not in model.discriminators}
+    try:
+        missing, unknown = model.load_state_dict(wanted, strict=False)
+    except RuntimeError as error:
+        raise UserError(f"the checkpoint does not fit its own config: {' '.join(str(error).split())[:200]}") from error
+    wrong = [*unknown, *(key for key in missing if key.split(".")[0] not in model.discriminators)]
+    if wrong:
+        raise UserError(f"the checkpoint does not fit its own config: {wrong[0]}")
+    return model
+
+
+def _device(device: Any) -> torch.device:
+    """The device of this name, which must be there.
+
+    Raises:
+        UserError: torch knows no such device, or sees none.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        there = "cpu, cuda" if torch.cuda.is_available() else "cpu (torch sees no CUDA device)"
+        raise UserError(f"device={device} cannot be used: take {there}") from error

@@ -1,0 +1,36 @@
+"""Networks from the factories of a config, and whether they are of the kind that a method calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from gan_style.errors import UserError
+
+
+def make_generator(factory: Callable[..., nn.Module], **channels: int) -> nn.Module:
+    """A generator of a picture alone.
+
+    Raises:
+        UserError: it wants more than a picture.
+    """
+    network = factory(**channels)
+    parameters = list(inspect.signature(network.forward).parameters.values())[1:]
+    further = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    if further:
+        raise UserError(
+            f"{type(network).__name__} wants {' and '.join(further)} beside a picture: take another model/generator, "
+            "such as resnet9, or model=style_conditional"
+        )
+    return network
+
+
+def require_argument(factory: Callable[..., nn.Module], argument: str, model: str, choice: str) -> None:
+    """Raise a UserError, which names the model and a choice, unless a factory takes an argument."""
+    parameters: dict[str, Any] = dict(inspect.signature(factory).parameters)
+    if argument not in parameters and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+        name = getattr(getattr(factory, "func", factory), "__name__", factory)
+        raise UserError(f"{name} has no {argument}, which model={model} needs: take {choice}")
