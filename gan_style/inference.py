@@ -16,9 +16,10 @@ from torch import Tensor
 from gan_style.checks import require_finite, require_whole
 from gan_style.config import did_you_mean
 from gan_style.data.images import list_images, to_uint8
+from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 from gan_style.models.translator import StyleCode, Translator
-from gan_style.pictures_in import Given, Picture, given_mask, given_picture, style_pairs
+from gan_style.pictures_in import Given, Picture, given_mask, given_picture, read_file, style_pairs
 from gan_style.styles import Style, apply_styles, direction_to, mix_codes
 
 NOISE = "noise"  # `noise:NAME:SEED` is a random code of a style
@@ -35,7 +36,8 @@ class LoadedTranslator:
         model: on its device, in evaluation mode.
         domains: letter -> name, from the checkpoint.
         style_names: styles that the model has learned by name.
-        channels: letter -> channels of a domain's pictures; 3 where it says nothing.
+        values: letter -> type, range and channels of a domain's pictures; without them everything is 8-bit RGB, and
+            files of other kinds are reduced to it.
     """
 
     def __init__(
@@ -43,12 +45,12 @@ class LoadedTranslator:
         model: Translator,
         domains: Mapping[str, str],
         style_names: Sequence[str] = (),
-        channels: Mapping[str, int] | None = None,
+        values: Mapping[str, ValueRange] | None = None,
     ) -> None:
         self.model = model
         self.domains = dict(domains)
         self.style_names = list(style_names)
-        self.channels = {"A": 3, "B": 3, **(channels or {})}
+        self.values = values
         self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
     @torch.no_grad()
@@ -67,7 +69,8 @@ class LoadedTranslator:
         """Translate one picture, or a batch of them as a tensor.
 
         Args:
-            image: a path, a PIL picture, uint8 [H, W, C], or float [C, H, W] or [B, C, H, W] in [-1, 1].
+            image: a path, a PIL picture, an array [H, W, C] of the domain's type (uint8 unless it was trained on
+                another), or float [C, H, W] or [B, C, H, W] in [-1, 1].
             direction: "A2B" or "B2A"; None is the model's first.
             style: what to look like: a picture, a folder, a name, or what `style` gives; or pairs of these and their
                 weights, or a mapping to weights of those that can be its keys (paths and names).
@@ -78,7 +81,8 @@ class LoadedTranslator:
             size: shorten the longer side of the picture to so many pixels first.
             **options: of the method's own `stylize`, such as the `progress` of Gatys.
 
-        Returns: the same kind and size; a PIL picture for a path.
+        Returns: the same kind and size, in the type and range of the domain it is translated to; a PIL picture for a
+            path, or an array where Pillow has no such pictures.
 
         Raises:
             UserError: a picture, direction, style, weight, mask or option that does not fit the model, or a result
@@ -90,19 +94,40 @@ class LoadedTranslator:
             for name in (*(["mask"] if mask else []), *options):
                 raise UserError(f"{name} needs a style: give one, or leave {name} out")
             direction = self._direction(direction)
-            given = given_picture(image, channels=self.channels[direction[0]], side=size)
+            source, target = direction[0], direction[-1]
+            given = given_picture(image, values=self._values(source), side=size)
             styles = [Style(direction, self.model.general_style() if self.model.takes_style else None)]
         else:
             if direction is not None:
                 raise UserError("give a direction or styles, not both: a style says where to go")
             self._refuse_unknown(options)
             pairs = style_pairs(style)
-            given = given_picture(image, channels=self.channels[self._source(pairs)], side=size)
+            source, target = self._ends(pairs)
+            given = given_picture(image, values=self._values(source), side=size)
             styles = self._styles(pairs, mask, given)
         images = given.images.to(self.device)
         output = apply_styles(self.model, images, styles, alpha=alpha, preserve_color=preserve_color, **options)
         require_finite(output, RESULT)
-        return _as_given(output, image)
+        return _as_given(output, image, self._values(target) or ValueRange())
+
+    def read(self, path: str | Path, direction: str | None = None, style: Any = None) -> Array:
+        """The array of a file, [H, W, C], as the domain that `translate` would take it for has it.
+
+        Raises:
+            UserError: it cannot be read, or holds what that domain would lose.
+        """
+        return read_file(path, self._values(self.ends(direction, style)[0]))
+
+    def written(self, direction: str | None = None, style: Any = None) -> ValueRange:
+        """Type, range and channels of what `translate` gives."""
+        return self._values(self.ends(direction, style)[1]) or ValueRange()
+
+    def ends(self, direction: str | None, style: Any) -> tuple[str, str]:
+        """The letters of the domains that a translation comes from and goes to."""
+        if style is not None:
+            return self._ends(style_pairs(style))
+        chosen = self._direction(direction)
+        return chosen[0], chosen[-1]
 
     def style(self, what: Any, weight: float = 1.0, mask: Tensor | None = None, *, side: int = 512) -> Style:
         """A style from a picture, a folder of them, a learned name, noise, or the name of a domain.
@@ -162,14 +187,16 @@ class LoadedTranslator:
             raise UserError(f"this model does not translate {what}: {there}")
         return str(chosen)
 
-    def _source(self, pairs: Sequence[tuple[Any, Any]]) -> str:
-        """The domain that pictures come from, by its letter."""
+    def _ends(self, pairs: Sequence[tuple[Any, Any]]) -> tuple[str, str]:
         if self.model.takes_style:
-            return "A"
-        found = {self.style(what).name[:1] for what, _ in pairs} - {""}
-        if len({self.channels[letter] for letter in found}) > 1:
-            raise UserError("the domains of this model have other channels and cannot be mixed: name one of them")
-        return next(iter(found), "A")
+            return "A", "B"
+        found = sorted({self.style(what).name for what, _ in pairs} - {""})
+        if len({self._values(letter) for name in found for letter in (name[0], name[-1])}) > 1 and len(found) > 1:
+            raise UserError("the domains of this model hold other kinds of pictures and cannot be mixed: name one")
+        return (found[0][0], found[0][-1]) if found else ("A", "A")
+
+    def _values(self, letter: str) -> ValueRange | None:
+        return None if self.values is None else self.values.get(letter, ValueRange())
 
     def _refuse_unknown(self, options: Mapping[str, Any]) -> None:
         known = list(inspect.signature(self.model.stylize).parameters)[2:] if self.model.takes_style else []
@@ -196,7 +223,8 @@ class LoadedTranslator:
         return code
 
     def _encoded(self, what: Picture, side: int) -> StyleCode:
-        images = given_picture(what, channels=self.channels["B"], side=side).images
+        values = self._values("B")  # of a plain domain, a style of 16 bits is looked at with 8
+        images = given_picture(what, values=None if values and values.plain else values, side=side).images
         if len(images) != 1:
             raise UserError(
                 f"a style is one picture, but this is a batch of {len(images)}: give pairs of one and its weight"
@@ -211,10 +239,10 @@ class LoadedTranslator:
         return self._codes[key]
 
 
-def _as_given(output: Tensor, image: Picture) -> Any:
+def _as_given(output: Tensor, image: Picture, values: ValueRange) -> Any:
     if isinstance(image, Tensor):
         return (output if image.dim() == 4 else output[0]).to(image)
-    array = to_uint8(output)[0]
-    if isinstance(image, np.ndarray):
+    array = to_uint8(output)[0] if values.plain else values.restore(output[0])
+    if isinstance(image, np.ndarray) or array.dtype != np.uint8 or array.shape[-1] not in (1, 3, 4):
         return array
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)

@@ -12,6 +12,7 @@ import torch
 from gan_style import checkpoint
 from gan_style.checks import shown
 from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, takes, target_of
+from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.models.translator import Translator
@@ -37,12 +38,12 @@ def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> Lo
     for name, state in averages.items() if ema else ():
         getattr(model, name).load_state_dict(state)
     domains = {letter: str(domain["name"]) for letter, domain in content["domains"].items()}
-    channels = {letter: int(domain["channels"]) for letter, domain in content["domains"].items()}
+    values = {letter: ValueRange.described(domain) for letter, domain in content["domains"].items()}
     names: list[str] = []
     if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
         names = list(content.get("styles") or [domains["B"]])  # data without names is one style, its domain
     model.requires_grad_(False).eval().to(where)
-    return LoadedTranslator(model, domains, names, channels)
+    return LoadedTranslator(model, domains, names, values)
 
 
 def restore(content: Mapping[str, Any]) -> Translator:

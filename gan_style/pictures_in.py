@@ -14,8 +14,10 @@ from torch import Tensor
 
 from gan_style.checks import require_finite
 from gan_style.data.decoding import OpenPicture, decode
+from gan_style.data.files import fit, read_picture
 from gan_style.data.images import read_image, to_tensor
 from gan_style.data.transforms import resize
+from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 from gan_style.styles import Style, refuse_mask_size
 
@@ -31,17 +33,18 @@ class Given(NamedTuple):
     size: Size  # height and width before it was shortened
 
 
-def read_file(path: str | Path) -> NDArray[np.uint8]:
-    """[H, W, C] of a file."""
-    return read_image(Path(path).expanduser())
+def read_file(path: str | Path, values: ValueRange | None = None) -> Array:
+    """[H, W, C] of a file, as a domain has it; without one as 8-bit RGB, whatever that loses."""
+    path = Path(path).expanduser()
+    return read_image(path) if values is None else read_picture(path, values)
 
 
-def given_picture(image: Picture, *, channels: int = 3, side: int | None = None) -> Given:
+def given_picture(image: Picture, *, values: ValueRange | None = None, side: int | None = None) -> Given:
     """A picture, or a batch of them, of any kind.
 
     Args:
-        image: a file, a PIL picture, uint8 [H, W, C], or float [C, H, W] or [B, C, H, W] in [-1, 1].
-        channels: that the model takes; files and PIL pictures are RGB.
+        image: a file, a PIL picture, [H, W, C] of the type of `values`, or float [C, H, W] or [B, C, H, W] in [-1, 1].
+        values: type, range and channels that the model takes; None is 8-bit RGB, to which files are reduced.
         side: its longer side is shortened to so many pixels.
 
     Raises:
@@ -53,11 +56,12 @@ def given_picture(image: Picture, *, channels: int = 3, side: int | None = None)
         shape = _shortened(size, side)
         images = images if shape == size else _resized(images, shape)
     else:
-        array = _array(image)
+        array = _array(image, values)
         size = (array.shape[0], array.shape[1])
         shape = _shortened(size, side)
-        images = to_tensor(array if shape == size else resize(array, *shape))[None]
-    found = images.shape[1]
+        tensor = (values or ValueRange()).as_tensor(array if shape == size else resize(array, *shape))
+        images = ((values or ValueRange()).normalise(tensor) if tensor.dtype == torch.uint8 else tensor)[None]
+    found, channels = images.shape[1], (values or ValueRange()).channels
     if found != channels:
         has = f"{_name(image)} has {found} channel{'s' * (found > 1)}"
         raise UserError(f"{has}, but this model takes pictures of {channels}: convert it")
@@ -112,14 +116,21 @@ def style_pairs(style: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _array(image: Any) -> NDArray[np.uint8]:
-    """uint8 [H, W, C] of anything but a tensor."""
+def _array(image: Any, values: ValueRange | None = None) -> Array:
+    """[H, W, C] of anything but a tensor."""
     if isinstance(image, (str, Path)):
-        return read_file(image)
-    if isinstance(image, Image.Image):
-        return _decoded(image)
-    if not isinstance(image, np.ndarray):
+        return read_file(image, values)
+    if not isinstance(image, (Image.Image, np.ndarray)):
         raise UserError(f"{_name(image)} is no picture: give a path, a PIL picture, an array or a tensor")
+    if values is not None and not values.plain:
+        array = np.asarray(image)
+        if array.ndim not in (2, 3) or array.size == 0:
+            raise UserError(f"an array must be [H, W, C] and not empty, not {list(array.shape)}")
+        return fit(Path("the picture"), array[..., None] if array.ndim == 2 else array, values)
+    if isinstance(image, Image.Image):
+        if values is not None and image.mode.startswith(("I", "F")):
+            fit(Path("the PIL picture"), np.asarray(image)[..., None], values)  # which refuses what would be lost
+        return _decoded(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.size == 0:
         raise UserError(f"an array must be uint8 [H, W, C] and not empty, not {image.dtype} {list(image.shape)}")
     return image

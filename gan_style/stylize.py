@@ -14,12 +14,12 @@ from rich.progress import Progress
 
 from gan_style.checks import require_finite, require_whole
 from gan_style.data.images import SUFFIXES, list_images, to_uint8
-from gan_style.data.saving import save_image
+from gan_style.data.saving import holding, refuse_format, save_image
 from gan_style.errors import UserError
 from gan_style.inference import RESULT, LoadedTranslator
 from gan_style.loading import load
 from gan_style.models.gatys import Gatys
-from gan_style.pictures_in import given_picture, read_file
+from gan_style.pictures_in import given_picture
 from gan_style.verbs import check_output, gatys, parse_style, refuse_method, refuse_overwriting, save
 
 LONGEST_SIDE_OF_GATYS = 512  # in pixels, unless --size says otherwise: its cost grows with every pixel
@@ -60,11 +60,15 @@ def translate(parsed: Namespace) -> None:
     read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
     refuse_overwriting([target, *(result for _, result in pairs)], read)
     translator = load(parsed.checkpoint)
+    written = translator.written(parsed.direction, options["style"])
+    if source.is_file():
+        refuse_format(pairs[0][1], written.dtype, written.channels)
+    pairs = [(path, holding(result, written.dtype, written.channels)) for path, result in pairs]
     unread = []
     with Progress(transient=True) as progress:
         for path, result in progress.track(pairs, description="translating"):
             try:
-                picture = read_file(path)
+                picture = translator.read(path, parsed.direction, options["style"])
             except UserError as error:
                 if source.is_file():
                     raise

@@ -10,6 +10,7 @@ import torch
 
 from gan_style import checkpoint
 from gan_style.config import build
+from gan_style.data.values import ValueRange
 from gan_style.inference import LoadedTranslator
 from gan_style.models.translator import Translator
 from tests.conftest import small_config
@@ -28,8 +29,8 @@ def loaded(*overrides: str, styles: Sequence[str] = (), **extra: Any) -> LoadedT
     """As `gan_style.load` gives it."""
     more = {"styles": len(styles)} if styles else {}
     model = made(*overrides, **more, **extra).requires_grad_(False).eval()
-    channels = {letter: extra.get(f"channels_{letter}", 3) for letter in "AB"}
-    return LoadedTranslator(model, DOMAINS, styles, channels)
+    values = {letter: ValueRange(channels=extra.get(f"channels_{letter}", 3)) for letter in "AB"}
+    return LoadedTranslator(model, DOMAINS, styles, values)
 
 
 def saved(path: Path, *overrides: str, styles: Sequence[str] = (), number_of: bool = True) -> Path:

@@ -133,7 +133,7 @@ def test_wrong_domains_and_checkpoints_are_one_sentence(tmp_path: Path) -> None:
     assert cycle.translate(content, "B2A").shape == (1, 8, 8)
     with pytest.raises(UserError, match=r"alpha=0\.5 mixes a picture with a translation of other channels"):
         cycle.translate(content, "B2A", alpha=0.5)
-    with pytest.raises(UserError, match="have other channels and cannot be mixed"):
+    with pytest.raises(UserError, match="hold other kinds of pictures and cannot be mixed"):
         cycle.translate(content, style={"photo": 1, "painting": 1})
     with pytest.raises(UserError, match=r"takes no style pictures: name one of its domains \(photo, painting\)"):
         cycle.translate(content, style=WAVE)

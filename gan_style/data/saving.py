@@ -78,6 +78,15 @@ def refuse_format(path: Path, dtype: str, channels: int) -> None:
         raise UserError(f"{path} cannot hold {what}{unknown}: its name must end in one of {', '.join(fitting)}")
 
 
+def holding(path: Path, dtype: str, channels: int) -> Path:
+    """The same path, with a suffix whose format holds such pictures without a loss where its own does not."""
+    for suffix in (path.suffix.lower(), ".png", ".tif"):
+        types, counts = HOLDS.get(suffix, ((), None))
+        if dtype in types and (not counts or channels in counts):
+            return path if suffix == path.suffix.lower() else path.with_suffix(suffix)
+    raise AssertionError(".tif holds everything")
+
+
 def _encode(array: Array, suffix: str) -> bytes:
     stream = BytesIO()
     if suffix == ".npy":

@@ -75,8 +75,8 @@ class ValueRange:
 
     @classmethod
     def described(cls, values: Mapping[str, Any]) -> ValueRange:
-        """What `describe` gave, other keys left out."""
-        return cls(**{key: values[key] for key in ("dtype", "low", "high", "channels")})
+        """What `describe` gave; other keys are left out."""
+        return cls(**{key: values[key] for key in ("dtype", "low", "high", "channels") if key in values})
 
     def normalise(self, values: Tensor) -> Tensor:
         """Maps [..., C, H, W] of the files' numbers to float32 in [-1, 1]; what lies outside is clamped."""
