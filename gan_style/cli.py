@@ -121,7 +121,7 @@ def _verb(module: str, name: str) -> Callable[[argparse.Namespace], None]:
 
 
 def _download(parsed: argparse.Namespace) -> None:
-    from gan_style.data.named_sets import NAMED_SETS, named_set
+    from gan_style.data.named.table import NAMED_SETS, named_set
 
     if parsed.list or not parsed.name:
         row = "{:24}{:28}{:>9}{:>15}  {}"
@@ -131,7 +131,7 @@ def _download(parsed: argparse.Namespace) -> None:
             size = "by hand" if entry.withdrawn else entry.size
             print(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
         return
-    from gan_style.data.download import fetch
+    from gan_style.data.named.download import fetch
 
     root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
     fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)

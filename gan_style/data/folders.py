@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style.data.datamodule import Splits, UnpairedDataModule
-from gan_style.data.download import fetch
 from gan_style.data.layout import Layout, find_layout, given_layout
+from gan_style.data.named.download import fetch
 from gan_style.data.unpaired import FolderPictures, open_pictures
 from gan_style.data.values import DType, ValueRange
 from gan_style.errors import UserError
@@ -31,7 +31,7 @@ class FoldersDataModule(UnpairedDataModule):
         low, high: the values that become black and white; the type's limits unless given.
         channels: of each picture.
         on_error: "stop" before the first iteration at an unreadable picture, or "skip" it and say so.
-        set: a set of `named_sets.NAMED_SETS`, fetched to `root` where it is not there yet.
+        set: a set of `named.table.NAMED_SETS`, fetched to `root` where it is not there yet.
         url: a mirror of the set's zip.
         archive: the set's zip at hand, instead of a download.
         sha256: of the set's zip, where it is not the one of the table.

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gan_style.data import unpacking
+from gan_style.data.named import unpacking
 from gan_style.errors import UserError
-from tests.data.server import ZipServer
-from tests.data.tiny_set import PNG, ZIP, assert_nothing_beside, entries, failing, pixels, zipped
+from tests.data.named.server import ZipServer
+from tests.data.named.tiny_set import PNG, ZIP, assert_nothing_beside, entries, failing, pixels, zipped
 
 pytestmark = pytest.mark.usefixtures("tinyset")
 

@@ -23,10 +23,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gan_style.data.named_sets import FOLDERS, NamedSet, named_set
-from gan_style.data.set_folder import MANIFEST, count_pictures, listed, missing_folders, read_manifest
-from gan_style.data.transfer import Unreachable, check_url, download, public
-from gan_style.data.unpacking import unpack
+from gan_style.data.named.folder import MANIFEST, count_pictures, listed, missing_folders, read_manifest
+from gan_style.data.named.table import FOLDERS, NamedSet, named_set
+from gan_style.data.named.transfer import Unreachable, check_url, download, public
+from gan_style.data.named.unpacking import unpack
 from gan_style.errors import UserError
 
 Say = Callable[[str], None]

@@ -24,7 +24,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from gan_style.data.unpacking import CHUNK, check_space
+from gan_style.data.named.unpacking import CHUNK, check_space
 from gan_style.errors import UserError
 
 TIMEOUT = 30.0  # seconds, to connect and for each read

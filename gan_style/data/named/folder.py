@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_style.data.named_sets import FOLDERS, PICTURES, NamedSet
+from gan_style.data.named.table import FOLDERS, PICTURES, NamedSet
 from gan_style.errors import UserError
 
 MANIFEST = ".gan_style.json"

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from gan_style.data.download import fetch, is_whole
-from tests.data.server import ZipServer
-from tests.data.tiny_set import TINY, ZIP, assert_whole
+from gan_style.data.named.download import fetch, is_whole
+from tests.data.named.server import ZipServer
+from tests.data.named.tiny_set import TINY, ZIP, assert_whole
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("tinyset")
 
 SCRIPT = """
 import os, sys, time, json
-from gan_style.data import download, named_sets, transfer, unpacking
+from gan_style.data.named import download, table, transfer, unpacking
 root, url, stage, entry = sys.argv[1:]
-named_sets.NAMED_SETS["tinyset"] = named_sets.NamedSet(**json.loads(entry))
+table.NAMED_SETS["tinyset"] = table.NamedSet(**json.loads(entry))
 def die(*words, **more):
     print("here", flush=True)
     time.sleep(60)

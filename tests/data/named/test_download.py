@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 
 from gan_style.cli import main
-from gan_style.data import download, unpacking
-from gan_style.data.download import fetch, is_whole
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.images import SUFFIXES
-from gan_style.data.named_sets import FOLDERS, NAMED_SETS, PICTURES
+from gan_style.data.named import download, unpacking
+from gan_style.data.named.download import fetch, is_whole
+from gan_style.data.named.table import FOLDERS, NAMED_SETS, PICTURES
 from gan_style.errors import UserError
 from tests.conftest import composed
-from tests.data.server import ZipServer
-from tests.data.tiny_set import (
+from tests.data.named.server import ZipServer
+from tests.data.named.tiny_set import (
     COUNTS,
     HASH,
     OTHER,
@@ -39,7 +39,7 @@ from tests.data.tiny_set import (
     zipped,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 pytestmark = pytest.mark.usefixtures("tinyset")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gan_style.data import transfer
-from gan_style.data.named_sets import NAMED_SETS
-from tests.data.server import ZipServer
-from tests.data.tiny_set import TINY, ZIP
+from gan_style.data.named import transfer
+from gan_style.data.named.table import NAMED_SETS
+from tests.data.named.server import ZipServer
+from tests.data.named.tiny_set import TINY, ZIP
 
 
 @pytest.fixture

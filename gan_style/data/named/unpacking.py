@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from zipfile import ZipFile, ZipInfo
 
-from gan_style.data.named_sets import FOLDERS, PICTURES
+from gan_style.data.named.table import FOLDERS, PICTURES
 from gan_style.errors import UserError
 
 MAX_ENTRIES = 200_000

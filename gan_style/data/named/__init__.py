@@ -1,0 +1,1 @@
+"""Named public sets: the table, and how one gets to disk whole."""
