@@ -140,11 +140,7 @@ def open_picture(path: Path) -> OpenPicture:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds.
-
-    Raises:
-        UserError: If it cannot be opened.
-    """
+    """What a file holds, or a UserError that says why it cannot be opened."""
     try:
         return path.read_bytes()
     except OSError as error:
