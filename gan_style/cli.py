@@ -54,6 +54,12 @@ def _data_sets(verbs: Any) -> None:
     inspect.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw some pictures and the copies found")
     inspect.add_argument("--image-size", type=int, default=256, metavar="N", help="as data.image_size; default 256")
     inspect.set_defaults(run=_inspect)
+    shards = verbs.add_parser("shards", help="pack a set of pictures into WebDataset shards, for data=shards")
+    shards.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
+    shards.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
+    shards.add_argument("--size", type=float, default=256, metavar="MB", help="of a shard; default 256")
+    shards.add_argument("--shuffle", type=int, metavar="SEED", help="mix the order, for readers that go through it")
+    shards.set_defaults(run=_shards)
     download = verbs.add_parser("download", help="fetch a named set of pictures; without a name, list what there is")
     download.add_argument("name", nargs="?", metavar="NAME")
     download.add_argument("--list", action="store_true", help="list the sets")
@@ -147,6 +153,12 @@ def _inspect(parsed: argparse.Namespace) -> int:
     from gan_style.inspection.verb import inspect
 
     return inspect(parsed.set, out=parsed.out, sheet=parsed.sheet, image_size=parsed.image_size)
+
+
+def _shards(parsed: argparse.Namespace) -> None:
+    from gan_style.data.shard_writer import shards
+
+    shards(parsed.set, parsed.out, size=parsed.size, shuffle=parsed.shuffle)
 
 
 if __name__ == "__main__":

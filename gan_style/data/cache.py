@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gan_style.data.transforms import TrainTransform
-from gan_style.data.unpaired import FolderPictures
+from gan_style.data.unpaired import StoredPictures
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 
@@ -51,7 +51,7 @@ class CachedPictures:
 
     def __init__(
         self,
-        pictures: FolderPictures,
+        pictures: StoredPictures,
         shapes: Sequence[tuple[int, int]],
         fit: Callable[[Array], Array],
         budget: int,
@@ -105,7 +105,7 @@ class CachedPictures:
 
 
 def share_out(
-    pictures: Mapping[str, FolderPictures], transform: TrainTransform, budget: CacheSize
+    pictures: Mapping[str, StoredPictures], transform: TrainTransform, budget: CacheSize
 ) -> dict[str, CachedPictures]:
     """Give each domain all the memory that it wants, or its share of what there is.
 
@@ -190,9 +190,8 @@ def _token() -> str:
     return os.environ[TOKEN]
 
 
-def _digest(pictures: FolderPictures, shapes: Sequence[Any], key: str) -> str:
-    states = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in pictures.paths]
-    content = json.dumps([states, list(shapes), pictures.values.describe(), key])
+def _digest(pictures: StoredPictures, shapes: Sequence[Any], key: str) -> str:
+    content = json.dumps([pictures.state(), list(shapes), pictures.values.describe(), key])
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 

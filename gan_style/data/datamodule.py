@@ -18,9 +18,9 @@ from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
 from gan_style.data.unpaired import (
     PLAIN,
     EndlessBatches,
-    FolderPictures,
     PairedEvalDataset,
     Pictures,
+    StoredPictures,
     UnpairedDataset,
 )
 from gan_style.data.values import ValueRange
@@ -132,10 +132,10 @@ class UnpairedDataModule(pl.LightningDataModule):
             splits.notes.append(f"cache: {bytes_kept / GIGABYTE:.2f} GB for {places} of {total} training pictures")
         return self.with_cache(splits, kept)
 
-    def on_disk(self, splits: Splits) -> dict[str, FolderPictures]:
-        """The training pictures of each domain that are files."""
+    def on_disk(self, splits: Splits) -> dict[str, StoredPictures]:
+        """The training pictures of each domain that lie on disk."""
         both = {"A": splits.train_A, "B": splits.train_B}
-        return {domain: pictures for domain, pictures in both.items() if isinstance(pictures, FolderPictures)}
+        return {domain: pictures for domain, pictures in both.items() if isinstance(pictures, StoredPictures)}
 
     def with_cache(self, splits: Splits, kept: Mapping[str, Pictures]) -> Splits:
         """Read training pictures through the cache, of the domains that have one."""

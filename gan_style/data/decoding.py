@@ -134,14 +134,27 @@ def open_picture(path: Path) -> OpenPicture:
     """Reads a file and its header.
 
     Raises:
-        UserError: If the file cannot be opened, is not a picture that we read, is damaged or too large.
+        UserError: If the file cannot be opened, and as `open_bytes`.
     """
+    return open_bytes(path, read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file holds, or a UserError that says why it cannot be opened."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         if path.is_symlink() and not path.exists():
             raise UserError(f"{path} is a link to a missing file: mend the link or remove it.") from error
         raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights.") from error
+
+
+def open_bytes(path: Path, data: bytes) -> OpenPicture:
+    """Reads the header of a picture; `path` is for messages.
+
+    Raises:
+        UserError: If it is not a picture that we read, is damaged or too large.
+    """
     kind = sniff(path, data)
     with _explained(path, kind, data):
         picture = _parse_header(path, kind, data)

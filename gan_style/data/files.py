@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 
-from gan_style.data.decoding import composite, decode, decode_raw, open_picture, turn, verify
+from gan_style.data.decoding import composite, decode, decode_raw, open_bytes, read_bytes, turn, verify
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 TIFF = (".tif", ".tiff")
+RAW = (".npy", ".dcm", *TIFF)  # may hold more than Pillow reads
 
 
 def read_picture(path: Path, values: ValueRange) -> Array:
@@ -26,12 +28,28 @@ def read_picture(path: Path, values: ValueRange) -> Array:
     Raises:
         UserError: If the file cannot be read, or holds something that the setting would lose.
     """
-    suffix = path.suffix.lower()
-    if values.plain and suffix not in (".npy", ".dcm", *TIFF):
-        picture = open_picture(path)
+    return decode_picture(path, read_bytes(path), values)
+
+
+def decode_picture(path: Path, data: bytes, values: ValueRange) -> Array:
+    """What `read_picture` makes of a file, from its bytes; the path tells the format and is for messages."""
+    if values.plain and path.suffix.lower() not in RAW:
+        picture = open_bytes(path, data)
         _refuse_narrowing(path, picture.bits, values)
         return decode(picture)
-    return fit(path, read_raw(path), values)
+    return fit(path, read_raw(path, data), values)
+
+
+def picture_size(path: Path, data: bytes) -> tuple[int, int]:
+    """Width and height; of most formats only the header is read.
+
+    Raises:
+        UserError: If there is no picture to be seen.
+    """
+    if path.suffix.lower() not in RAW:
+        return open_bytes(path, data).size
+    height, width = read_raw(path, data).shape[:2]
+    return width, height
 
 
 def check_picture(path: Path, values: ValueRange) -> tuple[tuple[int, int], list[str]]:
@@ -43,13 +61,14 @@ def check_picture(path: Path, values: ValueRange) -> tuple[tuple[int, int], list
     Raises:
         UserError: As `read_picture`.
     """
-    if values.plain and path.suffix.lower() not in (".npy", ".dcm", *TIFF):
-        picture = open_picture(path)
+    data = read_bytes(path)
+    if values.plain and path.suffix.lower() not in RAW:
+        picture = open_bytes(path, data)
         _refuse_narrowing(path, picture.bits, values)
         size = picture.size  # a JPEG shrinks when it is verified
         verify(picture)
         return size, picture.conversions()
-    raw = read_raw(path)
+    raw = read_raw(path, data)
     array = fit(path, raw, values)
     steps = []
     if raw.shape[2] != values.channels:
@@ -61,8 +80,12 @@ def check_picture(path: Path, values: ValueRange) -> tuple[tuple[int, int], list
     return (array.shape[1], array.shape[0]), steps
 
 
-def read_raw(path: Path) -> Array:
+def read_raw(path: Path, data: bytes | None = None) -> Array:
     """The numbers as a file holds them.
+
+    Args:
+        path: Its suffix tells the format.
+        data: What the file holds, where that is at hand.
 
     Returns:
         [H, W, C], of the file's own type; a palette is looked up, the EXIF orientation applied.
@@ -70,10 +93,10 @@ def read_raw(path: Path) -> Array:
     Raises:
         UserError: If the file cannot be read.
     """
-    suffix = path.suffix.lower()
-    readers: dict[str, Callable[[Path], Array]] = {".npy": _read_npy, ".dcm": _read_dicom}
+    readers: dict[str, Callable[[Path, bytes], Array]] = {".npy": _read_npy, ".dcm": _read_dicom}
     readers |= dict.fromkeys(TIFF, _read_tiff)
-    return readers.get(suffix, lambda p: decode_raw(open_picture(p)))(path)
+    read = readers.get(path.suffix.lower(), lambda path, data: decode_raw(open_bytes(path, data)))
+    return read(path, read_bytes(path) if data is None else data)
 
 
 def fit(path: Path, raw: Array, values: ValueRange) -> Array:
@@ -135,10 +158,10 @@ def _fit_channels(path: Path, array: Array, wanted: int) -> Array:
     )
 
 
-def _read_tiff(path: Path) -> Array:
+def _read_tiff(path: Path, data: bytes) -> Array:
     """By tifffile where Pillow would lose channels or bits, else by Pillow."""
     try:
-        with tifffile.TiffFile(path) as file:
+        with tifffile.TiffFile(BytesIO(data)) as file:
             page: Any = file.pages[0]
             known = page.samplesperpixel <= 4 and (page.samplesperpixel != 2 or page.bitspersample <= 8)
             if known and page.bitspersample <= 16 and page.dtype.kind in "bu":
@@ -149,12 +172,12 @@ def _read_tiff(path: Path) -> Array:
                 inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
                 orientation = page.tags.valueof(274, 1)
     except Exception as error:  # a broken file can raise nearly anything
-        open_picture(path)  # has the message of an empty, cut off or foreign file
+        open_bytes(path, data)  # has the message of an empty, cut off or foreign file
         if "imagecodecs" in str(error):
             raise UserError(f"{path} is compressed in a way that needs a package: pip install imagecodecs") from error
         raise _damaged(path, "TIFF", error) from error
     if array is None:
-        picture = open_picture(path)
+        picture = open_bytes(path, data)
         array = decode_raw(picture)
         if picture.bits > 8 and array.dtype == np.uint8:  # what OpenCV cannot read, Pillow cuts down to 8 bits
             raise UserError(f"{path} has {picture.bits} bits and premultiplied alpha: save it without alpha")
@@ -165,9 +188,9 @@ def _read_tiff(path: Path) -> Array:
     return turn(array, orientation if orientation in range(1, 9) else 1)
 
 
-def _read_npy(path: Path) -> Array:
+def _read_npy(path: Path, data: bytes) -> Array:
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(BytesIO(data), allow_pickle=False)
     except Exception as error:  # cut off, empty, of objects, or not NumPy's at all
         raise _damaged(path, "NumPy", error) from error
     if not isinstance(array, np.ndarray) or array.ndim not in (2, 3) or 0 in array.shape:
@@ -178,13 +201,13 @@ def _read_npy(path: Path) -> Array:
     return array[..., None] if array.ndim == 2 else array
 
 
-def _read_dicom(path: Path) -> Array:
+def _read_dicom(path: Path, data: bytes) -> Array:
     try:
         import pydicom
     except ImportError as error:
         raise UserError(f"{path} is a DICOM file: pip install 'gan-style[dicom]' to read such files") from error
     try:
-        dataset = pydicom.dcmread(path)
+        dataset = pydicom.dcmread(BytesIO(data))
         array = np.asarray(dataset.pixel_array)
         slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
     except Exception as error:  # pydicom's own errors have no common class

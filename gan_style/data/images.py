@@ -152,11 +152,16 @@ def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tupl
     except UserError as error:
         return str(error)
     if min_size is not None and min(size) < min_size:
-        return (
-            f"{path} is {size[0]}x{size[1]}, smaller than the crop of {min_size}: "
-            f"set data.load_size={min_size} or more, so that pictures are resized first, or remove it."
-        )
+        return too_small(path, size, min_size)
     return size, conversions
+
+
+def too_small(path: Path, size: tuple[int, int], min_size: int) -> str:
+    """What is wrong with a picture that no crop fits into."""
+    return (
+        f"{path} is {size[0]}x{size[1]}, smaller than the crop of {min_size}: "
+        f"set data.load_size={min_size} or more, so that pictures are resized first, or remove it."
+    )
 
 
 def _summary(check: ImageCheck, total: int, on_error: str) -> str:

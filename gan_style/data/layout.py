@@ -10,6 +10,7 @@ from gan_style.data.sources import list_source
 from gan_style.errors import UserError
 
 WANTED = "trainA and trainB, train/A and train/B, or A and B"
+SETTINGS = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}  # that name a part's pictures
 SHOWN = 8  # names that a message lists
 
 
@@ -24,6 +25,20 @@ class Layout:
 
     parts: dict[str, list[Path]]
     notes: list[str] = field(default_factory=list)
+
+
+def find_set(name: str) -> Path:
+    """The folder of a set: a folder itself, or a name below data/.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    for path in (Path(name).expanduser(), Path("data") / name):
+        if path.is_dir():
+            return path
+    raise UserError(
+        f"there is no folder {name} and no folder data/{name}: name the folder that holds trainA and trainB"
+    )
 
 
 def find_layout(root: Path, split: float = 0.1) -> Layout:
@@ -69,18 +84,26 @@ def given_layout(given: Mapping[str, str], split: float = 0.1) -> Layout:
     Raises:
         UserError: If a domain is missing or names no picture.
     """
-    for domain, other in (("A", "B"), ("B", "A")):
-        if other in given and domain not in given:
-            raise UserError(f"data.{other} is given without data.{domain}: name the pictures of both domains")
-        if f"test_{domain}" in given and f"test_{other}" not in given:
-            raise UserError(f"data.test_{domain} is given without data.test_{other}: name both, or neither")
+    require_both(given)
     files = {key: list_source(f"data.{key}", value) for key, value in given.items()}
     if set(files["A"]) == set(files["B"]):
         raise UserError(f"data.A and data.B name the same {len(files['A'])} pictures: name another domain")
     if "test_A" not in files:
         return hold_out({"A": files["A"], "B": files["B"]}, split)
-    names = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}
-    return Layout({part: files[key] for part, key in names.items()})
+    return Layout({part: files[key] for part, key in SETTINGS.items()})
+
+
+def require_both(given: Mapping[str, str]) -> None:
+    """Refuses settings of one domain without the other.
+
+    Raises:
+        UserError: If there are such.
+    """
+    for domain, other in (("A", "B"), ("B", "A")):
+        if other in given and domain not in given:
+            raise UserError(f"data.{other} is given without data.{domain}: name the pictures of both domains")
+        if f"test_{domain}" in given and f"test_{other}" not in given:
+            raise UserError(f"data.test_{domain} is given without data.test_{other}: name both, or neither")
 
 
 def hold_out(domains: Mapping[str, Sequence[Path]], split: float) -> Layout:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.data.scenes import draw_scene
-from gan_style.data.unpaired import FolderPictures, Pictures
+from gan_style.data.unpaired import Pictures, StoredPictures
 
 
 def first(pictures: Pictures, limit: int | None) -> Pictures:
     """The first `limit` pictures; all of them for None."""
-    return pictures.first(limit) if isinstance(pictures, FolderPictures) else First(pictures, limit)
+    return pictures.first(limit) if isinstance(pictures, StoredPictures) else First(pictures, limit)
 
 
 class First:

@@ -22,6 +22,7 @@ from gan_style.data.unpaired import (
     PairedEvalDataset,
     Pictures,
     Shuffled,
+    StoredPictures,
     UnpairedDataset,
     open_pictures,
 )
@@ -200,7 +201,7 @@ class StylesDataModule(UnpairedDataModule):
         splits.train_B = StylePictures({name: first(own, self.limit) for name, own in styles.styles.items()})
         return splits
 
-    def on_disk(self, splits: Splits) -> dict[str, FolderPictures]:
+    def on_disk(self, splits: Splits) -> dict[str, StoredPictures]:
         assert isinstance(splits.train_B, StylePictures)
         files = splits.train_B.files()
         return super().on_disk(splits) | ({"B": files} if files else {})

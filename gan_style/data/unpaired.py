@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from torch.utils.data import Dataset, Sampler
@@ -34,6 +34,26 @@ class Pictures(Protocol):
 
     def name(self, index: int, /) -> str:
         """Its path or another name for people."""
+        ...
+
+
+@runtime_checkable
+class StoredPictures(Pictures, Protocol):
+    """Pictures on disk, whose sizes may be known before they are read."""
+
+    values: ValueRange
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]] | None:
+        """Width and height of each."""
+        ...
+
+    def first(self, limit: int | None) -> Self:
+        """The first `limit` pictures; all of them for None."""
+        ...
+
+    def state(self) -> list[Any]:
+        """Plain values that change where the pictures do."""
         ...
 
 
@@ -66,9 +86,13 @@ class FolderPictures:
         """The path as given."""
         return str(self.paths[index])
 
-    def first(self, limit: int | None) -> FolderPictures:
+    def first(self, limit: int | None) -> Self:
         """The first `limit` pictures; all of them for None."""
-        return FolderPictures(self.paths[:limit], self.values, self.sizes and self.sizes[:limit])
+        return type(self)(self.paths[:limit], self.values, self.sizes and self.sizes[:limit])
+
+    def state(self) -> list[Any]:
+        """Plain values that change where the files do."""
+        return [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in self.paths]
 
 
 def open_pictures(

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gan_style.data.layout import find_layout
+from gan_style.data.layout import find_layout, find_set
 from gan_style.data.saving import save_image
 from gan_style.errors import UserError
 from gan_style.inspection.advice import colour_findings, count_findings, setting_findings
@@ -48,7 +48,7 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int)
     for path, suffix in ((out, ".json"), (sheet, ".png")):
         if path is not None and path.suffix.lower() != suffix:
             raise UserError(f"{path} should end in {suffix}")
-    root = _root(name)
+    root = find_set(name)
     files = find_layout(root, split=0).parts
     console = Console()
     with Progress(
@@ -86,16 +86,6 @@ def examine(
     inspection = Inspection(root, image_size, splits, find_pairs(splits))
     findings = chain.from_iterable(check(inspection) for check in CHECKS)
     return inspection, sorted(findings, key=lambda finding: list(SEVERITIES).index(finding.severity))
-
-
-def _root(name: str) -> Path:
-    """The folder of a set: a folder itself, or a name below data/."""
-    for path in (Path(name).expanduser(), Path("data") / name):
-        if path.is_dir():
-            return path
-    raise UserError(
-        f"there is no folder {name} and no folder data/{name}: name the folder that holds trainA and trainB"
-    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,155 @@
+"""`gan-style shards NAME_OR_DIR OUT`: a set of pictures as WebDataset shards, each file as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gan_style.data.decoding import read_bytes
+from gan_style.data.files import picture_size
+from gan_style.data.layout import find_layout, find_set
+from gan_style.data.seeding import derive_seed, epoch_order
+from gan_style.data.shards import Shard, index_path, write_index
+from gan_style.errors import UserError
+
+MEGABYTE = 10**6
+UNFINISHED = ".unfinished"  # where shards stay until all are written; a set that holds it is refused
+
+Numbered = list[tuple[int, Path]]
+
+
+def shards(name: str, out: Path, *, size: float, shuffle: int | None) -> None:
+    """Writes the shards of a set and says what was written.
+
+    Args:
+        name: A folder whose layout is found, or the name of one below data/.
+        out: A folder that is empty or not there yet.
+        size: MB of pictures in a shard; a larger picture has one to itself.
+        shuffle: Seed of the order within each part; None keeps that of the files.
+
+    Raises:
+        UserError: If there is no such set, a picture's header is damaged, or out cannot be written.
+    """
+    if not size > 0:
+        raise UserError(f"--size {size:g} is no size: give the MB of a shard, such as 256")
+    layout = find_layout(find_set(name))
+    for note in layout.notes:
+        print(note)
+    with Progress(
+        TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+    ) as bar:
+        task = bar.add_task("", total=sum(map(len, layout.parts.values())))
+        written = write_shards(layout.parts, out, int(size * MEGABYTE), shuffle, lambda: bar.advance(task))
+    for part, count in written.items():
+        print(f"{part}: {len(layout.parts[part])} pictures in {count} shard{'s' * (count > 1)}")
+    print(f"train with: data=shards data.root={out}")
+
+
+def write_shards(
+    parts: Mapping[str, Sequence[Path]],
+    out: Path,
+    size: int,
+    shuffle: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> dict[str, int]:
+    """Packs the files of each part, unchanged, into tars `trainA-000000.tar` and so on, with their indices.
+
+    They appear in `out` when all of them are complete. A member is named by its number in the part, so that files of
+    the same name in several folders stay apart.
+
+    Args:
+        parts: Files by the name of their part.
+        out: A folder that is empty or not there yet.
+        size: Bytes of pictures in a shard.
+        shuffle: Seed of the order; None keeps it.
+        progress: Called after each picture.
+
+    Returns:
+        How many shards each part has.
+
+    Raises:
+        UserError: If a picture's header is damaged, or out is not empty or cannot be written.
+    """
+    folder = _claimed(out)
+    written: dict[str, list[Path]] = {}
+    try:
+        for part, files in parts.items():
+            order = range(len(files)) if shuffle is None else epoch_order(derive_seed(shuffle, part), 0, len(files))
+            groups = _groups([files[i] for i in order], size)
+            written[part] = [
+                _write(folder / f"{part}-{number:06d}.tar", group, progress) for number, group in enumerate(groups)
+            ]
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _unwritable(out, error) from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:  # whoever is stopped in here leaves `folder`, and so a set that is refused
+        for path in (path for paths in written.values() for path in paths):
+            os.replace(path, out / path.name)
+            os.replace(index_path(path), index_path(out / path.name))
+        folder.rmdir()
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    return {part: len(paths) for part, paths in written.items()}
+
+
+def _claimed(out: Path) -> Path:
+    """The folder to write in, which also keeps a second process away."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        found = sorted(path.name for path in out.iterdir())
+        if UNFINISHED in found:
+            raise UserError(
+                f"{out} holds {UNFINISHED}, of a gan-style shards that was stopped or still runs: remove {out} if it "
+                "was stopped, or name another folder"
+            )
+        if found:
+            raise UserError(f"{out} is not empty (it holds {found[0]}): name a new folder for the shards")
+        (out / UNFINISHED).mkdir()
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    return out / UNFINISHED
+
+
+def _groups(files: Sequence[Path], size: int) -> Iterator[Numbered]:
+    """The files of each shard, with their numbers in the part."""
+    group: Numbered = []
+    total = 0
+    for number, path in enumerate(files):
+        total += path.stat().st_size
+        if group and total > size:
+            yield group
+            group, total = [], path.stat().st_size
+        group.append((number, path))
+    yield group
+
+
+def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
+    names, places = [], []
+    with open(path, "xb") as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for number, source in files:
+                data = read_bytes(source)
+                member = tarfile.TarInfo(f"{number:06d}{source.suffix.lower()}")
+                member.size = len(data)
+                names.append(member.name)
+                places.append((tar.offset + tarfile.BLOCKSIZE, len(data), *picture_size(source, data)))
+                tar.addfile(member, BytesIO(data))
+                progress()
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut after the renaming leaves a hole under a good name
+    write_index(Shard(path, names, np.array(places, np.int64)))
+    return path
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    return UserError(f"shards cannot be written to {out} ({error.strerror}): check the disk and its rights")

@@ -1,0 +1,281 @@
+"""Pictures inside WebDataset shards, read where they lie: an index says at which byte of its tar each begins.
+
+Any WebDataset reader goes through such tars from front to back. Here a picture is (tar, offset, size) instead, so
+that it can be read at any time, and the stream of training items stays a function of (seed, position).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import tarfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from gan_style.data.files import decode_picture, picture_size
+from gan_style.data.images import SUFFIXES, too_small
+from gan_style.data.values import Array, ValueRange
+from gan_style.errors import UserError
+
+VERSION = 1  # of the index
+REMEDY = "copy it again, or write it again with gan-style shards"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar.
+
+    Attributes:
+        path: Of the tar.
+        names: Of the members that are pictures, in their order.
+        places: Offset, bytes, width and height of each, int64 [N, 4]; no width where the header cannot be read.
+    """
+
+    path: Path
+    names: list[str]
+    places: NDArray[np.int64]
+
+
+class ShardPictures:
+    """The pictures of several shards, each read when asked for.
+
+    Args:
+        shards: The tars.
+        names: Of the members.
+        places: Number of the shard, offset, bytes, width and height of each, int64 [N, 5]: one array, because a
+            million tuples would be copied into every loader worker.
+        values: Type, range and channels.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        names: Sequence[str],
+        places: NDArray[np.int64],
+        values: ValueRange | None = None,
+    ) -> None:
+        self.shards, self.names, self.places = list(shards), list(names), places
+        self.values = values or ValueRange()
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each picture."""
+        return [(width, height) for width, height in self.places[:, 3:].tolist()]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int, /) -> Array:
+        """Picture number index, [H, W, C].
+
+        Raises:
+            UserError: If it cannot be read; shard and member are named.
+        """
+        return decode_picture(Path(self.name(index)), self.data(index), self.values)
+
+    def name(self, index: int, /) -> str:
+        """The member, as if its shard were a folder."""
+        return f"{self.shards[self.places[index, 0]]}/{self.names[index]}"
+
+    def data(self, index: int) -> bytes:
+        """The picture's file, as it was before it was packed."""
+        number, offset, size = self.places[index, :3].tolist()
+        path = self.shards[number]
+        try:
+            with open(path, "rb") as file:  # anew each time: an open file would be shared with forked workers
+                file.seek(offset)
+                data = file.read(size)
+        except OSError as error:
+            raise _unopened(path, error) from error
+        if len(data) < size:
+            raise UserError(f"{self.name(index)} is cut off, because its shard is: {REMEDY}")
+        return data
+
+    def select(self, chosen: NDArray[np.int64]) -> Self:
+        """The pictures of these numbers."""
+        return type(self)(self.shards, [self.names[i] for i in chosen], self.places[chosen], self.values)
+
+    def first(self, limit: int | None) -> Self:
+        """The first `limit` pictures; all of them for None."""
+        return type(self)(self.shards, self.names[:limit], self.places[:limit], self.values)
+
+    def state(self) -> list[Any]:
+        """Plain values that change where the shards do."""
+        shards = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in self.shards]
+        return [*shards, hashlib.blake2b(self.places.tobytes(), digest_size=8).hexdigest()]
+
+
+def open_shards(
+    what: str,
+    paths: Sequence[Path],
+    on_error: Literal["stop", "skip"],
+    min_size: int | None,
+    notes: list[str],
+    values: ValueRange | None = None,
+) -> ShardPictures:
+    """The usable pictures of these shards, as far as their headers tell, with a note under the name `what`.
+
+    The first picture is decoded, so that a wrong type or number of channels is told at once; to decode all would
+    take hours where shards are worth their while.
+
+    Raises:
+        UserError: If a shard cannot be read or holds no picture, or, unless such are to be skipped, a header is damaged
+            or a picture smaller than `min_size`.
+    """
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        shards = [shard for shard in pool.map(read_index, paths) if shard]
+        if len(shards) < len(paths):
+            rank_zero_only(print)(f"{what}: {len(paths) - len(shards)} shards without an index are read, once")
+            shards = list(pool.map(open_shard, paths))
+    numbered = [np.insert(shard.places, 0, number, axis=1) for number, shard in enumerate(shards)]
+    names = [name for shard in shards for name in shard.names]
+    pictures = ShardPictures(paths, names, np.concatenate(numbered), values)
+    smaller = pictures.places[:, 3:].min(axis=1) < (min_size or 1)  # no width is an unreadable header
+    bad = np.flatnonzero(smaller)
+    note = f"{what}: {len(names) - len(bad)} pictures in {len(shards)} shards, their headers checked"
+    if len(bad):
+        first = _what_is_wrong(pictures, int(bad[0]), min_size)
+        if on_error == "stop" or len(bad) == len(names):
+            remedy = "" if len(bad) == len(names) else "; data.on_error=skip leaves such pictures out"
+            raise UserError(f"{first} (unusable: {len(bad)} of {len(names)} pictures{remedy}).")
+        note += f"; {len(bad)} unusable skipped, the first {pictures.name(int(bad[0]))}"
+        pictures = pictures.select(np.flatnonzero(~smaller))
+    notes.append(note)
+    pictures[0]
+    return pictures
+
+
+def _what_is_wrong(pictures: ShardPictures, index: int, min_size: int | None) -> str:
+    path = Path(pictures.name(index))
+    try:
+        size = picture_size(path, pictures.data(index))
+    except UserError as error:
+        return str(error).rstrip(".")
+    return too_small(path, size, min_size or 1).rstrip(".")
+
+
+def open_shard(path: Path) -> Shard:
+    """A shard by its index, which is made where it is missing or does not fit the tar.
+
+    Raises:
+        UserError: If the tar cannot be read, is cut off, or holds no picture.
+    """
+    shard = read_index(path)
+    if shard is None:
+        shard = scan(path)
+        with suppress(OSError):  # a folder that cannot be written: the next run scans again
+            write_index(shard)
+    return shard
+
+
+def index_path(path: Path) -> Path:
+    """Where the index of a tar is kept."""
+    return path.with_name(f"{path.name}.index.json")
+
+
+def read_index(path: Path) -> Shard | None:
+    """The shard as its index tells; None where that is missing, broken, older than the tar or of another size."""
+    try:
+        index, tar = index_path(path), path.stat()
+        content = json.loads(index.read_text(encoding="utf-8"))
+        if index.stat().st_mtime_ns < tar.st_mtime_ns or (content["version"], content["size"]) != (
+            VERSION,
+            tar.st_size,
+        ):
+            return None
+        places = np.array(content["places"], np.int64).reshape(-1, 4)
+        names = [str(name) for name in content["names"]]
+    except (OSError, ValueError, TypeError, LookupError, OverflowError):
+        return None
+    return Shard(path, names, places) if 0 < len(names) == len(places) else None
+
+
+def write_index(shard: Shard) -> None:
+    """Keeps the index beside the tar; it appears whole or not at all."""
+    path = index_path(shard.path)
+    content = {"version": VERSION, "size": shard.path.stat().st_size, "names": shard.names}
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_text(json.dumps(content | {"places": shard.places.tolist()}) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def scan(path: Path) -> Shard:
+    """A shard by the headers of its tar and of its pictures.
+
+    Raises:
+        UserError: If the tar cannot be read, is cut off, or holds no picture or two of one sample.
+    """
+    try:
+        with open(path, "rb") as file:
+            members = _members(path, file)
+            pictures = [m for m in members if _is_picture(m)]
+            places = [(m.offset_data, m.size, *_size(path, m, file)) for m in pictures]
+    except OSError as error:
+        raise _unopened(path, error) from error
+    if not pictures:
+        found = f", such as {members[0].name}" if members else ""
+        raise UserError(f"the shard {path} holds no picture ({len(members)} members{found}): name other shards")
+    keys: dict[str, str] = {}
+    for name in (member.name for member in pictures):
+        folder, _, last = name.rpartition("/")
+        other = keys.setdefault(f"{folder}/{last.split('.')[0]}", name)  # as WebDataset tells samples apart
+        if other is not name:
+            raise UserError(
+                f"the shard {path} holds two pictures of one sample, {other} and {name}: write shards with one picture "
+                "in each sample"
+            )
+    return Shard(path, [m.name for m in pictures], np.array(places, np.int64))
+
+
+def _members(path: Path, file: IO[bytes]) -> list[tarfile.TarInfo]:
+    """All members of a whole tar."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            members = tar.getmembers()
+            file.seek(tar.offset)
+            # tarfile takes a damaged header for the end; only a block of zeros is one
+            whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    except tarfile.TarError as error:
+        file.seek(0)
+        if file.read(2) == b"\x1f\x8b":
+            raise UserError(
+                f"the shard {path} is compressed: unpack it with gunzip, for it is read in place"
+            ) from error
+        raise UserError(f"the shard {path} is cut off or no tar ({error}): {REMEDY}") from error
+    if not whole:
+        raise UserError(f"the shard {path} is cut off or damaged after {len(members)} members: {REMEDY}")
+    return members
+
+
+def _is_picture(member: tarfile.TarInfo) -> bool:
+    name = PurePosixPath(member.name)
+    return (
+        member.isreg() and not member.issparse() and name.suffix.lower() in SUFFIXES and not name.name.startswith(".")
+    )
+
+
+def _size(path: Path, member: tarfile.TarInfo, file: IO[bytes]) -> tuple[int, int]:
+    """Width and height; (0, 0) for a picture that cannot be read, whose sentence is made when it is needed."""
+    file.seek(member.offset_data)
+    try:
+        return picture_size(path / member.name, file.read(member.size))
+    except UserError:
+        return 0, 0
+
+
+def _unopened(path: Path, error: OSError) -> UserError:
+    return UserError(f"the shard {path} cannot be opened ({error.strerror}): check its name, rights and disk")

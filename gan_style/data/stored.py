@@ -1,0 +1,87 @@
+"""Two domains of pictures that lie on disk, whatever holds them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, Literal
+
+from gan_style.data.datamodule import Splits, UnpairedDataModule
+from gan_style.data.layout import Layout
+from gan_style.data.unpaired import StoredPictures
+from gan_style.data.values import DType, ValueRange
+from gan_style.errors import UserError
+from gan_style.types import Count
+
+
+class StoredDataModule(UnpairedDataModule):
+    """Where the pictures lie and what their numbers mean; a subclass finds and opens them.
+
+    Args:
+        root: the folder of the set.
+        A, B: instead of root, the training pictures.
+        test_A, test_B: likewise, to look at.
+        dtype: of the files: "uint8", "uint16" or "float32". This key and the next three take one value, or one per
+            domain: `{A: uint16, B: uint8}`.
+        low, high: the values that become black and white; the type's limits unless given.
+        channels: of each picture.
+        on_error: "stop" before the first iteration at an unreadable picture, or "skip" it and say so.
+        name_A, name_B: what the domains are called.
+        **common: of `UnpairedDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        *,
+        A: str | None = None,
+        B: str | None = None,
+        test_A: str | None = None,
+        test_B: str | None = None,
+        dtype: DType | dict[Literal["A", "B"], DType] = "uint8",
+        low: float | dict[Literal["A", "B"], float] | None = None,
+        high: float | dict[Literal["A", "B"], float] | None = None,
+        channels: Count | dict[Literal["A", "B"], Count] = 3,
+        on_error: Literal["stop", "skip"] = "stop",
+        name_A: str = "A",
+        name_B: str = "B",
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.given = {k: v for k, v in {"A": A, "B": B, "test_A": test_A, "test_B": test_B}.items() if v is not None}
+        if root is None and not self.given:
+            raise UserError("no pictures are named: give data.root=DIR, or data.A=DIR data.B=DIR")
+        if root is not None and self.given:
+            raise UserError(f"data.root={root} and data.{next(iter(self.given))} both name pictures: leave one out")
+        if root == "":
+            raise UserError("data.root= is empty: name the folder that holds trainA and trainB")
+        self.root = None if root is None else Path(root).expanduser()
+        self.values = {
+            domain: ValueRange.of(*(_of(domain, setting) for setting in (dtype, low, high, channels)))
+            for domain in ("A", "B")
+        }
+        self.on_error: Literal["stop", "skip"] = on_error
+        self.names = {"A": name_A, "B": name_B}
+
+    def read(self) -> Splits:
+        layout = self.layout()
+        notes = list(layout.notes)
+        opened: dict[str, StoredPictures] = {}
+        for part, paths in layout.parts.items():
+            smallest = self.smallest_picture if part.startswith("train") else None
+            opened[part] = self.open(part, paths, smallest, notes)
+        test_A, test_B = (opened.get(f"test{domain}", opened[f"train{domain}"]) for domain in "AB")
+        return Splits(opened["trainA"], opened["trainB"], test_A, test_B, notes=notes)
+
+    @abstractmethod
+    def layout(self) -> Layout:
+        """Which files there are."""
+
+    @abstractmethod
+    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> StoredPictures:
+        """The usable pictures of a part; what was found goes to the notes."""
+
+
+def _of(domain: str, setting: Any) -> Any:
+    """What a setting says about one domain."""
+    return setting.get(domain) if isinstance(setting, dict) else setting
