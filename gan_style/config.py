@@ -184,19 +184,22 @@ def _parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter
 
 
 def _converted(value: Any, hint: Any, full: str) -> Any:
-    if isinstance(value, Mapping) and "_target_" in value:
+    nodes = value if isinstance(value, list) else [value]
+    if any(isinstance(node, Mapping) and "_target_" in node for node in nodes):
         return value  # an object or a factory: its own signature is its schema
     try:
         adapter = pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
         converted = adapter.validate_python(value)
     except pydantic.ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        reason = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in error.errors()[:4]))
+        reason = f"input should be {reason}" if error.errors()[0]["msg"].startswith("Input should be") else reason
         raise UserError(f"{full}={value} is not valid: {reason[0].lower()}{reason[1:]}") from None
     except (pydantic.errors.PydanticUserError, NameError):
         return value  # a hint that has no check, such as a protocol
     if isinstance(value, bool) and not isinstance(converted, bool):
         raise UserError(f"{full}={str(value).lower()} is not valid: input should be a number")
-    return converted if isinstance(converted, bool | int | float | str) else value
+    plain_mapping = isinstance(value, Mapping) and isinstance(converted, dict)
+    return converted if plain_mapping or isinstance(converted, bool | int | float | str) else value
 
 
 def _one_line(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rich.progress import Progress
 from gan_style.checks import require_finite, require_whole
 from gan_style.data.images import SUFFIXES, list_images, to_uint8
 from gan_style.data.saving import holding, refuse_format, save_image
+from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import RESULT, LoadedTranslator
 from gan_style.loading import load
@@ -63,7 +65,7 @@ def translate(parsed: Namespace) -> None:
     written = translator.written(parsed.direction, options["style"])
     if source.is_file():
         refuse_format(pairs[0][1], written.dtype, written.channels)
-    pairs = [(path, holding(result, written.dtype, written.channels)) for path, result in pairs]
+    pairs = renamed(pairs, written)
     unread = []
     with Progress(transient=True) as progress:
         for path, result in progress.track(pairs, description="translating"):
@@ -94,6 +96,16 @@ def inputs_and_outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     inside = target / source.name if target.is_dir() or not target.suffix else target
     check_output(inside)
     return [(source, inside)]
+
+
+def renamed(pairs: list[tuple[Path, Path]], written: ValueRange) -> list[tuple[Path, Path]]:
+    """The same, with outputs under a suffix that holds them; where two would meet, the old suffix stays before it."""
+    outputs = [holding(result, written.dtype, written.channels) for _, result in pairs]
+    met = Counter(outputs)
+    return [
+        (path, result.with_name(result.name + new.suffix) if met[new] > 1 and new != result else new)
+        for (path, result), new in zip(pairs, outputs, strict=True)
+    ]
 
 
 def translator_of(parsed: Namespace) -> LoadedTranslator:

@@ -123,3 +123,11 @@ def test_a_trained_model_carries_the_kinds_of_both_domains(tmp_path: Path) -> No
 
 def test_every_format_is_covered() -> None:
     assert {suffix for _, _, suffix in CASES} == set(HOLDS)
+
+
+def test_outputs_that_would_meet_keep_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stylize, "load", lambda _: identity(ValueRange(), ValueRange("float32", 0.0, 1.0, 3)))
+    for name in ("x.png", "x.jpg", "y.png", "z.tif"):
+        save_image(drawn("uint8", 3), tmp_path / "in" / name)
+    assert cli.main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.jpg.tif", "x.png.tif", "y.tif", "z.tif"]

@@ -120,9 +120,9 @@ def share_out(
     shapes = {d: [transform.fitted_size(h, w) for w, h in p.sizes] for d, p in pictures.items() if p.sizes}
     wanted = {d: bytes_wanted(s, pictures[d].values) for d, s in shapes.items()}
     total = sum(wanted.values())
+    sweep()
     if budget == "off" or total == 0:
         return {}
-    sweep()
     free = int(RESERVE * shutil.disk_usage(memory_folder()).free)
     if budget == "auto":
         limit = min(free, int(SHARE * available_memory()))
@@ -219,7 +219,7 @@ def _make(path: Path, count: int, size: int) -> None:
     """Reserve memory under a temporary name, then give it its own, unless another process was faster."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=_for_us_alone) as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
@@ -237,6 +237,10 @@ def _make(path: Path, count: int, size: int) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # the pictures may be nobody else's business
 
 
 def _forget(path: Path, maker: int) -> None:

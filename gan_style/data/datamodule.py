@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gan_style.data.cache import GIGABYTE, share_out
+from gan_style.data.cache import share_out
 from gan_style.data.pictures import first
 from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
 from gan_style.data.unpaired import (
@@ -89,7 +89,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         self.transform = TrainTransform(
             load_size, image_size, flip, preprocess=preprocess, rotate=rotate, jitter=jitter, augment=augment or ()
         )
-        self.look_transform = EvalTransform(image_size, preprocess)
+        self.look_transform = EvalTransform(image_size, self.transform.preprocess)
         if batch_size > 1 and not self.transform.fixed_size:
             raise UserError(
                 f"data.preprocess={preprocess} gives pictures of their own sizes, which cannot be stacked: set "
@@ -114,6 +114,7 @@ class UnpairedDataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.splits is not None:
             return
+        self.transform.refuse_augmentation(self.values)
         self.splits = self.limited(self.read())
         self.splits = self.cached(self.splits)
         self.train_set, self.val_set = self.datasets(self.splits)
@@ -129,7 +130,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         if kept:
             bytes_kept, places = (sum(getattr(p, name) for p in kept.values()) for name in ("nbytes", "count"))
             total = sum(map(len, kept.values()))
-            splits.notes.append(f"cache: {bytes_kept / GIGABYTE:.2f} GB for {places} of {total} training pictures")
+            splits.notes.append(f"cache: {bytes_kept / 1e6:,.1f} MB for {places} of {total} training pictures")
         return self.with_cache(splits, kept)
 
     def on_disk(self, splits: Splits) -> dict[str, StoredPictures]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from gan_style.errors import UserError
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 TIFF = (".tif", ".tiff")
+ALPHA = ((1,), (2,))  # what TIFF calls premultiplied and plain
 RAW = (".npy", ".dcm", *TIFF)  # may hold more than Pillow reads
 
 
@@ -37,7 +39,7 @@ def decode_picture(path: Path, data: bytes, values: ValueRange) -> Array:
         picture = open_bytes(path, data)
         _refuse_narrowing(path, picture.bits, values)
         return decode(picture)
-    return fit(path, read_raw(path, data), values)
+    return fit(path, read_raw(path, data), values, alpha=_has_alpha(path, data))
 
 
 def picture_size(path: Path, data: bytes) -> tuple[int, int]:
@@ -69,7 +71,7 @@ def check_picture(path: Path, values: ValueRange) -> tuple[tuple[int, int], list
         verify(picture)
         return size, picture.conversions()
     raw = read_raw(path, data)
-    array = fit(path, raw, values)
+    array = fit(path, raw, values, alpha=_has_alpha(path, data))
     steps = []
     if raw.shape[2] != values.channels:
         steps.append(f"{raw.shape[2]} channels to {values.channels}")
@@ -99,22 +101,44 @@ def read_raw(path: Path, data: bytes | None = None) -> Array:
     return read(path, read_bytes(path) if data is None else data)
 
 
-def fit(path: Path, raw: Array, values: ValueRange) -> Array:
+def _has_alpha(path: Path, data: bytes) -> bool:
+    """Whether the last of two or four channels is said to be transparency."""
+    if path.suffix.lower() not in RAW:
+        return True
+    if path.suffix.lower() not in TIFF:
+        return False
+    with suppress(Exception), tifffile.TiffFile(BytesIO(data)) as file:  # else it was read by Pillow
+        return tuple(file.pages[0].extrasamples) in ALPHA  # type: ignore[union-attr]
+    return True
+
+
+def fit(path: Path, raw: Array, values: ValueRange, *, alpha: bool = False) -> Array:
     """Gives an array the type and channels of a domain, where nothing is lost by it.
+
+    Args:
+        path: For messages.
+        raw: [H, W, C].
+        values: Of the domain.
+        alpha: Whether the last of two or four channels is transparency, which is laid over white where not wanted.
 
     Raises:
         UserError: If something would be; the sentence names the setting that keeps it.
     """
-    return _fit_type(path, _fit_channels(path, raw, values.channels), values)
+    native = raw.astype(raw.dtype.newbyteorder("="), copy=False)
+    return _fit_type(path, _fit_channels(path, native, values.channels, alpha), values)
 
 
 def _fit_type(path: Path, array: Array, values: ValueRange) -> Array:
     wanted, found = values.dtype, array.dtype
-    if found.kind == "b":
+    if found.kind == "b" and wanted != "float32":
         array = array.astype(np.uint8) * np.uint8(255)
     if array.dtype == wanted:
         pass
     elif wanted == "float32":
+        if found.kind in "iu" and max(abs(int(array.min())), abs(int(array.max()))) > 2**24:
+            raise UserError(
+                f"{path} holds {found} values beyond 2^24, which float32 cannot tell apart: scale them down"
+            )
         array = array.astype(np.float32)
     elif wanted == "uint16" and array.dtype == np.uint8:
         array = array.astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
@@ -123,7 +147,7 @@ def _fit_type(path: Path, array: Array, values: ValueRange) -> Array:
     else:
         raise UserError(
             f"{path} holds {found} values from {array.min():g} to {array.max():g}, which data.dtype={wanted} would "
-            f"lose: set data.dtype=float32 data.low={array.min():g} data.high={array.max():g}, or the range you want"
+            f"lose: train with data.dtype=float32 data.low={array.min():g} data.high={array.max():g}, or another range"
         )
     if wanted == "float32" and not np.isfinite(array).all():
         raise UserError(f"{path} holds values that are not finite: replace them before training")
@@ -133,16 +157,16 @@ def _fit_type(path: Path, array: Array, values: ValueRange) -> Array:
 def _refuse_narrowing(path: Path, bits: int, values: ValueRange) -> None:
     if bits > 8 and values.dtype == "uint8":
         raise UserError(
-            f"{path} has {bits} bits per channel, of which data.dtype=uint8 would lose {bits - 8}: set "
+            f"{path} has {bits} bits per channel, of which data.dtype=uint8 would lose {bits - 8}: train with "
             "data.dtype=uint16, which also reads 8-bit files, or save it with 8 bits"
         )
 
 
-def _fit_channels(path: Path, array: Array, wanted: int) -> Array:
-    found = array.shape[2]
+def _fit_channels(path: Path, array: Array, wanted: int, alpha: bool) -> Array:
+    raw, found = array, array.shape[2]
     if found == wanted:
         return array
-    if found in (2, 4) and wanted in (1, 3) and array.dtype.kind == "u":
+    if alpha and found in (2, 4) and wanted in (1, 3) and array.dtype.kind == "u":
         array = composite(array, int(np.iinfo(array.dtype).max))
         found -= 1
     if (found, wanted) == (1, 3):
@@ -152,25 +176,24 @@ def _fit_channels(path: Path, array: Array, wanted: int) -> Array:
         return np.asarray((grey.round() if array.dtype.kind == "u" else grey)[..., None].astype(array.dtype))
     if found == wanted:
         return array
+    if raw.shape[0] == wanted and raw.shape[0] < raw.shape[2]:
+        raise UserError(f"{path} is {list(raw.shape)}, its channels first: save it as [height, width, channels]")
     raise UserError(
-        f"{path} has {array.shape[2]} channels, but data.channels is {wanted}: set data.channels={array.shape[2]}, or "
-        "convert it"
+        f"{path} has {raw.shape[2]} channels, but data.channels is {wanted}: train with data.channels="
+        f"{raw.shape[2]}, or convert it"
     )
 
 
 def _read_tiff(path: Path, data: bytes) -> Array:
-    """By tifffile where Pillow would lose channels or bits, else by Pillow."""
+    """By Pillow what is grey, a palette, RGB, RGBA or CMYK of at most 16 bits; everything else by tifffile."""
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             page: Any = file.pages[0]
-            known = page.samplesperpixel <= 4 and (page.samplesperpixel != 2 or page.bitspersample <= 8)
-            if known and page.bitspersample <= 16 and page.dtype.kind in "bu":
-                array = None
-            else:
-                array = np.asarray(page.asarray())
-                separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
-                inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-                orientation = page.tags.valueof(274, 1)
+            several = len(file.series[0].pages) > 1 if file.series else False
+            array = None if _pillow_reads(page) and not several else np.asarray(file.series[0].asarray())
+            separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
+            inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+            orientation = page.tags.valueof(274, 1)
     except Exception as error:  # a broken file can raise nearly anything
         open_bytes(path, data)  # has the message of an empty, cut off or foreign file
         if "imagecodecs" in str(error):
@@ -182,10 +205,26 @@ def _read_tiff(path: Path, data: bytes) -> Array:
         if picture.bits > 8 and array.dtype == np.uint8:  # what OpenCV cannot read, Pillow cuts down to 8 bits
             raise UserError(f"{path} has {picture.bits} bits and premultiplied alpha: save it without alpha")
         return array
-    array = array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0) if separate else array
+    if array.ndim not in (2, 3):
+        raise UserError(f"{path} holds {array.shape[0]} pictures of several channels: save each as a file of its own")
+    # one plane per page is how many programs keep channels
+    array = array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0) if separate or several else array
     if inverted and array.dtype.kind == "u":
         array = np.iinfo(array.dtype).max - array
     return turn(array, orientation if orientation in range(1, 9) else 1)
+
+
+def _pillow_reads(page: Any) -> bool:
+    """Whether Pillow keeps all channels and bits of a TIFF's page."""
+    samples, separate = page.samplesperpixel, page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+    if page.bitspersample > 16 or page.dtype is None or page.dtype.kind not in "bu" or (separate and samples > 1):
+        return False
+    alpha = tuple(page.extrasamples) in ALPHA
+    coloured = page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE)
+    cmyk = page.photometric == tifffile.PHOTOMETRIC.SEPARATED
+    if samples == 2:
+        return alpha and page.bitspersample <= 8
+    return samples == 1 or (samples == 3 and coloured) or (samples == 4 and coloured and (alpha or cmyk))
 
 
 def _read_npy(path: Path, data: bytes) -> Array:
@@ -208,7 +247,11 @@ def _read_dicom(path: Path, data: bytes) -> Array:
         raise UserError(f"{path} is a DICOM file: pip install 'gan-style[dicom]' to read such files") from error
     try:
         dataset = pydicom.dcmread(BytesIO(data))
-        array = np.asarray(dataset.pixel_array)
+        array, kind = np.asarray(dataset.pixel_array), dataset.PhotometricInterpretation
+        if kind == "PALETTE COLOR":
+            array = pydicom.pixels.apply_color_lut(array, dataset)
+        elif kind == "MONOCHROME1":  # its lowest value is white
+            array = (-1 if dataset.PixelRepresentation else 2**dataset.BitsStored - 1) - array
         slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
     except Exception as error:  # pydicom's own errors have no common class
         raise _damaged(path, "DICOM", error) from error

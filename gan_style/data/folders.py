@@ -41,6 +41,8 @@ class FoldersDataModule(StoredDataModule):
         sha256: str | None = None,
         **common: Any,
     ) -> None:
+        if set and root is None and not any(common.get(key) for key in ("A", "B", "test_A", "test_B")):
+            root = f"data/{set}"
         of_a_set = [f"data.{key}" for key, value in (("url", url), ("archive", archive), ("sha256", sha256)) if value]
         if of_a_set and not set:
             raise UserError(

@@ -11,6 +11,13 @@ from gan_style.errors import UserError
 
 WANTED = "trainA and trainB, train/A and train/B, or A and B"
 SETTINGS = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}  # that name a part's pictures
+BARE = ("A", "B")
+TRAINED_AND_LOOKED_AT = (
+    (("trainA", "trainB"), (("valA", "valB"), ("testA", "testB"))),
+    (("train/A", "train/B"), (("val/A", "val/B"), ("test/A", "test/B"))),
+    (("A/train", "B/train"), (("A/val", "B/val"), ("A/test", "B/test"))),
+)
+TESTS_OF_BARE = (("valA", "valB"), ("testA", "testB"), ("val/A", "val/B"), ("test/A", "test/B"))
 SHOWN = 8  # names that a message lists
 
 
@@ -44,8 +51,8 @@ def find_set(name: str) -> Path:
 def find_layout(root: Path, split: float = 0.1) -> Layout:
     """The parts of a folder.
 
-    `valA` and `valB`, where they exist, are looked at instead of `testA` and `testB`. Of a bare `A` and `B` a share
-    is held out.
+    `valA` and `valB`, where they exist, are looked at instead of `testA` and `testB`. Of a bare `A` and `B` without
+    either a share is held out.
 
     Args:
         root: Of the data set.
@@ -63,18 +70,19 @@ def find_layout(root: Path, split: float = 0.1) -> Layout:
         raise UserError(
             f"there is no folder {root}: name another with data.root=DIR, or your domains with data.A and data.B"
         )
-    for train, looks in (
-        (("trainA", "trainB"), (("valA", "valB"), ("testA", "testB"))),
-        (("train/A", "train/B"), (("val/A", "val/B"), ("test/A", "test/B"))),
-    ):
+    for train, looks in TRAINED_AND_LOOKED_AT:
         if _has(root, train):
             A, B = (list_images(root / name) for name in train)
             look = next((pair for pair in looks if _has(root, pair)), None)
             if look is None:
-                return Layout({"trainA": A, "trainB": B}, [_no_test(root, looks[-1])])
-            return Layout({"trainA": A, "trainB": B, **_look(root, look)})
-    if _has(root, ("A", "B")):
-        return hold_out({"A": list_images(root / "A"), "B": list_images(root / "B")}, split)
+                return compared(Layout({"trainA": A, "trainB": B}, [_no_test(root, looks)]))
+            return compared(Layout({"trainA": A, "trainB": B, **_look(root, look)}))
+    if _has(root, BARE):
+        A, B = (list_images(root / name) for name in BARE)
+        look = next((pair for pair in TESTS_OF_BARE if _has(root, pair)), None)
+        if look is None:
+            return compared(hold_out({"A": A, "B": B}, split))
+        return compared(Layout({"trainA": A, "trainB": B, **_look(root, look)}))
     raise UserError(_what_is_wrong(root))
 
 
@@ -86,11 +94,27 @@ def given_layout(given: Mapping[str, str], split: float = 0.1) -> Layout:
     """
     require_both(given)
     files = {key: list_source(f"data.{key}", value) for key, value in given.items()}
-    if set(files["A"]) == set(files["B"]):
-        raise UserError(f"data.A and data.B name the same {len(files['A'])} pictures: name another domain")
     if "test_A" not in files:
-        return hold_out({"A": files["A"], "B": files["B"]}, split)
-    return Layout({part: files[key] for part, key in SETTINGS.items()})
+        return compared(hold_out({"A": files["A"], "B": files["B"]}, split))
+    return compared(Layout({part: files[key] for part, key in SETTINGS.items()}))
+
+
+def compared(layout: Layout) -> Layout:
+    """The same layout, with a note about pictures that are both trained on and looked at.
+
+    Raises:
+        UserError: If a file is a picture of both domains.
+    """
+    files = {part: {path.resolve(): path for path in paths} for part, paths in layout.parts.items()}
+    of = {d: {k: v for part, found in files.items() if part[-1] == d for k, v in found.items()} for d in "AB"}
+    both = [of["A"][path] for path in of["A"] if path in of["B"]]
+    if both:
+        raise UserError(f"domains A and B share {len(both)} pictures, such as {both[0]}: name another domain")
+    for domain in "AB":
+        seen = files[f"train{domain}"].keys() & files.get(f"test{domain}", {}).keys()
+        if seen:
+            layout.notes.append(f"{len(seen)} pictures of domain {domain} to look at are trained on, too")
+    return layout
 
 
 def require_both(given: Mapping[str, str]) -> None:
@@ -110,8 +134,9 @@ def hold_out(domains: Mapping[str, Sequence[Path]], split: float) -> Layout:
     """Split each domain by its files' names, so that the same files fall to the same side on every machine."""
     parts: dict[str, list[Path]] = {}
     for domain, files in domains.items():
-        count = min(max(1, round(split * len(files))), len(files) - 1) if split > 0 else 0
-        order = sorted(files, key=lambda path: derive_seed("split", path.parent.name, path.name))
+        different = len(set(files))  # a list may name a picture twice
+        count = min(max(1, round(split * different)), different - 1) if split > 0 else 0
+        order = sorted(set(files), key=lambda path: derive_seed("split", path.parent.name, path.name))
         held = set(order[:count])
         parts[f"train{domain}"] = [path for path in files if path not in held]
         parts[f"test{domain}"] = [path for path in files if path in held]
@@ -130,8 +155,12 @@ def _look(root: Path, pair: Sequence[str]) -> dict[str, list[Path]]:
     return {f"test{domain}": list_images(root / name) for domain, name in zip("AB", pair, strict=True)}
 
 
-def _no_test(root: Path, pair: Sequence[str]) -> str:
-    return f"{root} has no {pair[0]} and {pair[1]}: the grids show training pictures"
+def _no_test(root: Path, looks: Sequence[Sequence[str]]) -> str:
+    for pair in looks:
+        for here, missing in (pair, pair[::-1]):
+            if (root / here).is_dir():
+                return f"{root} has {here} without {missing}, which is not used: the grids show training pictures"
+    return f"{root} has no {looks[-1][0]} and {looks[-1][1]}: the grids show training pictures"
 
 
 def _what_is_wrong(root: Path) -> str:

@@ -41,8 +41,10 @@ def list_source(key: str, value: str) -> list[Path]:
 
 
 def _matching(key: str, pattern: str) -> list[Path]:
-    found = sorted(map(Path, glob.glob(pattern, recursive=True)))
-    pictures = [path for path in found if path.is_file() and path.suffix.lower() in SUFFIXES]
+    found = sorted(map(Path, glob.glob(pattern, recursive=True)), key=lambda path: (len(path.parts), path))
+    # a link to one of its own parents would be gone through forty times
+    once = {path.resolve(): path for path in reversed(found) if path.is_file() and path.suffix.lower() in SUFFIXES}
+    pictures = sorted(once.values())
     if not pictures:
         what = f"{len(found)} files, but no picture among them" if found else "nothing"
         raise UserError(f"{key}={pattern} matches {what}: check the pattern, with ** for any depth of folders")
@@ -52,19 +54,17 @@ def _matching(key: str, pattern: str) -> list[Path]:
 def _listed(key: str, path: Path) -> list[Path]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        words = _words(text, path.suffix.lower())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or (str(error) if isinstance(error, csv.Error) else "no UTF-8 text")
         raise UserError(f"the list {key}={path} cannot be read ({reason}): check its name and encoding") from error
-    words = (
-        _column(text, "\t" if path.suffix.lower() == ".tsv" else ",") if path.suffix.lower() != ".txt" else _lines(text)
-    )
     pictures = []
     for number, word in words:
         picture = path.parent / Path(word).expanduser()
         if not picture.is_file():
             raise UserError(
-                f"line {number} of {path} names {word}, but there is no file {picture}: "
-                "paths are relative to the folder of the list"
+                f"line {number} of {path} names {word}, but there is no file {picture}: paths are relative to the "
+                "folder of the list, and a table's header names the column `path`"
             )
         pictures.append(picture)
     if not pictures:
@@ -72,8 +72,13 @@ def _listed(key: str, path: Path) -> list[Path]:
     return pictures
 
 
+def _words(text: str, suffix: str) -> list[tuple[int, str]]:
+    """The entries of a list, each with the number of its line."""
+    return _lines(text) if suffix == ".txt" else _column(text, "\t" if suffix == ".tsv" else ",")
+
+
 def _lines(text: str) -> list[tuple[int, str]]:
-    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
+    lines = ((number, line.strip()) for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1))
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
 
 

@@ -57,7 +57,9 @@ class StoredDataModule(UnpairedDataModule):
             raise UserError("data.root= is empty: name the folder that holds trainA and trainB")
         self.root = None if root is None else Path(root).expanduser()
         self.values = {
-            domain: ValueRange.of(*(_of(domain, setting) for setting in (dtype, low, high, channels)))
+            domain: ValueRange.of(
+                _of(domain, dtype, "dtype"), _of(domain, low), _of(domain, high), _of(domain, channels, "channels")
+            )
             for domain in ("A", "B")
         }
         self.on_error: Literal["stop", "skip"] = on_error
@@ -82,6 +84,14 @@ class StoredDataModule(UnpairedDataModule):
         """The usable pictures of a part; what was found goes to the notes."""
 
 
-def _of(domain: str, setting: Any) -> Any:
-    """What a setting says about one domain."""
-    return setting.get(domain) if isinstance(setting, dict) else setting
+def _of(domain: str, setting: Any, needed: str = "") -> Any:
+    """What a setting says about one domain.
+
+    Raises:
+        UserError: If it says nothing and has to; `needed` is its name.
+    """
+    if not isinstance(setting, dict):
+        return setting
+    if needed and domain not in setting:
+        raise UserError(f"data.{needed}={setting} says nothing of domain {domain}: name both, as in {{A: ..., B: ...}}")
+    return setting.get(domain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from gan_style.data.seeding import derive_seed
-from gan_style.data.values import Array
+from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 
 # The loader's workers are the parallelism; OpenCV's own threads would compete with them.
@@ -151,12 +151,62 @@ class TrainTransform:
             steps.append(albumentations.ColorJitter(*[self.jitter] * 3, hue=self.jitter / 2, p=1.0))
         return albumentations.Compose([*steps, *self.augment])
 
+    def refuse_augmentation(self, values: Mapping[str, ValueRange]) -> None:
+        """Try jitter and further transforms on one drawn picture of each domain, before hours are spent on them.
+
+        Args:
+            values: Type, range and channels of each domain.
+
+        Raises:
+            UserError: If they change values of another kind than 8-bit grey or colour, or give another size or type.
+        """
+        if not (self.jitter or self.augment):
+            return
+        import albumentations
+
+        for step in self.augment:
+            if not isinstance(step, (albumentations.BasicTransform, albumentations.BaseCompose)):
+                raise UserError(
+                    f"data.augment holds {step!r}, which is no transform of albumentations: write nodes such as "
+                    "{_target_: albumentations.GaussianBlur, p: 0.2}"
+                )
+        for domain, kind in values.items():
+            ordinary = kind.dtype == "uint8" and kind.channels in (1, 3)
+            geometric = all(isinstance(step, albumentations.DualTransform) for step in self.augment)
+            if not ordinary and (self.jitter or not geometric):
+                raise UserError(
+                    f"data.jitter and data.augment change values as 8-bit pictures of 1 or 3 channels have them, but "
+                    f"domain {domain} is {kind.dtype} of {kind.channels}: leave them out, or keep to geometric ones"
+                )
+            self._try_on(domain, kind)
+
+    def _try_on(self, domain: str, kind: ValueRange) -> None:
+        side = max(self.image_size, self.load_size or 0)
+        drawn = np.random.default_rng(0).uniform(kind.low, kind.high, (side, side, kind.channels)).astype(kind.dtype)
+        try:
+            found = self._pipeline(image=self.fit(drawn))["image"]
+        except Exception as error:  # every transform has its own
+            reason = " ".join(str(error).split())[:150]
+            raise UserError(
+                f"data.augment fails on a picture of domain {domain} ({reason}): mend or remove it"
+            ) from error
+        wanted = self.image_size if self.fixed_size else None
+        if getattr(found, "dtype", None) != drawn.dtype or found.ndim != 3 or found.shape[2] != kind.channels:
+            raise UserError(f"data.augment turns {kind.dtype} pictures of domain {domain} into another kind: remove it")
+        if wanted and found.shape[:2] != (wanted, wanted):
+            raise UserError(
+                f"data.augment gives pictures of {found.shape[1]}x{found.shape[0]}, but data.image_size is {wanted}: "
+                "remove what changes the size"
+            )
+
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "_pipeline"}
 
 
 class EvalTransform:
     """The training geometry without its randomness: a square of `image_size`, or the fitted size.
+
+    Where training keeps the shape of pictures, the square is cut from the middle; else the picture becomes it.
 
     Args:
         image_size: Side of the square; the width under `scale_width`.
@@ -180,7 +230,13 @@ class EvalTransform:
 
     def __call__(self, image: Array, seed: int = 0) -> Array:
         """Maps [H, W, C] to the fitted size; the seed is not used."""
-        return resize(image, *self.fitted_size(*image.shape[:2]))
+        if self._fit.preprocess not in ("crop", "scale_width_and_crop"):
+            return resize(image, *self.fitted_size(*image.shape[:2]))
+        side, (height, width) = self.image_size, image.shape[:2]
+        scale = side / min(height, width)
+        image = resize(image, max(side, round(height * scale)), max(side, round(width * scale)))
+        top, left = ((length - side) // 2 for length in image.shape[:2])
+        return np.ascontiguousarray(image[top : top + side, left : left + side])
 
 
 def _require_positive(key: str, value: int) -> None:

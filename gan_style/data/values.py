@@ -15,6 +15,7 @@ from gan_style.errors import UserError
 
 Array = NDArray[Any]
 DType = Literal["uint8", "uint16", "float32"]
+FLOAT32 = (-3.4e38, 3.4e38)
 LIMITS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
 
 
@@ -42,8 +43,8 @@ class ValueRange:
         """
         if not self.low < self.high:
             raise UserError(f"data.low={self.low:g} is not below data.high={self.high:g}: give the range of the values")
-        least, most = LIMITS.get(self.dtype, (-np.inf, np.inf))
-        if not (least <= self.low and self.high <= most and np.isfinite(self.low) and np.isfinite(self.high)):
+        least, most = LIMITS.get(self.dtype, FLOAT32)
+        if not (least <= self.low and self.high <= most):
             raise UserError(
                 f"data.low={self.low:g} data.high={self.high:g} are not values that {self.dtype} holds: "
                 f"give them within {least:g} to {most:g}"

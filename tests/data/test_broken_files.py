@@ -45,7 +45,7 @@ def test_each_kind_of_broken_file_is_named(tmp_path: Path, name: str) -> None:
     assert re.fullmatch(r"[^\n]+: [^\n]+\.", str(caught.value))
     skipped = check_images([path, write(tmp_path / "ok.jpg", JPEG)], "skip").skipped
     if name in ("float.tif", "int.tif"):
-        assert "which data.dtype=uint8 would lose: set data.dtype=float32 data.low=4" in skipped[0][1]
+        assert "which data.dtype=uint8 would lose: train with data.dtype=float32 data.low=4" in skipped[0][1]
     else:
         assert skipped == [(path, str(caught.value))]
 
@@ -160,7 +160,9 @@ def test_every_good_edge_case_loads(edge_cases: Path) -> None:
     wide = [path for path in paths if "16bit" in path.name]
     assert check.good == [path for path in paths if path not in wide]
     assert check.sizes == [read_image(path).shape[1::-1] for path in check.good]
-    assert all("data.dtype=uint8 would lose 8: set data.dtype=uint16" in sentence for _, sentence in check.skipped)
+    assert all(
+        "data.dtype=uint8 would lose 8: train with data.dtype=uint16" in sentence for _, sentence in check.skipped
+    )
     assert check_images(paths, values=ValueRange.of("uint16", None, None, 3)).good == paths
 
 

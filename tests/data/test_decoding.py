@@ -209,7 +209,7 @@ def test_16_bits_and_an_orientation_together(tmp_path: Path, suffix: str, channe
     wide = ValueRange.of("uint16", None, None, channels)
     assert check_images([path], values=wide).sizes == [(40, 32)]
     np.testing.assert_array_equal(read_picture(path, wide), WIDE[..., :channels])
-    with pytest.raises(UserError, match=r"set data\.dtype=uint16"):
+    with pytest.raises(UserError, match=r"train with data\.dtype=uint16"):
         check_images([path])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,14 +87,14 @@ def test_every_value_of_both_integer_types_survives_also_in_a_narrow_range() -> 
     [
         (".png", np.zeros((4, 4, 3), np.uint16), ("uint8", 3), "16 bits per channel, of which data.dtype=uint8 would"),
         (".tif", np.zeros((4, 4, 3), np.uint16), ("uint8", 3), "16 bits per channel, of which data.dtype=uint8 would"),
-        (".npy", np.zeros((4, 4, 3), np.uint16), ("uint8", 3), "set data.dtype=uint16"),
-        (".npy", np.full((4, 4, 1), -7.5), ("uint16", 1), "set data.dtype=float32 data.low=-7.5"),
+        (".npy", np.zeros((4, 4, 3), np.uint16), ("uint8", 3), "train with data.dtype=uint16"),
+        (".npy", np.full((4, 4, 1), -7.5), ("uint16", 1), "train with data.dtype=float32 data.low=-7.5"),
         (".npy", np.full((4, 4, 1), np.nan), ("float32", 1), "not finite"),
         (
             ".tif",
             np.zeros((4, 4, 7), np.uint8),
             ("uint8", 3),
-            "7 channels, but data.channels is 3: set data.channels=7",
+            "7 channels, but data.channels is 3: train with data.channels=7",
         ),
         (".png", np.zeros((4, 4, 3), np.uint8), ("uint8", 4), "3 channels, but data.channels is 4"),
         (".npy", np.zeros((4, 4, 4, 4), np.uint8), ("uint8", 3), "has the shape (4, 4, 4, 4)"),
@@ -203,3 +204,57 @@ def test_a_format_that_cannot_hold_a_picture_is_refused(tmp_path: Path, dtype: s
     with pytest.raises(UserError, match=f"cannot hold {dtype} pictures of {channels} channel"):
         save_image(drawn(dtype, channels), tmp_path / f"x{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+BANDS = np.random.default_rng(4).integers(0, 256, (*SIDE, 4), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("options", "channels"),
+    [
+        ({"photometric": "rgb", "extrasamples": ["unspecified"]}, 4),
+        ({"photometric": "minisblack", "planarconfig": "contig"}, 4),
+        ({"photometric": "minisblack", "planarconfig": "contig"}, 2),
+        ({"photometric": "minisblack", "planarconfig": "separate"}, 3),
+        ({"photometric": "rgb", "planarconfig": "separate"}, 3),
+        ({"photometric": "minisblack"}, 7),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_every_band_of_a_tiff_is_read(tmp_path: Path, options: dict[str, Any], channels: int, dtype: str) -> None:
+    array = np.concatenate([BANDS, 255 - BANDS], axis=2)[..., :channels].astype(dtype)
+    whole = "separate" if channels == 7 else options.get("planarconfig", "contig")
+    tifffile.imwrite(tmp_path / "x.tif", array if whole == "contig" else array.transpose(2, 0, 1), **options)
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.tif", values_of(dtype, channels)), array)
+    if channels in (2, 4):
+        with pytest.raises(UserError, match=f"has {channels} channels, but data.channels is {channels - 1}"):
+            read_picture(tmp_path / "x.tif", values_of(dtype, channels - 1))
+
+
+def test_pages_of_colour_are_not_taken_for_one_picture(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros((5, *SIDE, 3), np.uint8), photometric="rgb")
+    with pytest.raises(UserError, match=r"holds 5 pictures of several channels: save each as a file of its own"):
+        read_picture(tmp_path / "x.tif", ValueRange())
+
+
+def test_bands_of_an_array_are_no_transparency(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", BANDS)
+    with pytest.raises(UserError, match=r"has 4 channels, but data\.channels is 3: train with data\.channels=4"):
+        read_picture(tmp_path / "x.npy", ValueRange())
+    np.save(tmp_path / "first.npy", BANDS[..., :3].transpose(2, 0, 1))
+    with pytest.raises(UserError, match="its channels first: save it as"):
+        read_picture(tmp_path / "first.npy", ValueRange())
+
+
+def test_numbers_of_other_kinds(tmp_path: Path) -> None:
+    swapped = np.arange(12, dtype=">u2").reshape(3, 4)
+    np.save(tmp_path / "x.npy", swapped)
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.npy", values_of("uint16", 1))[..., 0], swapped)
+    np.save(tmp_path / "long.npy", np.array([[2**24 + 1]]))
+    with pytest.raises(UserError, match=r"beyond 2\^24, which float32 cannot tell apart"):
+        read_picture(tmp_path / "long.npy", values_of("float32", 1))
+    np.save(tmp_path / "truth.npy", np.array([[True, False]]))
+    assert read_picture(tmp_path / "truth.npy", values_of("float32", 1)).ravel().tolist() == [1.0, 0.0]
+    assert read_picture(tmp_path / "truth.npy", values_of("uint8", 1)).ravel().tolist() == [255, 0]
+    with pytest.raises(UserError, match="are not values that float32 holds"):
+        ValueRange.of("float32", 0, 1e39, 1)

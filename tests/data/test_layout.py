@@ -139,7 +139,7 @@ def test_each_broken_layout_has_a_message_of_its_own(tmp_path: Path) -> None:
     ("given", "sentence"),
     [
         ({"A": "a"}, r"data\.A is given without data\.B"),
-        ({"A": "a", "B": "a"}, r"data\.A and data\.B name the same 3 pictures"),
+        ({"A": "a", "B": "a"}, "domains A and B share 3 pictures, such as"),
         ({"A": "a", "B": "b", "test_A": "a"}, r"data\.test_A is given without data\.test_B"),
         ({"A": "a", "B": "nowhere"}, r"data\.B=\S*nowhere does not exist: name a folder, a pattern such as"),
         ({"A": "a", "B": "b/*.gif"}, r"data\.B=\S*gif matches nothing: check the pattern"),
@@ -165,3 +165,63 @@ def test_settings_that_contradict_each_other(tmp_path: Path) -> None:
         FoldersDataModule(str(tmp_path), A="x")
     with pytest.raises(UserError, match=r"data\.A= is empty"):
         given_layout({"A": "", "B": "b"})
+
+
+@pytest.mark.parametrize("tests", [("testA", "testB"), ("valA", "valB"), ("test_A", "test_B")])
+def test_tests_beside_bare_domains_are_looked_at(tmp_path: Path, tests: tuple[str, str]) -> None:
+    layout = find_layout(made(tmp_path, A=3, B=3, **dict.fromkeys(tests, 2)))
+    assert {part: len(files) for part, files in layout.parts.items()} == {
+        "trainA": 3,
+        "trainB": 3,
+        "testA": 2,
+        "testB": 2,
+    }
+
+
+def test_parts_below_the_domains_are_kept_apart(tmp_path: Path) -> None:
+    layout = find_layout(made(tmp_path, A_train=3, B_train=3, A_test=2, B_test=1))
+    assert {part: len(files) for part, files in layout.parts.items()} == {
+        "trainA": 3,
+        "trainB": 3,
+        "testA": 2,
+        "testB": 1,
+    }
+
+
+def test_a_test_folder_without_its_pair_is_said(tmp_path: Path) -> None:
+    layout = find_layout(made(tmp_path, trainA=1, trainB=1, testA=1))
+    assert "has testA without testB, which is not used" in layout.notes[0]
+
+
+def test_a_picture_is_of_one_domain_and_of_one_part(tmp_path: Path) -> None:
+    made(tmp_path, trainA=3, trainB=2)
+    (tmp_path / "linked").mkdir()
+    for name in ("trainA", "trainB"):
+        (tmp_path / "linked" / name).symlink_to(tmp_path / "trainA")
+    with pytest.raises(UserError, match="domains A and B share 3 pictures"):
+        find_layout(tmp_path / "linked")
+    with pytest.raises(UserError, match="domains A and B share 3 pictures"):
+        given_layout({"A": str(tmp_path / "trainA"), "B": str(tmp_path / "train[AB]" / "*.png")})
+    words = {"A": "trainA", "B": "trainB", "test_A": "trainA", "test_B": "trainB"}
+    layout = given_layout({key: str(tmp_path / value) for key, value in words.items()})
+    assert layout.notes[0] == "3 pictures of domain A to look at are trained on, too"
+
+
+def test_a_link_to_a_parent_is_gone_through_once(tmp_path: Path) -> None:
+    made(tmp_path, A=2)
+    (tmp_path / "A" / "loop").symlink_to(tmp_path)
+    assert [path.name for path in list_source("data.A", f"{tmp_path}/A/**/*.png")] == ["0.png", "1.png"]
+
+
+def test_a_list_may_name_a_picture_twice(tmp_path: Path) -> None:
+    made(tmp_path, a=2, b=3)
+    (tmp_path / "list.txt").write_text("a/0.png\r\na/0.png\r\na/1.png\r\n")
+    layout = given_layout({"A": str(tmp_path / "list.txt"), "B": str(tmp_path / "b")}, split=0.5)
+    assert len(layout.parts["trainA"]) + len(layout.parts["testA"]) == 3
+    assert len(set(layout.parts["testA"])) == 1
+
+
+def test_a_setting_per_domain_names_both(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="says nothing of domain B: name both"):
+        FoldersDataModule(str(tmp_path), dtype={"A": "uint16"})
+    assert FoldersDataModule(set="facades").root == Path("data/facades")

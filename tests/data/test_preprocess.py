@@ -14,6 +14,7 @@ from gan_style.config import build
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.saving import save_image
 from gan_style.data.transforms import EvalTransform, TrainTransform
+from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from tests.conftest import composed
 
@@ -150,3 +151,37 @@ def test_domains_of_different_kinds(tmp_path: Path) -> None:
     assert described["A"] == {"name": "A", "dtype": "uint16", "low": 0.0, "high": 4095.0, "channels": 2}
     assert described["B"] == {"name": "B", "dtype": "float32", "low": -1000.0, "high": 2000.0, "channels": 1}
     assert [sample.shape[1] for sample in data.sample_pictures(2)] == [2, 1]
+
+
+def tried(*nodes: object, dtype: str = "uint8", channels: int = 3, **settings: object) -> None:
+    transform = TrainTransform(20, 16, augment=nodes, **settings)  # type: ignore[arg-type]
+    values = ValueRange.of(dtype, *((-1000, 1000) if dtype == "float32" else (None, None)), channels)  # type: ignore[arg-type]
+    transform.refuse_augmentation({"A": ValueRange(), "B": values})
+
+
+def test_what_augmentation_would_spoil_is_refused_before_training() -> None:
+    blur = albumentations.GaussianBlur(p=1.0)
+    tried(blur, jitter=0.2)
+    tried(albumentations.OneOf([blur, albumentations.GaussNoise()], p=0.5))
+    tried(albumentations.VerticalFlip(), dtype="float32", channels=7)
+    for wrong, options, sentence in [
+        ((), {"jitter": 0.1, "dtype": "float32"}, "but domain B is float32 of 3"),
+        ((), {"jitter": 0.1, "channels": 4}, "but domain B is uint8 of 4"),
+        ((blur,), {"dtype": "uint16"}, "but domain B is uint16 of 3"),
+        (("x",), {}, "'x', which is no transform of albumentations"),
+        ((torch.nn.Identity(),), {}, "which is no transform of albumentations"),
+        ((albumentations.Resize(9, 9),), {}, r"gives pictures of 9x9, but data\.image_size is 16"),
+        ((albumentations.ToFloat(),), {}, "turns uint8 pictures of domain A into another kind"),
+        ((albumentations.ToGray(num_output_channels=1, p=1.0),), {}, "domain A"),
+        ((albumentations.FDA(p=1.0),), {}, "fails on a picture of domain A"),
+    ]:
+        with pytest.raises(UserError, match=sentence):
+            tried(*wrong, **options)  # type: ignore[arg-type]
+
+
+def test_pictures_to_look_at_keep_their_shape_where_training_does() -> None:
+    wide = np.zeros((40, 80, 3), np.uint8)
+    wide[:, 20:60] = 200  # the middle
+    for mode in ("crop", "scale_width_and_crop"):
+        assert (EvalTransform(20, mode)(wide) == 200).all()  # type: ignore[arg-type]
+    assert not (EvalTransform(20)(wide) == 200).all()
