@@ -18,7 +18,7 @@ import contextlib
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +98,10 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def first_difference(saved: Any, now: Any, path: str = "model") -> str | None:
-    """`path=old, here new` of the first value in which two plain configs differ, or None."""
+def differences(saved: Any, now: Any, path: str = "model") -> Iterator[str]:
+    """`path=old there, path=new here` of each value in which two plain configs differ."""
     if isinstance(saved, Mapping) and isinstance(now, Mapping):
         for key in [*saved, *(k for k in now if k not in saved)]:
-            found = first_difference(saved.get(key), now.get(key), f"{path}.{key}")
-            if found:
-                return found
-        return None
-    return None if saved == now else f"{path}={saved} there, {path}={now} here"
+            yield from differences(saved.get(key), now.get(key), f"{path}.{key}")
+    elif saved != now:
+        yield f"{path}={saved} there, {path}={now} here"

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gan_style import checkpoint
 from gan_style.errors import UserError
 
 SHOWN = 4  # names that a message lists
+SAME_NUMBERS = ("data.num_workers", "data.cache")  # settings that change no batch
+
+
+def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
+    """Compare the networks of a checkpoint with the command before anything is built.
+
+    Raises:
+        UserError: names the first setting that differs.
+    """
+    nodes = {**resume["config"]["model"], **config["model"]}
+    networks = [key for key, node in nodes.items() if isinstance(node, Mapping) and ".networks." in node["_target_"]]
+    for part in ("_target_", *(key for key in networks if key != "vgg")):
+        saved, now = resume["config"]["model"].get(part), config["model"].get(part)
+        found = next(checkpoint.differences(saved, now, f"model.{part}"), None)
+        if found:
+            raise UserError(f"{path} is of another architecture: {found}")
+
+
+def differences(config: Mapping[str, Any], resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
+    """What of the settings and of the pictures is not what it was when the checkpoint was saved."""
+    trainer = {key: resume["config"]["trainer"].get(key) for key in ("precision", "devices", "num_nodes")}
+    now = {key: config["trainer"].get(key) for key in trainer}
+    for key in ("seed", "data", "model", "callbacks", "trainer"):
+        saved, here = (trainer, now) if key == "trainer" else (resume["config"].get(key), config.get(key))
+        for found in checkpoint.differences(saved, here, key):
+            if not found.startswith(SAME_NUMBERS):
+                yield found
+    then, there = resume["preprocessing"].get("pictures", {}), data["preprocessing"]["pictures"]
+    for domain in then:
+        if then[domain] != there[domain]:
+            counts = [pictures["count"] for pictures in (then[domain], there[domain])]
+            also = "; others of the same number" if counts[0] == counts[1] else ""
+            yield f"domain {domain} had {counts[0]} training pictures and has {counts[1]}{also}"
 
 
 def refuse_other_styles(resume: Mapping[str, Any], names: Sequence[str], path: Path | None) -> None:

@@ -27,7 +27,7 @@ from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
-from gan_style.refusals import refuse_missing_warm_start, refuse_other_styles
+from gan_style.refusals import differences, refuse_missing_warm_start, refuse_other_architecture, refuse_other_styles
 from gan_style.report import write_report
 from gan_style.run_folder import locate, write_run_file
 from gan_style.trainer import TrainerSettings
@@ -106,6 +106,9 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     by_number = takes(config["model"], "styles", allowed)
     if resume is not None and by_number:
         refuse_other_styles(resume, data.style_names, resume_from)
+    if resume is not None:
+        for difference in differences(config, resume, data.describe()):
+            say(f"note: {difference}; the run goes on, but not as if it had never stopped")
     styles = {"styles": len(data.style_names)} if data.style_names and by_number else {}
     model: Translator = build(config["model"], allowed, **channels, **styles)
     per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
@@ -199,28 +202,6 @@ def fit(
 def schedule_ends(model: Translator, iterations: int) -> bool:
     """Whether a tenth of the run or more would train at a rate of 0."""
     return model.rate_factor(int(0.9 * iterations)) == 0
-
-
-def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
-    """Compare the networks of a checkpoint with the command before anything is built.
-
-    Raises:
-        UserError: names the first setting that differs.
-    """
-    nodes = {**resume["config"]["model"], **config["model"]}
-    networks = [key for key, node in nodes.items() if isinstance(node, Mapping) and ".networks." in node["_target_"]]
-    for part in ("_target_", *(key for key in networks if key != "vgg")):
-        saved, now = resume["config"]["model"].get(part), config["model"].get(part)
-        found = checkpoint.first_difference(saved, now, f"model.{part}")
-        if found:
-            raise UserError(f"{path} is of another architecture: {found}")
-    trainer = {key: resume["config"]["trainer"].get(key) for key in ("precision", "devices", "num_nodes")}
-    now = {key: config["trainer"].get(key) for key in trainer}
-    for key in ("seed", "data", "model", "callbacks", "trainer"):
-        saved, here = (trainer, now) if key == "trainer" else (resume["config"].get(key), config.get(key))
-        found = checkpoint.first_difference(saved, here, key)
-        if found:
-            say(f"note: {found}; the run goes on, but not as if it had never stopped")
 
 
 def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:

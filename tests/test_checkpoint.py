@@ -108,10 +108,10 @@ def test_another_tools_checkpoint_and_a_newer_one(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "newer.ckpt")
 
 
-def test_first_difference_names_the_key() -> None:
+def test_differences_name_their_keys() -> None:
     a = {"generator": {"blocks": 9, "norm": "instance"}}
-    assert checkpoint.first_difference(a, a) is None
+    assert list(checkpoint.differences(a, a)) == []
     b = {"generator": {"blocks": 6, "norm": "instance"}}
-    found = checkpoint.first_difference(a, b)
-    assert found == "model.generator.blocks=9 there, model.generator.blocks=6 here"
-    assert checkpoint.first_difference(a, {"generator": {"blocks": 9}}) is not None
+    found = list(checkpoint.differences(a, b))
+    assert found == ["model.generator.blocks=9 there, model.generator.blocks=6 here"]
+    assert len(list(checkpoint.differences(a, {"generator": {"blocks": 6}}))) == 2

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gan_style import checkpoint
 from gan_style.checkpoint import load
@@ -166,3 +168,28 @@ def interrupt_when_training(
             break
         assert process.poll() is None, "training ended before it could be interrupted"
     kill(process.pid, number)
+
+
+def test_what_is_no_longer_the_same_is_said(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for domain in "AB":
+        (tmp_path / "set" / f"train{domain}").mkdir(parents=True)
+        for i in range(3):
+            noise = np.random.default_rng(i).integers(0, 256, (36, 36, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "set" / f"train{domain}" / f"{i}.png")
+    words = ("data=folders", f"data.root={tmp_path / 'set'}", "data.image_size=32", "data.load_size=32")
+    run("run", *words, "trainer.max_steps=1")
+    capsys.readouterr()
+    run("run", *words, "trainer.max_steps=2", "resume=last", "data.cache=off", "data.num_workers=1")
+    assert "note: data" not in capsys.readouterr().out, "neither changes a number"
+    (tmp_path / "set" / "trainA" / "2.png").unlink()
+    (tmp_path / "set" / "trainB" / "2.png").rename(tmp_path / "set" / "trainB" / "9.png")
+    run("run", *words, "trainer.max_steps=3", "resume=last", "data.flip=false", "data.jitter=0.1")
+    said = capsys.readouterr().out
+    for difference in (
+        "data.flip=True there, data.flip=False here",
+        "data.jitter=0 there, data.jitter=0.1 here",
+        "domain A had 3 training pictures and has 2;",
+        "domain B had 3 training pictures and has 3; others of the same number;",
+    ):
+        assert f"note: {difference}" in said
+    assert said.count("the run goes on, but not as if it had never stopped") == 4

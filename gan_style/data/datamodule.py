@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -216,11 +218,22 @@ class UnpairedDataModule(pl.LightningDataModule):
             "domains": {d: {"name": self.names[d], **self.values[d].describe()} for d in "AB"},
             "preprocessing": {
                 "preprocess": self.transform.preprocess,
+                "pictures": self._pictures(),
                 "image_size": self.image_size,
                 "load_size": self.load_size,
                 "range": [-1.0, 1.0],
             },
         }
+
+    def _pictures(self) -> dict[str, dict[str, Any]]:
+        """How many there are to train on, and a sum of their names that moving them leaves as it is."""
+        assert self.splits is not None
+        found = {}
+        for domain, pictures in (("A", self.splits.train_A), ("B", self.splits.train_B)):
+            names = "\n".join(Path(pictures.name(i)).name for i in range(len(pictures)))
+            digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+            found[domain] = {"count": len(pictures), "names": digest}
+        return found
 
     def _loading(self) -> dict[str, Any]:
         workers = self.num_workers
