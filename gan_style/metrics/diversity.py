@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,10 +43,9 @@ def feature_distance(extractor: Extractor) -> PairFunction:
 
 
 class Diversity(PairScore):
-    """Mean of `diversity` over pictures."""
+    """Mean of `diversity` over pictures, for the same distances."""
 
-    def __init__(self, distance: PairFunction, **options: Any) -> None:
-        super().__init__(distance, higher_is_better=True, **options)
+    higher_is_better = True
 
     @torch.no_grad()
     def update(self, pictures: Tensor) -> None:  # type: ignore[override]

@@ -15,6 +15,7 @@ from gan_style.metrics.weights import read
 from gan_style.networks.vgg import VGG
 
 VGG_LAYERS = ["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"]
+PUBLISHED = {"squeeze": SHA256, "vgg": "397923af"}  # torchvision's; of VGG-16 the start, which is in its file's name
 
 
 class LPIPS(nn.Module):
@@ -24,7 +25,8 @@ class LPIPS(nn.Module):
     averaged over places (Zhang et al. 2018, eq. 1). Gradients flow, so that it can also be trained with.
 
     The linear weights were fitted to torchvision's backbones; over another one the number is an LPIPS of its own,
-    and `name` says so: `lpips_squeeze` only with torchvision's SqueezeNet, `lpips_squeeze_<hash>` otherwise.
+    and `name` says so: `lpips_squeeze` only with torchvision's SqueezeNet, `lpips_squeeze_<hash>` otherwise, and so
+    for `lpips_vgg`.
 
     Args:
         net: `squeeze` or `vgg` (VGG-16).
@@ -47,16 +49,18 @@ class LPIPS(nn.Module):
         self.net: nn.Module
         if net == "squeeze":
             self.net = SqueezeNet(weights)
-            exact = self.net.sha256 == SHA256
-            self.name = "lpips_squeeze" if exact else f"lpips_squeeze_{self.net.sha256[:8]}"
+            self.backbone_sha256 = self.net.sha256
             widths = [64, 128, 256, 384, 384, 512, 512]
         elif net == "vgg":
             source = "imagenet" if weights is None else str(weights)
             self.net = VGG(source, arch="vgg16", depth=VGG_LAYERS[-1])
-            self.name = {"imagenet": "lpips_vgg", "random": "lpips_vgg_random"}.get(source, "lpips_vgg_file")
+            published = {"imagenet": PUBLISHED["vgg"], "random": "random"}
+            self.backbone_sha256 = published.get(source) or read(source, "VGG-16")[1]
             widths = [64, 128, 256, 512, 512]
         else:
             raise UserError(f"there is no LPIPS over {net}: choose squeeze or vgg")
+        exact = self.backbone_sha256.startswith(PUBLISHED[net])
+        self.name = f"lpips_{net}" if exact else f"lpips_{net}_{self.backbone_sha256[:8]}"
         bundled = Path(reference.__file__).parent / "lpips_models" / f"{net}.pth"
         state, self.sha256 = read(linear or bundled, f"LPIPS over {net}")
         for i, width in enumerate(widths):

@@ -22,16 +22,14 @@ class PairScore(Metric):
     Args:
         function: [B, C, H, W] twice -> [B]: `LPIPS()`, `edge_agreement`, `ContentDistance(...)`, `cycle_error`,
             `StyleDistance(...)`, `truth.psnr`, `truth.ssim`. Not a part of this metric's state.
-        higher_is_better: which way is good.
     """
 
     full_state_update = False
     scores: list[Tensor]
 
-    def __init__(self, function: PairFunction, *, higher_is_better: bool | None = None, **options: Any) -> None:
+    def __init__(self, function: PairFunction, **options: Any) -> None:
         super().__init__(**options)
         self._function = [function]
-        self.higher_is_better = higher_is_better
         self.add_state("scores", [], dist_reduce_fx="cat")
 
     @torch.no_grad()
