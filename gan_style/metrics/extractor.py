@@ -72,9 +72,15 @@ def rounded(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
 
 
-def pooled(maps: list[Tensor]) -> Tensor:
-    """Means over places of feature maps [B, C, h, w], side by side: [B, sum of C]."""
-    return torch.cat([f.mean(dim=(2, 3)) for f in maps], dim=1)
+def pooled(maps: list[Tensor], *, unit: bool = False) -> Tensor:
+    """Means over places of feature maps [B, C, h, w], side by side: [B, sum of C].
+
+    With `unit`, the channels at each place have a mean square of 1 first (LPIPS' normalisation times sqrt(C)): layers
+    whose values are large by the accident of their weights do not drown the others, and x.y / D, which KID's kernel
+    is made of, is at most 1.
+    """
+    scaled = [F.normalize(f, dim=1) * f.shape[1] ** 0.5 for f in maps] if unit else maps
+    return torch.cat([f.mean(dim=(2, 3)) for f in scaled], dim=1)
 
 
 class RandomExtractor(Extractor):

@@ -24,6 +24,7 @@ class VGGExtractor(Extractor):
         arch: `vgg19` or `vgg16`.
         layers: None takes `relu1_1`, `relu2_1`, ... as far as the weights reach.
         size: side that pictures are resized to.
+        unit: see `pooled`; without it `_raw` goes into the name.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class VGGExtractor(Extractor):
         arch: Literal["vgg19", "vgg16"] = "vgg19",
         layers: list[str] | None = None,
         size: int | None = 224,
+        unit: bool = True,
     ) -> None:
         network = VGG(weights, arch=arch)
         layers = layers or [name for name in network.layers if name.endswith("_1")]
@@ -40,14 +42,14 @@ class VGGExtractor(Extractor):
         network.require(layers)
         sha256 = digest(network)  # of what was read: a file may hold more layers than are used
         network.truncate(deepest)
-        name = "_".join([arch, *(["random"] if weights == "random" else []), *layers])
+        name = "_".join([arch, *(["random"] if weights == "random" else []), *layers, *([] if unit else ["raw"])])
         super().__init__(name, sha256, size=size)
-        self.network, self.layers = network, layers
+        self.network, self.layers, self.unit = network, layers, unit
         self.freeze()
 
     def features(self, images: Tensor) -> Tensor:
         maps = self.network(images, self.layers)
-        return pooled([maps[layer] for layer in self.layers])
+        return pooled([maps[layer] for layer in self.layers], unit=self.unit)
 
 
 KINDS: dict[str, type[Extractor]] = {

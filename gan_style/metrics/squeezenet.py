@@ -71,6 +71,7 @@ class SqueezeNetExtractor(Extractor):
         weights, colours: see `SqueezeNet`.
         taps: which of the seven depths, 0 to 6.
         size: side that pictures are resized to.
+        unit: see `pooled`; without it `_raw` goes into the name.
     """
 
     def __init__(
@@ -80,13 +81,14 @@ class SqueezeNetExtractor(Extractor):
         colours: Colours = "auto",
         taps: Sequence[int] = range(7),
         size: int | None = 224,
+        unit: bool = True,
     ) -> None:
         network = SqueezeNet(weights, colours=colours)
         name = network.name if list(taps) == list(range(7)) else f"{network.name}_{''.join(map(str, taps))}"
-        super().__init__(name, network.sha256, size=size)
-        self.network, self.taps = network, list(taps)
+        super().__init__(name if unit else f"{name}_raw", network.sha256, size=size)
+        self.network, self.taps, self.unit = network, list(taps), unit
         self.freeze()
 
     def features(self, images: Tensor) -> Tensor:
         maps = self.network(images)
-        return pooled([maps[i] for i in self.taps])
+        return pooled([maps[i] for i in self.taps], unit=self.unit)

@@ -42,15 +42,28 @@ def test_squeezenet_is_torchvisions(squeezenet: tuple[nn.Module, Path]) -> None:
         y = layer(y)
         if place in (1, 4, 7, 9, 10, 11, 12):
             found.append(y.mean(dim=(2, 3)).clone())
-    ours = extractor("squeezenet", path, size=None)
+    ours = extractor("squeezenet", path, size=None, unit=False)
     torch.testing.assert_close(ours(pictures(side=64)), torch.cat(found, 1), rtol=1e-4, atol=1e-5)
     assert ours.stamp() == {
-        "extractor": "squeezenet",
+        "extractor": "squeezenet_raw",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "size": None,
         "resize": "none",
     }
     assert extractor("squeezenet", path, taps=[2, 5], size=64)(pictures()).shape == (2, 256 + 512)
+
+
+def test_no_layer_drowns_the_others(squeezenet: tuple[nn.Module, Path], tmp_path: Path) -> None:
+    """A layer of larger weights counts as it did, and a picture's product with itself is D at most."""
+    network, path = squeezenet
+    state = {k: v.clone() for k, v in network.state_dict().items()}
+    for part in ("features.12.expand1x1", "features.12.expand3x3"):  # nothing comes behind
+        state[f"{part}.weight"] *= 100
+        state[f"{part}.bias"] *= 100
+    torch.save(state, tmp_path / "larger.pth")
+    found, larger = (extractor("squeezenet", p, size=64)(pictures()) for p in (path, tmp_path / "larger.pth"))
+    torch.testing.assert_close(found, larger, rtol=1e-4, atol=1e-5)
+    assert bool((found.square().sum(1) <= found.shape[1] * 1.0001).all())
 
 
 def test_caffes_colours(squeezenet: tuple[nn.Module, Path]) -> None:
