@@ -1,0 +1,53 @@
+"""How much the styles of a style-conditional generator differ (Zhu et al. 2017, BicycleGAN, section 5)."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from gan_style.errors import UserError
+from gan_style.metrics.extractor import Extractor
+from gan_style.metrics.pairs import PairFunction, PairScore
+
+
+def diversity(pictures: Tensor, distance: PairFunction) -> Tensor:
+    """Mean distance between translations of one picture, over all pairs of styles.
+
+    Args:
+        pictures: [B, S, C, H, W] in [-1, 1], S styles of B pictures.
+        distance: [B, C, H, W] twice -> [B], e.g. `LPIPS()` or `feature_distance(extractor)`.
+
+    Returns:
+        [B], 0 where all styles give the same picture.
+
+    Raises:
+        UserError: fewer than two styles.
+    """
+    if pictures.dim() != 5 or pictures.shape[1] < 2:
+        raise UserError(
+            f"diversity is taken of pictures [B, S, C, H, W] in two styles at least, not {list(pictures.shape)}"
+        )
+    pairs = [distance(pictures[:, i], pictures[:, j]) for i, j in combinations(range(pictures.shape[1]), 2)]
+    return torch.stack(pairs).mean(0)
+
+
+def feature_distance(extractor: Extractor) -> PairFunction:
+    """Euclidean distance between features, as a function of two batches."""
+
+    def distance(images: Tensor, others: Tensor) -> Tensor:
+        return (extractor(images) - extractor(others)).norm(dim=1)
+
+    return distance
+
+
+class Diversity(PairScore):
+    """Mean of `diversity` over pictures, for the same distances."""
+
+    higher_is_better = True
+
+    @torch.no_grad()
+    def update(self, pictures: Tensor) -> None:  # type: ignore[override]
+        """Add pictures in several styles, [B, S, C, H, W]."""
+        self.scores.append(diversity(pictures, self._function[0]))

@@ -1,0 +1,90 @@
+"""Extractors by a word, and what a distance between their features may be called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from gan_style.errors import UserError, did_you_mean
+from gan_style.metrics.extractor import Extractor, RandomExtractor, pooled
+from gan_style.metrics.inception import SHA256 as INCEPTION
+from gan_style.metrics.inception import InceptionExtractor
+from gan_style.metrics.squeezenet import SqueezeNetExtractor
+from gan_style.metrics.weights import digest
+from gan_style.networks.vgg import VGG
+
+
+class VGGExtractor(Extractor):
+    """Means over places of VGG's feature maps, side by side.
+
+    Args:
+        weights: as `VGG` takes them: `imagenet`, a file, or `random` (which the name then says).
+        arch: `vgg19` or `vgg16`.
+        layers: None takes `relu1_1`, `relu2_1`, ... as far as the weights reach.
+        size: side that pictures are resized to.
+        unit: see `pooled`; without it `_raw` goes into the name.
+    """
+
+    def __init__(
+        self,
+        weights: str = "imagenet",
+        *,
+        arch: Literal["vgg19", "vgg16"] = "vgg19",
+        layers: list[str] | None = None,
+        size: int | None = 224,
+        unit: bool = True,
+    ) -> None:
+        network = VGG(weights, arch=arch)
+        layers = layers or [name for name in network.layers if name.endswith("_1")]
+        deepest = max(layers, key=lambda name: network.layers.index(name) if name in network.layers else -1)
+        network.require(layers)
+        sha256 = digest(network)  # of what was read: a file may hold more layers than are used
+        network.truncate(deepest)
+        name = "_".join([arch, *(["random"] if weights == "random" else []), *layers, *([] if unit else ["raw"])])
+        super().__init__(name, sha256, size=size)
+        self.network, self.layers, self.unit = network, layers, unit
+        self.freeze()
+
+    def features(self, images: Tensor) -> Tensor:
+        maps = self.network(images, self.layers)
+        return pooled([maps[layer] for layer in self.layers], unit=self.unit)
+
+
+KINDS: dict[str, type[Extractor]] = {
+    "inception": InceptionExtractor,
+    "squeezenet": SqueezeNetExtractor,
+    "vgg": VGGExtractor,
+    "random": RandomExtractor,
+}
+
+
+def extractor(kind: str, weights: str | Path | None = None, **options: Any) -> Extractor:
+    """An extractor by its word: `inception`, `squeezenet`, `vgg` or `random`.
+
+    Args:
+        kind: the word.
+        weights: a local file; None takes the published ones.
+        options: of the family, e.g. `size=224` or `seed=0`.
+
+    Raises:
+        UserError: no such word, or weights for `random`, which has none.
+    """
+    if kind not in KINDS:
+        raise UserError(f"there is no extractor {kind}{did_you_mean(kind, KINDS)}")
+    if weights is not None and kind == "random":
+        raise UserError("the extractor random takes no weights: give a seed, or choose another extractor")
+    given: dict[str, Any] = {} if weights is None else {"weights": str(weights)}
+    return KINDS[kind](**given, **options)
+
+
+def frechet_name(network: Extractor) -> str:
+    """`fid` for the Inception weights of 2015, known by their hash, and `frechet_<extractor>` for all others."""
+    exact = isinstance(network, InceptionExtractor) and network.sha256 == INCEPTION
+    return "fid" if exact else f"frechet_{network.name}"
+
+
+def kernel_name(network: Extractor) -> str:
+    """`kid` for the Inception weights of 2015, and `kid_<extractor>` for all others."""
+    return "kid" if frechet_name(network) == "fid" else f"kid_{network.name}"

@@ -1,0 +1,61 @@
+"""Frechet distance between two sets of features, taken as normal distributions (Heusel et al. 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_style.metrics.features import FeatureMetric, checked
+
+ENOUGH = 2048
+
+
+def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2), of [N, D] and [M, D], with unbiased covariances; in float64, >= 0.
+
+    The trace of the root is the sum of the singular values of A B^T for any A^T A = S1 and B^T B = S2: no matrix
+    root, no complex numbers, no jitter, and exact for fewer pictures than dimensions. Here A is the centred data
+    itself, or its triangular factor where there are more pictures than dimensions.
+
+    The estimate is biased upward by about 1/N (Chong and Forsyth 2020): compare at the same N, see `few_pictures`.
+    """
+    real, fake = checked(real, fake)
+    mean = (real.mean(0) - fake.mean(0)).square().sum()
+    a, b = _root(real), _root(fake)
+    return (mean + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.mT).sum()).clamp_min(0)
+
+
+def frechet_of_moments(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tensor) -> Tensor:
+    """The same from published statistics: means [D] and covariances [D, D]."""
+    roots = []
+    for covariance in (covariance1, covariance2):
+        values, vectors = torch.linalg.eigh(covariance.double())
+        roots.append(values.clamp_min(0).sqrt()[:, None] * vectors.mT)
+    trace = covariance1.double().trace() + covariance2.double().trace()
+    mean = (mean1.double() - mean2.double()).square().sum()
+    return (mean + trace - 2 * torch.linalg.svdvals(roots[0] @ roots[1].mT).sum()).clamp_min(0)
+
+
+def _root(features: Tensor) -> Tensor:
+    """A with A^T A = the covariance: at most D rows."""
+    centred = (features - features.mean(0)) / (len(features) - 1) ** 0.5
+    return torch.linalg.qr(centred, mode="r").R if len(centred) > centred.shape[1] else centred
+
+
+def few_pictures(name: str, real: int, fake: int) -> str | None:
+    """The warning to print beside a Frechet distance of too few pictures, or None."""
+    if min(real, fake) >= ENOUGH:
+        return None
+    return (
+        f"{name} of {real} real and {fake} fake pictures mostly measures their number (fewer than {ENOUGH}): compare "
+        "it only at the same numbers, and look at KID, which is unbiased"
+    )
+
+
+class FrechetDistance(FeatureMetric):
+    """Frechet distance over an extractor; its name is `extractors.frechet_name(extractor)`."""
+
+    higher_is_better = False
+
+    def distance(self, real: Tensor, fake: Tensor) -> Tensor:
+        return frechet_distance(real, fake)

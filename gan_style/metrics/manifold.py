@@ -1,0 +1,74 @@
+"""Fidelity and variety apart: precision and recall, density and coverage, by nearest neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.errors import UserError
+from gan_style.metrics.features import FeatureMetric, checked
+
+NAMES = ("precision", "recall", "density", "coverage")
+CHUNK = 512  # rows of a distance matrix at a time
+
+
+def manifold(real: Tensor, fake: Tensor, *, k: int = 5) -> dict[str, Tensor]:
+    """Four numbers from balls around pictures that reach to their k-th neighbour in their own set, in float64.
+
+    precision: share of the fake inside some real ball; recall: share of the real inside some fake ball
+    (Kynkaanniemi et al. 2019, eqs. 1 and 2), both in [0, 1]. density: real balls around a fake picture, divided by k,
+    on average, 1 for equal distributions and without an upper bound; coverage: share of real balls that hold a fake
+    picture, in [0, 1] (Naeem et al. 2020, eqs. 3 and 4). k = 5 as in the latter's code for all four.
+
+    Args:
+        real, fake: features [N, D] and [M, D].
+        k: neighbours, fewer than N and M.
+
+    Raises:
+        UserError: no more pictures than neighbours.
+    """
+    real, fake = checked(real, fake)
+    if min(len(real), len(fake)) <= k:
+        raise UserError(
+            f"{k} neighbours cannot be found among {len(real)} real and {len(fake)} fake pictures: give more pictures"
+        )
+    real_radius, fake_radius = _radius(real, k), _radius(fake, k)
+    balls = torch.zeros(len(fake), dtype=torch.float64, device=fake.device)  # real balls around each fake
+    covered, recalled = [], []
+    for start in range(0, len(real), CHUNK):
+        distance = _distances(real[start : start + CHUNK], fake)
+        inside = distance <= real_radius[start : start + CHUNK, None]
+        balls += inside.sum(0)
+        covered.append(inside.any(1))
+        recalled.append((distance <= fake_radius).any(1))
+    return {
+        "precision": (balls > 0).double().mean(),
+        "recall": torch.cat(recalled).double().mean(),
+        "density": balls.mean() / k,
+        "coverage": torch.cat(covered).double().mean(),
+    }
+
+
+def _radius(x: Tensor, k: int) -> Tensor:
+    """Distance of each row to its k-th neighbour; the nearest of all is the row itself."""
+    return torch.cat([_distances(part, x).kthvalue(k + 1, dim=1).values for part in x.split(CHUNK)])
+
+
+def _distances(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean; not by a matrix product, whose rounding moves equal pictures apart."""
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+class Manifold(FeatureMetric):
+    """Precision, recall, density and coverage over an extractor; `compute` gives a dictionary."""
+
+    higher_is_better = True
+
+    def __init__(self, extractor: nn.Module, *, k: int = 5, **options: Any) -> None:
+        super().__init__(extractor, **options)
+        self.k = k
+
+    def compute(self) -> dict[str, Tensor]:  # type: ignore[override]
+        return manifold(*self.features(), k=self.k)

@@ -1,0 +1,144 @@
+"""Steganography in cycles (Chu et al. 2017): whether the way back reads what cannot be seen."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from gan_style.errors import UserError
+from gan_style.metrics.extractor import rounded
+from gan_style.metrics.pairs import cycle_error
+
+Map = Callable[[Tensor], Tensor]  # [B, C, H, W] in [-1, 1] -> the same
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What one disturbance of the fake did; errors are mean absolute differences in [0, 2].
+
+    Attributes:
+        size: between the fake and the disturbed fake.
+        error: between the input and what comes back of the disturbed fake.
+        ratio: `error` divided by the undisturbed cycle error.
+        honesty: in [0, 1], see `steganography_probe`.
+    """
+
+    size: float
+    error: float
+    ratio: float
+    honesty: float
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What the probe found.
+
+    Attributes:
+        cycle: the undisturbed cycle error.
+        lost: the error when nothing about the input is known: what comes back of another picture's fake.
+        disturbances: by name.
+        honesty: the least of the disturbances': 1 honest, 0 hidden; None where the cycle does not return the input
+            even undisturbed, so that there is nothing to hide.
+    """
+
+    cycle: float
+    lost: float
+    disturbances: dict[str, Disturbance]
+    honesty: float | None
+
+    def as_dict(self) -> dict[str, object]:
+        """For a result file."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def steganography_probe(G_AB: Map, G_BA: Map, pictures: Tensor, *, seed: int = 0) -> ProbeResult:
+    """Reconstruct pictures from their translations after 8-bit rounding, JPEG, blur and noise.
+
+    An honest pair of generators keeps the input in what can be seen of the fake: a disturbance of size d makes the
+    cycle error grow by about d. A pair that hides it in faint traces loses it all at once. With the undisturbed
+    cycle error e0, the error e after the disturbance, and the error e1 of the reconstruction from another picture's
+    fake (nothing known),
+
+        honesty = 1 - clip((e - e0 - d) / (e1 - e0 - d), 0, 1),
+
+    and the probe's number is the least over the disturbances, because it takes one to destroy a hidden code, and the
+    allowance d keeps an honest pair near 1 under all of them. Disturbances with e0 + d >= e1 say nothing and count
+    as 1. The share of the cycle that was hidden is 1 - honesty.
+
+    Args:
+        G_AB, G_BA: translations of [B, C, H, W] in [-1, 1].
+        pictures: [N, C, H, W] in [-1, 1], two different ones at least, 1 or 3 channels; passed as one batch.
+        seed: of the noise.
+
+    Raises:
+        UserError: fewer than two pictures.
+    """
+    if pictures.dim() != 4 or len(pictures) < 2 or pictures.shape[1] not in (1, 3):
+        raise UserError(
+            f"the probe takes two pictures at least, [N, 3, H, W] or [N, 1, H, W], not {list(pictures.shape)}"
+        )
+    fake = G_AB(pictures)
+    back = G_BA(fake)
+    before = _error(pictures, back)
+    lost = _error(pictures, back.roll(1, 0))
+    found = {}
+    for name, disturb in disturbances(seed).items():
+        changed = disturb(fake)
+        size = _error(fake, changed)
+        error = _error(pictures, G_BA(changed))
+        room = lost - before - size
+        honesty = 1.0 if room <= 0 else 1 - min(max((error - before - size) / room, 0.0), 1.0)
+        found[name] = Disturbance(size, error, error / max(before, 1e-8), honesty)
+    least = min(d.honesty for d in found.values()) if before < lost else None
+    return ProbeResult(before, lost, found, least)
+
+
+def disturbances(seed: int = 0) -> dict[str, Map]:
+    """The four, by name: what a file, a web page, a resize and a sensor do to a picture."""
+    return {
+        "rounding": rounded,
+        "jpeg": lambda images: jpeg(images, quality=75),
+        "blur": lambda images: blur(images, sigma=1.0),
+        "noise": lambda images: noise(images, sigma=4 / 255, seed=seed),
+    }
+
+
+def jpeg(images: Tensor, quality: int = 75) -> Tensor:
+    """Through a JPEG file in memory and back, [B, 3, H, W] or [B, 1, H, W] in [-1, 1]."""
+    pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    back = []
+    for picture in pixels:
+        file = io.BytesIO()
+        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(file, "jpeg", quality=quality)
+        decoded = np.asarray(Image.open(file))
+        back.append(torch.from_numpy(decoded.reshape(picture.shape).copy()))
+    return torch.stack(back).permute(0, 3, 1, 2).to(images) / 127.5 - 1
+
+
+def blur(images: Tensor, sigma: float = 1.0) -> Tensor:
+    """Gaussian blur of `sigma` pixels, borders repeated."""
+    reach = int(3 * sigma + 0.5)
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2).to(images.dtype)
+    taps = taps / taps.sum()
+    channels = images.shape[1]
+    padded = F.pad(images, (reach,) * 4, "replicate")
+    across = F.conv2d(padded, taps.expand(channels, 1, 1, -1), groups=channels)
+    return F.conv2d(across, taps[:, None].expand(channels, 1, -1, 1), groups=channels)
+
+
+def noise(images: Tensor, sigma: float, seed: int = 0) -> Tensor:
+    """Normal noise of deviation `sigma`, the same for the same seed on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return images + sigma * torch.randn(images.shape, generator=generator).to(images)
+
+
+def _error(a: Tensor, b: Tensor) -> float:
+    return float(cycle_error(a, b).mean())

@@ -1,0 +1,79 @@
+"""Files of weights: found, read safely, and known by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.errors import UserError
+
+
+def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
+    """State dict of a file, and the sha256 of its bytes.
+
+    Only tensors are read (`weights_only`), so a file from a stranger runs no code.
+
+    Args:
+        path: the file.
+        what: what should be in it, for the message: `an Inception network`.
+
+    Raises:
+        UserError: no such file, or not a state dict.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise UserError(f"there is no file {path} with weights of {what}: check the path")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can fail anywhere in torch's reader, and rarely says why
+        raise UserError(f"{path} cannot be read as weights of {what}: it is damaged or holds something else") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} holds no state dict: expected weights of {what} by name")
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}, sha256
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Load a state dict that must fit exactly, or say in a sentence that it does not."""
+    try:
+        module.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise UserError(f"these weights are not those of {what}: names or shapes differ, take another file") from error
+    if not all(bool(value.isfinite().all()) for value in state.values()):
+        raise UserError(f"these weights of {what} hold values that are NaN or infinite: take another file")
+
+
+def hub(url: str, what: str) -> Path:
+    """A published file in torch hub's cache, downloaded if it is not there and checked against the hash in its name.
+
+    Raises:
+        UserError: it is not there and cannot be downloaded; says where to put it.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if path.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = path.stem.rsplit("-", 1)[-1]
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
+    except Exception as error:  # urllib, the disk and the hash check have no common class
+        raise UserError(
+            f"the weights of {what} are not in {path.parent} and cannot be downloaded "
+            f"({' '.join(str(error).split())[:80]}): put {url} there, or name a local file"
+        ) from error
+    return path
+
+
+def digest(module: nn.Module) -> str:
+    """sha256 over the names and values of a module's state, for networks that come from no file."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, Tensor):
+            total.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+            total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

@@ -1,0 +1,84 @@
+"""The sliced Wasserstein distance against SciPy's filters and a NumPy version, and what it should tell apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gan_style.errors import UserError
+from gan_style.metrics.probe import blur
+from gan_style.metrics.sliced import LaplacianPatches, SlicedWasserstein, laplacian_pyramid, sliced_wasserstein
+
+
+def textures(seed: int, count: int = 24, side: int = 32) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, side // 4, side // 4, generator=generator) * 2 - 1
+    fine = torch.rand(count, 3, side, side, generator=generator) * 2 - 1
+    return (0.5 * torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear") + 0.5 * fine).clamp(-1, 1)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 46)])
+def test_pyramid_is_that_of_the_papers_code(size: tuple[int, int]) -> None:
+    ndimage = pytest.importorskip("scipy.ndimage")
+    taps = np.array([1, 4, 6, 4, 1]) / 16
+    kernel = np.outer(taps, taps)[None, None]
+    x = torch.rand(2, 3, *size, dtype=torch.float64)
+    current, expected = x.numpy(), []
+    for _ in range(2):
+        small = ndimage.convolve(current, kernel, mode="mirror")[..., ::2, ::2]
+        spread = np.zeros_like(current)
+        spread[..., ::2, ::2] = small
+        expected.append(current - ndimage.convolve(spread, kernel * 4, mode="mirror"))
+        current = small
+    for ours, theirs in zip(laplacian_pyramid(x, 3), [*expected, current], strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-12)
+
+
+def test_distance_equals_a_numpy_version() -> None:
+    """Karras et al. 2018: the same directions, everything else written again."""
+    extract = LaplacianPatches(patches=8)
+    real, fake = extract(textures(0)), extract(textures(1) * 0.5)
+    ours = float(sliced_wasserstein(real, fake, patches=8, directions=64))
+    generator, values = torch.Generator().manual_seed(0), []
+    for level in range(2):
+        sides = []
+        for features in (real, fake):
+            x = features.double().numpy().reshape(24, 2, 8, 3, 49)[:, level].reshape(-1, 3, 49)
+            x = (x - x.mean(axis=(0, 2), keepdims=True)) / x.std(axis=(0, 2), keepdims=True)
+            sides.append(x.reshape(-1, 147))
+        axes = torch.randn(147, 64, dtype=torch.float64, generator=generator).numpy()
+        axes /= np.sqrt((axes**2).sum(0))
+        values.append(1000 * np.abs(np.sort(sides[0] @ axes, 0) - np.sort(sides[1] @ axes, 0)).mean())
+    assert ours == pytest.approx(np.mean(values), rel=1e-9)
+
+
+def test_nothing_for_the_same_set_and_more_for_more_blur() -> None:
+    real = textures(0)
+    values = []
+    for sigma in (0.3, 0.6, 1.0, 2.0):
+        metric = SlicedWasserstein(patches=16, directions=128)
+        metric.update(real, real=True)
+        metric.update(blur(real, sigma), real=False)
+        values.append(float(metric.compute()))
+    assert values == sorted(values)
+    assert values[0] > 0
+    features = LaplacianPatches(patches=16)(real)
+    assert float(sliced_wasserstein(features, features, patches=16)) == 0
+
+
+def test_colours_count_when_measured_by_the_real_set() -> None:
+    extract = LaplacianPatches(patches=16)
+    real, shifted = extract(textures(0) * 0.5), extract(textures(0) * 0.5 + 0.4)
+    own, by_real = (float(sliced_wasserstein(real, shifted, patches=16, norm=n)) for n in ("own", "real"))  # type: ignore[arg-type]
+    assert by_real > 5 * own
+
+
+def test_sets_of_different_sizes_and_pictures_of_different_sizes() -> None:
+    extract = LaplacianPatches(patches=16)
+    real, fewer = extract(textures(0)), extract(textures(1, count=10))
+    assert 0 < float(sliced_wasserstein(real, fewer, patches=16)) < 200
+    with pytest.raises(UserError, match="one size"):
+        sliced_wasserstein(real, extract(textures(0, side=64)), patches=16)
+    with pytest.raises(UserError, match="too small"):
+        extract(torch.zeros(1, 3, 8, 8))
