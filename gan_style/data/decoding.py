@@ -5,6 +5,8 @@ harmless flaws (OpenCV's libjpeg and libpng print them). OpenCV reads only what 
 colour with 16 bits per channel.
 """
 
+import logging
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -51,6 +53,7 @@ _BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 
 _warnings_lock = threading.Lock()
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # each error that it logs it raises as well
 
 
 @dataclass
@@ -142,6 +145,9 @@ def open_picture(path: Path) -> OpenPicture:
 def read_bytes(path: Path) -> bytes:
     """What a file holds, or a UserError that says why it cannot be opened."""
     try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):  # opening a pipe waits for its other end, perhaps for ever
+            raise UserError(f"{path} is no regular file (it is a pipe, a socket or a device): remove it.")
         return path.read_bytes()
     except OSError as error:
         if path.is_symlink() and not path.exists():
