@@ -160,3 +160,51 @@ def test_8_bit_pictures_keep_their_range(tmp_path: Path) -> None:
     shown = look_at(save(pixels, tmp_path / "x.png")).shown
     np.testing.assert_array_equal(shown, np.asarray(Image.open(tmp_path / "x.png")))
     np.testing.assert_array_equal(look_at(store(tmp_path / "x.npy", pixels)).shown, pixels)
+
+
+HALF = np.clip(noise(0, 2, dtype="float16") // 1, 0, 198)
+
+
+def test_the_real_range_of_16_bit_colours_is_named(tmp_path: Path) -> None:
+    values = noise(0, 3, most=900)
+    for domain in "AB":
+        store(tmp_path / f"train{domain}" / "x.png", values)
+    sentence = report(tmp_path)["sixteen-bit"].sentence
+    assert f"their values go from {values.min()} to {values.max()}." in sentence
+
+
+@pytest.mark.parametrize(
+    ("A", "B", "settings"),
+    [
+        (noise(0, 7), noise(1, 7), "data.channels=7 data.dtype=uint16"),
+        (noise(0, 7), noise(1, 3), "'data.channels={A:7,B:3}' data.dtype=uint16"),
+        (noise(0, 5, dtype="uint8"), noise(1, 5, dtype="uint8"), "data.channels=5"),
+        (HALF, HALF.copy(), "data.channels=2 data.dtype=float32 data.low=0 data.high=198"),
+    ],
+)
+def test_the_setting_for_many_channels_is_named_and_works(
+    tmp_path: Path, A: np.ndarray, B: np.ndarray, settings: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suffix = ".npy" if A.shape[2] < 7 else ".tif"
+    path = store(tmp_path / "trainA" / f"x{suffix}", A)
+    store(tmp_path / "trainB" / f"x{suffix}", B)
+    finding = report(tmp_path)["channels"]
+    assert (finding.severity, finding.remedy) == ("warning", f"set {settings}")
+    assert f"1 of 1 pictures of domain A have {A.shape[2]} channels" in finding.sentence or "domain B" in str(finding)
+    chosen = dict(word.strip("'").split("=") for word in settings.split())
+    limits = [float(chosen[key]) if key in chosen else None for key in ("data.low", "data.high")]
+    values = ValueRange.of(chosen.get("data.dtype", "uint8"), *limits, A.shape[2])  # type: ignore[arg-type]
+    assert read_picture(path, values).shape == A.shape
+    cli.main(["inspect", str(tmp_path)])
+    assert f"{A.shape[2]} ({A.dtype.name})" in " ".join(capsys.readouterr().out.split())
+
+
+def test_pictures_without_the_usual_channels_are_removed_or_the_others(tmp_path: Path) -> None:
+    for i, channels in enumerate((7, 7, 3)):
+        store(tmp_path / "trainA" / f"{i}.tif", noise(i, channels))
+    store(tmp_path / "trainB" / "x.tif", noise(9, 7))
+    pictures = {folder.name: sorted(folder.iterdir()) for folder in sorted(tmp_path.iterdir())}
+    first, second = (f for f in examine(pictures, tmp_path, 32)[1] if f.code == "channels")
+    assert first.sentence.startswith("2 of 3 pictures of domain A have 7 channels, where")
+    assert first.remedy == "set data.channels=7 data.dtype=uint16, and remove the others"
+    assert second.remedy == "set data.channels=7 data.dtype=uint16"
