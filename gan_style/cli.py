@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -155,7 +156,11 @@ def _download(parsed: argparse.Namespace) -> None:
         if getattr(parsed, word) == "":
             raise UserError(f"--{word} is empty: give it a value, or leave it out")
     root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
-    fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: said, and what is half done removed
+    try:
+        fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _report(parsed: argparse.Namespace) -> None:
