@@ -5,8 +5,6 @@ harmless flaws (OpenCV's libjpeg and libpng print them). OpenCV reads only what 
 colour with 16 bits per channel.
 """
 
-import logging
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -24,7 +22,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile, logger
 from PIL.WebPImagePlugin import WebPImageFile
 
 from gan_style.data.containers import (
@@ -53,7 +51,7 @@ _BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 
 _warnings_lock = threading.Lock()
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # each error that it logs it raises as well
+logger.setLevel("CRITICAL")  # Pillow's for TIFF: each error that it logs it raises as well
 
 
 @dataclass
@@ -145,8 +143,7 @@ def open_picture(path: Path) -> OpenPicture:
 def read_bytes(path: Path) -> bytes:
     """What a file holds, or a UserError that says why it cannot be opened."""
     try:
-        kind = stat.S_IFMT(path.stat().st_mode)
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):  # opening a pipe waits for its other end, perhaps for ever
+        if not path.is_file() and path.exists() and not path.is_dir():  # a pipe may be waited for for ever
             raise UserError(f"{path} is no regular file (it is a pipe, a socket or a device): remove it.")
         return path.read_bytes()
     except OSError as error:
