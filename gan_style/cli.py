@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gan_style.errors import UserError
+from gan_style.paths import expanded, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,9 +28,20 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"gan_style: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno is None or error.filename is None:
+            raise  # of no file: a fault of ours, or a closed pipe
+        print(f"gan_style: {_cannot_use(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("gan_style: interrupted", file=sys.stderr)
         return 130
+
+
+def _cannot_use(error: OSError) -> str:
+    """One sentence about a file or folder that the system refuses."""
+    name = printable(str(error.filename))
+    return f"{name} cannot be used ({error.strerror}): check its name, its rights and the disk"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
     report = verbs.add_parser("report", help="write report.html of a run folder again")
-    report.add_argument("run_dir", type=Path)
+    report.add_argument("run_dir", type=expanded)
     report.set_defaults(run=_report)
     _data_sets(verbs)
     _pictures(verbs)
@@ -50,13 +63,13 @@ def _data_sets(verbs: Any) -> None:
     """The verbs that fetch and inspect sets of pictures."""
     inspect = verbs.add_parser("inspect", help="say what is in a set of pictures and what is wrong with it")
     inspect.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
-    inspect.add_argument("--out", type=Path, metavar="FILE.json", help="write all that was found")
-    inspect.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw some pictures and the copies found")
+    inspect.add_argument("--out", type=expanded, metavar="FILE.json", help="write all that was found")
+    inspect.add_argument("--sheet", type=expanded, metavar="FILE.png", help="draw some pictures and the copies found")
     inspect.add_argument("--image-size", type=int, default=256, metavar="N", help="as data.image_size; default 256")
     inspect.set_defaults(run=_inspect)
     shards = verbs.add_parser("shards", help="pack a set of pictures into WebDataset shards, for data=shards")
     shards.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
-    shards.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
+    shards.add_argument("out", type=expanded, metavar="OUT", help="a new or empty folder")
     shards.add_argument("--size", type=float, default=256, metavar="MB", help="of a shard; default 256")
     shards.add_argument("--shuffle", type=int, metavar="SEED", help="mix the order, for readers that go through it")
     shards.set_defaults(run=_shards)
@@ -139,8 +152,15 @@ def _download(parsed: argparse.Namespace) -> None:
         return
     from gan_style.data.named.download import fetch
 
+    for word in ("root", "url", "archive"):
+        if getattr(parsed, word) == "":
+            raise UserError(f"--{word} is empty: give it a value, or leave it out")
     root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
-    fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: said, and what is half done removed
+    try:
+        fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _report(parsed: argparse.Namespace) -> None:

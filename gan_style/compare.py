@@ -15,6 +15,7 @@ from gan_style.data.saving import save_image
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.loading import load
+from gan_style.paths import expanded
 from gan_style.sheet import draw_sheet
 from gan_style.stylize import LARGEST_SEED
 from gan_style.verbs import check_output, gatys, parse_style, refuse_method, refuse_overwriting
@@ -32,7 +33,7 @@ class Column(NamedTuple):
 
 def sheet(parsed: Namespace) -> None:
     """Methods and styles, or steps between two styles, beside each other on the same pictures."""
-    output = Path(parsed.output).expanduser()
+    output = expanded(parsed.output)
     styles = refuse_words(parsed, output)
     models = models_of(parsed, styles)
     columns = [
@@ -57,8 +58,8 @@ def sheet(parsed: Namespace) -> None:
                     )
                 )
                 progress.advance(task)
-            rows.append((Path(content).expanduser(), row))
-    shown = [Path(style).expanduser() for style in styles]
+            rows.append((expanded(content), row))
+    shown = [expanded(style) for style in styles]
     save_image(draw_sheet(rows, [column.label for column in columns], shown, cell=parsed.cell), output)
     print(output)
 
@@ -107,7 +108,7 @@ def mixes_of(model: LoadedTranslator, styles: Sequence[str], steps: int) -> list
     has one column, its translation.
     """
     if not model.model.takes_style:
-        styles = [style for style in styles if not Path(style).expanduser().exists()]
+        styles = [style for style in styles if not expanded(style).exists()]
         if not styles:
             target = model.model.directions[0][-1]
             return [(model.domains.get(target, target), None)]
@@ -130,7 +131,7 @@ def name_checkpoints(paths: Sequence[str]) -> dict[str, str]:
     choices = []
     seen = set()
     for given in map(Path, paths):
-        whole = given.expanduser().resolve()
+        whole = expanded(given).resolve()
         if whole in seen:
             raise UserError(f"--checkpoint {given} is given twice: leave one out")
         seen.add(whole)

@@ -19,6 +19,7 @@ from gan_style.data.images import list_images, to_uint8
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 from gan_style.models.translator import StyleCode, Translator
+from gan_style.paths import expanded
 from gan_style.pictures_in import Given, Picture, given_mask, given_picture, read_file, style_pairs
 from gan_style.styles import Style, apply_styles, direction_to, mix_codes
 
@@ -147,7 +148,7 @@ class LoadedTranslator:
             return Style(direction_to(self.domains, self.model.directions, self._word(what)), None, weight, mask)
         if not isinstance(what, (str, Path)):
             return Style(f"picture {id(what)}", self._encoded(what, side), weight, mask)
-        word, path = str(what), Path(what).expanduser()
+        word, path = str(what), expanded(what)
         if not word:
             raise UserError("the name of a style is empty: give a picture, a folder or a name")
         if word in self.style_names:

@@ -16,6 +16,7 @@ from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.models.translator import Translator
+from gan_style.paths import expanded
 
 
 def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> LoadedTranslator:
@@ -32,7 +33,7 @@ def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> Lo
     if not isinstance(path, (str, Path)) or not str(path):
         raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
     where = _device(device)
-    content = checkpoint.load(Path(path).expanduser())
+    content = checkpoint.load(expanded(path))
     model = restore(content)
     averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
     for name, state in averages.items() if ema else ():

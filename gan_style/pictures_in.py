@@ -19,6 +19,7 @@ from gan_style.data.images import read_image, to_tensor
 from gan_style.data.transforms import resize
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 from gan_style.styles import Style, refuse_mask_size
 
 Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
@@ -35,7 +36,7 @@ class Given(NamedTuple):
 
 def read_file(path: str | Path, values: ValueRange | None = None) -> Array:
     """[H, W, C] of a file, as a domain has it; without one as 8-bit RGB, whatever that loses."""
-    path = Path(path).expanduser()
+    path = expanded(path)
     return read_image(path) if values is None else read_picture(path, values)
 
 

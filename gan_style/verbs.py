@@ -15,6 +15,7 @@ from gan_style.data.images import SUFFIXES
 from gan_style.data.saving import save_image
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
+from gan_style.paths import expanded
 
 
 def gatys(weights: str | None, seed: int, overrides: Sequence[str]) -> LoadedTranslator:
@@ -57,7 +58,7 @@ def parse_style(word: str) -> tuple[str, float]:
     Raises:
         UserError: what stands behind the last `=` is not a number, or nothing before it.
     """
-    if word and ("=" not in word or Path(word).expanduser().exists()):
+    if word and ("=" not in word or expanded(word).exists()):
         return word, 1.0
     name, _, weight = word.rpartition("=")
     if not name:
@@ -78,7 +79,7 @@ def check_output(path: Path) -> None:
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
     """Raise a UserError if an output is one of the inputs, or lies in one that is a folder."""
-    read = {Path(given).expanduser().resolve(): given for given in inputs if Path(given).expanduser().exists()}
+    read = {expanded(given).resolve(): given for given in inputs if expanded(given).exists()}
     folders = {path for path in read if path.is_dir()}
     files = set(read) - folders
     for output in outputs:

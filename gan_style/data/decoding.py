@@ -22,7 +22,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile, logger
 from PIL.WebPImagePlugin import WebPImageFile
 
 from gan_style.data.containers import (
@@ -51,6 +51,7 @@ _BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 
 _warnings_lock = threading.Lock()
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+logger.setLevel("CRITICAL")  # Pillow's for TIFF: each error that it logs it raises as well
 
 
 @dataclass
@@ -142,6 +143,8 @@ def open_picture(path: Path) -> OpenPicture:
 def read_bytes(path: Path) -> bytes:
     """What a file holds, or a UserError that says why it cannot be opened."""
     try:
+        if not path.is_file() and path.exists() and not path.is_dir():  # a pipe may be waited for for ever
+            raise UserError(f"{path} is no regular file (it is a pipe, a socket or a device): remove it.")
         return path.read_bytes()
     except OSError as error:
         if path.is_symlink() and not path.exists():

@@ -212,3 +212,18 @@ def _what_is_wrong(root: Path) -> str:
 def _names(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def all_parts(root: Path) -> dict[str, list[Path]]:
+    """Every part that a folder has, to look at all of a set: valA beside testA, which training does not open both.
+
+    Returns: trainA, trainB and, where they exist, valA, valB, testA and testB, to their files.
+
+    Raises:
+        UserError: As `find_layout`.
+    """
+    for pattern in ("{}{}", "{}/{}"):
+        parts = {f"{split}{d}": root / pattern.format(split, d) for split in ("train", "val", "test") for d in "AB"}
+        if parts["trainA"].is_dir() and parts["trainB"].is_dir():
+            return {part: list_images(folder) for part, folder in parts.items() if folder.is_dir()}
+    return find_layout(root, split=0).parts

@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_style.data.decoding import OpenPicture, decode, open_picture
-from gan_style.data.files import read_raw
 from gan_style.data.values import Array
 from gan_style.errors import UserError
+from gan_style.inspection.seen import look_at
 
 SPLITS = ("trainA", "trainB", "valA", "valB", "testA", "testB")
 SUFFIXES_OF = {
@@ -30,7 +29,6 @@ SUFFIXES_OF = {
     "DICOM": (".dcm",),
 }
 KIND_OF_ARRAYS = {suffix: kind for kind in ("TIFF", "NumPy", "DICOM") for suffix in SUFFIXES_OF[kind]}
-ARRAYS = tuple(KIND_OF_ARRAYS)
 HASHED, THUMBNAIL = 32, 16  # side of the picture that is hashed and of the one that is kept
 GREY_TOLERANCE = 3  # levels between the channels of a grey JPEG stored as RGB, after averaging
 BLANK = 1.5  # levels: less than this is one colour with the noise of a JPEG
@@ -46,17 +44,18 @@ class Picture:
         kind: key of SUFFIXES_OF, told from the content.
         width: after the EXIF orientation is applied.
         height: likewise.
-        mode: Pillow's, such as RGB, L, P or I;16.
+        mode: Pillow's, such as RGB, L, P or I;16; of arrays NumPy's name of their type.
         channels: as stored.
         bits: per channel, as stored.
         orientation: EXIF's, 1 to 8.
         alpha: whether some pixels may be transparent.
         grey: whether it shows no colour, whatever its channels.
-        low: smallest value, on the file's own scale for arrays and for grey with 16 bits, else of 255.
+        low: smallest value, on the file's own scale where it has more than 8 bits, else of 255.
         high: largest value, likewise.
-        mean: of red, green and blue, of 255.
+        mean: of red, green and blue, of 255; over the picture's own range where it has more than 8 bits.
         std: likewise.
-        digest: BLAKE2b of the decoded pixels: the same for a copy with other metadata or in a lossless container.
+        digest: BLAKE2b of the decoded numbers, of all their bits: the same for a copy with other metadata or in a
+            lossless container.
         hash: 64 signs of the lowest cosine frequencies of the brightness.
         thumbnail: [16, 16, 3] uint8.
     """
@@ -87,6 +86,16 @@ class Picture:
     @property
     def aspect(self) -> float:
         return self.width / self.height
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it holds numbers that no picture decoder reads: floats, signed ones, many channels."""
+        return self.mode.startswith(("bool", "int", "uint", "float"))
+
+    @property
+    def deep(self) -> bool:
+        """Whether 8 bits without a sign do not hold its values."""
+        return self.bits > 8 or self.mode == "int8"
 
     @property
     def blank(self) -> bool:
@@ -151,68 +160,39 @@ def gather(
 def read_facts(path: Path) -> Picture | Unreadable:
     """Reads and decodes a file once."""
     try:
-        picture = open_picture(path)
-        pixels = decode(picture)
+        seen = look_at(path)
     except UserError as error:
-        if path.suffix.lower() not in ARRAYS:
-            return Unreadable(path, str(error))
-        try:
-            return _facts_of_array(path, read_raw(path))
-        except UserError as reason:
-            return Unreadable(path, str(reason))
-    low, high = _extremes(picture, pixels)
-    return _facts(
-        path,
-        pixels,
-        kind=picture.kind,
-        mode=picture.image.mode,
-        channels=len(picture.image.getbands()),
-        bits=picture.bits,
-        orientation=picture.orientation,
-        alpha=picture.has_alpha,
-        low=low,
-        high=high,
-    )
-
-
-def _facts_of_array(path: Path, raw: Array) -> Picture:
-    """Of numbers that no picture decoder reads: shown by their own range and their first three channels."""
-    low, high = float(np.nanmin(raw)), float(np.nanmax(raw))
-    shown = raw[..., :3] if raw.shape[2] > 2 else np.repeat(raw[..., :1], 3, axis=2)
-    scaled = (np.nan_to_num(shown.astype(np.float64), nan=low) - low) / max(high - low, 1e-12) * 255
-    return _facts(
-        path,
-        np.ascontiguousarray(scaled.round().astype(np.uint8)),
-        kind=KIND_OF_ARRAYS[path.suffix.lower()],
-        mode=str(raw.dtype),
-        channels=raw.shape[2],
-        bits=8 * raw.dtype.itemsize,
-        orientation=1,
-        alpha=False,
-        low=low,
-        high=high,
-        digest=blake2b(np.ascontiguousarray(raw).data, digest_size=16, key=repr(raw.shape).encode()).hexdigest(),
-    )
-
-
-def _facts(path: Path, pixels: NDArray[np.uint8], digest: str | None = None, **known: Any) -> Picture:
-    """What follows from the pixels [H, W, 3], beside what is known of the file."""
+        return Unreadable(path, str(error))
+    picture, pixels = seen.picture, seen.shown
     small: Any = cv2.resize(pixels, (HASHED, HASHED), interpolation=cv2.INTER_AREA)
     channels = small.astype(np.int16)
     mean, std = cv2.meanStdDev(pixels)
     return Picture(
         path=path,
-        bytes=path.stat().st_size,
+        bytes=seen.bytes,
+        kind=picture.kind if picture else KIND_OF_ARRAYS[path.suffix.lower()],
         width=pixels.shape[1],
         height=pixels.shape[0],
+        mode=picture.image.mode if picture else seen.numbers.dtype.name,
+        channels=len(picture.image.getbands()) if picture else seen.numbers.shape[2],
+        bits=picture.bits if picture else 8 * seen.numbers.dtype.itemsize,
+        orientation=picture.orientation if picture else 1,
+        alpha=picture is not None and picture.has_alpha,
         grey=bool((channels.max(axis=2) - channels.min(axis=2)).max() <= GREY_TOLERANCE),
+        low=seen.low,
+        high=seen.high,
         mean=_triple(mean),
         std=_triple(std),
-        digest=digest or blake2b(pixels.data, digest_size=16, key=repr(pixels.shape).encode()).hexdigest(),
+        digest=_digest(seen.numbers),
         hash=perceptual_hash(small),
         thumbnail=cv2.resize(small, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.uint8),
-        **known,
     )
+
+
+def _digest(numbers: Array) -> str:
+    """Of the numbers, their type and their shape."""
+    key = f"{numbers.dtype.name} {numbers.shape}".encode()
+    return blake2b(np.ascontiguousarray(numbers).data, digest_size=16, key=key).hexdigest()
 
 
 def perceptual_hash(small: NDArray[np.uint8]) -> int:
@@ -229,13 +209,6 @@ def perceptual_hash(small: NDArray[np.uint8]) -> int:
     brightness = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     lowest = cv2.dct(brightness)[:8, :8] > 0
     return int.from_bytes(np.packbits(lowest).tobytes(), "big")
-
-
-def _extremes(picture: OpenPicture, pixels: NDArray[np.uint8]) -> tuple[int, int]:
-    if picture.image.mode.startswith("I"):  # Pillow holds all 16 bits of grey; the pixels hold the upper 8
-        low, high = picture.image.getextrema()
-        return int(low), int(high)  # type: ignore[arg-type]
-    return int(pixels.min()), int(pixels.max())
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ from gan_style.inspection.facts import Picture, Split
 Severity = Literal["problem", "warning", "note"]
 FIRST = 5  # files named in a finding; the count says how many there are
 WIDE_SIZES = 2.0  # largest by smallest shorter side: beyond it, sharp and blurred pictures are mixed once resized
+UINT16 = "data.dtype=uint16"
 WIDE_ASPECTS = 1.5  # widest by narrowest: beyond it, the squares that pictures are resized to distort visibly
 
 
@@ -136,7 +137,7 @@ def kind_findings(inspection: Inspection) -> Iterator[Finding]:
         pictures = inspection.domain(domain)
         grey = [picture for picture in pictures if picture.grey and not picture.blank]
         colourful = sum(not picture.grey for picture in pictures)
-        padded = [picture for picture in grey if picture.channels >= 3]
+        padded = [picture for picture in grey if picture.channels in (3, 4)]
         if grey and colourful:
             yield inspection.finding(
                 "mixed-channels",
@@ -153,7 +154,7 @@ def kind_findings(inspection: Inspection) -> Iterator[Finding]:
                 "data.channels=1 saves memory and time, where the other domain is grey too",
                 [picture.path for picture in padded],
             )
-        deep = [picture for picture in pictures if picture.bits > 8]
+        deep = [picture for picture in pictures if picture.deep]
         if deep:
             mixed = ", the others 8" if len(deep) < len(pictures) else ""
             yield inspection.finding(
@@ -161,7 +162,7 @@ def kind_findings(inspection: Inspection) -> Iterator[Finding]:
                 "warning",
                 f"{len(deep)} of {len(pictures)} pictures of domain {domain} have {max(p.bits for p in deep)} bits per "
                 f"channel{mixed}; their values go from {min(p.low for p in deep):g} to {max(p.high for p in deep):g}.",
-                _dtype_for(deep),
+                _keep_values(deep),
                 [picture.path for picture in deep],
             )
         clear = [picture for picture in pictures if picture.alpha]
@@ -173,15 +174,55 @@ def kind_findings(inspection: Inspection) -> Iterator[Finding]:
                 "they are laid over white; give them the background you want",
                 [picture.path for picture in clear],
             )
+        yield from _odd_channels(inspection, domain, pictures)
         yield from _odd_pictures(inspection, domain, pictures)
+
+
+def _keep_values(deep: Sequence[Picture]) -> str:
+    """What to do for pictures with more than 8 bits."""
+    setting = _dtype_for(deep)
+    if setting == UINT16:
+        return f"set {setting}, which also reads the 8-bit ones; training refuses them otherwise"
+    return f"set {setting}, or the part of that range that matters"
 
 
 def _dtype_for(deep: Sequence[Picture]) -> str:
     """The setting that keeps the values of pictures with more than 8 bits."""
-    if all(picture.bits == 16 and picture.low >= 0 for picture in deep):
-        return "set data.dtype=uint16, which also reads the 8-bit ones; training refuses them otherwise"
+    if all(picture.bits == 16 and (picture.mode == "uint16" or not picture.is_array) for picture in deep):
+        return UINT16
     low, high = min(picture.low for picture in deep), max(picture.high for picture in deep)
-    return f"set data.dtype=float32 data.low={low:g} data.high={high:g}, or the part of that range that matters"
+    return f"data.dtype=float32 data.low={low:g} data.high={high:g}"
+
+
+def _odd_channels(inspection: Inspection, domain: str, pictures: Sequence[Picture]) -> Iterator[Finding]:
+    """Arrays whose channels are no colours: training takes them only when it is told their number."""
+    odd = _without_colours(pictures)
+    if not odd:
+        return
+    counts = Counter(picture.channels for picture in odd)
+    wanted = {d: _usual_channels(inspection.domain(d)) for d in "AB"}
+    one = wanted["A"] == wanted["B"]
+    channels = f"data.channels={wanted[domain]}" if one else f"'data.channels={{A:{wanted['A']},B:{wanted['B']}}}'"
+    deep = [picture for picture in odd if picture.deep]
+    settings = " ".join([channels, _dtype_for(deep)] if deep else [channels])
+    yield inspection.finding(
+        "channels",
+        "warning",
+        f"{len(odd)} of {len(pictures)} pictures of domain {domain} have {' or '.join(map(str, sorted(counts)))} "
+        "channels, where training expects 1 or 3, and takes the last of 2 or 4 for transparency.",
+        f"set {settings}" + ("" if len(odd) == len(pictures) and len(counts) == 1 else ", and remove the others"),
+        [picture.path for picture in odd],
+    )
+
+
+def _without_colours(pictures: Sequence[Picture]) -> list[Picture]:
+    return [picture for picture in pictures if picture.is_array and picture.channels not in (1, 3)]
+
+
+def _usual_channels(pictures: Sequence[Picture]) -> int:
+    """What data.channels should be for a domain."""
+    counts = Counter(picture.channels for picture in _without_colours(pictures))
+    return counts.most_common(1)[0][0] if counts else 3
 
 
 def _odd_pictures(inspection: Inspection, domain: str, pictures: Sequence[Picture]) -> Iterator[Finding]:

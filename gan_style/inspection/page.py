@@ -15,6 +15,7 @@ from rich.text import Text
 from gan_style.inspection.duplicates import Pair
 from gan_style.inspection.facts import Picture, Split
 from gan_style.inspection.findings import Finding, Inspection, Severity
+from gan_style.paths import printable
 
 VERSION = 1  # of the JSON; grows when a key changes its meaning or goes
 SEVERITIES: dict[Severity, str] = {"problem": "red", "warning": "yellow", "note": "cyan"}
@@ -22,7 +23,7 @@ SEVERITIES: dict[Severity, str] = {"problem": "red", "warning": "yellow", "note"
 
 def print_page(console: Console, name: str, inspection: Inspection, findings: Sequence[Finding]) -> None:
     """Writes a table of the splits, then the findings, the worst first."""
-    table = Table(title=Text(name), box=box.SIMPLE)
+    table = Table(title=Text(printable(name)), box=box.SIMPLE)
     for column in ("split", "pictures", "unreadable", "sizes", "channels", "bits", "kinds"):
         table.add_column(column, no_wrap=column in ("split", "pictures", "unreadable", "sizes"))
     for split in inspection.splits.values():
@@ -30,12 +31,12 @@ def print_page(console: Console, name: str, inspection: Inspection, findings: Se
     console.print(table)
     for finding in findings:
         head = Text(f"{finding.severity}: ", style=SEVERITIES[finding.severity])
-        console.print(head.append(finding.sentence, style="default"), soft_wrap=True)
+        console.print(head.append(printable(finding.sentence), style="default"), soft_wrap=True)
         for file in finding.files:
-            console.print(Text(f"    {file}", style="dim"), soft_wrap=True)
+            console.print(Text(f"    {printable(file)}", style="dim"), soft_wrap=True)
         if finding.count > len(finding.files) > 0:
             console.print(Text(f"    and {finding.count - len(finding.files)} more", style="dim"))
-        console.print(Text(f"    -> {finding.remedy}"), soft_wrap=True)
+        console.print(Text(f"    -> {printable(finding.remedy)}"), soft_wrap=True)
     counts = Counter(finding.severity for finding in findings)
     console.print(Text(", ".join(f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in SEVERITIES)))
 
@@ -47,7 +48,7 @@ def _row(split: Split) -> tuple[str, ...]:
         str(split.count),
         str(len(split.unreadable)),
         _sizes(pictures),
-        _counted(picture.mode for picture in pictures),
+        _counted(f"{p.channels} ({p.mode})" if p.is_array else p.mode for p in pictures),
         _counted(picture.bits for picture in pictures),
         _counted(picture.kind for picture in pictures),
     )

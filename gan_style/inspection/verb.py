@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gan_style.data.layout import find_layout, find_set
+from gan_style.data.layout import all_parts, find_set
 from gan_style.data.saving import save_image
 from gan_style.errors import UserError
 from gan_style.inspection.advice import colour_findings, count_findings, setting_findings
@@ -26,6 +26,7 @@ from gan_style.inspection.findings import (
     size_findings,
 )
 from gan_style.inspection.page import SEVERITIES, as_json, print_page, status_of
+from gan_style.paths import expanded
 
 CHECKS = (
     file_findings,
@@ -48,8 +49,8 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int)
     for path, suffix in ((out, ".json"), (sheet, ".png")):
         if path is not None and path.suffix.lower() != suffix:
             raise UserError(f"{path} should end in {suffix}")
-    root = find_set(name)
-    files = find_layout(root, split=0).parts
+    root = _folder(name)
+    files = all_parts(root)
     console = Console()
     with Progress(
         TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
@@ -60,7 +61,7 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int)
         )
     print_page(console, name, inspection, findings)
     if out is not None:
-        _write(out, json.dumps(as_json(name, inspection, findings), indent=1))
+        _write(out, json.dumps(as_json(name, inspection, findings), indent=1, allow_nan=False))
     if sheet is not None:
         save_image(draw_contact_sheet(inspection), sheet)
     return status_of(findings)
@@ -86,6 +87,24 @@ def examine(
     inspection = Inspection(root, image_size, splits, find_pairs(splits))
     findings = chain.from_iterable(check(inspection) for check in CHECKS)
     return inspection, sorted(findings, key=lambda finding: list(SEVERITIES).index(finding.severity))
+
+
+def _folder(name: str) -> Path:
+    """The folder of a set of pictures.
+
+    Raises:
+        UserError: If there is none, or it holds shards.
+    """
+    given = expanded(name)
+    if name.startswith("~") and not given.is_dir():
+        raise UserError(f"there is no folder {name}: name the folder that holds trainA and trainB")
+    root = given if given.is_dir() else find_set(name)
+    if any(root.glob("*.tar")) and not any(path.is_dir() for path in root.iterdir()):
+        raise UserError(
+            f"{root} holds shards, but inspect takes folders of pictures: name the folder that they were made of "
+            "(training reads shards with data=shards)"
+        )
+    return root
 
 
 def _write(path: Path, text: str) -> None:

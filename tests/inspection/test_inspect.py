@@ -142,3 +142,76 @@ def test_arrays_are_read_and_their_range_is_named(tmp_path: Path, capsys: pytest
     assert "set data.dtype=float32 data.low=-1024 data.high=3000" in " ".join(capsys.readouterr().out.split())
     found = json.loads((tmp_path / "found.json").read_text())
     assert "unreadable" not in {finding["code"] for finding in found["findings"]}
+
+
+@pytest.mark.parametrize("pattern", ["{}{}", "{}/{}"])
+def test_test_pictures_are_looked_at_beside_those_for_validation(pattern: str, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for i, (split, domain) in enumerate((s, d) for s in ("train", "val", "test") for d in "AB"):
+        sets.save(sets.scene(i, domain), root / pattern.format(split, domain) / "x.png")
+    shutil.copy(root / pattern.format("train", "A") / "x.png", root / pattern.format("test", "A") / "copy.png")
+    assert run(root, "--out", str(tmp_path / "found.json")) == 1
+    found = json.loads((tmp_path / "found.json").read_text())
+    counts = {name: split["count"] for name, split in found["splits"].items()}
+    assert counts == {"trainA": 1, "trainB": 1, "valA": 1, "valB": 1, "testA": 2, "testB": 1}
+    assert [(pair["split_a"], pair["split_b"]) for pair in found["duplicates"]] == [("trainA", "testA")]
+
+
+def test_bare_domains_are_looked_at_whole(clean: Path, tmp_path: Path) -> None:
+    for domain in "AB":
+        shutil.copytree(clean / f"train{domain}", tmp_path / domain)
+    run(tmp_path, "--out", str(tmp_path / "found.json"))
+    splits = json.loads((tmp_path / "found.json").read_text())["splits"]
+    assert {name: split["count"] for name, split in splits.items() if split["count"]} == {"trainA": 56, "trainB": 56}
+
+
+def test_shards_are_no_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "trainA-000000.tar").touch()
+    assert cli.main(["inspect", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "holds shards, but inspect takes folders of pictures" in told
+    assert "data=shards" in told
+
+
+def test_a_name_with_a_tilde_is_no_traceback(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["inspect", "~nouser/x"]) == 2
+    assert "there is no folder ~nouser/x: " in capsys.readouterr().err
+    shutil.copytree(clean, tmp_path / "~set")
+    assert run(Path("~set"), "--out", "~found.json") == 0
+    assert (tmp_path / "~found.json").is_file()
+
+
+def test_codes_in_names_are_shown_and_not_obeyed(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\nproblem: \x1b[31mred\udcff.png"
+    (root / "trainA" / name).touch()
+    assert run(root, "--sheet", str(tmp_path / "x.png"), "--out", str(tmp_path / "x.json")) == 1
+    page = capsys.readouterr().out
+    assert "\x1b" not in page
+    assert "\nproblem: \\x1b" not in page
+    assert "trainA/a\\nproblem: \\x1b[31mred\\udcff.png" in page
+    assert f"trainA/{name}" in json.loads((tmp_path / "x.json").read_text())["unreadable"][0]["path"]
+    (root / "trainA" / name).unlink()
+    sets.save(sets.scene(7, "A"), root / "trainA" / name)
+    assert run(root, "--sheet", str(tmp_path / "x.png")) == 0
+
+
+def test_what_the_system_refuses_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(root: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(root / "train\nA"))
+
+    monkeypatch.setattr("gan_style.inspection.verb.all_parts", refused)
+    assert cli.main(["inspect", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert told == (
+        f"gan_style: {tmp_path}/train\\nA cannot be used (Permission denied): check its name, its rights and the disk\n"
+    )
+    monkeypatch.setattr("gan_style.inspection.verb.all_parts", lambda root: (_ for _ in ()).throw(BrokenPipeError()))
+    with pytest.raises(BrokenPipeError):
+        cli.main(["inspect", str(tmp_path)])

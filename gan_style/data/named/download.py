@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from gan_style.data.named.table import FOLDERS, NamedSet, named_set
 from gan_style.data.named.transfer import Unreachable, check_url, download, public
 from gan_style.data.named.unpacking import unpack
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 
 Say = Callable[[str], None]
 
@@ -79,8 +81,8 @@ def fetch(
         UserError: names what is wrong and the ways out; no half of a set is left.
     """
     wanted = named_set(name)
-    zip_path = Path(archive).expanduser() if archive else None
-    order = _Order(wanted, Path(root).expanduser(), url or wanted.url, zip_path, _checked(sha256), say)
+    zip_path = expanded(archive) if archive else None
+    order = _Order(wanted, expanded(root), url or wanted.url, zip_path, _checked(sha256), say)
     check_url(order.url)
     try:
         if _is_there(order) and not _leftovers(order):
@@ -101,7 +103,7 @@ def fetch(
 
 def is_whole(name: str, root: Path) -> bool:
     """Whether a folder holds that set: the pictures of each of its folders, and no word that it is another."""
-    wanted, root = named_set(name), Path(root).expanduser()
+    wanted, root = named_set(name), expanded(root)
     return not missing_folders(wanted, root) and read_manifest(root).get("name", name) == name
 
 
@@ -135,7 +137,11 @@ def _is_there(order: _Order) -> bool:
     counts = count_pictures(root)
     expected = manifest.get("counts") or order.set.counts
     if expected and counts != expected:
-        order.say(f"{root} holds {listed(counts)} pictures; {name} has {listed(expected)}: used as it is")
+        fetched = "" if order.set.withdrawn else f"; `gan-style download {name} --root DIR` puts {name} elsewhere"
+        order.say(
+            f"warning: {root} holds {listed(counts)} pictures, but {name} has {listed(expected)}: they are not that "
+            f"set as it was published, and are used as they are{fetched}"
+        )
     return True
 
 
@@ -229,14 +235,22 @@ def _downloaded(order: _Order, pin: str) -> Path:
 
 
 def _mismatch(order: _Order, source: str, found: str, size: int, pin: str) -> UserError:
-    name = order.set.name
     known = f" and {order.set.size_bytes} bytes" if order.set.size_bytes and pin == order.set.sha256 else ""
     deleted = "" if order.archive else ", and was deleted"
     return UserError(
         f"{source} has sha256 {found} and {size} bytes, but {pin}{known} was expected: it is damaged or has changed"
-        f"{deleted}; if you trust it, `gan-style download {name} --sha256 {found}` (train: data.sha256={found}) takes "
-        "and records it"
+        f"{deleted}; if you trust it, `{_again(order)} --sha256 {found}` (train: data.sha256={found}) takes and "
+        "records it"
     )
+
+
+def _again(order: _Order) -> str:
+    """The command that asks for the same once more."""
+    words = ["gan-style", "download", order.set.name]
+    words += ["--root", str(order.root)] if order.root != Path("data") / order.set.name else []
+    words += ["--url", public(order.url)] if order.url != order.set.url and not order.archive else []
+    words += ["--archive", str(order.archive)] if order.archive else []
+    return shlex.join(words)
 
 
 def _check_counts(order: _Order, source: str, counts: dict[str, int]) -> None:

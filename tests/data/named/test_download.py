@@ -231,7 +231,8 @@ def test_a_wrong_file_is_deleted_and_the_flag_is_named(root: Path, body: bytes) 
     with ZipServer(body) as server:
         message = failing(root, url=server.url)
     assert f"has sha256 {found} and {len(body)} bytes, but {HASH} and {len(ZIP)} bytes was expected" in message
-    assert f"`gan-style download tinyset --sha256 {found}` (train: data.sha256={found})" in message
+    again = f"gan-style download tinyset --root {root} --url {server.url} --sha256 {found}"
+    assert f"if you trust it, `{again}` (train: data.sha256={found})" in message
     assert_nothing_beside(root)
 
 
@@ -274,10 +275,11 @@ def test_an_archive_is_used_and_kept(tmp_path: Path, root: Path, top: str) -> No
 
 
 def test_a_wrong_archive_is_kept(tmp_path: Path, root: Path) -> None:
-    archive = tmp_path / "mine.zip"
+    archive = tmp_path / "mine, perhaps.zip"
     archive.write_bytes(OTHER)
     message = failing(root, archive=str(archive))
     assert f"data.sha256={OTHER_HASH}" in message
+    assert f"`gan-style download tinyset --root {root} --archive '{archive}' --sha256 {OTHER_HASH}`" in message
     assert "deleted" not in message
     assert archive.read_bytes() == OTHER
     assert "there is no file data.archive=" in failing(root, archive=str(tmp_path / "none.zip"))
@@ -301,8 +303,9 @@ def test_folders_unpacked_by_hand_are_used_and_not_changed(root: Path, server: Z
     assert {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     assert server.asked == []
     assert said == [
-        f"{root} holds trainA 1, trainB 1, testA 1, testB 1 pictures; tinyset has trainA 5, trainB 7, testA 2, "
-        "testB 3: used as it is"
+        f"warning: {root} holds trainA 1, trainB 1, testA 1, testB 1 pictures, but tinyset has trainA 5, trainB 7, "
+        "testA 2, testB 3: they are not that set as it was published, and are used as they are; "
+        "`gan-style download tinyset --root DIR` puts tinyset elsewhere"
     ]
     assert_nothing_beside(root, root.name)
 
@@ -356,6 +359,29 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, server: ZipServer) -> N
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"tinyset cannot be put into \S+/file/tinyset \(.*data\.root=DIR"):
         fetch("tinyset", tmp_path / "file/tinyset", url=server.url)
+
+
+def test_names_that_no_user_has_are_names(
+    tmp_path: Path, server: ZipServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not is_whole("tinyset", Path("~nouser/x"))
+    words = ["download", "tinyset", "--root", "~nouser/x"]
+    assert main([*words, "--archive", "~none.zip"]) == 2
+    assert "there is no file data.archive=~none.zip" in capsys.readouterr().err
+    Path("~mine.zip").write_bytes(ZIP)
+    assert main([*words, "--archive", "~mine.zip"]) == 0
+    assert_whole(tmp_path / "~nouser/x")
+
+
+@pytest.mark.parametrize("word", ["--root", "--url", "--archive"])
+def test_an_empty_word_is_no_default(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["download", "tinyset", word, ""]) == 2
+    assert f"gan_style: {word} is empty: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 # Training

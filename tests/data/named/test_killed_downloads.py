@@ -41,8 +41,14 @@ download.fetch("tinyset", root, url=url)
 """
 
 
-def start(root: Path, url: str, stage: str = "") -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", SCRIPT, str(root), url, stage, json.dumps(dataclasses.asdict(TINY))]
+VERB = """
+from gan_style import cli
+sys.exit(cli.main(["download", "tinyset", "--root", root, "--url", url]))
+"""
+
+
+def start(root: Path, url: str, stage: str = "", script: str = SCRIPT) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", script, str(root), url, stage, json.dumps(dataclasses.asdict(TINY))]
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -71,4 +77,19 @@ def test_of_two_processes_one_downloads(root: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], said
     assert len(server.asked) == 1
     assert sorted("waiting for it" in out for out, _ in said) == [False, True]
+    assert_whole(root)
+
+
+def test_a_verb_that_is_asked_to_end_says_so_and_goes_on_later(root: Path) -> None:
+    with ZipServer(ZIP, pause=0.002) as server:
+        with start(root, server.url, "unpack", SCRIPT.rpartition("download.fetch")[0] + VERB) as process:
+            assert process.stdout is not None
+            assert any(line == "here\n" for line in process.stdout)
+            process.send_signal(signal.SIGTERM)
+            _, told = process.communicate()
+        assert (process.returncode, told) == (130, "gan_style: interrupted\n")
+        assert {path.name for path in root.parent.iterdir()} == {".tinyset.lock", ".tinyset.zip.part"}
+        asked = len(server.asked)
+        fetch("tinyset", root, url=server.url)
+        assert len(server.asked) == asked
     assert_whole(root)

@@ -1,0 +1,16 @@
+"""Files and folders as a user names them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def expanded(name: str | Path) -> Path:
+    """`~/x` and `~user/x` as paths; a name that begins with ~ and names no user is itself."""
+    return Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
+
+
+def printable(text: str) -> str:
+    """Text for one line of a terminal: a file's name may hold line breaks and codes that move the cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
