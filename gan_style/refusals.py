@@ -8,6 +8,7 @@ from typing import Any
 
 from gan_style import checkpoint
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 
 SHOWN = 4  # names that a message lists
 SAME_NUMBERS = ("data.num_workers", "data.cache")  # settings that change no batch
@@ -71,5 +72,5 @@ def refuse_missing_warm_start(node: Mapping[str, Any]) -> None:
     given = node.get("warm_start")
     if given == "":
         raise UserError("model.warm_start= is empty: name a checkpoint, or leave it out")
-    if given is not None and not Path(given).expanduser().is_file():
+    if given is not None and not expanded(given).is_file():
         raise UserError(f"there is no checkpoint {given}: check model.warm_start")

@@ -17,6 +17,7 @@ from gan_style import __version__, loggers
 from gan_style.callbacks.losses import LogLosses
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
+from gan_style.paths import expanded
 from gan_style.trainer import machine
 
 
@@ -30,7 +31,7 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
     for key in ("run_dir", "resume"):
         if config[key] == "":
             raise UserError(f"{key}= is empty: give it a value, or leave it out")
-    given = Path(config["run_dir"]).expanduser() if config["run_dir"] else multirun_dir
+    given = expanded(config["run_dir"]) if config["run_dir"] else multirun_dir
     if resume == "last":
         if given is None:
             raise UserError("resume=last goes on with the run of run_dir: add run_dir=DIR, or give resume=PATH")
@@ -39,7 +40,7 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
             raise UserError(f"resume=last found no checkpoint {newest}: check run_dir, or leave resume out")
         return given, newest
     if resume:
-        path = Path(resume).expanduser()
+        path = expanded(resume)
         own = path.parent.parent
         if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
             given = own

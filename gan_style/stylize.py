@@ -21,6 +21,7 @@ from gan_style.errors import UserError
 from gan_style.inference import RESULT, LoadedTranslator
 from gan_style.loading import load
 from gan_style.models.gatys import Gatys
+from gan_style.paths import expanded
 from gan_style.pictures_in import given_picture
 from gan_style.verbs import check_output, gatys, parse_style, refuse_method, refuse_overwriting, save
 
@@ -30,7 +31,7 @@ LARGEST_SEED = 2**63 - 1
 
 def stylize(parsed: Namespace) -> None:
     """One content picture in a mix of styles, by an optimisation or by a trained model."""
-    content, output = Path(parsed.content).expanduser(), Path(parsed.output).expanduser()
+    content, output = expanded(parsed.content), expanded(parsed.output)
     check_output(output)
     require_whole("--every", parsed.every, 0)
     require_whole("--seed", parsed.seed, 0, LARGEST_SEED)
@@ -56,7 +57,7 @@ def translate(parsed: Namespace) -> None:
     Raises:
         UserError: among others, at the end, if pictures could not be read; all others are done by then.
     """
-    source, target = Path(parsed.input).expanduser(), Path(parsed.output).expanduser()
+    source, target = expanded(parsed.input), expanded(parsed.output)
     options = style_options(parsed)
     pairs = inputs_and_outputs(source, target)
     read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
@@ -124,7 +125,7 @@ def start_of(translator: LoadedTranslator, model: Gatys, parsed: Namespace) -> d
     """The style picture, where the descent is to begin with it."""
     if model.start != "style":
         return {}
-    paths = [Path(parse_style(word)[0]).expanduser() for word in parsed.style]
+    paths = [expanded(parse_style(word)[0]) for word in parsed.style]
     if len(paths) != 1 or not paths[0].is_file():
         raise UserError("model.start=style begins with one style picture: give one file, or take content or noise")
     return {"start": given_picture(paths[0]).images.to(translator.device)}

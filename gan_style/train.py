@@ -32,6 +32,7 @@ from gan_style.errors import Interrupted, TrainingFailed, UserError
 
 def main() -> None:
     """Run the command of sys.argv and exit: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
+    _commands.append(os.getpid())
     # Hydra prints its own errors on several lines and exits with 1; with this it raises them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # Hydra's parser takes no more overrides after a flag that follows one: flags first.
@@ -62,6 +63,7 @@ def main() -> None:
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
 _failures: list[Exception] = []
 _started: list[bool] = []
+_commands: list[int] = []  # the process that `main` runs in
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
@@ -76,7 +78,11 @@ def _compose_and_train(config: DictConfig) -> None:
 
         train(plain(config), multirun_dir=multirun)
     except (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException) as error:
-        _failures.append(UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error)
+        failure = UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error
+        # A launcher such as submitit runs the job elsewhere, with a copy of these lists: the error itself goes back.
+        if os.getpid() not in _commands:
+            raise failure from None
+        _failures.append(failure)
         if multirun:
             print(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}", file=sys.stderr)
 

@@ -8,6 +8,7 @@ from gan_style.data.images import SUFFIXES, list_images
 from gan_style.data.seeding import derive_seed
 from gan_style.data.sources import list_source
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 
 WANTED = "trainA and trainB, train/A and train/B, or A and B"
 SETTINGS = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}  # that name a part's pictures
@@ -40,7 +41,7 @@ def find_set(name: str) -> Path:
     Raises:
         UserError: If there is neither.
     """
-    for path in (Path(name).expanduser(), Path("data") / name):
+    for path in (expanded(name), Path("data") / name):
         if path.is_dir():
             return path
     raise UserError(

@@ -11,6 +11,7 @@ from gan_style.data.shard_writer import UNFINISHED
 from gan_style.data.shards import ShardPictures, open_shards
 from gan_style.data.stored import StoredDataModule
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -91,7 +92,7 @@ def find_shards(key: str, value: str) -> list[Path]:
         raise UserError(f"{key}= is empty: name a tar, a folder of tars, or a pattern")
     shards: list[Path] = []
     for word in expand(key, value):
-        path = Path(word).expanduser()
+        path = expanded(word)
         if path.is_dir():
             path /= "*.tar"
         found = sorted(map(Path, glob.glob(str(path), recursive=True))) if glob.has_magic(str(path)) else [path]

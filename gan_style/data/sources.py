@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gan_style.data.images import SUFFIXES, list_images
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 
 LISTS = (".txt", ".csv", ".tsv")
 COLUMNS = ("path", "file", "filename", "image")  # headers that name the column of a list
@@ -24,7 +25,7 @@ def list_source(key: str, value: str) -> list[Path]:
     """
     if not value.strip():
         raise UserError(f"{key}= is empty: name a folder, a pattern or a list of pictures")
-    path = Path(value).expanduser()
+    path = expanded(value)
     if path.is_dir():
         return list_images(path)
     if path.suffix.lower() in LISTS and (path.exists() or not glob.has_magic(value)):
@@ -60,7 +61,7 @@ def _listed(key: str, path: Path) -> list[Path]:
         raise UserError(f"the list {key}={path} cannot be read ({reason}): check its name and encoding") from error
     pictures = []
     for number, word in words:
-        picture = path.parent / Path(word).expanduser()
+        picture = path.parent / expanded(word)
         if not picture.is_file():
             raise UserError(
                 f"line {number} of {path} names {word}, but there is no file {picture}: paths are relative to the "

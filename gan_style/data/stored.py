@@ -11,6 +11,7 @@ from gan_style.data.layout import Layout
 from gan_style.data.unpaired import StoredPictures
 from gan_style.data.values import DType, ValueRange
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 from gan_style.types import Count
 
 
@@ -55,7 +56,7 @@ class StoredDataModule(UnpairedDataModule):
             raise UserError(f"data.root={root} and data.{next(iter(self.given))} both name pictures: leave one out")
         if root == "":
             raise UserError("data.root= is empty: name the folder that holds trainA and trainB")
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = None if root is None else expanded(root)
         self.values = {
             domain: ValueRange.of(
                 _of(domain, dtype, "dtype"), _of(domain, low), _of(domain, high), _of(domain, channels, "channels")

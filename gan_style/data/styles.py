@@ -27,6 +27,7 @@ from gan_style.data.unpaired import (
     open_pictures,
 )
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 from gan_style.types import Count, Seed
 
 
@@ -181,7 +182,7 @@ class StylesDataModule(UnpairedDataModule):
         for key, folder in given.items():
             if folder == "":
                 raise UserError(f"data.{key}= is empty: name a folder, or leave the key out")
-        self.folders = {key: Path(folder).expanduser() for key, folder in given.items() if folder}
+        self.folders = {key: expanded(folder) for key, folder in given.items() if folder}
         self.count = count
         self.scene_seed = scene_seed
         self.on_error = on_error

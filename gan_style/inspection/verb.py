@@ -26,7 +26,6 @@ from gan_style.inspection.findings import (
     size_findings,
 )
 from gan_style.inspection.page import SEVERITIES, as_json, print_page, status_of
-from gan_style.paths import expanded
 
 CHECKS = (
     file_findings,
@@ -95,10 +94,7 @@ def _folder(name: str) -> Path:
     Raises:
         UserError: If there is none, or it holds shards.
     """
-    given = expanded(name)
-    if name.startswith("~") and not given.is_dir():
-        raise UserError(f"there is no folder {name}: name the folder that holds trainA and trainB")
-    root = given if given.is_dir() else find_set(name)
+    root = find_set(name)
     if any(root.glob("*.tar")) and not any(path.is_dir() for path in root.iterdir()):
         raise UserError(
             f"{root} holds shards, but inspect takes folders of pictures: name the folder that they were made of "

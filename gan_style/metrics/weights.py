@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 
 
 def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
@@ -24,7 +25,7 @@ def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
     Raises:
         UserError: no such file, or not a state dict.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise UserError(f"there is no file {path} with weights of {what}: check the path")
     with path.open("rb") as file:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_style.errors import UserError
+from gan_style.paths import expanded
 
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
@@ -179,7 +180,7 @@ def _torchvision_colours() -> dict[str, Tensor]:
 
 def _read(weights: str, arch: str, names: Sequence[str]) -> tuple[dict[str, Tensor], str]:
     """The layers of a file by our names, and its padding."""
-    source = _download(arch) if weights == "imagenet" else _open(Path(weights).expanduser())
+    source = _download(arch) if weights == "imagenet" else _open(expanded(weights))
     colours = [source.get(f"0.{part}", torch.empty(0)).shape for part in ("weight", "bias")]
     normalised = colours == [(3, 3, 1, 1), (3,)]
     if normalised:

@@ -21,6 +21,7 @@ import torch
 import webdataset
 
 from gan_style import cli
+from gan_style.checkpoint import load
 from gan_style.data import shard_writer
 from gan_style.data.cache import CachedPictures
 from gan_style.data.folders import FoldersDataModule
@@ -208,7 +209,10 @@ def test_a_resumed_run_is_bit_exact_and_that_of_the_folders(run: Run, packed: Pa
     run("parts", *shards, "trainer.max_steps=2")
     parts = run("parts", *shards, "trainer.max_steps=4", "resume=last", "data.num_workers=2")
     assert_same(whole, parts)
-    assert_same(whole, run("folders", "data=folders", f"data.root={root}", *common, "trainer.max_steps=4"))
+    folders = run("folders", "data=folders", f"data.root={root}", *common, "trainer.max_steps=4")
+    a, b = (load(run_dir / "checkpoints" / "last.ckpt") for run_dir in (whole, folders))
+    for part in ("state_dict", "optimizers", "pools", "callbacks"):
+        assert differences(a[part], b[part]) == []
 
 
 def test_another_process_reads_on(packed: Path) -> None:
