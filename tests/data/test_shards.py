@@ -33,7 +33,7 @@ from gan_style.data.shards import ShardPictures, index_path, open_shards, read_i
 from gan_style.data.unpaired import FolderPictures
 from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
-from tests.conftest import composed
+from tests.conftest import composed, differences
 from tests.test_resume import Run, assert_same
 
 PARTS = {"trainA": 7, "trainB": 5, "testA": 2, "testB": 2}
