@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
     _data_sets(verbs)
     _pictures(verbs)
+    _scores(verbs)
     return parser
 
 
@@ -81,6 +82,29 @@ def _data_sets(verbs: Any) -> None:
     download.add_argument("--archive", metavar="ZIP", help="the zip at hand, instead of a download")
     download.add_argument("--sha256", metavar="HASH", help="of the zip, where it is not the known one; it is recorded")
     download.set_defaults(run=_download)
+
+
+def _scores(verbs: Any) -> None:
+    """The verbs that score pictures."""
+    evaluate = verbs.add_parser("evaluate", help="score checkpoints on the test pictures of a set")
+    evaluate.add_argument("checkpoint")
+    evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help="a named set below data/, or a folder")
+    evaluate.add_argument("--against", action="append", default=[], metavar="CKPT", help="others, in the same table")
+    evaluate.add_argument("--force", action="store_true", help="also where their protocols differ")
+    evaluate.set_defaults(run=_verb("scoring", "evaluate"))
+    compare = verbs.add_parser("compare", help="score a folder of made pictures against a folder of real ones")
+    compare.add_argument("real", metavar="DIR_REAL")
+    compare.add_argument("fake", metavar="DIR_FAKE")
+    compare.add_argument("--source", metavar="DIR", help="what the made ones were made of: gives the ceiling")
+    compare.add_argument("--train", metavar="DIR", help="more real pictures: the floor is then at the same numbers")
+    compare.add_argument("--size", type=int, default=256, metavar="N", help="side that all are resized to; 256")
+    compare.set_defaults(run=_verb("scoring", "compare"))
+    for verb in (evaluate, compare):
+        add = verb.add_argument
+        add("--extractor", default="random", metavar="inception|squeezenet|vgg|random", help="of features; random")
+        add("--weights", metavar="FILE", help="of the extractor, instead of a download")
+        add("--draws", type=int, default=200, metavar="N", help="of the bootstrap; 200")
+        add("--out", metavar="FILE.json", help="write the result with its protocol")
 
 
 def _pictures(verbs: Any) -> None:

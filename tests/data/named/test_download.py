@@ -390,7 +390,9 @@ def test_an_empty_word_is_no_default(
 def test_the_data_module_fetches_on_first_use(root: Path, server: ZipServer) -> None:
     options = {"image_size": 32, "load_size": 36, "set": "tinyset", "name_A": "noise", "name_B": "rest"}
     data = FoldersDataModule(str(root), url=server.url, **options)  # type: ignore[arg-type]
-    splits = data.read()
+    data.setup()
+    splits = data.splits
+    assert splits is not None
     assert (len(splits.train_A), len(splits.test_B)) == (5, 3)
     assert data.describe()["domains"]["A"]["name"] == "noise"
     with pytest.raises(UserError, match=r"data\.url is for a named set"):
