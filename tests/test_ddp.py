@@ -124,7 +124,7 @@ def test_a_signal_while_the_ranks_meet_ends_them(tmp_path: Path, number: int, se
     process = start(tmp_path / "run", *TWO, "trainer.max_steps=4000", own_group=True)
     time.sleep(seconds)
     os.killpg(process.pid, number)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=200)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
 
