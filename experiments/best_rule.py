@@ -80,19 +80,23 @@ def train(seed: int, iterations: int, validations: int, folder: str, *words: str
 
 
 def table(*folders: str) -> None:
-    """For each run and rule: which iteration it chooses, and how far its true PSNR is below the best of the run."""
+    """For each run and rule: what it chooses, and how far the true PSNR of that is below the best of the run."""
     for folder in folders:
         with open(Path(folder) / "metrics.csv", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row.get(TRUE)]
-        best = max(float(row[TRUE]) for row in rows)
-        spread = best - min(float(row[TRUE]) for row in rows)
-        print(f"{folder}: {len(rows)} checkpoints, the best {best:.2f} dB, the worst {spread:.2f} dB below")
+        true = [float(row[TRUE]) for row in rows]
+        print(f"{folder}: {len(rows)} checkpoints from {min(true):.2f} to {max(true):.2f} dB")
+        print(f"  {'rule':24} chooses   below the best   at worst, ended earlier   patience 3 ends at")
         rules = [name for name in rows[0] if name.startswith("val/") and name.count("/") == 1 and rows[0][name]]
-        for rule in rules:
+        for rule in (*rules, "newest"):
             sign = -1 if rule.removeprefix("val/").startswith(LOWEST) else 1
-            chosen = max(rows, key=lambda row: sign * float(row[rule]))
-            print(f"  {rule:26} {chosen['iteration']:>6} {best - float(chosen[TRUE]):7.2f} dB")
-        print(f"  {'newest':26} {rows[-1]['iteration']:>6} {best - float(rows[-1][TRUE]):7.2f} dB")
+            values = [sign * float(row["iteration" if rule == "newest" else rule]) for row in rows]
+            # index of the best, had the run ended after each validation
+            best = [max(range(end), key=values.__getitem__) for end in range(1, len(rows) + 1)]
+            gaps = [max(true[: end + 1]) - true[chosen] for end, chosen in enumerate(best)]
+            ended = next((i for i, chosen in enumerate(best) if i - chosen >= 3), None)
+            end = "-" if ended is None else rows[ended]["iteration"]
+            print(f"  {rule:24} {rows[best[-1]]['iteration']:>7} {gaps[-1]:13.2f} dB {max(gaps):22.2f} dB {end:>20}")
 
 
 if __name__ == "__main__":

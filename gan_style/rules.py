@@ -15,7 +15,7 @@ from gan_style.models.translator import Translator
 from gan_style.types import Count
 
 # What `auto` takes the first of that the data allows (experiments/2026-11-25-best-rule).
-PREFERRED = ("psnr", "kid")
+PREFERRED = ("psnr", "swd")
 
 
 @dataclass
@@ -24,7 +24,7 @@ class BestRule:
 
     Args:
         monitor: a score of validations: its column (`val/A2B/ssim`), or its word (`psnr`, `kid`, `swd`, ...) for the
-            mean over directions; "auto" takes `psnr` where the truth is known and else `kid`; None the newest weights.
+            mean over directions; "auto" takes `psnr` where the truth is known and else `swd`; None the newest weights.
         mode: its better end; "auto" knows that of our own scores.
         patience: validations without a better score after which the run ends; None does not end it.
     """

@@ -119,6 +119,32 @@ def test_more_ranks_than_pictures_to_look_at_score_each_once(tmp_path: Path) -> 
     assert a["scores"] == b["scores"]
 
 
+def test_scores_of_two_ranks_are_those_of_one(tmp_path: Path) -> None:
+    """Five pictures: the ranks have three and two."""
+    same = ("callbacks.set_scores.metrics=[kid,frechet,cmmd]", "data.val_count=5", "model.optimizer_G.lr=0")
+    two = train(tmp_path / "two", *TWO, *same, "trainer.max_steps=1")
+    one = train(tmp_path / "one", "trainer=cpu", *same, "trainer.max_steps=1")
+    a, b = (json.loads((folder / "scores_best.json").read_text()) for folder in (two, one))
+    assert a["protocol"] == b["protocol"]
+    assert a["protocol"]["N_fake"] == {"A2B": 5, "B2A": 5}
+    for part in ("scores", "baselines"):
+        assert flat(a[part]) == pytest.approx(flat(b[part]), rel=1e-4, abs=1e-6)
+    assert len(flat(a["scores"])) > 2 * 7 * 3, "values and intervals of seven scores in two directions"
+
+
+def flat(node: object, path: str = "") -> dict[str, float]:
+    if isinstance(node, dict):
+        return {k: v for key, value in node.items() for k, v in flat(value, f"{path}/{key}").items()}
+    return {path: float(node)} if isinstance(node, int | float) else {}
+
+
+def test_two_ranks_run_out_of_patience_together(tmp_path: Path) -> None:
+    still = (*TWO, "model.optimizer_G.lr=0", "trainer.val_every=2", "best.patience=2", "trainer.max_steps=99")
+    folder = train(tmp_path / "run", *still)
+    content = load(folder / "checkpoints/last.ckpt")
+    assert (content["iteration"], content["best"]["iteration"], content["best"]["stale"]) == (6, 2, 2)
+
+
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGTERM, 3), (signal.SIGINT, 9), (signal.SIGTERM, 12)])
 def test_a_signal_while_the_ranks_meet_ends_them(tmp_path: Path, number: int, seconds: int) -> None:
     process = start(tmp_path / "run", *TWO, "trainer.max_steps=4000", own_group=True)

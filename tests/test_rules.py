@@ -36,8 +36,8 @@ def rule(monitor: str | None, *callbacks: pl.Callback, **more: Any) -> tuple[str
     ("monitor", "callbacks", "found"),
     [
         ("auto", (TRUTH, SETS), ("val/psnr", "highest")),
-        ("auto", (SETS,), ("val/kid_random0", "lowest")),
-        ("auto", (Offers(val__swd="lowest"),), (None, "auto")),
+        ("auto", (SETS,), ("val/swd", "lowest")),
+        ("auto", (Offers(val__kid_random0="lowest"),), (None, "auto")),
         ("kid", (TRUTH, SETS), ("val/kid_random0", "lowest")),
         ("ssim", (TRUTH, SETS), ("val/ssim", "highest")),
         ("val/A2B/psnr", (TRUTH,), ("val/A2B/psnr", "highest")),

@@ -98,7 +98,7 @@ class SetScores(pl.Callback):
 
     def __init__(
         self,
-        metrics: Sequence[str] = ("kid",),
+        metrics: Sequence[str] = ("swd", "kid"),
         extractor: str = "random",
         weights: str | None = None,
         draws: CountOrNone = 50,

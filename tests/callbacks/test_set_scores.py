@@ -25,7 +25,6 @@ from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
 from tests.conftest import differences, small_config
 
 Run = Callable[..., Path]
-ALL = "callbacks=[ema,image_grid,truth_scores,set_scores,cycle_scores]"
 
 
 def columns(folder: Path) -> dict[int, dict[str, float]]:
@@ -92,7 +91,7 @@ def test_logged_scores_are_those_of_the_pictures(run: Run) -> None:
 
 def test_cycle_scores_are_those_of_the_pictures(run: Run) -> None:
     words = ("data.val_count=5", "callbacks.ema.decay=0.5", "model.optimizer_G.lr=0.002")
-    folder = run("run", *words, ALL, "callbacks.cycle_scores.pictures=3", "trainer.max_steps=12")
+    folder = run("run", *words, "callbacks.cycle_scores.pictures=3", "trainer.max_steps=12")
     model, real = averaged(folder, *words)
     row = columns(folder)[12]
     with torch.no_grad():
@@ -106,13 +105,13 @@ def test_cycle_scores_are_those_of_the_pictures(run: Run) -> None:
 
 
 def test_a_method_without_a_way_back_has_no_cycle(run: Run) -> None:
-    row = columns(run("run", "model=cut", ALL, "trainer.max_steps=1"))[1]
+    row = columns(run("run", "model=cut", "trainer.max_steps=1"))[1]
     assert "val/A2B/kid_random0" in row
     assert not [name for name in row if "cycle" in name]
 
 
 def test_looking_changes_no_weight(run: Run) -> None:
-    seen = run("seen", ALL, "trainer.max_steps=4", "trainer.val_every=1")
+    seen = run("seen", "trainer.max_steps=4", "trainer.val_every=1")
     blind = run("blind", "callbacks=[ema]", "trainer.max_steps=4", "trainer.val_every=1")
     assert not (blind / "scores.json").exists()
     a, b = (load(folder / "checkpoints/last.ckpt") for folder in (seen, blind))
@@ -145,16 +144,16 @@ def folders(root: Path, **counts: int) -> str:
 UNPAIRED = ("data=folders", "data.image_size=32", "data.load_size=32")
 
 
-def test_without_a_truth_kid_chooses_and_a_picture_that_comes_twice_counts_once(run: Run, tmp_path: Path) -> None:
+def test_without_a_truth_swd_chooses_and_a_picture_that_comes_twice_counts_once(run: Run, tmp_path: Path) -> None:
     root = folders(tmp_path / "set", trainA=5, trainB=5, testA=3, testB=6)
     folder = run("run", *UNPAIRED, root, "trainer.max_steps=4", "trainer.val_every=1", "model.optimizer_G.lr=0.01")
     best = load(folder / "checkpoints/best.ckpt")
-    scores = {iteration: row["val/kid_random0"] for iteration, row in columns(folder).items()}
-    assert best["best"]["rule"] == "lowest val/kid_random0"
+    scores = {iteration: row["val/swd"] for iteration, row in columns(folder).items()}
+    assert best["best"]["rule"] == "lowest val/swd"
     assert best["iteration"] == best["best"]["iteration"] == min(scores, key=scores.__getitem__)
     stamp = json.loads((folder / "scores.json").read_text())["protocol"]
     assert (stamp["N_real"], stamp["N_fake"]) == ({"A2B": 6, "B2A": 3}, {"A2B": 3, "B2A": 6})
-    assert "monitor: val/kid_random0" in (folder / "config.yaml").read_text(), "what a sweep reads"
+    assert "monitor: val/swd" in (folder / "config.yaml").read_text(), "what a sweep reads"
 
 
 @pytest.mark.parametrize(
