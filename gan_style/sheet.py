@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gan_style.data.images import read_image
 
@@ -56,10 +56,8 @@ def draw_sheet(
 
 
 def fitted(picture: Image.Image, cell: int) -> Image.Image:
-    """A picture no larger than a square of `cell` pixels, as RGB."""
-    small = picture.convert("RGB")
-    small.thumbnail((cell, cell), Image.Resampling.LANCZOS)
-    return small
+    """A picture whose longer side is `cell` pixels, as RGB: results of another size stand beside each other alike."""
+    return ImageOps.contain(picture.convert("RGB"), (cell, cell), Image.Resampling.LANCZOS)
 
 
 def shortened(label: str, width: int) -> str:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "report": set(),
     "inspection": {"data", "sheet"},
     "models": {"networks", "losses", "data.seeding", "schedules"},
-    "callbacks": {"models", "metrics", "data.images", "data.saving", "checkpoint"},
+    "callbacks": {"models", "metrics", "data.images", "data.saving", "checkpoint", "signals"},
 }
 
 

@@ -25,6 +25,7 @@ from gan_style import checkpoint
 from gan_style.callbacks.score_file import keep_best
 from gan_style.errors import Interrupted, TrainingFailed, UserError, did_you_mean
 from gan_style.models.translator import Translator
+from gan_style.signals import raise_if_received
 
 
 class Keeper(pl.Callback):
@@ -102,11 +103,16 @@ class Keeper(pl.Callback):
     # Save
 
     def listen(self) -> None:
-        """Take SIGINT and SIGTERM as a wish to stop; before `fit`, so that none is lost while it starts."""
+        """Take SIGINT and SIGTERM as a wish to stop; before `fit`, so that none is lost while it starts.
+
+        Raises:
+            Interrupted: one came before that.
+        """
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.signal(number, self._on_signal)
                 self._handlers.setdefault(number, before)
+            raise_if_received()  # here, because from now on signals are noted, not raised
             if self._processes > 1 and self._pipe is None:
                 self._end_at_a_signal_while_the_processes_meet()
 
