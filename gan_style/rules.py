@@ -50,7 +50,7 @@ def resolve(
     Returns: the keys of `BestRule`, without "auto".
 
     Raises:
-        UserError: the run has no such score, or nothing says which end of it is better.
+        UserError: the run has no such score, or it is not clear which end of which is better.
     """
     rule = BestRule(**asked)
     offered: dict[str, str] = {}
@@ -58,6 +58,8 @@ def resolve(
         if hasattr(callback, "offers"):
             offered |= callback.offers(model, data)
     if rule.monitor == "auto":
+        if rule.mode != "auto":
+            raise UserError(f"best.mode={rule.mode} is the better end of a score: name that too, best.monitor=NAME")
         found = [name for word in PREFERRED for name in _meant(word, offered)[:1]]
         rule.monitor = found[0] if found else None
     elif rule.monitor is not None:

@@ -59,6 +59,8 @@ def test_the_mode_can_be_turned_and_says_itself() -> None:
 def test_what_there_is_not_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"best\.monitor=val/swdd is not a score of this run: did you mean val/swd\?"):
         rule("val/swdd", TRUTH, SETS)
+    with pytest.raises(UserError, match=r"best\.mode=highest is the better end of a score"):
+        rule("auto", SETS, mode="highest")
     with pytest.raises(UserError, match="which has none"):
         rule("psnr")
     with pytest.raises(UserError, match=r"best\.patience needs a score"):

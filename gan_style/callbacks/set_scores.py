@@ -31,7 +31,7 @@ BATCH = 8  # training pictures that are looked at together
 NEIGHBOURS = 5
 SPLITS = 20  # of the floor
 POOL = 64  # training pictures that a floor is taken from, at least
-DIRECTIONS = 128  # of the sliced distance: a quarter of its time, and the same order of checkpoints
+DIRECTIONS = 128  # of the sliced distance, for a quarter of the time of 512
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class SetScores(pl.Callback):
 
     Columns `val/A2B/kid_random0`, ..., and their means over directions; the names say the extractor. Beside them in
     `scores.json`: a bootstrap interval over pictures, the floor (training pictures against others at the same
-    numbers), and what the input and a colour transfer score. Each rank looks at its own pictures; features are
-    gathered by the pictures' names, so that a picture that comes twice counts once. Those of the real pictures, the
-    floor and the baselines are taken once.
+    numbers, or lower ones where there are not as many), and what the input and a colour transfer score. Each rank
+    looks at its own pictures; features are gathered by the pictures' names, so that a picture that comes twice counts
+    once. Those of the real pictures, the floor and the baselines are taken once.
 
     Args:
         metrics: of `kid`, `frechet`, `cmmd`, `swd`, `precision`, `recall`, `density` and `coverage`.
@@ -198,10 +198,8 @@ class SetScores(pl.Callback):
                 "colour transfer": {d: self._scored(sets[d[-1]], sets[f"{d} coloured"], d[-1]) for d in directions},
             }
         scores = {d: self._scored(sets[d[-1]], sets[d], d[-1]) for d in directions}
-        stamp = self.extractor.stamp()
         protocol = {
-            "extractor": stamp.pop("extractor"),
-            **{f"extractor_{key}": value for key, value in stamp.items()},
+            **self._stamp(),
             "N_real": {d: _count(sets[d[-1]]) for d in directions},
             "N_fake": {d: _count(sets[d]) for d in directions},
             "file_format": "none, 8 bits",
@@ -209,13 +207,21 @@ class SetScores(pl.Callback):
         }
         record(trainer, pl_module, scores, protocol, self._baselines)
 
+    def _stamp(self) -> dict[str, Any]:
+        """What the features are, for the protocol."""
+        kinds = {self.distances[name].features for name in self._usable}
+        stamp = self.extractor.stamp()
+        found = {"extractor": stamp.pop("extractor")} | {f"extractor_{key}": value for key, value in stamp.items()}
+        patches = {"patches": f"{self.patches.name}, {self.patches.sha256}, {DIRECTIONS} directions"}
+        return (found if "deep" in kinds else {}) | (patches if "patches" in kinds else {})
+
     def _look(self, name: str, pictures: Iterable[Hashable], images: Tensor) -> None:
         """Take the features of those of the pictures [B, 3, H, W] that this validation has not seen yet."""
         new = {picture: i for i, picture in enumerate(pictures) if picture not in self._rows[name]}
         if new:
             found = self._features(images[list(new.values())])
             for i, picture in enumerate(new):
-                self._rows[name][picture] = {kind: values[i : i + 1] for kind, values in found.items()}
+                self._rows[name][picture] = {kind: values[i : i + 1].clone() for kind, values in found.items()}
 
     def _features(self, images: Tensor) -> Features:
         """What the distances of this run need to know of pictures; on the CPU, where float64 is always there."""
@@ -251,9 +257,9 @@ class SetScores(pl.Callback):
             for name in self._usable:
                 distance = self.distances[name]
                 features = torch.cat([part[distance.features] for part in pool])
-                if min(floor_sizes(len(features), _count(sets["A"]), _count(sets["B"]))) >= distance.least:
-                    splits = SPLITS if distance.features == "deep" else 2
-                    sizes = (_count(sets[domain]), count - _count(sets[domain]))
+                sizes = (_count(sets[domain]), count - _count(sets[domain]))
+                if min(floor_sizes(len(features), *sizes)) >= distance.least:
+                    splits = SPLITS if distance.features == "deep" else SPLITS // 10
                     floors[domain, name] = floor_interval(distance.of, features, *sizes, splits=splits)[0]
         return floors
 

@@ -173,7 +173,7 @@ def test_what_cannot_be_scored_is_said(
 
 
 def test_the_scores_of_the_best_and_of_the_last_are_both_kept(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = run("run", "trainer.max_steps=4", "trainer.val_every=1", "best.mode=lowest")
+    folder = run("run", "trainer.max_steps=4", "trainer.val_every=1", "best.monitor=psnr", "best.mode=lowest")
     last, best = (json.loads((folder / name).read_text()) for name in ("scores.json", "scores_best.json"))
     rows = columns(folder)
     worst = min(rows, key=lambda iteration: rows[iteration]["val/psnr"])
