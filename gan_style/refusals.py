@@ -11,7 +11,7 @@ from gan_style.errors import UserError
 from gan_style.paths import expanded
 
 SHOWN = 4  # names that a message lists
-SAME_NUMBERS = ("data.num_workers", "data.cache")  # settings that change no batch
+SAME_NUMBERS = ("data.num_workers", "data.cache", "callbacks.set_scores", "callbacks.cycle_scores")  # change no weight
 
 
 def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:

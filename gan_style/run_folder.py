@@ -15,6 +15,7 @@ import torch
 
 from gan_style import __version__, loggers
 from gan_style.callbacks.losses import LogLosses
+from gan_style.callbacks.score_file import BEST, LAST
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded
@@ -65,7 +66,19 @@ def new_run_dir(name: str) -> Path:
     return Path("runs") / name / stamp
 
 
-def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, seconds: float, stopped: str) -> None:
+def scores_of(run_dir: Path) -> dict[str, Any]:
+    """What the weights of best.ckpt and the newest ones score, and the baselines: name -> direction -> score."""
+    found: dict[str, Any] = {}
+    for name, file in (("best", BEST), ("last", LAST)):
+        if (run_dir / file).is_file():
+            content = json.loads((run_dir / file).read_text())
+            found[name] = content["scores"]
+    return found | (content["baselines"] if found else {})
+
+
+def write_run_file(
+    run_dir: Path, trainer: pl.Trainer, model: Translator, seconds: float, stopped: str, ended_early: str | None
+) -> None:
     """`run.json`: what it ran on and what it cost."""
     done = model.iteration
     losses = next(c for c in trainer.callbacks if isinstance(c, LogLosses))  # type: ignore[attr-defined]
@@ -81,5 +94,6 @@ def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, second
         "peak_memory_gb": round(gigabytes, 2),
         "parameters": model.parameter_counts(),
         "stopped": stopped,
+        **({"ended early": ended_early} if ended_early else {}),
     }
     (run_dir / "run.json").write_text(json.dumps(content, indent=2) + "\n")

@@ -89,7 +89,16 @@ MISTAKES = [
     (("best.mode=max",), "best.mode=max is not valid: input should be 'highest' or 'lowest'"),
     (("model=null",), "see --help"),
     (("data=tiny", "model.optimizer_G.lr=-1"), "model.optimizer_G: Invalid learning rate: -1"),
-    (("data=tiny", "best.monitor=val/psnrr"), "best.monitor=val/psnrr is not a score of this run; there are: val/A2B/"),
+    (
+        ("data=tiny", "best.monitor=val/psnrr"),
+        "best.monitor=val/psnrr is not a score of this run: did you mean val/psnr?",
+    ),
+    (("best.patience=0",), "best.patience=0 is not valid"),
+    (
+        ("data=tiny", "callbacks.set_scores.metrics=[kid,frechett]"),
+        "metrics=frechett is no distance: did you mean frechet?",
+    ),
+    (("callbacks.set_scores.extractor=squeezenett",), "there is no extractor squeezenett: did you mean squeezenet?"),
     (("run_dir=",), "run_dir= is empty"),
     (("run_dir=/tmp/a=b",), """put quotes around its value, as in 'run_dir="/tmp/a=b"'"""),
     (("data=folders", "data.root="), "data.root= is empty"),

@@ -167,6 +167,35 @@ def test_more_ranks_than_pictures_to_look_at_score_each_once(run: Callable[..., 
     assert a["scores"] == b["scores"]
 
 
+def test_scores_of_two_ranks_are_those_of_one_and_they_run_out_of_patience_together(
+    run: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Five pictures: the ranks have three and two."""
+    same = (
+        "callbacks.set_scores.metrics=[kid,frechet,cmmd]",
+        "data.val_count=5",
+        "model.optimizer_G.lr=0",
+        "trainer.max_steps=1",
+    )
+    still = ("model.optimizer_G.lr=0", "trainer.val_every=2", "best.patience=2", "trainer.max_steps=99")
+    train_on_two_ranks((tmp_path / "two", same), (tmp_path / "patience", still))
+    one = run("one", "trainer=cpu", "data.batch_size=2", *same)
+    a, b = (json.loads((folder / "scores_best.json").read_text()) for folder in (tmp_path / "two", one))
+    assert a["protocol"] == b["protocol"]
+    assert a["protocol"]["N_fake"] == {"A2B": 5, "B2A": 5}
+    for part in ("scores", "baselines"):
+        assert flat(a[part]) == pytest.approx(flat(b[part]), rel=1e-4, abs=1e-6)
+    assert len(flat(a["scores"])) > 2 * 7 * 3, "values and intervals of seven scores in two directions"
+    content = load(tmp_path / "patience" / "checkpoints/last.ckpt")
+    assert (content["iteration"], content["best"]["iteration"], content["best"]["stale"]) == (6, 2, 2)
+
+
+def flat(node: object, path: str = "") -> dict[str, float]:
+    if isinstance(node, dict):
+        return {k: v for key, value in node.items() for k, v in flat(value, f"{path}/{key}").items()}
+    return {path: float(node)} if isinstance(node, int | float) else {}
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux says which signals a process handles")
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGTERM, 0), (signal.SIGINT, 6), (signal.SIGTERM, 9)])
 def test_a_signal_while_the_ranks_meet_ends_them(tmp_path: Path, number: int, seconds: int) -> None:

@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_dir
 from experiments import sweep as script
 from gan_style.config import check, config_dir, plain
 from gan_style.errors import UserError
+from gan_style.rules import PREFERRED
 from gan_style.sweep import plots, process, settings
 from gan_style.sweep.scores import Rule, read_scores
 from gan_style.sweep.space import read_space
@@ -364,7 +365,7 @@ def test_the_wandb_sweep_drives_the_same_command() -> None:
     assert content["command"][-1] == "${args_no_hyphens}"
     assert (ROOT / content["program"]).is_file()
     check(composed(*words, *(f"{key}={node['min']}" for key, node in content["parameters"].items()), "name=x"))
-    assert content["metric"]["name"] == composed("name=x")["best"]["monitor"]
+    assert content["metric"]["name"] == f"val/{PREFERRED[0]}", "what chooses best.ckpt where the truth is known"
 
 
 def test_scores_are_read_while_the_file_is_written(tmp_path: Path) -> None:
