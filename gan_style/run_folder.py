@@ -94,7 +94,7 @@ def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, second
 
 def _credits(name: str | None) -> dict[str, str] | None:
     """What the report says of a named set; None for other data."""
-    if name is None:
+    if not name:
         return None
     entry = named_set(name)
     return {key: getattr(entry, key) for key in ("name", "about", "licence", "citation")}

@@ -88,7 +88,8 @@ def side_by_side(runs: list[Run]) -> str:
 
 def _newest(images: list[tuple[int, Path]], large: bool) -> tuple[Picture | None, list[tuple[int, Path]], list[str]]:
     """The newest readable grid, those before it, and the names of later ones that cannot be read."""
-    left, broken = list(images), []
+    left = list(images)
+    broken: list[str] = []
     while left:
         iteration, path = left.pop()
         picture = embed(iteration, path, large)
