@@ -51,8 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
-    report = verbs.add_parser("report", help="write report.html of a run folder again")
-    report.add_argument("run_dir", type=expanded)
+    report = verbs.add_parser("report", help="write report.html of a run folder again, or compare several runs")
+    report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
+    report.add_argument("--out", type=expanded, metavar="FILE.html", help="default: report.html in the one folder")
     report.set_defaults(run=_report)
     _data_sets(verbs)
     _pictures(verbs)
@@ -190,7 +191,7 @@ def _download(parsed: argparse.Namespace) -> None:
 def _report(parsed: argparse.Namespace) -> None:
     from gan_style.report import write_report
 
-    print(write_report(parsed.run_dir))
+    print(write_report(*parsed.run_dir, out=parsed.out))
 
 
 def _inspect(parsed: argparse.Namespace) -> int:

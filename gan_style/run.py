@@ -184,7 +184,7 @@ def fit(
     finally:
         if trainer.is_global_zero:
             try:
-                write_run_file(run_dir, trainer, model, time.perf_counter() - started, stopped, keeper.ended_early)
+                write_run_file(run_dir, trainer, model, time.perf_counter() - started, stopped)
                 loggers.finish(logs, run_dir / "checkpoints" / "best.ckpt")
                 write_report(run_dir)
             except OSError as error:  # a full disk must not hide why training stopped
