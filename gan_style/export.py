@@ -220,7 +220,10 @@ def _used(graph: Graph, channels: int) -> Translator:
     for handle in handles:
         handle.remove()
     slim = copy.copy(graph.model)
-    slim._modules = {name: network for name, network in graph.model.named_children() if name in called}
+    # a method may name a network that it does not call, so each leaves its place behind
+    slim._modules = {
+        name: network if name in called else nn.Identity() for name, network in graph.model._modules.items()
+    }
     return slim
 
 

@@ -90,9 +90,12 @@ def test_no_verb_runs_it(
         Image.fromarray(noise).save(tmp_path / "set" / part / "a.png")
     places = {"photo": tmp_path / "set/testA/a.png", "data": tmp_path / "set", "out": tmp_path / "out"}
     places |= {"good": saved(tmp_path / "whole.ckpt", "model=cut"), "official": tmp_path / "net_G.pth"}
+    good = torch.load(places["good"], weights_only=True)
+    torch.save(good | {"preprocessing": {"image_size": 16}}, places["good"])
     torch.save(to_official(ResnetGenerator(filters=2, blocks=1)), places["official"])
     exploded = tmp_path / "exploded"
-    for name, form in PLANTED.items():
+    few = verb.startswith("train")  # it takes seconds to start
+    for name, form in list(PLANTED.items())[:: 4 if few else 1]:
         bomb = tmp_path / name
         plant(bomb, exploded, form)
         words = [word.format(bomb=bomb, **places) for word in VERBS[verb].split()]
@@ -182,5 +185,5 @@ def test_broken_files_and_other_tools(
 def test_wrong_channels(tmp_path: Path) -> None:
     translator = gan_style.load(saved(tmp_path / "a.ckpt", "model=cut"), device="cpu")
     for picture in (torch.zeros(1, 20, 20), torch.zeros(4, 20, 20), np.zeros((20, 20, 4), np.uint8)):
-        with pytest.raises(UserError, match="channels"):
+        with pytest.raises(UserError, match=r"channels?, but this model takes pictures of 3"):
             translator.translate(picture)

@@ -19,6 +19,8 @@ from experiments import serve, serve_client
 from gan_style import cli
 from tests.small_models import saved
 
+pytestmark = pytest.mark.slow  # it needs an export to ONNX
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
