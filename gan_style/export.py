@@ -11,6 +11,7 @@ for a style-conditional generator, whose known styles stand in the metadata.
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import warnings
 from argparse import Namespace
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style import checkpoint, official, portable
-from gan_style.config import ALLOWED_FROM_CHECKPOINT, target_of
+from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, target_of
 from gan_style.errors import UserError
 from gan_style.extras import extra
 from gan_style.inference import LoadedTranslator
@@ -39,15 +40,16 @@ TRACED = ((2, 528, 820), (544, 792))  # more than one place in the innermost map
 LIMIT = 1e-4  # 1/78 of a step of 8 bits; what rounding in another order makes of a deep network is less
 
 Run = Callable[[tuple[Tensor, ...]], Tensor]
+Put = Callable[[Path], tuple[str, float]]  # writes a file and reads it again: what it is, and how far from torch
 
 
 def export(parsed: Namespace) -> None:
     """Write a model in the form that the suffix names, and say how far it is from torch."""
     out = expanded(parsed.output)
     refuse_overwriting([out], [parsed.checkpoint])
-    write = {".onnx": _write_onnx, ".pt2": _write_pt2, ".safetensors": _write_tensors, ".pth": _write_official}
-    if out.suffix.lower() not in write:
-        raise UserError(f"{out} cannot be exported: its name must end in one of {', '.join(write)}")
+    makers = {".onnx": _onnx, ".pt2": _program, ".safetensors": _tensors, ".pth": _official}
+    if out.suffix.lower() not in makers:
+        raise UserError(f"{out} cannot be exported: its name must end in one of {', '.join(makers)}")
     content = checkpoint.load(expanded(parsed.checkpoint))
     method = target_of(content["config"]["model"], ALLOWED_FROM_CHECKPOINT)
     if not method.directions:  # before it is built, which may fetch a VGG
@@ -57,8 +59,9 @@ def export(parsed: Namespace) -> None:
         )
     translator = loaded(content, torch.device("cpu"), ema=not parsed.raw)
     direction = "2".join(translator.ends(parsed.direction, None))
+    put = makers[out.suffix.lower()](translator, direction, parsed.direction is not None)
     with checkpoint.writing(out) as beside:
-        said, difference = write[out.suffix.lower()](translator, direction, parsed.direction is not None, beside)
+        said, difference = put(beside)
         if not difference <= LIMIT:
             raise UserError(
                 f"{out} was not written: it differs from torch by up to {difference:.1e}, where {LIMIT:g} is allowed"
@@ -124,12 +127,12 @@ def weights_of(translator: LoadedTranslator, direction: str | None = None) -> tu
     return {key: value for key, value in state.items() if key.split(".")[0] == name}, about
 
 
-def _write_onnx(translator: LoadedTranslator, direction: str, _: bool, path: Path) -> tuple[str, float]:
+def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     for module in ("onnx", "onnxscript"):
         extra("export", module)
     runtime = extra("export", "onnxruntime")
-    graph = Graph(translator.model, direction)
-    program = _traced(graph, _channels(translator, direction))
+    graph, channels = Graph(translator.model, direction), _channels(translator, direction)
+    program = _traced(graph, channels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made: Any = torch.onnx.export(
@@ -142,56 +145,76 @@ def _write_onnx(translator: LoadedTranslator, direction: str, _: bool, path: Pat
             external_data=False,
         )
     made.model.metadata_props.update(portable.texts(_described(translator, graph, direction)))
-    made.save(str(path))
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def run(inputs: tuple[Tensor, ...]) -> Tensor:
-        feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
-        return torch.from_numpy(session.run(["output"], feed)[0])
+    def put(path: Path) -> tuple[str, float]:
+        made.save(str(path))
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    said = f"ONNX, opset {OPSET}, {', '.join(graph.inputs)} to output, any batch, height and width"
-    return said, _difference(graph, run, _channels(translator, direction))
+        def run(inputs: tuple[Tensor, ...]) -> Tensor:
+            feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
+            return torch.from_numpy(session.run(["output"], feed)[0])
+
+        said = f"ONNX, opset {OPSET}, {', '.join(graph.inputs)} to output, any batch, height and width"
+        return said, _difference(graph, run, channels)
+
+    return put
 
 
-def _write_pt2(translator: LoadedTranslator, direction: str, _: bool, path: Path) -> tuple[str, float]:
-    graph = Graph(translator.model, direction)
-    channels = _channels(translator, direction)
+def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+    graph, channels = Graph(translator.model, direction), _channels(translator, direction)
+    program = _traced(graph, channels)
+    program.example_inputs = None  # or the file holds these pictures, too
     described = {"gan_style.json": json.dumps(_described(translator, graph, direction))}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = _traced(graph, channels)
-        program.example_inputs = None  # or the file holds these pictures, too
-        torch.export.save(program, path, extra_files=described)
-        run = torch.export.load(path).module()
-    said = f"a program of torch.export, {', '.join(graph.inputs)} to a picture, any batch, height and width"
-    return said, _difference(graph, lambda inputs: run(*inputs), channels)
+
+    def put(path: Path) -> tuple[str, float]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, path, extra_files=described)
+            run = torch.export.load(path).module()
+        said = f"a program of torch.export, {', '.join(graph.inputs)} to a picture, any batch, height and width"
+        return said, _difference(graph, functools.partial(_called, run), channels)
+
+    return put
 
 
-def _write_tensors(translator: LoadedTranslator, direction: str, alone: bool, path: Path) -> tuple[str, float]:
+def _tensors(translator: LoadedTranslator, direction: str, alone: bool) -> Put:
     state, about = weights_of(translator, direction if alone else None)
-    portable.write(state, about, path)
-    model = restore(checkpoint.load(path)).requires_grad_(False).eval()
-    said = f"safetensors, {sum(isinstance(value, Tensor) for value in state.values())} tensors, for gan_style.load"
-    worst = 0.0
-    for each in [direction] if alone else translator.model.directions:
-        graph, again = Graph(translator.model, each), Graph(model, each)
-        worst = max(worst, _difference(graph, lambda x, again=again: again(*x), _channels(translator, each)))
-    return said, worst
+
+    def put(path: Path) -> tuple[str, float]:
+        portable.write(state, about, path)
+        model = restore(checkpoint.load(path)).requires_grad_(False).eval()
+        said = f"safetensors, {sum(isinstance(value, Tensor) for value in state.values())} tensors, for gan_style.load"
+        worst = 0.0
+        for each in [direction] if alone else translator.model.directions:
+            graph, again = Graph(translator.model, each), Graph(model, each)
+            run = functools.partial(_called, again)
+            worst = max(worst, _difference(graph, run, _channels(translator, each)))
+        return said, worst
+
+    return put
 
 
-def _write_official(translator: LoadedTranslator, direction: str, _: bool, path: Path) -> tuple[str, float]:
+def _official(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     network: Any = getattr(translator.model, network_of(direction), translator.model)
     state = official.to_official(network)
-    torch.save(state, path)
-    again, _ = official.read(path)
-    own = copy.deepcopy(network)
-    own.load_state_dict(again.state)
-    node = again.node
-    graph = Graph(translator.model, direction)
-    said = f"{direction} in the official layout, {official.said(node)}"
-    return said, _difference(graph, lambda x: own(*x), _channels(translator, direction))
+
+    def put(path: Path) -> tuple[str, float]:
+        torch.save(state, path)
+        read, _ = official.read(path)
+        again = build(read.node, ALLOWED_FROM_CHECKPOINT)(in_channels=read.in_channels, out_channels=read.out_channels)
+        again.load_state_dict(read.state)
+        said = f"{direction} in the official layout, {official.said(read.node)}"
+        run = functools.partial(_called, again.requires_grad_(False).eval())
+        return said, _difference(Graph(translator.model, direction), run, _channels(translator, direction))
+
+    return put
+
+
+def _called(network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    output: Tensor = network(*inputs)
+    return output
 
 
 def _traced(graph: Graph, channels: int) -> torch.export.ExportedProgram:
@@ -199,7 +222,7 @@ def _traced(graph: Graph, channels: int) -> torch.export.ExportedProgram:
     graph = copy.copy(graph)
     graph._modules = {"model": _used(graph, channels)}
     # A side may be 1 somewhere inside; without the patch export takes it that no side ever is.
-    oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)
+    oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     with warnings.catch_warnings(), torch.no_grad(), oblivious:
         warnings.simplefilter("ignore")
         program = torch.export.export(graph, graph.example(TRACED, channels), dynamic_shapes=_open_sizes(graph))
@@ -211,19 +234,19 @@ def _traced(graph: Graph, channels: int) -> torch.export.ExportedProgram:
 def _used(graph: Graph, channels: int) -> Translator:
     """The model with those of its networks that take part: no discriminator, no other direction."""
     called: set[str] = set()
-    handles = [
-        network.register_forward_pre_hook(lambda *_, name=name: called.add(name))
-        for name, network in graph.model.named_children()
-    ]
+
+    def noting(name: str) -> Callable[..., None]:
+        return lambda *_: called.add(name)
+
+    networks = dict(graph.model.named_children())
+    handles = [network.register_forward_pre_hook(noting(name)) for name, network in networks.items()]
     with torch.no_grad():
         graph(*graph.example(SIZES[0], channels))
     for handle in handles:
         handle.remove()
     slim = copy.copy(graph.model)
     # a method may name a network that it does not call, so each leaves its place behind
-    slim._modules = {
-        name: network if name in called else nn.Identity() for name, network in graph.model._modules.items()
-    }
+    slim._modules = {name: networks[name] if name in called else nn.Identity() for name in graph.model._modules}
     return slim
 
 

@@ -35,11 +35,18 @@ def texts(about: Mapping[str, Any]) -> dict[str, str]:
 
 
 def write(state: Mapping[str, Any], about: Mapping[str, Any], path: Path) -> None:
-    """A state dict and its description; not atomic, see `checkpoint.writing`."""
+    """A state dict and its description; not atomic, see `checkpoint.writing`.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
     save = extra("export", "safetensors.torch").save_file
     tensors = {name: value.contiguous().clone() for name, value in state.items() if isinstance(value, Tensor)}
     others = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
-    save(tensors, path, metadata=texts({**about, "extra": others}))
+    try:
+        save(tensors, path, metadata=texts({**about, "extra": others}))
+    except extra("export", "safetensors").SafetensorError as error:  # its name for what the disk refuses
+        raise OSError(str(error)) from error
 
 
 def read(path: Path) -> dict[str, Any]:

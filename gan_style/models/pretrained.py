@@ -35,8 +35,8 @@ class Pretrained(Translator):
         self.generators = tuple(network_of(direction) for direction in directions)
         channels = {"A": channels_A, "B": channels_B}
         for name in self.generators:
-            a, b = name[-2:]
-            setattr(self, name, make_generator(generator, in_channels=channels[a], out_channels=channels[b]))
+            given, made = channels[name[-2]], channels[name[-1]]
+            setattr(self, name, make_generator(generator, in_channels=given, out_channels=made))
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
         output: Tensor = getattr(self, network_of(direction))(images)
