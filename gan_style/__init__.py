@@ -19,3 +19,10 @@ def load(path: Any, *, device: str | None = None, ema: bool = True) -> LoadedTra
     from gan_style import loading
 
     return loading.load(path, device=device, ema=ema)
+
+
+def from_pretrained(name: Any, *, device: str | None = None) -> LoadedTranslator:
+    """A model from a folder that `save_pretrained` wrote, or from a repository of a hub; see `gan_style.hub`."""
+    from gan_style import hub
+
+    return hub.from_pretrained(name, device=device)

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _data_sets(verbs)
     _pictures(verbs)
     _scores(verbs)
+    _files(verbs)
     return parser
 
 
@@ -83,6 +84,26 @@ def _data_sets(verbs: Any) -> None:
     download.add_argument("--archive", metavar="ZIP", help="the zip at hand, instead of a download")
     download.add_argument("--sha256", metavar="HASH", help="of the zip, where it is not the known one; it is recorded")
     download.set_defaults(run=_download)
+
+
+def _files(verbs: Any) -> None:
+    """The verbs that read and write models."""
+    describe = verbs.add_parser("describe", help="say what a checkpoint holds")
+    describe.add_argument("checkpoint")
+    describe.set_defaults(run=_verb("describe", "describe"))
+    export = verbs.add_parser("export", help="write a trained model for other programs")
+    export.add_argument("checkpoint")
+    export.add_argument("output", metavar="OUT.onnx|.pt2|.safetensors|.pth", help=".pth is the official layout")
+    export.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
+    export.add_argument("--raw", action="store_true", help="the weights of the last step, not the averaged ones")
+    export.set_defaults(run=_verb("export", "export"))
+    take_in = verbs.add_parser("import", help="make a checkpoint of an official CycleGAN, pix2pix or CUT generator")
+    take_in.add_argument("source", metavar="NET_G.pth")
+    take_in.add_argument("output", metavar="OUT.ckpt")
+    take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
+    take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
+    take_in.add_argument("--size", type=int, default=256, metavar="N", help="of the training pictures; 256")
+    take_in.set_defaults(run=_verb("importing", "import_official"))
 
 
 def _scores(verbs: Any) -> None:

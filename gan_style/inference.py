@@ -39,6 +39,7 @@ class LoadedTranslator:
         style_names: styles that the model has learned by name.
         values: letter -> type, range and channels of a domain's pictures; without them everything is 8-bit RGB, and
             files of other kinds are reduced to it.
+        about: what the checkpoint says of itself, see portable.py; None where there is none.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class LoadedTranslator:
         domains: Mapping[str, str],
         style_names: Sequence[str] = (),
         values: Mapping[str, ValueRange] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.domains = dict(domains)
         self.style_names = list(style_names)
         self.values = values
+        self.about = about
         self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
     @torch.no_grad()
@@ -161,6 +164,12 @@ class LoadedTranslator:
         paths = list_images(path) if path.is_dir() else [path]
         codes = [self._of_file(one, side) for one in paths]
         return Style(word, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the folder of a model hub, see `gan_style.hub.save_pretrained`."""
+        from gan_style import hub
+
+        hub.save_pretrained(self, folder)
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gan_style import checkpoint
+from gan_style import checkpoint, portable
 from gan_style.checks import shown
 from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, takes, target_of
 from gan_style.data.values import ValueRange
@@ -23,7 +23,7 @@ def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> Lo
     """A trained model, ready to translate.
 
     Args:
-        path: a checkpoint of ours; it carries everything that is needed.
+        path: a checkpoint of ours, or a .safetensors that was exported from one; it carries everything that is needed.
         device: "cuda", "cpu", ...; None takes a GPU where there is one.
         ema: the averaged weights of the generators, where training kept them.
 
@@ -33,7 +33,11 @@ def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> Lo
     if not isinstance(path, (str, Path)) or not str(path):
         raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
     where = _device(device)
-    content = checkpoint.load(expanded(path))
+    return loaded(checkpoint.load(expanded(path)), where, ema=ema)
+
+
+def loaded(content: Mapping[str, Any], device: torch.device, *, ema: bool = True) -> LoadedTranslator:
+    """The same from the content of a checkpoint."""
     model = restore(content)
     averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
     for name, state in averages.items() if ema else ():
@@ -43,8 +47,9 @@ def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> Lo
     names: list[str] = []
     if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
         names = list(content.get("styles") or [domains["B"]])  # data without names is one style, its domain
-    model.requires_grad_(False).eval().to(where)
-    return LoadedTranslator(model, domains, names, values)
+    model.requires_grad_(False).eval().to(device)
+    about = portable.described(content, averaged=bool(ema and averages) or content.get("weights") == "averaged")
+    return LoadedTranslator(model, domains, names, values, about)
 
 
 def restore(content: Mapping[str, Any]) -> Translator:
