@@ -57,6 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     _data_sets(verbs)
     _pictures(verbs)
     _scores(verbs)
+    studio = verbs.add_parser("studio", help="a page on this machine: translate pictures, mix styles, look at runs")
+    studio.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="beside those of the runs")
+    studio.add_argument("--runs", default="runs", metavar="DIR", help="the folder of runs; default runs")
+    studio.add_argument("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default $GAN_STYLE_VGG")
+    studio.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+    studio.add_argument("--host", default="127.0.0.1", help="another than this machine alone, such as 0.0.0.0")
+    studio.set_defaults(run=_verb("studio.verb", "studio"))
     return parser
 
 
