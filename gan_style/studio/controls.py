@@ -18,20 +18,11 @@ SIZES = (128, 1536)  # longer side of a result; more takes a machine without a G
 PAINTING_SIDE = 640  # of the picture under the brush
 
 
-class Picture(gr.Image):
-    """An uploaded picture as the file it is: our own reader decodes it, and says what is wrong with it."""
-
-    is_template = True
-
-    def preprocess(self, payload: ImageData | None) -> str | None:
-        return payload.path if payload else None
-
-
 class StyleSlot(NamedTuple):
     """One style on the page."""
 
     frame: gr.Column
-    picture: Picture
+    picture: gr.Image
     name: gr.Dropdown
     weight: gr.Slider
 
@@ -39,7 +30,7 @@ class StyleSlot(NamedTuple):
 class Controls(NamedTuple):
     """Everything that a person chooses."""
 
-    picture: Picture
+    picture: gr.Image
     samples: gr.Gallery
     model: gr.Dropdown
     direction: gr.Radio
@@ -79,7 +70,8 @@ class Controls(NamedTuple):
 
 def controls(models: Models, folder: Path) -> Controls:
     """Lay the left side out."""
-    picture = Picture(label="Picture", sources=["upload", "clipboard"], height=300, elem_id="picture", buttons=[])
+    picture = _picture("Picture", 300, "picture")
+    gr.HTML('<p class="quiet">or take a sample</p>')
     samples = _strip(draw_samples(folder, "A"), "samples")
     names = models.names
     model = gr.Dropdown(names, value=names[0] if names else None, label="Model", elem_id="model")
@@ -88,6 +80,7 @@ def controls(models: Models, folder: Path) -> Controls:
         gr.HTML('<h3>Styles <span class="quiet">one, or several to mix</span></h3>')
         with gr.Row(elem_classes="slots"):
             slots = [_slot(number) for number in range(len(COLOURS))]
+        gr.HTML('<p class="quiet">or take a painting</p>')
         style_samples = _strip(draw_samples(folder, "B"), "style-samples")
     with gr.Row(elem_classes="pair"):
         alpha = gr.Slider(0, 1, 1, step=0.05, label="Strength", min_width=140, elem_id="alpha")
@@ -153,15 +146,22 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
     return updates
 
 
+def _picture(label: str, height: int, name: str) -> gr.Image:
+    """A picture that reaches us as the file it is: our own reader decodes it, and says what is wrong with it."""
+    picture = gr.Image(
+        label=label, type="filepath", sources=["upload", "clipboard"], height=height, elem_id=name, buttons=[]
+    )
+
+    def path_of(payload: ImageData | None) -> str | None:
+        return payload.path if payload else None
+
+    picture.preprocess = path_of  # type: ignore[method-assign] # Gradio writes a file beside each class of its kind
+    return picture
+
+
 def _slot(number: int) -> StyleSlot:
     with gr.Column(visible=number < 2, min_width=140, elem_classes=["slot", f"c{number}"]) as frame:
-        picture = Picture(
-            label=f"Style {number + 1}",
-            sources=["upload", "clipboard"],
-            height=150,
-            elem_id=f"style-{number + 1}",
-            buttons=[],
-        )
+        picture = _picture(f"Style {number + 1}", 150, f"style-{number + 1}")
         name = gr.Dropdown([], label="or a learned style", visible=False, elem_id=f"style-name-{number + 1}")
         weight = gr.Slider(0, 1, 1, step=0.05, label="Weight", elem_id=f"weight-{number + 1}")
     return StyleSlot(frame, picture, name, weight)

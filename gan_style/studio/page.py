@@ -32,8 +32,20 @@ MONO = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "Liberation Mono", "mono
 
 def theme() -> gr.themes.Base:
     """Ink on paper, as the report; fonts of the machine only."""
-    return gr.themes.Base(
-        primary_hue=gr.themes.colors.blue, neutral_hue=gr.themes.colors.stone, font=SANS, font_mono=MONO
+    base = gr.themes.Base(neutral_hue=gr.themes.colors.stone, font=SANS, font_mono=MONO)
+    blue = "#1f6fb4"
+    return base.set(
+        slider_color=blue,
+        slider_color_dark=blue,
+        color_accent=blue,
+        checkbox_background_color_selected=blue,
+        checkbox_background_color_selected_dark=blue,
+        button_primary_background_fill=blue,
+        button_primary_background_fill_dark=blue,
+        button_primary_background_fill_hover="#185a94",
+        button_primary_background_fill_hover_dark="#185a94",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="white",
     )
 
 
@@ -78,9 +90,9 @@ def build(models: Models, folder: Path) -> gr.Blocks:
                         if importlib.util.find_spec("gan_style.video"):
                             _video(models, chosen, folder)
             with gr.Tab("Runs", id="runs"):
-                again = gr.Button("Look again", size="sm", elem_id="again")
+                again = gr.Button("Look again", size="sm", elem_id="again", scale=0)
                 cards = gr.HTML()
-        _answer(models, chosen)
+        _answer(page, models, chosen)
 
         @sentences
         def look() -> dict[Any, Any]:
@@ -92,7 +104,7 @@ def build(models: Models, folder: Path) -> gr.Blocks:
     return page
 
 
-def _answer(models: Models, chosen: Controls) -> None:
+def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
     """What happens on the left side itself."""
     slots = chosen.slots
     shows = [chosen.direction, chosen.styles, chosen.steps, *(slot.name for slot in slots)]
@@ -101,11 +113,7 @@ def _answer(models: Models, chosen: Controls) -> None:
     def choose(name: str | None) -> dict[Any, Any]:
         return fitting(models, chosen, name) if name else {}
 
-    gr.on(
-        [chosen.model.change, chosen.model.select], choose, chosen.model, shows, show_progress="hidden", **ONE_AT_A_TIME
-    )
-    if models.names:
-        gr.on(None, choose, chosen.model, shows, show_progress="hidden", **ONE_AT_A_TIME)
+    gr.on([page.load, chosen.model.change], choose, chosen.model, shows, show_progress="hidden", **ONE_AT_A_TIME)
 
     def taken(path: str | None) -> str | None:
         try:
