@@ -83,10 +83,12 @@ def controls(models: Models, folder: Path) -> Controls:
         gr.HTML('<p class="quiet">or take a painting</p>')
         style_samples = _strip(draw_samples(folder, "B"), "style-samples")
     with gr.Row(elem_classes="pair"):
-        alpha = gr.Slider(0, 1, 1, step=0.05, label="Strength", min_width=140, elem_id="alpha")
-        size = gr.Slider(*SIZES, 512, step=64, label="Longer side, pixels", min_width=140, elem_id="size")
+        alpha = gr.Slider(0, 1, 1, step=0.05, label="Strength", min_width=140, buttons=[], elem_id="alpha")
+        size = gr.Slider(*SIZES, 512, step=64, label="Longer side (px)", min_width=140, elem_id="size")
     preserve_color = gr.Checkbox(label="Keep the colours of the picture", elem_id="preserve-color")
-    steps = gr.Slider(10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, elem_id="steps")
+    steps = gr.Slider(
+        10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, buttons=[], elem_id="steps"
+    )
     with gr.Accordion("Paint where a style holds", open=False, elem_id="regions"):
         gr.HTML(
             '<p class="quiet">Each brush colour is a style: '
@@ -163,7 +165,7 @@ def _slot(number: int) -> StyleSlot:
     with gr.Column(visible=number < 2, min_width=140, elem_classes=["slot", f"c{number}"]) as frame:
         picture = _picture(f"Style {number + 1}", 150, f"style-{number + 1}")
         name = gr.Dropdown([], label="or a learned style", visible=False, elem_id=f"style-name-{number + 1}")
-        weight = gr.Slider(0, 1, 1, step=0.05, label="Weight", elem_id=f"weight-{number + 1}")
+        weight = gr.Slider(0, 1, 1, step=0.05, label="Weight", buttons=[], elem_id=f"weight-{number + 1}")
     return StyleSlot(frame, picture, name, weight)
 
 

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 from gan_style.errors import UserError
+from gan_style.models.gatys import Gatys
 from gan_style.studio import runs
 from gan_style.studio.controls import PAINTING_SIDE, Controls, controls, fitting
 from gan_style.studio.models import Models
@@ -150,21 +152,39 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
 
 
 def _result(models: Models, chosen: Controls, folder: Path) -> None:
+    stopped: set[str | None] = set()  # sessions that want no more steps of gatys
     with gr.Tab("Result", id="result"):
-        go = gr.Button("Translate", variant="primary", elem_id="translate")
+        with gr.Row():
+            go = gr.Button("Translate", variant="primary", elem_id="translate", scale=5)
+            stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
         slider = gr.ImageSlider(
             show_label=False, format="png", max_height=640, buttons=["fullscreen"], elem_id="slider", interactive=False
         )
         download = gr.DownloadButton("Download", visible=False, size="sm", elem_id="download")
 
     @sentences
-    def run(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> tuple[Any, Any]:  # noqa: B008 (Gradio's way)
+    def run(
+        values: dict[Any, Any],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's way)
+    ) -> tuple[Any, Any]:
+        stopped.discard(request.session_hash)
+
+        def report(share: float, text: str) -> None:
+            if request.session_hash in stopped:
+                raise UserError("stopped: nothing was kept")
+            progress(share, desc=text)
+
         wish, name = chosen.wish(values), values[chosen.model]
         translator = models.load(name)
         stem = wish.picture.stem if wish.picture else ""
-        made = translate(translator, wish, _new(folder), f"{stem}-{_file_name(name)}", _report(progress))
+        made = translate(translator, wish, _new(folder), f"{stem}-{_file_name(name)}", report)
         return (made.before, made.after), gr.update(value=str(made.file), visible=True)
 
+    def ask_to_stop(request: gr.Request) -> None:
+        stopped.add(request.session_hash)
+
+    stop.click(ask_to_stop, None, None, queue=False)
     go.click(run, chosen.inputs | {chosen.model}, [slider, download], scroll_to_output=True, **ONE_AT_A_TIME)
 
 
@@ -199,22 +219,32 @@ def _compare(models: Models, chosen: Controls, folder: Path) -> gr.CheckboxGroup
 
 def _video(models: Models, chosen: Controls, folder: Path) -> None:
     with gr.Tab("Video", id="video"):
+        gr.HTML('<p class="quiet">Every frame, with its sound. Painted regions hold for pictures only.</p>')
         source = gr.Video(label="Video", sources=["upload"], elem_id="video", buttons=[])
         go = gr.Button("Translate the video", variant="primary", elem_id="video-go")
         target = gr.Video(label="Result", interactive=False, elem_id="video-result", buttons=["download"])
 
     @sentences
-    def run(values: dict[Any, Any]) -> str:
+    def run(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         from gan_style.video.verb import translate_video
 
         if not values[source]:
             raise UserError("choose a video first")
         path, wish, name = Path(values[source]), chosen.wish(values), values[chosen.model]
         translator = models.load(name)
-        options = style_options(translator, wish, (0, 0))
+        if isinstance(translator.model, Gatys):
+            raise UserError("gatys takes minutes for a single picture: choose a trained model for a video")
+        options = style_options(translator, replace(wish, layers=()), (0, 0))
         result = _new(folder) / f"{path.stem}-{_file_name(name)}.mp4"
         translate_video(
-            translator, path, result, alpha=wish.alpha, preserve_color=wish.preserve_color, size=wish.size, **options
+            translator,
+            path,
+            result,
+            alpha=wish.alpha,
+            preserve_color=wish.preserve_color,
+            size=wish.size,
+            progress=lambda done, total: progress((done, total or None), desc="translating", unit="frames"),
+            **options,
         )
         return str(result)
 

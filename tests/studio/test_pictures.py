@@ -19,17 +19,17 @@ def test_uploads_are_bounded_in_bytes_and_pixels(tmp_path: Path, monkeypatch: py
     Image.new("RGB", (60, 40)).save(path)
     assert check_upload(path) == path
     monkeypatch.setattr(pictures, "MAX_PIXELS", 2000)
-    with pytest.raises(UserError, match="photo.png has 60x40 pixels, and 0 million are allowed: shrink it first"):
+    with pytest.raises(UserError, match=r"photo\.png has 60x40 pixels, and 0 million are allowed: shrink it first"):
         check_upload(path)
     monkeypatch.setattr(pictures, "MAX_BYTES", 20)
-    with pytest.raises(UserError, match="photo.png has 0 MB, and 0 MB are allowed: save it smaller"):
+    with pytest.raises(UserError, match=r"photo\.png has 0 MB, and 0 MB are allowed: save it smaller"):
         check_upload(path)
 
 
 def test_what_is_no_picture_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_text("not a picture")
-    with pytest.raises(UserError, match="photo.png"):
+    with pytest.raises(UserError, match="photo"):
         check_upload(path)
 
 
