@@ -39,14 +39,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # settings of other pages must not hold for this one
     environment = os.environ | {"TMPDIR": str(folder / "tmp"), "GRADIO_ALLOWED_PATHS": "/", "GRADIO_SHARE": "True"}
     log = folder / "log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
-        assert process.stdout
-        line = process.stdout.readline()  # comes when the models are loaded and the port is bound
-        found = re.match(r"(http://127\.0\.0\.1:\d+) ", line)
-        assert found, log.read_text()
-        yield Server(found[1], folder / "tmp", log)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
-        process.stdout.close()
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        try:
+            assert process.stdout
+            line = process.stdout.readline()  # comes when the models are loaded and the port is bound
+            found = re.match(r"(http://127\.0\.0\.1:\d+) ", line)
+            assert found, log.read_text()
+            yield Server(found[1], folder / "tmp", log)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0, log.read_text()
+        finally:
+            process.kill()
+    assert "Traceback" not in log.read_text()
     assert list((folder / "tmp").iterdir()) == []  # nothing that was uploaded stays

@@ -16,7 +16,8 @@ from gan_style.data.images import read_image
 from gan_style.studio.pictures import draw_samples
 from tests.studio.conftest import Server
 
-pytestmark = pytest.mark.slow
+# starts the studio, whose imports alone take seconds, and many on a busy machine
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 WAIT = 60_000  # milliseconds; a busy machine needs them
 
