@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import ipaddress
 import os
@@ -115,10 +116,13 @@ def listening(host: str, port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, number))
+            listener.listen()  # only now nobody else can have the port
             return listener
         except (OSError, UnicodeError) as error:
             listener.close()
-            reason = error
+            reason: Exception = error
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
+                break
     which = f"port {port}" if port else f"any port from {PORTS[0]} to {PORTS[-1]}"
     raise UserError(f"the studio cannot listen on {which} of {host} ({reason}): give another --port or --host")
 

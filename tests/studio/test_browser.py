@@ -35,7 +35,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
-    """Opens the page; at the end of the test no request may have gone elsewhere, and no script have failed."""
+    """Opens the page; at the end of the test no request may have gone elsewhere, and nothing have failed."""
+    said = len(server.log.read_text())
     asked: list[str] = []
     failed: list[str] = []
     contexts = []
@@ -47,7 +48,7 @@ def visit(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: failed.append(str(error)))
         page.goto(server.address)
-        page.wait_for_selector("#styles")  # the first model is loaded
+        page.wait_for_selector("#direction")  # its first model, cyclegan, is loaded
         return page
 
     yield start
@@ -57,6 +58,7 @@ def visit(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
     hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme not in ("data", "blob")}
     assert hosts == {urlsplit(server.address).netloc}
     assert failed == []
+    assert "Traceback" not in server.log.read_text()[said:]
 
 
 def put(page: Any, place: str, path: Path) -> None:
@@ -132,6 +134,7 @@ def test_methods_side_by_side_directions_and_a_bad_file(visit: Callable[..., Any
     page = visit(viewport={"width": 1280, "height": 900})
     page.locator("#picture input[type=file]").set_input_files(bad)
     page.get_by_text("holiday.png is a text file and not a picture: replace or remove it.").wait_for()
+    choose_model(page, "adain/first")
     page.locator("#samples button").first.click()
     page.wait_for_selector("#picture img")
     page.locator("#style-samples button").first.click()

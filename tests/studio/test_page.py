@@ -44,7 +44,7 @@ def test_the_page_names_no_other_host_to_load_from(client: Any) -> None:
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*>", answer.text)
     assert "gan_style studio" in answer.text
-    assert not re.search(r"https?://(?!127\.0\.0\.1)", client.get("/theme.css").text)
+    assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", client.get("/theme.css").text)
 
 
 def test_only_what_the_app_made_is_served(client: Any, tmp_path: Path) -> None:
@@ -92,6 +92,7 @@ def test_a_path_that_was_not_uploaded_is_not_read(client: Any, tmp_path: Path) -
     answer = ask(client, str(outside))
     assert '"success": false' in answer
     assert "outside" not in answer  # neither served nor named
+    assert "nothing is fetched from an address" in ask(client, "http://elsewhere.example/picture.png")
     [inside] = upload(client, picture()).json()
     assert '"success": true' in ask(client, inside)
 
