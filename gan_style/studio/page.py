@@ -141,18 +141,20 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
             return None
 
     def below_the_brush(path: str | None) -> dict[str, Any] | None:
-        if not path:
-            return None
-        return {"background": shown(Path(path), PAINTING_SIDE), "layers": [], "composite": None}
+        try:
+            background = shown(check_upload(Path(path)), PAINTING_SIDE) if path else None
+        except UserError:
+            return None  # `taken` says it
+        return None if background is None else {"background": background, "layers": [], "composite": None}
 
     for picture in (chosen.picture, *(slot.picture for slot in slots)):
         picture.upload(taken, picture, picture, show_progress="hidden")
-    chosen.picture.change(sentences(below_the_brush), chosen.picture, chosen.painting, show_progress="hidden")
+    chosen.picture.change(below_the_brush, chosen.picture, chosen.painting, show_progress="hidden")
 
-    def sample(samples: list[tuple[str, Any]], event: gr.SelectData) -> str:
+    def sample(event: gr.SelectData, samples: list[tuple[str, Any]]) -> str:
         return samples[event.index][0]
 
-    def style_sample(samples: list[tuple[str, Any]], *now: str | None, event: gr.SelectData) -> list[Any]:
+    def style_sample(event: gr.SelectData, samples: list[tuple[str, Any]], *now: str | None) -> list[Any]:
         empty = next((number for number, path in enumerate(now) if not path), len(now) - 1)
         return [samples[event.index][0] if number == empty else path for number, path in enumerate(now)]
 

@@ -64,6 +64,9 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
         host: that it will listen on.
         folder: for uploads and results; who calls removes it.
     """
+    from gan_style.studio.models import Models, weights_at_hand
+
+    models = Models(checkpoints, runs, weights_at_hand(weights))
     # before Gradio is imported: neither its own reports nor settings meant for other pages hold for this one
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
@@ -77,11 +80,10 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from gan_style.studio.guard import Guard
-    from gan_style.studio.models import Models, weights_at_hand
     from gan_style.studio.page import build, style_sheet, theme
     from gan_style.studio.pictures import MAX_BYTES
 
-    page = build(Models(checkpoints, runs, weights_at_hand(weights)), folder).queue(max_size=20)
+    page = build(models, folder).queue(max_size=20)
     app = FastAPI(openapi_url=None)
     app.add_middleware(Guard)
     if is_loopback(host):  # a name of another site that leads here is refused

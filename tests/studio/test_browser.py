@@ -170,7 +170,7 @@ def test_the_page_fits_a_phone_and_shows_the_runs(visit: Callable[..., Any]) -> 
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.get_by_role("tab", name="Runs").click()
     page.wait_for_selector(".cards article img")
-    titles = page.locator(".cards h3").all_inner_texts()
+    titles = page.locator(".cards article > h3").all_inner_texts()
     assert sorted(titles) == ["adain/first", "cyclegan/first"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.get_by_text("Scores").first.click()

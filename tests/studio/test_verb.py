@@ -33,7 +33,7 @@ def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, caps
     ],
 )
 def test_mistakes_are_one_line(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("gradio", reason="the studio needs gradio") if "--checkpoint" in words else None
+    pytest.importorskip("gradio", reason="the studio needs gradio")
     assert cli.main(["studio", *words]) == 2
     [line] = capsys.readouterr().err.strip().splitlines()
     assert sentence in line
