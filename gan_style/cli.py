@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _pictures(verbs)
     _scores(verbs)
     _files(verbs)
+    _studio(verbs)
     return parser
 
 
@@ -158,6 +159,17 @@ def _pictures(verbs: Any) -> None:
     sheet.add_argument("--cell", type=int, default=256, metavar="N", help="side of a picture on the sheet")
     _method_options(sheet)
     sheet.set_defaults(run=_verb("compare", "sheet"))
+
+
+def _studio(verbs: Any) -> None:
+    """The page in the browser."""
+    studio = verbs.add_parser("studio", help="a page on this machine: translate pictures, mix styles, look at runs")
+    studio.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="beside those of the runs")
+    studio.add_argument("--runs", default="runs", metavar="DIR", help="the folder of runs; default runs")
+    studio.add_argument("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default $GAN_STYLE_VGG")
+    studio.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+    studio.add_argument("--host", default="127.0.0.1", help="another than this machine alone, such as 0.0.0.0")
+    studio.set_defaults(run=_verb("studio.verb", "studio"))
 
 
 def _style_options(parser: argparse.ArgumentParser) -> None:
