@@ -38,6 +38,6 @@ def card(name: str, folder: Path) -> str:
         if grid
         else '<p class="quiet blank">no pictures yet</p>'
     )
-    scores = score_section(run.scores)
+    scores = score_section(run)
     table = f'<details><summary>Scores</summary><div class="wide">{scores}</div></details>' if scores else ""
     return f"<article>{picture}<h3>{escape(name)}</h3><p>{escape(sentence(run))}</p>{table}</article>"
