@@ -92,7 +92,7 @@ def test_the_gallery_says_what_a_run_is_and_shows_nothing_unescaped(tmp_path: Pa
     run = tmp_path / "<b>bold" / "first"
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints" / "best.ckpt").write_bytes(b"")
-    (run / "config.yaml").write_text("name: x\nmodel:\n  _target_: gan_style.models.cut.CUT\ndata:\n  name: '<i>'\n")
+    (run / "config.yaml").write_text("name: x\nmodel:\n  _target_: gan_style.models.cut.CUT\ndata:\n  set: '<i>'\n")
     (run / "run.json").write_text('{"iterations": 1200}')
     (run / "scores.json").write_text('{"scores": {"A2B": {"psnr": {"value": 21.25, "low": 20, "high": 22}}}}')
     (run / "images").mkdir()
