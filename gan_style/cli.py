@@ -111,9 +111,9 @@ def _scores(verbs: Any) -> None:
     """The verbs that score pictures."""
     evaluate = verbs.add_parser("evaluate", help="score checkpoints on the test pictures of a set")
     evaluate.add_argument("checkpoint")
-    evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help="a named set below data/, or a folder")
-    evaluate.add_argument("--against", action="append", default=[], metavar="CKPT", help="others, in the same table")
-    evaluate.add_argument("--force", action="store_true", help="also where their protocols differ")
+    data = "a named set below data/, a folder, or scenes"
+    evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
+    evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
     evaluate.set_defaults(run=_verb("scoring", "evaluate"))
     compare = verbs.add_parser("compare", help="score a folder of made pictures against a folder of real ones")
     compare.add_argument("real", metavar="DIR_REAL")
@@ -124,9 +124,21 @@ def _scores(verbs: Any) -> None:
     compare.set_defaults(run=_verb("scoring", "compare"))
     for verb in (evaluate, compare):
         add = verb.add_argument
-        add("--extractor", default="random", metavar="inception|squeezenet|vgg|random", help="of features; random")
+        others = "a checkpoint, or scores.json" if verb is evaluate else "scores.json"
+        add("--against", action="append", default=[], metavar="FILE", help=f"others, in the same table: {others}")
+        add("--force", action="store_true", help="also where their protocols differ")
+        kinds = "inception|squeezenet|vgg|random|LIBRARY:MODEL"
+        add(
+            "--extractor",
+            default="random",
+            metavar=kinds,
+            help="of features; random. Libraries: torchvision, timm, ...",
+        )
         add("--weights", metavar="FILE", help="of the extractor, instead of a download")
+        add("--vgg", metavar="FILE", help="of VGG-19, for distances of content and style; $GAN_STYLE_VGG")
+        add("--dino", metavar="FILE", help="of a DINO network, for the distance of structure")
         add("--draws", type=int, default=200, metavar="N", help="of the bootstrap; 200")
+        add("--no-cache", action="store_true", help="keep no features of real pictures for the next time")
         add("--out", metavar="FILE.json", help="write the result with its protocol")
 
 
