@@ -52,13 +52,20 @@ def stylize(parsed: Namespace) -> None:
 
 
 def translate(parsed: Namespace) -> None:
-    """A file or a folder through a trained model; names and tree are kept.
+    """A file, a folder or a video through a trained model; names and tree are kept.
 
     Raises:
         UserError: among others, at the end, if pictures could not be read; all others are done by then.
     """
     source, target = expanded(parsed.input), expanded(parsed.output)
     options = style_options(parsed)
+    from gan_style.video import verb  # which uses this module
+
+    if verb.is_video(source, target) or parsed.smooth not in (None, "off"):
+        verb.moving(parsed, source, target, options)
+        return
+    if parsed.window is not None:
+        raise UserError("--window is how far --smooth norm or flow reaches: add --smooth, or leave it out")
     pairs = inputs_and_outputs(source, target)
     read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
     refuse_overwriting([target, *(result for _, result in pairs)], read)
