@@ -49,6 +49,7 @@ class LoadedTranslator:
         style_names: styles that the model has learned by name.
         values: letter -> type, range and channels of a domain's pictures; without them everything is 8-bit RGB, and
             files of other kinds are reduced to it.
+        precision: of the networks' passes, "32" or "bf16" where convolutions are in bfloat16.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class LoadedTranslator:
         domains: Mapping[str, str],
         style_names: Sequence[str] = (),
         values: Mapping[str, ValueRange] | None = None,
+        precision: str = "32",
     ) -> None:
         self.model = model
         self.domains = dict(domains)
         self.style_names = list(style_names)
         self.values = values
+        self.precision = precision
         self.watch: Watch | None = None  # told how far a tiled picture is
         self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
@@ -137,7 +140,8 @@ class LoadedTranslator:
             given = self._given(pictures, source, size)
             styles = self._styles(pairs, mask, joined_given(given))
         images = joined_given(given).images.to(self.device)
-        output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()
         parts = output.split([len(one.images) for one in given])

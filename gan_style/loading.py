@@ -19,20 +19,32 @@ from gan_style.models.translator import Translator
 from gan_style.paths import expanded
 
 
-def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> LoadedTranslator:
+def load(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    ema: bool = True,
+    precision: str = "32",
+    channels_last: bool = False,
+    compile: bool = False,
+) -> LoadedTranslator:
     """A trained model, ready to translate.
 
     Args:
         path: a checkpoint of ours; it carries everything that is needed.
         device: "cuda", "cpu", ...; None takes a GPU where there is one.
         ema: the averaged weights of the generators, where training kept them.
+        precision: "32", or "bf16" for convolutions in bfloat16 where the device has instructions for it.
+        channels_last: the layout of weights and maps; faster on recent GPUs.
+        compile: by `torch.compile`: the first picture of a size takes minutes, the others less.
 
     Raises:
-        UserError: not a checkpoint of ours, or no such device.
+        UserError: not a checkpoint of ours, no such device, or one without that precision.
     """
     if not isinstance(path, (str, Path)) or not str(path):
         raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
     where = _device(device)
+    _refuse_precision(precision, where)
     content = checkpoint.load(expanded(path))
     model = restore(content)
     averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
@@ -44,7 +56,22 @@ def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> Lo
     if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
         names = list(content.get("styles") or [domains["B"]])  # data without names is one style, its domain
     model.requires_grad_(False).eval().to(where)
-    return LoadedTranslator(model, domains, names, values)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
+    for name in model.generators if compile else ():
+        getattr(model, name).compile()
+    return LoadedTranslator(model, domains, names, values, precision)
+
+
+def _refuse_precision(precision: str, device: torch.device) -> None:
+    if precision not in ("32", "bf16"):
+        raise UserError(f"precision={shown(precision)} is not known: take 32 or bf16")
+    cpu = device.type == "cpu"
+    there = torch.ops.mkldnn._is_mkldnn_bf16_supported() if cpu else torch.cuda.is_bf16_supported()
+    if precision == "bf16" and not there:  # emulated on a CPU, some hundred times slower
+        raise UserError(
+            f"precision=bf16 needs a device with instructions for it, and this {device.type} has none: take 32"
+        )
 
 
 def restore(content: Mapping[str, Any]) -> Translator:

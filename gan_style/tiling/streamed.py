@@ -211,16 +211,16 @@ class Streamed:
         return sliced(self, key)
 
     def __add__(self, other: Any) -> Any:
-        return torch.add(self, other)
+        return self.__torch_function__(torch.add, (), (self, other))
 
     def __sub__(self, other: Any) -> Any:
-        return torch.sub(self, other)
+        return self.__torch_function__(torch.sub, (), (self, other))
 
     def __mul__(self, other: Any) -> Any:
-        return torch.mul(self, other)
+        return self.__torch_function__(torch.mul, (), (self, other))
 
     def __truediv__(self, other: Any) -> Any:
-        return torch.div(self, other)
+        return self.__torch_function__(torch.div, (), (self, other))
 
     __radd__, __rmul__ = __add__, __mul__
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gan_style.checks import require_whole
+from gan_style.checks import is_number, shown
 from gan_style.data.cache import available_memory
 from gan_style.errors import UserError
 from gan_style.tiling.statistics import UnknownOperationError, unknown
@@ -45,20 +45,20 @@ class Tiled:
     """
 
     def __init__(self, model: Any, tile: Tile = "auto", mode: Mode = "exact", watch: Watch | None = None) -> None:
-        if tile not in ("auto", "off", None):
-            require_whole("tile", tile, SMALLEST)
+        if tile not in ("auto", "off", None) and not (is_number(tile, SMALLEST) and int(tile) == tile):
+            raise UserError(f"tile={shown(tile)} is not valid: give auto, off or a whole number of at least {SMALLEST}")
         if mode not in ("exact", "fast"):
             raise UserError(f"tile_mode={mode} is not known: take exact or fast")
         self.model, self.tile, self.mode, self.watch = model, tile, mode, watch
         self.device: torch.device = next(model.parameters()).device
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        """As the model's own, on the device of the pictures."""
+        """As the model's own."""
         picture: Tensor = self._run(lambda x: self.model.interpolate(x, direction, alpha), images)
         return picture
 
     def stylize(self, images: Tensor, code: Any, **options: Any) -> Tensor:
-        """As the model's own, on the device of the pictures."""
+        """As the model's own."""
         picture: Tensor = self._run(lambda x: self.model.stylize(x, code, **options), images)
         return picture
 
@@ -69,14 +69,13 @@ class Tiled:
     def _run(self, function: Pass, images: Tensor, exact: bool = False) -> Any:
         tile = chosen(function, images, self.device) if self.tile == "auto" else self.tile
         if not isinstance(tile, int):
-            output = function(images.to(self.device))
-            return output.to(images.device) if isinstance(output, Tensor) else output
+            return function(images)
         parts = []
         for one in images.split(1):
             if exact or self.mode == "exact":
                 parts.append(self._exact(function, one, tile))
             else:
-                parts.append(blended(function, one, tile, self.device, self.watch))
+                parts.append(blended(function, one, tile, self.watch))
         return torch.cat(parts) if isinstance(parts[0], Tensor) else joined(parts)
 
     def _exact(self, function: Pass, image: Tensor, tile: int) -> Any:
@@ -94,7 +93,8 @@ class Tiled:
 
 def streamed(function: Pass, image: Tensor, work: Work) -> Any:
     """A pass over [1, C, H, W] tile by tile."""
-    output = function(Streamed(work, tuple(image.shape[1:]), source=image))  # type: ignore[arg-type]
+    with torch.compiler.set_stance("force_eager"):  # compiled networks take tensors only
+        output = function(Streamed(work, tuple(image.shape[1:]), source=image))  # type: ignore[arg-type]
     return output.result().to(image.device) if isinstance(output, Streamed) else output
 
 
@@ -135,7 +135,7 @@ def budget(device: torch.device) -> tuple[int, int]:
     return min(WHOLE, free), min(PIECE, free)
 
 
-def blended(function: Pass, image: Tensor, tile: int, device: torch.device, watch: Watch | None = None) -> Tensor:
+def blended(function: Pass, image: Tensor, tile: int, watch: Watch | None = None) -> Tensor:
     """Overlapping tiles of [1, C, H, W], each translated for itself, with weights that fall smoothly to its sides."""
     overlap = tile // OVERLAP
     rows, columns = (starts(side, tile, overlap) for side in image.shape[-2:])
@@ -143,7 +143,7 @@ def blended(function: Pass, image: Tensor, tile: int, device: torch.device, watc
     for top in rows:
         for left in columns:
             place = (..., slice(top, top + tile), slice(left, left + tile))
-            part = function(image[place].to(device)).to("cpu", torch.float32)
+            part = function(image[place]).to("cpu", torch.float32)
             height, width = part.shape[-2:]
             down = ramp(height, overlap, top > 0, top + height < image.shape[-2])
             across = ramp(width, overlap, left > 0, left + width < image.shape[-1])
