@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,9 @@ from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 from gan_style.models.gatys import Gatys
 from gan_style.models.translator import StyleCode, Translator
+from gan_style.networks.quick import quick
 from gan_style.paths import expanded
-from gan_style.pictures_in import (
-    Given,
-    Picture,
-    given_mask,
-    given_picture,
-    joined_given,
-    read_file,
-    style_pairs,
-)
+from gan_style.pictures_in import Given, Picture, given_mask, given_picture, joined_given, read_file, style_pairs
 from gan_style.styles import Style, apply_styles, direction_to, mix_codes
 from gan_style.tiling.tiled import Mode, Tile, Tiled, Watch
 
@@ -50,6 +44,7 @@ class LoadedTranslator:
         values: letter -> type, range and channels of a domain's pictures; without them everything is 8-bit RGB, and
             files of other kinds are reduced to it.
         precision: of the networks' passes, "32" or "bf16" where convolutions are in bfloat16.
+        quick: take the faster ways of `gan_style.networks.quick`, which are for a CPU.
     """
 
     def __init__(
@@ -59,12 +54,13 @@ class LoadedTranslator:
         style_names: Sequence[str] = (),
         values: Mapping[str, ValueRange] | None = None,
         precision: str = "32",
+        quick: bool = False,
     ) -> None:
         self.model = model
         self.domains = dict(domains)
         self.style_names = list(style_names)
         self.values = values
-        self.precision = precision
+        self.precision, self.quick = precision, quick
         self.watch: Watch | None = None  # told how far a tiled picture is
         self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
@@ -104,8 +100,7 @@ class LoadedTranslator:
         """Translate several pictures of one size in one pass; each comes out as `translate` gives it.
 
         Args:
-            pictures: as `translate` takes one.
-            direction: likewise.
+            pictures, direction: as of `translate`.
             style: what to look like: a picture, a folder, a name, or what `style` gives; or pairs of these and their
                 weights, or a mapping to weights of those that can be its keys (paths and names).
             alpha: strength in [0, 1]; 0 is the method's own reconstruction of the picture.
@@ -140,7 +135,8 @@ class LoadedTranslator:
             given = self._given(pictures, source, size)
             styles = self._styles(pairs, mask, joined_given(given))
         images = joined_given(given).images.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        with bf16, quick(self.model) if self.quick else nullcontext():
             output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()

@@ -60,7 +60,8 @@ def load(
         model.to(memory_format=torch.channels_last)
     for name in model.generators if compile else ():
         getattr(model, name).compile()
-    return LoadedTranslator(model, domains, names, values, precision)
+    quick = where.type == "cpu" and not (channels_last or compile)
+    return LoadedTranslator(model, domains, names, values, precision, quick)
 
 
 def _refuse_precision(precision: str, device: torch.device) -> None:
