@@ -161,6 +161,7 @@ def _pictures(verbs: Any) -> None:
     smooth = "against flicker; videos: flow. For a folder of frames too, whose default is off"
     translate.add_argument("--smooth", choices=("off", "norm", "flow"), help=smooth)
     translate.add_argument("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
+    _pass_options(translate)
     translate.set_defaults(run=_verb("stylize", "translate"))
     sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
     sheet.add_argument("output")
@@ -195,6 +196,18 @@ def _style_options(parser: argparse.ArgumentParser) -> None:
     add("--preserve-color", action="store_true", help="keep the colours of the content")
     add("--mask", action="append", default=[], metavar="IMAGE", help="one per style, white where it holds")
     add("--size", type=int, metavar="N", help="longer side of the result in pixels, at most the content's; gatys: 512")
+
+
+def _pass_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tile", default="auto", metavar="auto|N|off", help="tiles of side N; auto where memory wants them")
+    add("--tile-mode", choices=("exact", "fast"), default="exact", help="fast is blended and only about the same")
+    add("--batch", type=int, default=1, metavar="N", help="up to N pictures of one size in a pass; default 1")
+    add("--resume", action="store_true", help="leave out pictures whose output is there")
+    add("--precision", choices=("32", "bf16"), default="32")
+    add("--channels-last", action="store_true", help="the layout of maps in memory; faster on recent GPUs")
+    add("--compile", action="store_true", help="by torch.compile: for many pictures of one size")
+    add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
 
 
 def _method_options(parser: argparse.ArgumentParser) -> None:
