@@ -105,9 +105,10 @@ class VideoReader:
                 if packet.stream is not self.stream:
                     # The last one of each stream is empty; what an edit list leaves out would be heard, but a decoder
                     # begins with what lies right before the first sound.
-                    early = packet.is_discard and packet.pts * packet.time_base < -BEGINNING
-                    if packet.dts is not None and not early:
-                        yield packet
+                    if packet.dts is not None:
+                        early = packet.is_discard and packet.dts * packet.time_base < -BEGINNING
+                        if not early:
+                            yield packet
                     continue
                 for decoded in packet.decode():
                     size = size or (decoded.width, decoded.height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +63,7 @@ def translate_video(
         direction: as `LoadedTranslator.translate`.
         smooth: `off`, `norm` or `flow` (see gan_style/video/smoothing.py).
         window: frames that smoothing reaches over, at least 2; None is 4 for `flow` and 12 for `norm`.
-        progress: called with (frames done, frames in all or 0 where nobody knows).
+        progress: called with (frames done, frames in all or 0 where nobody knows), in the caller's thread.
         **options: of `LoadedTranslator.translate`: style, alpha, preserve_color, mask, size.
 
     Raises:
@@ -70,20 +71,13 @@ def translate_video(
     """
     refuse_container(target)
     with VideoReader(source) as reader:
-        convert, sample = _converter(translator, reader.expected, direction, smooth, window, options)
+        convert, sample = _converter(translator, reader.expected, direction, smooth, window, progress, options)
+
+        def converted(item: Any) -> Any:
+            return item._replace(picture=convert(item.picture)) if isinstance(item, Frame) else item
+
         with VideoWriter(target, reader) as writer:
-
-            def converted(item: Any) -> Any:
-                if not isinstance(item, Frame):
-                    return item
-                return item._replace(picture=convert(item.picture))
-
-            def write(item: Any) -> None:
-                writer.write(item)
-                if progress and isinstance(item, Frame):
-                    progress(writer.frames, reader.expected)
-
-            pipeline(reader.items(), converted, write)
+            pipeline(reader.items(), converted, writer.write)
     return Translated(writer.frames, sample.found if sample else None, [reader.unread] if reader.unread else [])
 
 
@@ -102,9 +96,8 @@ def translate_frames(
     Args:
         pairs: files to read, in their order, each with the one to write.
     """
-    convert, sample = _converter(translator, len(pairs), direction, smooth, window, options)
+    convert, sample = _converter(translator, len(pairs), direction, smooth, window, progress, options)
     unread: list[str] = []
-    done = 0
 
     def pictures() -> Iterator[tuple[Any, Path]]:
         for path, result in pairs:
@@ -113,15 +106,8 @@ def translate_frames(
             except UserError as error:
                 unread.append(str(error))
 
-    def write(item: tuple[Any, Path]) -> None:
-        nonlocal done
-        save_image(*item)
-        done += 1
-        if progress:
-            progress(done, len(pairs))
-
-    pipeline(pictures(), lambda item: (convert(item[0]), item[1]), write)
-    return Translated(done, sample.found if sample else None, unread)
+    pipeline(pictures(), lambda item: (convert(item[0]), item[1]), lambda item: save_image(*item))
+    return Translated(len(pairs) - len(unread), sample.found if sample else None, unread)
 
 
 def pipeline(items: Iterator[Any], convert: Callable[[Any], Any], write: Callable[[Any], None]) -> None:
@@ -166,7 +152,9 @@ def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any
         if video:
             done = translate_video(translator, *pairs[0], **words)
         else:
-            done = translate_frames(translator, renamed(pairs, translator.written(parsed.direction)), **words)
+            done = translate_frames(
+                translator, renamed(pairs, translator.written(parsed.direction, options["style"])), **words
+            )
     print(f"{done.frames} frames into {pairs[0][1] if video else target}")
     for line in done.flicker.sentences(smooth) if done.flicker else ():
         print(line)
@@ -205,6 +193,7 @@ def _converter(
     direction: str | None,
     smooth: str,
     window: int | None,
+    progress: Callable[[int, int], None] | None,
     options: dict[str, Any],
 ) -> tuple[Callable[[Any], Any], FlickerSample | None]:
     """What makes a picture of a frame, both uint8 [H, W, 3], and what of its flicker is noted."""
@@ -223,9 +212,14 @@ def _converter(
     smoothed = smoother(smooth, translate, translator.model, window)
     sample = FlickerSample(smoothed, expected) if smooth != "off" else None
 
+    counter = itertools.count(1)
+
     @torch.no_grad()
     def convert(picture: Any) -> Any:
         frame = given_picture(to_tensor(picture), side=side).images
-        return to_uint8((sample or smoothed)(frame))[0]
+        output = to_uint8((sample or smoothed)(frame))[0]
+        if progress:
+            progress(next(counter), expected)
+        return output
 
     return convert, sample

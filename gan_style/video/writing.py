@@ -54,12 +54,15 @@ class VideoWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._temporary.absolute()), "w", format=CONTAINERS[suffix], options=options)
-        except (av.FFmpegError, OSError) as error:
-            raise self._unwritten(error) from error
-        self._stream = self._container.add_stream("libx264", rate=self._like.rate, options=QUALITY)
-        self._stream.codec_context.time_base = self._like.time_base  # exact times, also where the rate varies
-        self._stream.codec_context.flags |= FRAME_DURATION
-        self._sound = {track.index: self._container.add_stream_from_template(track) for track in self._like.sound}
+            self._stream = self._container.add_stream("libx264", rate=self._like.rate, options=QUALITY)
+            self._stream.codec_context.time_base = self._like.time_base  # exact times, also where the rate varies
+            self._stream.codec_context.flags |= FRAME_DURATION
+            self._sound = {track.index: self._container.add_stream_from_template(track) for track in self._like.sound}
+        except BaseException as error:
+            self._discard()
+            if isinstance(error, av.FFmpegError | OSError):
+                raise self._unwritten(error) from error
+            raise
         return self
 
     def write(self, item: Frame | Any) -> None:
@@ -104,8 +107,11 @@ class VideoWriter:
         av = pyav()
         with opened(self._like.path) as source:
             for track in source.streams.audio:
-                packet = next(source.demux(track))
-                if packet.dts is None:  # an empty track
+                try:
+                    packet = next(source.demux(track), None)
+                except av.FFmpegError:  # of the source, which is said when it is read
+                    continue
+                if packet is None or packet.dts is None:  # an empty track
                     continue
                 packet.pts = packet.dts = 0
                 try:
@@ -113,7 +119,7 @@ class VideoWriter:
                         packet.stream = trial.add_stream_from_template(track)
                         trial.mux(packet)
                 except (av.FFmpegError, ValueError) as error:
-                    codec = track.codec_context.name
+                    codec = getattr(track.codec_context, "name", "unknown")
                     raise UserError(f"{self.path} cannot hold this sound ({codec}): name it .mkv, which can") from error
 
     def _write_frame(self, frame: Any, item: Frame) -> None:
