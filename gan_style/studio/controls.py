@@ -84,7 +84,7 @@ def controls(models: Models, folder: Path) -> Controls:
         style_samples = _strip(draw_samples(folder, "B"), "style-samples")
     with gr.Row(elem_classes="pair"):
         alpha = gr.Slider(0, 1, 1, step=0.05, label="Strength", min_width=140, buttons=[], elem_id="alpha")
-        size = gr.Slider(*SIZES, 512, step=64, label="Longer side (px)", min_width=140, elem_id="size")
+        size = gr.Slider(*SIZES, 512, step=64, label="Longer side", min_width=140, buttons=[], elem_id="size")
     preserve_color = gr.Checkbox(label="Keep the colours of the picture", elem_id="preserve-color")
     steps = gr.Slider(
         10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, buttons=[], elem_id="steps"
@@ -151,7 +151,13 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
 def _picture(label: str, height: int, name: str) -> gr.Image:
     """A picture that reaches us as the file it is: our own reader decodes it, and says what is wrong with it."""
     picture = gr.Image(
-        label=label, type="filepath", sources=["upload", "clipboard"], height=height, elem_id=name, buttons=[]
+        label=label,
+        type="filepath",
+        sources=["upload", "clipboard"],
+        height=height,
+        placeholder="Drop or click",
+        elem_id=name,
+        buttons=[],
     )
 
     def path_of(payload: ImageData | None) -> str | None:
