@@ -25,7 +25,13 @@ from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
-from gan_style.refusals import differences, refuse_missing_warm_start, refuse_other_architecture, refuse_other_styles
+from gan_style.refusals import (
+    differences,
+    refuse_missing_warm_start,
+    refuse_other_architecture,
+    refuse_other_styles,
+    refuse_weights_alone,
+)
 from gan_style.report import write_report
 from gan_style.rules import BestRule, nothing_left, resolve
 from gan_style.run_folder import locate, scores_of, write_run_file
@@ -85,6 +91,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     run_dir, resume_from = locate(config, multirun_dir)
     resume = checkpoint.load(resume_from) if resume_from else None
     if resume is not None:
+        refuse_weights_alone(resume, resume_from)
         refuse_other_architecture(config, resume, resume_from)
     else:
         refuse_missing_warm_start(config["model"])
@@ -184,7 +191,7 @@ def fit(
     finally:
         if trainer.is_global_zero:
             try:
-                write_run_file(run_dir, trainer, model, time.perf_counter() - started, stopped, keeper.ended_early)
+                write_run_file(run_dir, trainer, model, time.perf_counter() - started, stopped)
                 loggers.finish(logs, run_dir / "checkpoints" / "best.ckpt")
                 write_report(run_dir)
             except OSError as error:  # a full disk must not hide why training stopped

@@ -74,12 +74,18 @@ class Keeper(pl.Callback):
         # `stale`: validations since the best one
         self.best: dict[str, Any] = {"rule": rule, "score": None, "iteration": None, "stale": 0}
         self.ended_early: str | None = None  # why
+        self.started_at = resume["iteration"] if resume else 0
         self._saved_at = -1
         self._improved = False
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
         self._signal_group: Any = None
         self._pipe: tuple[int, int] | None = None
+
+    @property
+    def saved_at(self) -> int | None:
+        """The iteration of last.ckpt; None before there is one."""
+        return None if self._saved_at < 0 else self._saved_at
 
     # Restore
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gan_style.losses.perceptual import PerceptualLoss, mean_std, total_variation
 from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
 from gan_style.networks.adain import adain
-from gan_style.networks.blocks import crop, pad_to_multiple
+from gan_style.networks.blocks import InstanceNorm2d, crop, pad_to_multiple
 from gan_style.networks.vgg import VGG
 from gan_style.types import Count, Weight
 
@@ -68,6 +68,7 @@ class AdaIN(Translator):
         self.encoder = vgg
         self.perceptual = PerceptualLoss(vgg, content_layers=firsts[-1:], style_layers=firsts, statistic="mean_std")
         self.decoder = decoder(depth=self.depth, arch=vgg.arch)
+        self.norm = InstanceNorm2d(vgg.channels[self.depth])  # of contents; a video smooths its statistics
         self.lambda_content, self.lambda_style = lambda_content, lambda_style
         self.lambda_idt, self.lambda_tv = lambda_idt, lambda_tv
         # The styles of training on the whole: what `translate` uses where no style is named.
@@ -90,7 +91,9 @@ class AdaIN(Translator):
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
         padded, size = self._padded(images)
-        return crop(self.decoder(adain(self._encode(padded), code["mean"], code["std"])), size).clamp(-1, 1)
+        mean, std = (code[name][..., None, None] for name in ("mean", "std"))
+        features = torch.addcmul(mean, std, self.norm(self._encode(padded)))  # `adain`, by a layer
+        return crop(self.decoder(features), size).clamp(-1, 1)
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         contents, size = self._padded(batch["A"])
