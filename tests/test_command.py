@@ -86,7 +86,7 @@ MISTAKES = [
     (("model.generator.filters=0",), "model.generator.filters=0 is not valid"),
     (("callbacks.ema.decay=2",), "callbacks.ema.decay=2 is not valid"),
     (("seed=-1",), "seed=-1 is not valid"),
-    (("best.mode=max",), "best.mode=max is not valid: input should be 'highest' or 'lowest'"),
+    (("best.mode=max",), "best.mode=max is not valid: input should be 'auto', 'highest' or 'lowest'"),
     (("model=null",), "see --help"),
     (("data=tiny", "model.optimizer_G.lr=-1"), "model.optimizer_G: Invalid learning rate: -1"),
     (
