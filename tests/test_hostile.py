@@ -84,10 +84,11 @@ def run(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_no_verb_runs_it(
     tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
     for part in ("trainA", "trainB", "testA", "testB"):
         (tmp_path / "set" / part).mkdir(parents=True)
-        Image.fromarray(noise).save(tmp_path / "set" / part / "a.png")
+        for name in "abcd":  # as many as a floor needs
+            noise = np.random.default_rng(ord(name)).integers(0, 256, (24, 24, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "set" / part / f"{name}.png")
     places = {"photo": tmp_path / "set/testA/a.png", "data": tmp_path / "set", "out": tmp_path / "out"}
     places |= {"good": saved(tmp_path / "whole.ckpt", "model=cut"), "official": tmp_path / "net_G.pth"}
     good = torch.load(places["good"], weights_only=True)
