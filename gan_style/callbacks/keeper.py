@@ -164,6 +164,10 @@ class Keeper(pl.Callback):
         if pl_module.iteration >= self.iterations:
             trainer.should_stop = True
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Translator)
+        refuse_broken_weights(pl_module)  # before anybody tries to score what they make
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Translator)
         if self.monitor is None:
