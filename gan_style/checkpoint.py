@@ -9,7 +9,8 @@
     optimizers, pools, gradients, callbacks, precision     what a resumed run needs beside them
     best                the rule that chooses best.ckpt, and what it chose so far
 
-`torch.load(path, weights_only=True)` opens it: nothing in it can run code.
+`torch.load(path, weights_only=True)` opens it: nothing in it can run code. A `.safetensors` (see portable.py) holds the
+same without what only training needs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 
 import torch
 
-from gan_style import __version__
+from gan_style import __version__, portable
 from gan_style.errors import UserError
 
 FORMAT = 1
@@ -32,28 +33,39 @@ FORMAT = 1
 PARTS = ("config", "iteration", "domains", "preprocessing", "state_dict", "optimizers", "pools", "callbacks", "best")
 
 
-def save(content: Mapping[str, Any], path: Path) -> None:
+def save(content: Mapping[str, Any], path: Path, advice: str = "free some space, then go on with resume=last") -> None:
     """Write a checkpoint beside its place, then move it there.
 
     Raises:
         UserError: the disk is full or not writable; what was at `path` before is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    kept = f"; the checkpoint saved before it is whole: {path}" if path.exists() else ""
+    with writing(path, f"{advice}{kept}") as temporary, open(temporary, "wb") as file:
+        torch.save({"format": FORMAT, "version": __version__, **content}, file)
+
+
+@contextlib.contextmanager
+def writing(path: Path, advice: str = "free some space, or write somewhere else") -> Iterator[Path]:
+    """A path beside `path`; what was written there by the end of the block is moved to its place, whole.
+
+    Raises:
+        UserError: the disk is full or not writable; what was at `path` before is still there.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            torch.save({"format": FORMAT, "version": __version__, **content}, file)
-            file.flush()
+        yield temporary
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         # torch's writer hides a full disk behind a RuntimeError of its own
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         reason = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:200]
+        raise UserError(f"cannot save {path} ({reason}): {advice}") from error
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        kept = f"; the checkpoint saved before it is whole: {path}" if path.exists() else ""
-        raise UserError(f"cannot save {path} ({reason}): free some space, then go on with resume=last{kept}") from error
 
 
 def copy(source: Path, target: Path) -> None:
@@ -82,12 +94,17 @@ def load(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about pickles that it then refuses
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            tensors = path.suffix.lower() == portable.SUFFIX
+            content = portable.read(path) if tensors else torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # a damaged file can fail anywhere in torch's reader
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{path} cannot be read as a checkpoint of gan_style: {reason}") from error
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
-        raise UserError(f"{path} is not a checkpoint of gan_style: it has no format")
+        bare = isinstance(content, dict) and any(isinstance(value, torch.Tensor) for value in content.values())
+        advice = " (gan-style import takes in the official net_G.pth)" if bare else ""
+        raise UserError(f"{path} is not a checkpoint of gan_style: it has no format{advice}")
     if content["format"] > FORMAT:
         raise UserError(
             f"{path} was written by gan_style {content.get('version')}, which is newer than this {__version__}"

@@ -51,12 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
-    report = verbs.add_parser("report", help="write report.html of a run folder again")
-    report.add_argument("run_dir", type=expanded)
+    report = verbs.add_parser("report", help="write report.html of a run folder again, or compare several runs")
+    report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
+    report.add_argument("--out", type=expanded, metavar="FILE.html", help="default: report.html in the one folder")
     report.set_defaults(run=_report)
     _data_sets(verbs)
     _pictures(verbs)
     _scores(verbs)
+    _files(verbs)
+    _studio(verbs)
     return parser
 
 
@@ -84,13 +87,33 @@ def _data_sets(verbs: Any) -> None:
     download.set_defaults(run=_download)
 
 
+def _files(verbs: Any) -> None:
+    """The verbs that read and write models."""
+    describe = verbs.add_parser("describe", help="say what a checkpoint holds")
+    describe.add_argument("checkpoint")
+    describe.set_defaults(run=_verb("describe", "describe"))
+    export = verbs.add_parser("export", help="write a trained model for other programs")
+    export.add_argument("checkpoint")
+    export.add_argument("output", metavar="OUT.onnx|.pt2|.safetensors|.pth", help=".pth is the official layout")
+    export.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
+    export.add_argument("--raw", action="store_true", help="the weights of the last step, not the averaged ones")
+    export.set_defaults(run=_verb("export", "export"))
+    take_in = verbs.add_parser("import", help="make a checkpoint of an official CycleGAN, pix2pix or CUT generator")
+    take_in.add_argument("source", metavar="NET_G.pth")
+    take_in.add_argument("output", metavar="OUT.ckpt")
+    take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
+    take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
+    take_in.add_argument("--size", type=int, default=256, metavar="N", help="of the training pictures; 256")
+    take_in.set_defaults(run=_verb("importing", "import_official"))
+
+
 def _scores(verbs: Any) -> None:
     """The verbs that score pictures."""
     evaluate = verbs.add_parser("evaluate", help="score checkpoints on the test pictures of a set")
     evaluate.add_argument("checkpoint")
-    evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help="a named set below data/, or a folder")
-    evaluate.add_argument("--against", action="append", default=[], metavar="CKPT", help="others, in the same table")
-    evaluate.add_argument("--force", action="store_true", help="also where their protocols differ")
+    data = "a named set below data/, a folder, or scenes"
+    evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
+    evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
     evaluate.set_defaults(run=_verb("scoring", "evaluate"))
     compare = verbs.add_parser("compare", help="score a folder of made pictures against a folder of real ones")
     compare.add_argument("real", metavar="DIR_REAL")
@@ -101,9 +124,21 @@ def _scores(verbs: Any) -> None:
     compare.set_defaults(run=_verb("scoring", "compare"))
     for verb in (evaluate, compare):
         add = verb.add_argument
-        add("--extractor", default="random", metavar="inception|squeezenet|vgg|random", help="of features; random")
+        others = "a checkpoint, or scores.json" if verb is evaluate else "scores.json"
+        add("--against", action="append", default=[], metavar="FILE", help=f"others, in the same table: {others}")
+        add("--force", action="store_true", help="also where their protocols differ")
+        kinds = "inception|squeezenet|vgg|random|LIBRARY:MODEL"
+        add(
+            "--extractor",
+            default="random",
+            metavar=kinds,
+            help="of features; random. Libraries: torchvision, timm, ...",
+        )
         add("--weights", metavar="FILE", help="of the extractor, instead of a download")
+        add("--vgg", metavar="FILE", help="of VGG-19, for distances of content and style; $GAN_STYLE_VGG")
+        add("--dino", metavar="FILE", help="of a DINO network, for the distance of structure")
         add("--draws", type=int, default=200, metavar="N", help="of the bootstrap; 200")
+        add("--no-cache", action="store_true", help="keep no features of real pictures for the next time")
         add("--out", metavar="FILE.json", help="write the result with its protocol")
 
 
@@ -126,6 +161,7 @@ def _pictures(verbs: Any) -> None:
     smooth = "against flicker; videos: flow. For a folder of frames too, whose default is off"
     translate.add_argument("--smooth", choices=("off", "norm", "flow"), help=smooth)
     translate.add_argument("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
+    _pass_options(translate)
     translate.set_defaults(run=_verb("stylize", "translate"))
     sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
     sheet.add_argument("output")
@@ -141,6 +177,17 @@ def _pictures(verbs: Any) -> None:
     sheet.set_defaults(run=_verb("compare", "sheet"))
 
 
+def _studio(verbs: Any) -> None:
+    """The page in the browser."""
+    studio = verbs.add_parser("studio", help="a page on this machine: translate pictures, mix styles, look at runs")
+    studio.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="beside those of the runs")
+    studio.add_argument("--runs", default="runs", metavar="DIR", help="the folder of runs; default runs")
+    studio.add_argument("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default $GAN_STYLE_VGG")
+    studio.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+    studio.add_argument("--host", default="127.0.0.1", help="another than this machine alone, such as 0.0.0.0")
+    studio.set_defaults(run=_verb("studio.verb", "studio"))
+
+
 def _style_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     styles = "a picture, a folder, a name or noise:NAME"
@@ -149,6 +196,18 @@ def _style_options(parser: argparse.ArgumentParser) -> None:
     add("--preserve-color", action="store_true", help="keep the colours of the content")
     add("--mask", action="append", default=[], metavar="IMAGE", help="one per style, white where it holds")
     add("--size", type=int, metavar="N", help="longer side of the result in pixels, at most the content's; gatys: 512")
+
+
+def _pass_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tile", default="auto", metavar="auto|N|off", help="tiles of side N; auto where memory wants them")
+    add("--tile-mode", choices=("exact", "fast"), default="exact", help="fast is blended and only about the same")
+    add("--batch", type=int, default=1, metavar="N", help="up to N pictures of one size in a pass; default 1")
+    add("--resume", action="store_true", help="leave out pictures whose output is there")
+    add("--precision", choices=("32", "bf16"), default="32")
+    add("--channels-last", action="store_true", help="the layout of maps in memory; faster on recent GPUs")
+    add("--compile", action="store_true", help="by torch.compile: for many pictures of one size")
+    add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
 
 
 def _method_options(parser: argparse.ArgumentParser) -> None:
@@ -193,7 +252,7 @@ def _download(parsed: argparse.Namespace) -> None:
 def _report(parsed: argparse.Namespace) -> None:
     from gan_style.report import write_report
 
-    print(write_report(parsed.run_dir))
+    print(write_report(*parsed.run_dir, out=parsed.out))
 
 
 def _inspect(parsed: argparse.Namespace) -> int:

@@ -138,6 +138,12 @@ def takes(node: Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -
     return key in _parameters(target_of(node, allowed))[0]
 
 
+def with_defaults(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> dict[str, Any]:
+    """A node with what its target takes for the keys that it leaves out."""
+    parameters = _parameters(target_of(node, allowed))[0].values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(node)
+
+
 def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
     """The class or function that a node names."""
     return _locate(node["_target_"], "model", allowed)

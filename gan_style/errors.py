@@ -22,8 +22,11 @@ class TrainingFailed(Exception):  # noqa: N818 (an event, as Interrupted)
     """Training cannot go on, for example a loss that is not finite; shown as one line, exit status 1."""
 
 
-class Interrupted(Exception):  # noqa: N818
-    """A signal asked for an end and the run was saved; exit status 130."""
+class Interrupted(BaseException):
+    """A signal asked for an end and the run was saved; exit status 130.
+
+    Like KeyboardInterrupt no `Exception`, so that no `except Exception` on its way takes it for a failure.
+    """
 
 
 def did_you_mean(word: str, known: Iterable[object]) -> str:

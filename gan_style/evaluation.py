@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import PIL
 import torch
 from torch import Tensor
 
-from gan_style.data.images import read_image, to_tensor
-from gan_style.data.transforms import EvalTransform
 from gan_style.errors import UserError
-from gan_style.metrics.edges import edge_agreement
+from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor
 from gan_style.metrics.extractors import frechet_name, kernel_name
-from gan_style.metrics.frechet import few_pictures, frechet_distance
-from gan_style.metrics.intervals import scored
+from gan_style.metrics.frechet import frechet_distance
+from gan_style.metrics.intervals import floor_sizes, scored
 from gan_style.metrics.kernel import cmmd, kid
 from gan_style.metrics.manifold import manifold
 from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
-from gan_style.metrics.truth import bootstrap
+from gan_style.scored_set import SizedPictures
 
 BATCH = 8  # pictures that are looked at together
 NEIGHBOURS = 5
+MANY_PAIRS = 300**2  # above which neighbours are looked for in a tenth of the draws: a second each
 RESIZE = "area where a side shrinks, cubic where it grows (OpenCV)"
+DECODERS = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}"
+LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
+MAY_DIFFER = ("checkpoint", "data")  # the set is known by the hash of its pictures
+SHARES = ("precision", "recall", "coverage")  # whose shifted draws may leave [0, 1]
 
-Pictures = Iterable[Tensor]
-Scores = dict[str, dict[str, float]]
-
-
-def pictures_of(paths: Sequence[Path], size: int) -> Iterable[Tensor]:
-    """Each file as [3, size, size] in [-1, 1]."""
-    fit = EvalTransform(size)
-    return (to_tensor(fit(read_image(path))) for path in paths)
+Scores = dict[str, dict[str, Any]]
+Result = dict[str, Any]  # protocol, scores, and notes where there is something to say
 
 
 class Features:
@@ -42,32 +42,51 @@ class Features:
     Args:
         pictures: [3, S, S] each, in [-1, 1].
         extractor: of the features.
+        cache: where features of files are kept; those of pictures that were just made are not.
         done: called after each picture.
     """
 
-    def __init__(self, pictures: Pictures, extractor: Extractor, done: Callable[[], Any] = lambda: None) -> None:
-        patches = LaplacianPatches()
-        found: list[tuple[Tensor, Tensor]] = []
-        batch: list[Tensor] = []
-
-        def flush() -> None:
-            if batch:
-                images = torch.stack(batch)
-                found.append((extractor(images).double(), patches(images)))
-                batch.clear()
-
-        for picture in pictures:
-            batch.append(picture)
-            done()
-            if len(batch) == BATCH:
-                flush()
-        flush()
-        if not found:
+    def __init__(
+        self,
+        pictures: Iterable[Tensor],
+        extractor: Extractor,
+        cache: FeatureCache | None = None,
+        done: Callable[[], Any] = lambda: None,
+    ) -> None:
+        key = kept = None
+        if cache is not None and isinstance(pictures, SizedPictures):
+            how = {"size": pictures.size, "resize": RESIZE, "decoders": DECODERS, "torch": str(torch.__version__)}
+            key = {"pictures": pictures.digest(), **extractor.stamp(), "picture": how}
+            kept = cache.get(key, len(pictures))
+        look = LaplacianPatches()
+        deep, patches = [], []
+        for images in batches(pictures, done):
+            patches.append(look(images))
+            if kept is None:
+                deep.append(extractor(images))
+        if not patches:
             raise UserError("a set to compare holds no picture: give one that does")
-        self.deep, self.patches = (torch.cat(parts) for parts in zip(*found, strict=True))
+        self.patches = torch.cat(patches)
+        found = torch.cat(deep) if kept is None else kept
+        if cache is not None and key is not None and kept is None:
+            cache.put(key, found)
+        self.deep = found.double()
 
     def __len__(self) -> int:
         return len(self.deep)
+
+
+def batches(pictures: Iterable[Tensor], done: Callable[[], Any] = lambda: None) -> Iterable[Tensor]:
+    """Pictures [C, H, W] in batches [B, C, H, W] of at most `BATCH`."""
+    held: list[Tensor] = []
+    for picture in pictures:
+        held.append(picture)
+        done()
+        if len(held) == BATCH:
+            yield torch.stack(held)
+            held = []
+    if held:
+        yield torch.stack(held)
 
 
 def compare_sets(
@@ -92,6 +111,9 @@ def compare_sets(
 
     Returns:
         name -> value, low, high, floor and, with a source, ceiling.
+
+    Raises:
+        UserError: fewer than two pictures in a set, or fewer than four to take a floor of.
     """
     distances: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
         kernel_name(extractor): (kid, "deep"),
@@ -99,12 +121,14 @@ def compare_sets(
         f"cmmd_{extractor.name}": (cmmd, "deep"),
         "swd": (sliced_wasserstein, "patches"),
     }
-    if min(len(real), len(fake)) > NEIGHBOURS:
-        for name in ("precision", "recall", "density", "coverage"):
+    pool = real if floor_from is None else floor_from
+    if min(*floor_sizes(len(pool), len(real), len(fake)), len(real), len(fake)) > NEIGHBOURS:
+        for name in (*SHARES, "density"):
             distances[f"{name}_{extractor.name}"] = (_manifold(name), "deep")
     scores: Scores = {}
     for name, (distance, kind) in distances.items():
-        slow = kind == "patches" or distance is frechet_distance
+        many = name.startswith((*SHARES, "density")) and len(real) * len(fake) > MANY_PAIRS
+        slow = kind == "patches" or distance is frechet_distance or many
         scores[name] = scored(
             distance,
             getattr(real, kind),
@@ -115,43 +139,72 @@ def compare_sets(
             splits=5 if slow else 20,
             seed=seed,
         )
-        if name.startswith(("precision", "recall", "coverage")):  # shares, whose shifted draws may leave [0, 1]
+        if name.startswith(SHARES):
             scores[name] |= {end: min(max(scores[name][end], 0.0), 1.0) for end in ("low", "high")}
     return scores
 
 
-def faithfulness(fakes: Sequence[Tensor], sources: Sequence[Tensor]) -> Scores:
-    """How much of each input is in its output: agreement of edges, in [-1, 1], 1 for the same."""
-    values = torch.stack([edge_agreement(a[None], b[None])[0] for a, b in zip(fakes, sources, strict=True)])
-    return {"edge_agreement": {key: value for key, value in bootstrap(values.tolist()).items() if value is not None}}
-
-
-def protocol(extractor: Extractor, real: int, fake: int, size: int, **more: Any) -> dict[str, Any]:
+def protocol(extractor: Extractor, size: int, **more: Any) -> dict[str, Any]:
     """What two results must share to be compared."""
-    return {**extractor.stamp(), "N_real": real, "N_fake": fake, "picture_size": size, "picture_resize": RESIZE, **more}
+    return {**extractor.stamp(), "picture_size": size, "picture_resize": RESIZE, **more}
 
 
-def warnings_of(extractor: Extractor, real: int, fake: int) -> list[str]:
-    """What to say beside the scores."""
-    few = few_pictures(frechet_name(extractor), real, fake)
-    return [few] if few else []
+def file_format(paths: Sequence[Path]) -> str:
+    """What the files of a set may have lost: nothing, or what their formats lose."""
+    suffixes = {path.suffix.lower() for path in paths}
+    return " ".join(sorted(suffixes - {*LOSSLESS})) or "lossless, 8 bits"
 
 
-def refuse_other_protocol(results: Mapping[str, Mapping[str, Any]], force: bool) -> None:
-    """Refuse to put results of several protocols into one table.
+def refuse_other_protocol(results: Mapping[str, Result], force: bool = False) -> None:
+    """Refuse to put results of several protocols into one table; what was scored and the set's name may differ.
 
     Raises:
         UserError: names the first difference.
     """
     (first, reference), *others = results.items()
     for name, result in others:
-        for key, value in reference["protocol"].items():
-            other = result["protocol"].get(key)
-            if key not in ("checkpoint", "N_fake") and other != value and not force:
+        here, there = reference["protocol"], result["protocol"]
+        for key in dict.fromkeys([*here, *there]):
+            pair = [here.get(key), there.get(key)]
+            if all(isinstance(value, Mapping) for value in pair):  # by direction or by score: what both have counts
+                pair = [{k: value[k] for k in here[key] if k in there[key]} for value in (here[key], there[key])]
+            if key not in MAY_DIFFER and pair[0] != pair[1] and not force:
                 raise UserError(
-                    f"{first} and {name} are of different protocols ({key}: {value} and {other}): score them alike, or "
-                    "add --force to see them side by side"
+                    f"{first} and {name} are of different protocols ({key}: {pair[0]} and {pair[1]}): score them "
+                    "alike, or see them side by side with --force (force=true in experiments)"
                 )
+
+
+def read_results(path: Path) -> dict[str, Result]:
+    """The results of a file that was written before, each by its name; the only one of a file by the file's.
+
+    Raises:
+        UserError: it cannot be read, or is no file of results.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no JSON"
+        raise UserError(f"{path} cannot be read as a file of scores ({reason}): check its name") from error
+    found = content.get("results", {str(path): content}) if isinstance(content, dict) else {}
+    if not (isinstance(found, dict) and found and all(_is_result(one) for one in found.values())):
+        raise UserError(
+            f"{path} is not a file of scores: expected a protocol and scores by direction, as gan-style evaluate --out "
+            "writes them"
+        )
+    return found
+
+
+def _is_result(one: Any) -> bool:
+    if not (isinstance(one, dict) and isinstance(one.get("protocol"), dict) and isinstance(one.get("scores"), dict)):
+        return False
+    rows = [row for scores in one["scores"].values() if isinstance(scores, dict) for row in scores.values()]
+    ends = ("value", "low", "high")
+    return bool(rows) and all(isinstance(row, dict) and all(_number(row.get(end)) for end in ends) for row in rows)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _manifold(name: str) -> Callable[[Tensor, Tensor], Tensor]:

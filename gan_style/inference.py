@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from gan_style.config import did_you_mean
 from gan_style.data.images import list_images, to_uint8
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
+from gan_style.models.gatys import Gatys
 from gan_style.models.translator import StyleCode, Translator
+from gan_style.networks.quick import quick
 from gan_style.paths import expanded
-from gan_style.pictures_in import Given, Picture, given_mask, given_picture, read_file, style_pairs
+from gan_style.pictures_in import Given, Picture, given_mask, given_picture, joined_given, read_file, style_pairs
 from gan_style.styles import Style, apply_styles, direction_to, mix_codes
+from gan_style.tiling.tiled import Mode, Tile, Tiled, Watch
 
 NOISE = "noise"  # `noise:NAME:SEED` is a random code of a style
 RESULT = (
@@ -39,6 +43,8 @@ class LoadedTranslator:
         style_names: styles that the model has learned by name.
         values: letter -> type, range and channels of a domain's pictures; without them everything is 8-bit RGB, and
             files of other kinds are reduced to it.
+        precision, quick: of the networks' passes, "32" or "bf16"; by the ways of `networks.quick`, for a CPU.
+        about: what the checkpoint says of itself, see portable.py; None where there is none.
     """
 
     def __init__(
@@ -47,40 +53,27 @@ class LoadedTranslator:
         domains: Mapping[str, str],
         style_names: Sequence[str] = (),
         values: Mapping[str, ValueRange] | None = None,
+        precision: str = "32",
+        quick: bool = False,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.domains = dict(domains)
         self.style_names = list(style_names)
         self.values = values
+        self.precision, self.quick = precision, quick
+        self.watch: Watch | None = None  # told how far a tiled picture is
+        self.about = about
         self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
-    @torch.no_grad()
-    def translate(
-        self,
-        image: Picture,
-        direction: str | None = None,
-        *,
-        style: Any = None,
-        alpha: float = 1.0,
-        preserve_color: bool = False,
-        mask: Sequence[Any] | None = None,
-        size: int | None = None,
-        **options: Any,
-    ) -> Any:
+    def translate(self, image: Picture, direction: str | None = None, **words: Any) -> Any:
         """Translate one picture, or a batch of them as a tensor.
 
         Args:
             image: a path, a PIL picture, an array [H, W, C] of the domain's type (uint8 unless it was trained on
                 another), or float [C, H, W] or [B, C, H, W] in [-1, 1].
             direction: "A2B" or "B2A"; None is the model's first.
-            style: what to look like: a picture, a folder, a name, or what `style` gives; or pairs of these and their
-                weights, or a mapping to weights of those that can be its keys (paths and names).
-            alpha: strength in [0, 1]; 0 is the method's own reconstruction of the picture.
-            preserve_color: keep the picture's own colours.
-            mask: one per style, of the picture's size before it is shortened: a picture, white where the style
-                holds, or a tensor [H, W], [1, H, W] or [1, 1, H, W] in [0, 1].
-            size: shorten the longer side of the picture to so many pixels first.
-            **options: of the method's own `stylize`, such as the `progress` of Gatys.
+            **words: as `translate_all` takes them: style, alpha, preserve_color, mask, size, tile and so on.
 
         Returns: the same kind and size, in the type and range of the domain it is translated to; a PIL picture for a
             path, or an array where Pillow has no such pictures.
@@ -89,14 +82,51 @@ class LoadedTranslator:
             UserError: a picture, direction, style, weight, mask or option that does not fit the model, or a result
                 that is not finite.
         """
+        return self.translate_all([image], direction, **words)[0]
+
+    @torch.no_grad()
+    def translate_all(
+        self,
+        pictures: Sequence[Picture],
+        direction: str | None = None,
+        *,
+        style: Any = None,
+        alpha: float = 1.0,
+        preserve_color: bool = False,
+        mask: Sequence[Any] | None = None,
+        size: int | None = None,
+        tile: Tile = "auto",
+        tile_mode: Mode = "exact",
+        **options: Any,
+    ) -> list[Any]:
+        """Translate several pictures of one size in one pass; each comes out as `translate` gives it.
+
+        Args:
+            pictures, direction: as of `translate`.
+            style: what to look like: a picture, a folder, a name, or what `style` gives; or pairs of these and their
+                weights, or a mapping to weights of those that can be its keys (paths and names).
+            alpha: strength in [0, 1]; 0 is the method's own reconstruction of the picture.
+            preserve_color: keep the picture's own colours.
+            mask: one per style, of the picture's size before it is shortened: a picture, white where the style
+                holds, or a tensor [H, W], [1, H, W] or [1, 1, H, W] in [0, 1].
+            size: shorten the longer side of the picture to so many pixels first.
+            tile: side of a tile for pictures that do not fit into memory whole; "auto" takes tiles where they are
+                needed, None never.
+            tile_mode: "exact" gives what the whole pass gives; "fast" blends tiles that know nothing of each other.
+            **options: of the method's own `stylize`, such as the `progress` of Gatys.
+
+        Raises:
+            UserError: as `translate`.
+        """
         if size is not None:
             require_whole("size", size, 1)
+        passes = self._passes(tile, tile_mode)
         if style is None:
             for name in (*(["mask"] if mask else []), *options):
                 raise UserError(f"{name} needs a style: give one, or leave {name} out")
             direction = self._direction(direction)
             source, target = direction[0], direction[-1]
-            given = given_picture(image, values=self._values(source), side=size)
+            given = self._given(pictures, source, size)
             styles = [Style(direction, self.model.general_style() if self.model.takes_style else None)]
         else:
             if direction is not None:
@@ -104,12 +134,16 @@ class LoadedTranslator:
             self._refuse_unknown(options)
             pairs = style_pairs(style)
             source, target = self._ends(pairs)
-            given = given_picture(image, values=self._values(source), side=size)
-            styles = self._styles(pairs, mask, given)
-        images = given.images.to(self.device)
-        output = apply_styles(self.model, images, styles, alpha=alpha, preserve_color=preserve_color, **options)
+            given = self._given(pictures, source, size)
+            styles = self._styles(pairs, mask, joined_given(given))
+        images = joined_given(given).images.to(self.device)
+        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        with bf16, quick(self.model) if self.quick else nullcontext():
+            output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
-        return _as_given(output, image, self._values(target) or ValueRange())
+        values = self._values(target) or ValueRange()
+        parts = output.split([len(one.images) for one in given])
+        return [_as_given(part, picture, values) for part, picture in zip(parts, pictures, strict=True)]
 
     def read(self, path: str | Path, direction: str | None = None, style: Any = None) -> Array:
         """The array of a file, [H, W, C], as the domain that `translate` would take it for has it.
@@ -162,6 +196,12 @@ class LoadedTranslator:
         codes = [self._of_file(one, side) for one in paths]
         return Style(word, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
 
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the folder of a model hub, see `gan_style.hub.save_pretrained`."""
+        from gan_style import hub
+
+        hub.save_pretrained(self, folder)
+
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
@@ -196,6 +236,18 @@ class LoadedTranslator:
             raise UserError("the domains of this model hold other kinds of pictures and cannot be mixed: name one")
         return (found[0][0], found[0][-1]) if found else ("A", "A")
 
+    def _given(self, pictures: Sequence[Picture], source: str, size: int | None) -> list[Given]:
+        return [given_picture(picture, values=self._values(source), side=size) for picture in pictures]
+
+    def _passes(self, tile: Tile, mode: Mode) -> Any:
+        """The model as its passes are to be made."""
+        tiled = Tiled(self.model, tile, mode, self.watch)
+        if not isinstance(self.model, Gatys):
+            return tiled
+        if isinstance(tile, int):
+            raise UserError("gatys optimises a whole picture and cannot be tiled: leave tile out, or give a size")
+        return self.model
+
     def _values(self, letter: str) -> ValueRange | None:
         return None if self.values is None else self.values.get(letter, ValueRange())
 
@@ -227,10 +279,8 @@ class LoadedTranslator:
         values = self._values("B")  # of a plain domain, a style of 16 bits is looked at with 8
         images = given_picture(what, values=None if values and values.plain else values, side=side).images
         if len(images) != 1:
-            raise UserError(
-                f"a style is one picture, but this is a batch of {len(images)}: give pairs of one and its weight"
-            )
-        return self.model.style_code(images.to(self.device))
+            raise UserError(f"a style is one picture, not a batch of {len(images)}: give pairs of one and its weight")
+        return self._passes("auto", "exact").style_code(images)
 
     def _of_file(self, path: Path, side: int) -> StyleCode:
         """The code of a file, kept for the next picture of a folder."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gan_style import checkpoint
+from gan_style import checkpoint, portable
 from gan_style.checks import shown
 from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, takes, target_of
 from gan_style.data.values import ValueRange
@@ -19,21 +19,46 @@ from gan_style.models.translator import Translator
 from gan_style.paths import expanded
 
 
-def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> LoadedTranslator:
+def load(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    ema: bool = True,
+    precision: str = "32",
+    channels_last: bool = False,
+    compile: bool = False,
+) -> LoadedTranslator:
     """A trained model, ready to translate.
 
     Args:
-        path: a checkpoint of ours; it carries everything that is needed.
+        path: a checkpoint of ours, or a .safetensors that was exported from one; it carries everything that is needed.
         device: "cuda", "cpu", ...; None takes a GPU where there is one.
         ema: the averaged weights of the generators, where training kept them.
+        precision: "32", or "bf16" for convolutions in bfloat16 where the device has instructions for it.
+        channels_last: the layout of weights and maps; faster on recent GPUs.
+        compile: by `torch.compile`: the first picture of a size takes minutes, the others less.
 
     Raises:
-        UserError: not a checkpoint of ours, or no such device.
+        UserError: not a checkpoint of ours, no such device, or one without that precision.
     """
     if not isinstance(path, (str, Path)) or not str(path):
         raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
     where = _device(device)
+    _refuse_precision(precision, where)
     content = checkpoint.load(expanded(path))
+    return loaded(content, where, ema=ema, precision=precision, channels_last=channels_last, compile=compile)
+
+
+def loaded(
+    content: Mapping[str, Any],
+    device: torch.device,
+    *,
+    ema: bool = True,
+    precision: str = "32",
+    channels_last: bool = False,
+    compile: bool = False,
+) -> LoadedTranslator:
+    """The same from the content of a checkpoint."""
     model = restore(content)
     averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
     for name, state in averages.items() if ema else ():
@@ -43,8 +68,25 @@ def load(path: str | Path, *, device: str | None = None, ema: bool = True) -> Lo
     names: list[str] = []
     if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
         names = list(content.get("styles") or [domains["B"]])  # data without names is one style, its domain
-    model.requires_grad_(False).eval().to(where)
-    return LoadedTranslator(model, domains, names, values)
+    model.requires_grad_(False).eval().to(device)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
+    for name in model.generators if compile else ():
+        getattr(model, name).compile()
+    quick = device.type == "cpu" and not (channels_last or compile)
+    about = portable.described(content, averaged=bool(ema and averages) or content.get("weights") == "averaged")
+    return LoadedTranslator(model, domains, names, values, precision=precision, quick=quick, about=about)
+
+
+def _refuse_precision(precision: str, device: torch.device) -> None:
+    if precision not in ("32", "bf16"):
+        raise UserError(f"precision={shown(precision)} is not known: take 32 or bf16")
+    cpu = device.type == "cpu"
+    there = torch.ops.mkldnn._is_mkldnn_bf16_supported() if cpu else torch.cuda.is_bf16_supported()
+    if precision == "bf16" and not there:  # emulated on a CPU, some hundred times slower
+        raise UserError(
+            f"precision=bf16 needs a device with instructions for it, and this {device.type} has none: take 32"
+        )
 
 
 def restore(content: Mapping[str, Any]) -> Translator:

@@ -14,3 +14,14 @@ def expanded(name: str | Path) -> Path:
 def printable(text: str) -> str:
     """Text for one line of a terminal: a file's name may hold line breaks and codes that move the cursor."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file at once or not at all: a reader never sees half of it."""
+    # Not tempfile: its files are readable by their owner only, and what is written here is made to be passed on.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_bytes(text.encode())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

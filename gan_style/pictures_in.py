@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +67,23 @@ def given_picture(image: Picture, *, values: ValueRange | None = None, side: int
         has = f"{_name(image)} has {found} channel{'s' * (found > 1)}"
         raise UserError(f"{has}, but this model takes pictures of {channels}: convert it")
     return Given(images, size)
+
+
+def joined_given(given: Sequence[Given]) -> Given:
+    """Pictures of one size as a batch.
+
+    Raises:
+        UserError: they differ in size.
+    """
+    if len(given) == 1:
+        return given[0]
+    sizes = sorted({(one.images.shape[-1], one.images.shape[-2]) for one in given})
+    if len(sizes) > 1:
+        raise UserError(
+            f"pictures of one pass must have one size, but there are {sizes[0][0]}x{sizes[0][1]} and "
+            f"{sizes[1][0]}x{sizes[1][1]}: translate them one by one"
+        )
+    return Given(torch.cat([one.images for one in given]), given[0].size)
 
 
 def given_mask(mask: Any, style: str, content: Given) -> Tensor:

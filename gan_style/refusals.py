@@ -7,11 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from gan_style import checkpoint
+from gan_style.config import ALLOWED, with_defaults
 from gan_style.errors import UserError
 from gan_style.paths import expanded
 
 SHOWN = 4  # names that a message lists
-SAME_NUMBERS = ("data.num_workers", "data.cache")  # settings that change no batch
+SAME_NUMBERS = ("data.num_workers", "data.cache", "callbacks.set_scores", "callbacks.cycle_scores")  # change no weight
+
+
+def refuse_weights_alone(resume: Mapping[str, Any], path: Path | None) -> None:
+    """Raise a UserError if a checkpoint was exported or imported, so that it holds no state to go on with."""
+    if not resume["optimizers"]:
+        raise UserError(
+            f"{path} holds weights and no state of a training: resume= wants a checkpoint of a run, such as last.ckpt"
+        )
 
 
 def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
@@ -24,6 +33,7 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
     networks = [key for key, node in nodes.items() if isinstance(node, Mapping) and ".networks." in node["_target_"]]
     for part in ("_target_", *(key for key in networks if key != "vgg")):
         saved, now = resume["config"]["model"].get(part), config["model"].get(part)
+        saved = _completed(saved, now, (*ALLOWED, *config["allow"]))
         found = next(checkpoint.differences(saved, now, f"model.{part}"), None)
         if found:
             raise UserError(f"{path} is of another architecture: {found}")
@@ -35,6 +45,7 @@ def differences(config: Mapping[str, Any], resume: Mapping[str, Any], data: Mapp
     now = {key: config["trainer"].get(key) for key in trainer}
     for key in ("seed", "data", "model", "callbacks", "trainer"):
         saved, here = (trainer, now) if key == "trainer" else (resume["config"].get(key), config.get(key))
+        saved = _completed(saved, here, (*ALLOWED, *config["allow"]))
         for found in checkpoint.differences(saved, here, key):
             if not found.startswith(SAME_NUMBERS):
                 yield found
@@ -44,6 +55,15 @@ def differences(config: Mapping[str, Any], resume: Mapping[str, Any], data: Mapp
             counts = [pictures["count"] for pictures in (then[domain], there[domain])]
             also = "; others of the same number" if counts[0] == counts[1] else ""
             yield f"domain {domain} had {counts[0]} training pictures and has {counts[1]}{also}"
+
+
+def _completed(saved: Any, now: Any, allowed: Sequence[str]) -> Any:
+    """A saved config with the defaults of keys that have come into the package since it was saved."""
+    if not (isinstance(saved, Mapping) and isinstance(now, Mapping)):
+        return saved
+    if "_target_" in saved and saved["_target_"] == now.get("_target_"):
+        saved = {key: value for key, value in with_defaults(saved, allowed).items() if key in saved or key in now}
+    return {key: _completed(value, now.get(key), allowed) for key, value in saved.items()}
 
 
 def refuse_other_styles(resume: Mapping[str, Any], names: Sequence[str], path: Path | None) -> None:

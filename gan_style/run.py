@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
@@ -11,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -22,27 +21,25 @@ from gan_style import checkpoint, loggers
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
 from gan_style.callbacks.progress import ShowProgress
-from gan_style.callbacks.scores import TruthScores
 from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
-from gan_style.refusals import differences, refuse_missing_warm_start, refuse_other_architecture, refuse_other_styles
+from gan_style.refusals import (
+    differences,
+    refuse_missing_warm_start,
+    refuse_other_architecture,
+    refuse_other_styles,
+    refuse_weights_alone,
+)
 from gan_style.report import write_report
-from gan_style.run_folder import locate, write_run_file
+from gan_style.rules import BestRule, nothing_left, resolve
+from gan_style.run_folder import locate, scores_of, write_run_file
 from gan_style.trainer import TrainerSettings
 from gan_style.types import Seed
 
 # What gloo and NCCL say when another process is gone, each in its own words.
 CONNECTION_LOST = re.compile(r"closed by peer|reset by peer|Broken pipe|remote process|NCCL|Socket", re.IGNORECASE)
-
-
-@dataclass
-class BestRule:
-    """What chooses best.ckpt: a validation score and its better end."""
-
-    monitor: str
-    mode: Literal["highest", "lowest"]
 
 
 @dataclass
@@ -56,7 +53,7 @@ class RunConfig:
         run_dir: null makes `runs/<model>-<data>/<time>`.
         resume: a checkpoint, or "last" for the newest of run_dir.
         name: `<model>-<data>`.
-        best: the validation score, and its better end, that chooses best.ckpt.
+        best: what chooses best.ckpt, see `BestRule`.
         allow: prefixes of your own packages that a `_target_` may name.
     """
 
@@ -86,7 +83,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
         Interrupted: a signal; the run was saved.
     """
     config = check_signature(RunConfig, config)
-    check_signature(BestRule, config["best"], "best")
+    config["best"] = check_signature(BestRule, config["best"], "best")
     allowed = (*ALLOWED, *config["allow"])
     check(config, allowed=allowed)
     settings = build(config["trainer"], allowed)
@@ -94,6 +91,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     run_dir, resume_from = locate(config, multirun_dir)
     resume = checkpoint.load(resume_from) if resume_from else None
     if resume is not None:
+        refuse_weights_alone(resume, resume_from)
         refuse_other_architecture(config, resume, resume_from)
     else:
         refuse_missing_warm_start(config["model"])
@@ -114,15 +112,16 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
     refuse_small_pictures(model, data)
+    chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
+    config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(per_epoch, model.last_iteration)
-    if resume is not None and resume["iteration"] >= iterations:
-        say(f"{resume_from} has done {resume['iteration']} of {iterations} iterations: nothing is left to do")
+    if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
+        say(f"{resume_from} {done}: nothing is left to do")
         return run_dir
-
     if schedule_ends(model, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     announce(config, data, model, iterations, run_dir, resume)
-    trainer, logs, keeper = assemble(config, settings, data, model, run_dir, iterations, resume)
+    trainer, logs, keeper = assemble(config, settings, data, model, chosen, run_dir, iterations, resume)
     fit(trainer, model, data, keeper, logs, run_dir)
     return run_dir
 
@@ -132,6 +131,7 @@ def assemble(
     settings: TrainerSettings,
     data: UnpairedDataModule,
     model: Translator,
+    chosen: list[pl.Callback],
     run_dir: Path,
     iterations: int,
     resume: Mapping[str, Any] | None,
@@ -143,17 +143,17 @@ def assemble(
     allowed = (*ALLOWED, *config["allow"])
     logs = build(config["logger"], allowed, run_dir=run_dir, from_iteration=done, run_id=run_id, settings=dict(config))
     losses = LogLosses(log_every)
-    chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
-    has_truth = data.splits is not None and (data.splits.truth_A or data.splits.truth_B) is not None
-    scored = bool(has_truth and model.directions) and any(isinstance(callback, TruthScores) for callback in chosen)
+    rule = BestRule(**config["best"])
     keeper = Keeper(
         run_dir / "checkpoints",
         {"config": dict(config), **data.describe(), "wandb_id": loggers.wandb_run_id(logs)},
         iterations=iterations,
         every=save_every,
         processes=settings.world_size,
-        monitor=config["best"]["monitor"] if scored else None,
-        mode=config["best"]["mode"],
+        rule=str(rule),
+        monitor=rule.monitor,
+        mode="lowest" if rule.mode == "lowest" else "highest",
+        patience=rule.patience,
         resume=resume,
     )
     # The order matters twice: Keeper restores the others before they start, and saves before they finish.
@@ -244,18 +244,23 @@ def summarise(run_dir: Path, keeper: Keeper) -> None:
     """The last lines of a run: scores beside their baselines, and where things are."""
     if not loggers.is_first_process():
         return
-    scores = run_dir / "scores.json"
-    if scores.is_file():
-        content = json.loads(scores.read_text())
-        say(f"{'':10}{'translated':>14}{'input':>10}{'colour transfer':>18}")
-        for direction, values in content["scores"].items():
-            for score, value in values.items():
-                rest = [content["baselines"][b][direction][score]["value"] for b in ("input", "colour transfer")]
-                say(f"{direction + ' ' + score:10}{value['value']:14.3f}{rest[0]:10.3f}{rest[1]:18.3f}")
+    columns = scores_of(run_dir)
+    if columns:
+        say(f"{'':28}{''.join(f'{name:>{len(name) + 6}}' for name in columns)}")
+    for direction, scores in columns.get("last", {}).items():
+        for score in scores:
+            found = [(name, column.get(direction, {}).get(score, {}).get("value")) for name, column in columns.items()]
+            cells = ["" if value is None else f"{value:.4g}" for _, value in found]
+            say(
+                f"{direction + ' ' + score:28}"
+                + "".join(f"{cell:>{len(name) + 6}}" for (name, _), cell in zip(found, cells, strict=True))
+            )
     say(f"pictures    {run_dir / 'images'}")
     say(f"report      {run_dir / 'report.html'}")
     best = keeper.best
     say(f"checkpoint  {keeper.folder / 'best.ckpt'} (iteration {best['iteration']}, {best['rule']})")
+    if keeper.ended_early:
+        say(f"ended early: {keeper.ended_early}; to go on, resume=last with a higher best.patience or without it")
 
 
 @rank_zero_only

@@ -14,10 +14,13 @@ import pytorch_lightning as pl
 import torch
 
 from gan_style import __version__, loggers
+from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
+from gan_style.callbacks.score_file import BEST, LAST
+from gan_style.data.named.table import named_set
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
-from gan_style.paths import expanded
+from gan_style.paths import expanded, write_whole
 from gan_style.trainer import machine
 
 
@@ -65,21 +68,45 @@ def new_run_dir(name: str) -> Path:
     return Path("runs") / name / stamp
 
 
+def scores_of(run_dir: Path) -> dict[str, Any]:
+    """What the weights of best.ckpt and the newest ones score, and the baselines: name -> direction -> score."""
+    found: dict[str, Any] = {}
+    for name, file in (("best", BEST), ("last", LAST)):
+        if (run_dir / file).is_file():
+            content = json.loads((run_dir / file).read_text())
+            found[name] = content["scores"]
+    return found | (content["baselines"] if found else {})
+
+
 def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, seconds: float, stopped: str) -> None:
-    """`run.json`: what it ran on and what it cost."""
-    done = model.iteration
-    losses = next(c for c in trainer.callbacks if isinstance(c, LogLosses))  # type: ignore[attr-defined]
+    """`run.json`: what it ran on, what it cost, what its checkpoints are and whose pictures they saw."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    losses = next(callback for callback in callbacks if isinstance(callback, LogLosses))
+    keeper = next(callback for callback in callbacks if isinstance(callback, Keeper))
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     if torch.cuda.is_available():
         gigabytes = torch.cuda.max_memory_allocated() / 1e9
     content = {
         "gan_style": __version__,
         **machine(trainer),
-        "iterations": done,
+        "iterations": model.iteration,
+        "from_iteration": keeper.started_at,
         "seconds": round(seconds, 1),
         "images_per_s": None if losses.images_per_s != losses.images_per_s else round(losses.images_per_s, 2),
         "peak_memory_gb": round(gigabytes, 2),
         "parameters": model.parameter_counts(),
+        "best": keeper.best,
+        "last": {"iteration": keeper.saved_at},
+        "data": _credits(getattr(trainer.datamodule, "set", None)),  # type: ignore[attr-defined]
         "stopped": stopped,
+        **({"ended early": keeper.ended_early} if keeper.ended_early else {}),
     }
-    (run_dir / "run.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(run_dir / "run.json", json.dumps(content, indent=2) + "\n")
+
+
+def _credits(name: str | None) -> dict[str, str] | None:
+    """What the report says of a named set; None for other data."""
+    if not name:
+        return None
+    entry = named_set(name)
+    return {key: getattr(entry, key) for key in ("name", "about", "licence", "citation")}

@@ -3,129 +3,135 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from rich.progress import Progress
-from torch import Tensor
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gan_style import checkpoint
+from gan_style.checks import require_whole
 from gan_style.data.images import list_images
-from gan_style.data.layout import find_layout, find_set
 from gan_style.errors import UserError
-from gan_style.evaluation import (
-    Features,
-    compare_sets,
-    faithfulness,
-    pictures_of,
-    protocol,
-    refuse_other_protocol,
-    warnings_of,
-)
-from gan_style.inference import LoadedTranslator
-from gan_style.loading import load
-from gan_style.metrics.extractor import Extractor
+from gan_style.evaluation import Result, read_results, refuse_other_protocol
+from gan_style.judge import Judge
+from gan_style.metrics.cache import FeatureCache, default_folder
 from gan_style.metrics.extractors import extractor as extractor_of
 from gan_style.paths import expanded
+from gan_style.picture_scores import PictureScores
+from gan_style.score_table import terminal
+from gan_style.scored_set import ScoredSet, open_set
 
 
 def compare(parsed: Namespace) -> None:
     """Score a folder of made pictures against a folder of real ones, whatever made them."""
     out = _out(parsed.out)
-    network = extractor_of(parsed.extractor, parsed.weights)
-    folders = {"real": parsed.real, "fake": parsed.fake, "train": parsed.train, "source": parsed.source}
-    files = {name: list_images(expanded(folder)) for name, folder in folders.items() if folder}
-    with Progress(transient=True) as bar:
-        task = bar.add_task("looking", total=sum(map(len, files.values())))
-        sets = {
-            name: Features(pictures_of(paths, parsed.size), network, lambda: bar.advance(task))
-            for name, paths in files.items()
-        }
-        bar.update(task, description="comparing", total=None)
-        real, fake = sets["real"], sets["fake"]
-        scores = compare_sets(
-            real, fake, network, floor_from=sets.get("train"), source=sets.get("source"), draws=parsed.draws
-        )
-    if "source" in files:
-        by_stem = {path.stem: path for path in files["source"]}
-        pairs = [(path, by_stem[path.stem]) for path in files["fake"] if path.stem in by_stem]
-        if pairs:
-            made, given = ([*pictures_of([pair[i] for pair in pairs], parsed.size)] for i in (0, 1))
-            scores |= faithfulness(made, given)
-    formats = sorted({path.suffix.lower() for path in files["fake"]})
-    stamp = protocol(network, len(real), len(fake), parsed.size, file_format=" ".join(formats))
-    finish({parsed.fake: {"protocol": stamp, "scores": {"A2B": scores}}}, network, out)
+    require_whole("--size", parsed.size, 1)
+    folders = {"testB": parsed.real, "trainB": parsed.train, "testA": parsed.source}
+    files = {part: list_images(expanded(folder)) for part, folder in folders.items() if folder}
+    data = ScoredSet(parsed.real, files)
+
+    def score(judge: Judge) -> dict[str, Result]:
+        result = judge.folder(expanded(parsed.fake), "A2B", parsed.size)
+        numbers = {key: result["protocol"][key]["A2B"] for key in ("N_real", "N_fake")}  # there is one direction
+        return {parsed.fake: result | {"protocol": result["protocol"] | numbers}}
+
+    for path in parsed.against:
+        if not _is_file_of_scores(path):
+            raise UserError(
+                f"--against {path} is no file of scores: name one that ends in .json, or use gan-style evaluate"
+            )
+    earlier = _earlier(parsed.against, [parsed.fake])
+    finish(_scored(parsed, data, score) | earlier, parsed, out)
 
 
 def evaluate(parsed: Namespace) -> None:
     """Score checkpoints on the test pictures of a set, in each direction that they translate."""
     out = _out(parsed.out)
-    network = extractor_of(parsed.extractor, parsed.weights)
-    parts = find_layout(find_set(parsed.data)).parts
-    if "testA" not in parts:
-        raise UserError(f"{parsed.data} has no test pictures: a score on training pictures says nothing")
-    results = {}
-    for path in (parsed.checkpoint, *parsed.against):
-        results[path] = score_checkpoint(Path(path), parts, network, parsed.draws)
+    if parsed.limit is not None:
+        require_whole("--limit", parsed.limit, 1)
+    paths = [parsed.checkpoint, *(path for path in parsed.against if not _is_file_of_scores(path))]
+
+    def score(judge: Judge) -> dict[str, Result]:
+        return {path: judge.checkpoint(Path(path)) for path in paths}
+
+    earlier = _earlier(parsed.against, paths)
+    finish(_scored(parsed, open_set(parsed.data, parsed.limit), score) | earlier, parsed, out)
+
+
+def judge_of(options: Any, data: ScoredSet, done: Callable[[], Any] = lambda: None) -> Judge:
+    """What scores against a set by the options of a command: extractor, weights, vgg, dino, draws and no_cache.
+
+    Raises:
+        UserError: weights that cannot be had.
+    """
+    require_whole("--draws", options.draws, 0)
+    network = extractor_of(options.extractor, options.weights)
+    squeezenet = options.weights if options.extractor == "squeezenet" else None
+    pairs = PictureScores(network, squeezenet=squeezenet, vgg=options.vgg, dino=options.dino)
+    cache = None if options.no_cache else FeatureCache(default_folder())
+    return Judge(data, network, pairs, options.draws, cache, done)
+
+
+def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -> None:
+    """Print the table, and write the JSON where one is asked for.
+
+    Raises:
+        UserError: results of different protocols.
+    """
     refuse_other_protocol(results, parsed.force)
-    finish(results, network, out)
-
-
-def score_checkpoint(path: Path, parts: Mapping[str, list[Path]], network: Extractor, draws: int) -> dict[str, Any]:
-    """What a result file holds of one checkpoint."""
-    translator, content = load(path), checkpoint.load(expanded(path))
-    if not translator.model.directions:
-        raise UserError(f"{path} translates between no domains, so there is nothing to compare: see gan-style sheet")
-    if not all(values.plain for values in (translator.values or {}).values()):
-        raise UserError(f"{path} is of pictures that are no 8-bit colours, which these metrics look at")
-    size = int(content["preprocessing"]["image_size"])
-    scores, counts = {}, {}
-    for direction in translator.model.directions:
-        a, b = direction[0], direction[-1]
-        sources = [*pictures_of(parts[f"test{a}"], size)]
-        fakes = translated(translator, sources, direction)
-        real, train = (Features(pictures_of(parts[f"{part}{b}"], size), network) for part in ("test", "train"))
-        fake, source = Features(fakes, network), Features(sources, network)
-        scores[direction] = compare_sets(real, fake, network, floor_from=train, source=source, draws=draws)
-        scores[direction] |= faithfulness(fakes, sources)
-        counts[direction] = (len(real), len(fake))
-    real_counts, fake_counts = ({d: n[i] for d, n in counts.items()} for i in (0, 1))
-    stamp = protocol(network, 0, 0, size) | {
-        "N_real": real_counts,
-        "N_fake": fake_counts,
-        "file_format": "none, 8 bits",
-        "checkpoint": {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": "EMA"},
-    }
-    return {"protocol": stamp, "scores": scores}
-
-
-def translated(translator: LoadedTranslator, sources: list[Tensor], direction: str) -> list[Tensor]:
-    """Each picture through the model."""
-    with torch.inference_mode():
-        return [translator.translate(picture, direction).cpu() for picture in sources]
-
-
-def finish(results: Mapping[str, Mapping[str, Any]], network: Extractor, out: Path | None) -> None:
-    """Print the table, and write the JSON where one is asked for."""
-    for name, result in results.items():
-        print(name)
-        for direction, scores in result["scores"].items():
-            print(f"  {direction:32} {'value':>10} {'95% interval':>23} {'floor':>10} {'input':>10}")
-            for score, one in scores.items():
-                interval = f"{one['low']:.4g} to {one['high']:.4g}"
-                rest = " ".join(f"{one[key]:10.4g}" if key in one else f"{'':10}" for key in ("floor", "ceiling"))
-                print(f"    {score:30} {one['value']:10.4g} {interval:>23} {rest}")
-    stamp = next(iter(results.values()))["protocol"]
-    fewest = (min(n.values()) if isinstance(n := stamp[key], dict) else n for key in ("N_real", "N_fake"))
-    for warning in warnings_of(network, *fewest):
-        print(f"warning: {warning}")
+    print(terminal(results))
+    for note in notes(results):
+        print(f"warning: {note}")
     if out is not None:
-        content = next(iter(results.values())) if len(results) == 1 else {"results": results}
-        _write(out, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        write_json(out, results)
         print(out)
+
+
+def notes(results: Mapping[str, Result]) -> list[str]:
+    """What is to be said beside the scores, each once."""
+    return list(dict.fromkeys(note for result in results.values() for note in result.get("notes", ())))
+
+
+def write_json(path: Path, results: Mapping[str, Result]) -> None:
+    """One result as it is, several by their names."""
+    content = next(iter(results.values())) if len(results) == 1 else {"results": results}
+    write(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole, or leave what was there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}): check the disk and its rights") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_file_of_scores(path: str) -> bool:
+    return path.lower().endswith(".json")
+
+
+def _earlier(against: Sequence[str], taken: Sequence[str]) -> dict[str, Result]:
+    """The results of files, read before anything is computed; a name that is taken has its file's before it."""
+    found: dict[str, Result] = {}
+    for path in filter(_is_file_of_scores, against):
+        for name, result in read_results(expanded(path)).items():
+            found[f"{path}: {name}" if name in found or name in taken else name] = result
+    return found
+
+
+def _scored(parsed: Namespace, data: ScoredSet, score: Callable[[Judge], dict[str, Result]]) -> dict[str, Result]:
+    # without an end: how many pictures are looked at depends on what is kept of them
+    columns = SpinnerColumn(), TextColumn("{task.completed:.0f} {task.description}"), TimeElapsedColumn()
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("pictures", total=None)
+        return score(judge_of(parsed, data, lambda: bar.advance(task)))
 
 
 def _out(given: str | None) -> Path | None:
@@ -135,11 +141,3 @@ def _out(given: str | None) -> Path | None:
     if path.suffix.lower() != ".json":
         raise UserError(f"--out {given} should end in .json")
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}): check the disk and its rights") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gan_style.data.images import read_image
 
@@ -15,7 +15,7 @@ GAP, HEAD = 6, 22
 
 
 def draw_sheet(
-    rows: Sequence[tuple[Path, Sequence[Image.Image]]],
+    rows: Sequence[tuple[Path | Image.Image, Sequence[Image.Image | None]]],
     labels: Sequence[str],
     styles: Sequence[Path],
     *,
@@ -24,7 +24,7 @@ def draw_sheet(
     """Draw the content of each row beside its results, and the style pictures in a last row.
 
     Args:
-        rows: the content's file and one picture per column.
+        rows: the content, or its file, and one picture per column; None leaves its place empty.
         labels: one per column.
         styles: files; names that are no file are left out.
         cell: side of the square that each picture is fitted into, in pixels.
@@ -33,7 +33,11 @@ def draw_sheet(
     """
     shown = [path for path in styles if path.is_file()]
     lines: list[list[Image.Image | None]] = [
-        [fitted(Image.fromarray(read_image(path)), cell), *(fitted(p, cell) for p in made)] for path, made in rows
+        [
+            fitted(content if isinstance(content, Image.Image) else Image.fromarray(read_image(content)), cell),
+            *(fitted(picture, cell) if picture else None for picture in made),
+        ]
+        for content, made in rows
     ]
     heads = [["content", *labels], *([] for _ in rows[1:])]
     if shown:
@@ -56,10 +60,8 @@ def draw_sheet(
 
 
 def fitted(picture: Image.Image, cell: int) -> Image.Image:
-    """A picture no larger than a square of `cell` pixels, as RGB."""
-    small = picture.convert("RGB")
-    small.thumbnail((cell, cell), Image.Resampling.LANCZOS)
-    return small
+    """A picture whose longer side is `cell` pixels, as RGB: results of another size stand beside each other alike."""
+    return ImageOps.contain(picture.convert("RGB"), (cell, cell), Image.Resampling.LANCZOS)
 
 
 def shortened(label: str, width: int) -> str:

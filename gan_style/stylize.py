@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from argparse import Namespace
 from collections import Counter
@@ -11,18 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from rich.progress import Progress
 
 from gan_style.checks import require_finite, require_whole
 from gan_style.data.images import SUFFIXES, list_images, to_uint8
 from gan_style.data.saving import holding, refuse_format, save_image
-from gan_style.data.values import ValueRange
+from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import RESULT, LoadedTranslator
 from gan_style.loading import load
 from gan_style.models.gatys import Gatys
+from gan_style.overlapping import Writer, by_size, read_ahead
 from gan_style.paths import expanded
 from gan_style.pictures_in import given_picture
+from gan_style.tiling.tiled import Watch
 from gan_style.verbs import check_output, gatys, parse_style, refuse_method, refuse_overwriting, save
 
 LONGEST_SIDE_OF_GATYS = 512  # in pixels, unless --size says otherwise: its cost grows with every pixel
@@ -58,7 +62,7 @@ def translate(parsed: Namespace) -> None:
         UserError: among others, at the end, if pictures could not be read; all others are done by then.
     """
     source, target = expanded(parsed.input), expanded(parsed.output)
-    options = style_options(parsed)
+    options = style_options(parsed) | tile_options(parsed)
     from gan_style.video import verb  # which uses this module
 
     if verb.is_video(source, target) or parsed.smooth not in (None, "off"):
@@ -69,28 +73,71 @@ def translate(parsed: Namespace) -> None:
     pairs = inputs_and_outputs(source, target)
     read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
     refuse_overwriting([target, *(result for _, result in pairs)], read)
-    translator = load(parsed.checkpoint)
+    translator = trained(parsed)
     written = translator.written(parsed.direction, options["style"])
     if source.is_file():
         refuse_format(pairs[0][1], written.dtype, written.channels)
     pairs = renamed(pairs, written)
-    unread = []
-    with Progress(transient=True) as progress:
-        for path, result in progress.track(pairs, description="translating"):
-            try:
-                picture = translator.read(path, parsed.direction, options["style"])
-            except UserError as error:
-                if source.is_file():
-                    raise
-                unread.append(str(error))
-                continue
-            save(translator.translate(picture, parsed.direction, **options), result)
+    left = [(path, result) for path, result in pairs if not (parsed.resume and result.is_file())]
+    unread = translate_files(translator, left, parsed, options)
+    there = f" ({len(pairs) - len(left)} were there)" if len(left) < len(pairs) else ""
+    if unread and source.is_file():
+        raise UserError(unread[0])
     if unread:
         for sentence in unread:
             print(f"gan_style: {sentence}", file=sys.stderr)
         done = len(pairs) - len(unread)
         raise UserError(f"{len(unread)} of {len(pairs)} pictures cannot be read, see above; {done} are in {target}")
-    print(f"{len(pairs)} pictures into {target}")
+    fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
+    print(f"{len(pairs)} pictures into {target}{there}{fast}")
+
+
+def trained(parsed: Namespace) -> LoadedTranslator:
+    """The checkpoint of a `translate` command, to pass pictures as it says."""
+    return load(
+        parsed.checkpoint,
+        device=parsed.device,
+        precision=parsed.precision,
+        channels_last=parsed.channels_last,
+        compile=parsed.compile,
+    )
+
+
+def translate_files(
+    translator: LoadedTranslator, pairs: list[tuple[Path, Path]], parsed: Namespace, options: dict[str, Any]
+) -> list[str]:
+    """Translate each file into its target; what is wrong with those that could not be read."""
+    require_whole("--batch", parsed.batch, 1)
+    batch = 1 if options["mask"] else parsed.batch  # a mask is of one picture
+    unread = []
+
+    def read(path: Path) -> Array:
+        return translator.read(path, parsed.direction, options["style"])
+
+    with Progress(console=Console(stderr=True), transient=True) as progress, Writer() as writer:
+        task = progress.add_task("translating", total=len(pairs))
+        translator.watch = watch_in(progress)
+        for group in by_size(read_ahead(pairs, read, 2 * batch), batch):
+            arrays = [one.array for one in group if one.array is not None]
+            unread += [one.problem for one in group if one.problem]
+            pictures = translator.translate_all(arrays, parsed.direction, **options) if arrays else []
+            for one, picture in zip(group, pictures, strict=False):
+                writer.write(functools.partial(save, picture, one.target, one.profile))
+            progress.advance(task, len(group))
+    return unread
+
+
+def watch_in(progress: Progress) -> Watch:
+    """A second bar for the tiles of a picture; what a picture needs of the disk is said once."""
+    task, said = progress.add_task("tiles", visible=False), set()
+
+    def watch(done: int, total: int, sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            progress.console.print(f"gan_style: {sentence}", highlight=False, soft_wrap=True)
+        progress.update(task, completed=done, total=total, visible=done < total)
+
+    return watch
 
 
 def inputs_and_outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
@@ -166,3 +213,8 @@ def style_options(parsed: Namespace) -> dict[str, Any]:
         "mask": parsed.mask or None,
         "size": parsed.size,
     }
+
+
+def tile_options(parsed: Namespace) -> dict[str, Any]:
+    """The same of tiles."""
+    return {"tile": int(parsed.tile) if parsed.tile.isdecimal() else parsed.tile, "tile_mode": parsed.tile_mode}

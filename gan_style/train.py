@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 # Before anything imports it: albumentations asks the package index for a newer version of itself.
@@ -28,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
+from gan_style.signals import interrupt
 
 
 def main() -> None:
@@ -39,7 +39,8 @@ def main() -> None:
     flags = [word for word in sys.argv[1:] if word in ("-m", "--multirun")]
     sys.argv[1:] = flags + [word for word in sys.argv[1:] if word not in flags]
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)  # until training listens itself; Ctrl-C is Python's own
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interrupt)  # until training listens itself
     try:
         _compose_and_train()
         if _failures:
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
-_failures: list[Exception] = []
+_failures: list[BaseException] = []
 _started: list[bool] = []
 _commands: list[int] = []  # the process that `main` runs in
 
@@ -144,10 +145,6 @@ def _fail(message: str, status: int) -> int:
     # a status other than 0 would have Lightning kill it before it can say so.
     distributed = sys.modules.get("torch.distributed")
     return 0 if status == 130 or (distributed is not None and distributed.is_initialized()) else status
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted("interrupted before training began")
 
 
 if __name__ == "__main__":

@@ -90,6 +90,6 @@ def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path]) ->
             raise UserError(f"{output} {where}: write somewhere else")
 
 
-def save(picture: Any, path: Path) -> None:
+def save(picture: Any, path: Path, profile: bytes | None = None) -> None:
     array = np.asarray(picture)
-    save_image(array if array.ndim == 3 else array[..., None], path)
+    save_image(array if array.ndim == 3 else array[..., None], path, profile)

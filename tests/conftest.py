@@ -15,6 +15,9 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from gan_style.config import config_dir, plain
+from tests.offline import refused
+
+__all__ = ["refused"]  # a fixture of every test
 
 SMALL = (
     "data=tiny",

@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "data": set(),
     "report": set(),
     "inspection": {"data", "sheet"},
+    "tiling": {"checks", "data.cache"},
     "models": {"networks", "losses", "data.seeding", "schedules"},
-    "callbacks": {"models", "metrics", "data.images", "data.saving", "checkpoint"},
+    "callbacks": {"models", "metrics", "data.images", "data.saving", "checkpoint", "signals"},
 }
 
 

@@ -103,7 +103,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"style": WAVE, "mask": "left.png"}, "mask must be a list"),
     ({"style": WAVE, "mask": Image.fromarray(WAVE)}, "mask must be a list"),
     ({"style": WAVE, "mask": []}, None),  # none
-    ({"style": torch.zeros(2, 3, 8, 8)}, "a style is one picture, but this is a batch of 2"),
+    ({"style": torch.zeros(2, 3, 8, 8)}, "a style is one picture, not a batch of 2"),
     ({"style": torch.zeros(0, 3, 8, 8)}, "not empty"),
     ({"style": WAVE[..., :1]}, "has 1 channel, but this model takes pictures of 3"),
     ({"style": ""}, "the name of a style is empty"),

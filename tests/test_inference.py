@@ -173,9 +173,9 @@ def test_a_sheet_of_mixes_and_of_methods(files: Path, adain: Path, tmp_path: Pat
         "64",
     )
     assert run("sheet", tmp_path / "mixes.png", *styles, "--checkpoint", adain, "--mixes", "3") == 0
-    assert size_of(tmp_path / "mixes.png") == (4 * 70 + 6, 2 * (30 + 6 + 22) + 6)
+    assert size_of(tmp_path / "mixes.png") == (4 * 70 + 6, 2 * (48 + 6 + 22) + 6)
     assert run("sheet", tmp_path / "both.png", *styles, *TINY_GATYS) == 0
-    assert size_of(tmp_path / "both.png") == (3 * 70 + 6, 2 * (30 + 6 + 22) + 6)
+    assert size_of(tmp_path / "both.png") == (3 * 70 + 6, 2 * (48 + 6 + 22) + 6)
 
 
 def test_checkpoints_of_a_sheet_keep_apart(tmp_path: Path) -> None:

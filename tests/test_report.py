@@ -181,7 +181,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(UserError, match="not a run folder"):
         write_report(tmp_path)
-    with pytest.raises(UserError, match="no run folder"):
+    with pytest.raises(UserError, match="there is no run folder"):
         write_report(tmp_path / "absent")
     assert not (tmp_path / "report.html").exists()
 
@@ -208,6 +208,55 @@ def test_lower_is_better_where_it_is(run: Path) -> None:
     first, second = table(report(run))[1:]
     assert first == ["A2B FID", "40.00", "55.00", "+15.00"]
     assert second == ["A2B own", "3.000", "1.000", "\N{EN DASH}"]
+
+
+def test_distances_between_sets_stand_beside_floor_and_input(run: Path) -> None:
+    entries = {"kid_random": {"value": 0.03, "low": 0.02, "high": 0.04, "floor": 0.001, "ceiling": 0.08}, "odd": 2.0}
+    (run / "scores.json").write_text(json.dumps({"protocol": {"N": {"A2B": 1200}}, "scores": {"A2B": entries}}))
+    write_metrics(run / "metrics.csv", 20, ["iteration", "val/A2B/kid_random", "val/B2A/kid_random", "val/kid_random"])
+    html = report(run)
+    head, *rows = table(html)
+    assert [cell.split()[0] for cell in head] == ["Direction", "This", "Input", "Floor", "Gain"]
+    assert rows == [
+        ["A2B KID (random)", "0.0300 [0.0200, 0.0400]", "0.0800", "0.0010", "+0.0500"],
+        ["A2B odd", "2.000", *["\N{EN DASH}"] * 3],
+    ]
+    assert "<dd>A2B 1,200</dd>" in html
+    chart = html[html.index("Validation KID (random)") : html.index("</svg></figure>")]
+    assert "input, A2B <b>0.080</b>" in chart
+    assert "floor, A2B <b>0.001</b>" in chart
+
+
+def test_best_and_last_stand_side_by_side_with_the_rule(run: Path) -> None:
+    best = {"rule": "highest val/A2B/psnr", "score": 0.9, "iteration": 1500}
+    (run / "run.json").write_text(json.dumps({"iterations": 3000, "best": best, "last": {"iteration": 2950}}))
+    html = report(run)
+    assert "Rule of best.ckpt: highest val/A2B/psnr." in html
+    with (run / "metrics.csv").open(newline="") as file:
+        value = {row["iteration"]: row["val/A2B/psnr"] for row in csv.DictReader(file)}
+    head, iteration, first, _ = table(html[html.index("<h3>Checkpoints") :])
+    assert (head, iteration) == (["", "best.ckpt", "last.ckpt"], ["Iteration", "1,500", "2,950"])
+    # validated every 300 iterations
+    assert first == ["A2B PSNR (dB)", f"{float(value['1500']):.2f}", f"{float(value['2700']):.2f}"]
+
+
+def test_cost_data_and_versions(run: Path) -> None:
+    assert "Licence" not in report(run)
+    data = {"name": "monet2photo", "about": "paintings", "licence": "for research", "citation": "Zhu et al. 2017"}
+    record = {"seconds": 7260, "from_iteration": 100, "peak_memory_gb": 2.25, "images_per_s": 3.5, "data": data}
+    (run / "run.json").write_text(json.dumps({**record, "torch": "2.15", "device": "CPU"}))
+    rows = re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td>', report(run))
+    assert rows == [
+        ("Device", "CPU"),
+        ("Time", "2 h 1 min, since iteration 100"),
+        ("Speed", "3.5 images per second"),
+        ("Peak memory", "2.2 GB"),
+        ("Set", "monet2photo"),
+        ("Pictures", "paintings"),
+        ("Licence", "for research"),
+        ("Citation", "Zhu et al. 2017"),
+        ("PyTorch", "2.15"),
+    ]
 
 
 def test_the_headline_is_made_of_the_data(run: Path) -> None:

@@ -57,6 +57,22 @@ def test_resume_is_bit_exact(run: Run, cut: int, workers: int) -> None:
     assert_same(whole, parts)
 
 
+def test_a_checkpoint_older_than_a_key_goes_on(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    last = run("run", "trainer.max_steps=1") / "checkpoints" / "last.ckpt"
+    content = load(last)
+    for node, key in (
+        (content["config"]["model"]["generator"], "downsample"),
+        (content["config"]["model"], "pool_size"),
+    ):
+        del node[key]
+    checkpoint.save(content, last)
+    capsys.readouterr()
+    run("run", "trainer.max_steps=2", "resume=last")
+    said = capsys.readouterr().out
+    assert "iteration 1 to 2" in said
+    assert "not as if it had never stopped" not in said
+
+
 def test_everything_listed_matters(run: Run) -> None:
     """A resumed run that lost its pool, its optimisers or its averages must differ, or the test proves nothing."""
     whole = run("whole", *HARD, "trainer.max_steps=12")

@@ -17,6 +17,11 @@ from gan_style.data.scenes import draw_scene
 QUICK = ("--size", "32", "--draws", "10")
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, first = tmp_path_factory.mktemp("set"), 0
@@ -63,7 +68,7 @@ def test_a_result_says_how_it_was_taken(root: Path, tmp_path: Path) -> None:
     assert protocol["extractor"].startswith("random")
     assert protocol["sha256"]
     assert (protocol["N_real"], protocol["N_fake"], protocol["picture_size"]) == (12, 12, 32)
-    assert protocol["file_format"] == ".png"
+    assert protocol["file_format"] == "lossless, 8 bits"
     first = out.read_text()
     assert run("compare", root / "testB", root / "testA", *QUICK, "--out", out) == 0
     assert out.read_text() == first, "the same draws"
@@ -86,6 +91,25 @@ def test_checkpoints_are_scored_in_both_directions(
     assert str(paths[1]) in capsys.readouterr().out
 
 
+def test_results_of_files_stand_beside_new_ones(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compare = ("compare", root / "testB", root / "testA", *QUICK)
+    assert run(*compare, "--out", tmp_path / "before.json") == 0
+    assert run(*compare, "--against", tmp_path / "before.json", "--out", tmp_path / "both.json") == 0
+    both = json.loads((tmp_path / "both.json").read_text())["results"]
+    assert list(both) == [str(root / "testA"), str(tmp_path / "before.json")]
+    assert both[str(root / "testA")]["scores"] == both[str(tmp_path / "before.json")]["scores"]
+    assert run(*compare, "--against", tmp_path / "both.json", "--out", tmp_path / "three.json") == 0
+    three = list(json.loads((tmp_path / "three.json").read_text())["results"])
+    assert three == [str(root / "testA"), f"{tmp_path / 'both.json'}: {root / 'testA'}", str(tmp_path / "before.json")]
+    other = ("compare", root / "testB", root / "testA", "--size", "40", "--draws", "2")
+    assert run(*other, "--against", tmp_path / "before.json") == 2
+    assert "different protocols (picture_size: 40 and 32)" in capsys.readouterr().err
+    assert run(*other, "--against", tmp_path / "before.json", "--force") == 0
+    (tmp_path / "before.json").write_text('{"protocol": {}}')
+    assert run(*compare, "--against", tmp_path / "before.json") == 2
+    assert "is not a file of scores" in capsys.readouterr().err
+
+
 def test_results_of_other_protocols_are_not_put_side_by_side(root: Path, run: Callable[..., Path]) -> None:
     paths = []
     for size in (32, 36):
@@ -103,6 +127,17 @@ def test_results_of_other_protocols_are_not_put_side_by_side(root: Path, run: Ca
         (("compare", "testB", "testA", "--out", "x.txt"), "should end in .json"),
         (("compare", "testB", "testA", "--extractor", "squeezent"), "did you mean squeezenet?"),
         (("compare", "testB", "testA", "--extractor", "squeezenet", "--weights", "no.pth"), "no.pth"),
+        (("compare", "testB", "testA", "--extractor", "torchvison:resnet18"), "did you mean torchvision:MODEL?"),
+        (("compare", "testB", "testA", "--extractor", "torchvision:resnet18"), "add --weights FILE"),
+        (("compare", "testB", "testA", "--extractor", "vgg", "--weights", "testA/48.png"), "cannot be read as weights"),
+        (("compare", "testB", "testA", "--dino", "no.pth"), "there is no file no.pth with weights of a DINO network"),
+        (("compare", "testB", "testA", "--vgg", "random"), "give --vgg FILE"),
+        (("compare", "testB", "testA", "--size", "0"), "--size=0 is not valid"),
+        (("compare", "testB", "testA", "--draws", "-1"), "--draws=-1 is not valid"),
+        (("compare", "testB", "testA", "--against", "no.json"), "cannot be read as a file of scores"),
+        (("compare", "testB", "testA", "--against", "last.ckpt"), "is no file of scores"),
+        (("evaluate", "no.ckpt", "--data", ".", "--limit", "0"), "--limit=0 is not valid"),
+        (("evaluate", "no.ckpt", "--data", "testA"), "testA holds"),
         (("evaluate", "no.ckpt", "--data", "."), "there is no checkpoint"),
         (("evaluate", "no.ckpt", "--data", "nowhere"), "there is no folder nowhere"),
     ],

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_dir
 from experiments import sweep as script
 from gan_style.config import check, config_dir, plain
 from gan_style.errors import UserError
+from gan_style.rules import PREFERRED
 from gan_style.sweep import plots, process, settings
 from gan_style.sweep.scores import Rule, read_scores
 from gan_style.sweep.space import read_space
@@ -68,6 +69,14 @@ def started(folder: Path, *words: str, **content: Any) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.fixture(autouse=True)
+def _no_orphans(tmp_path: Path) -> Iterator[None]:
+    """Trainings outlive their sweep on purpose; those of a test that failed must not outlive the test."""
+    yield
+    for pid in trainings(tmp_path / "sweep"):
+        os.kill(pid, signal.SIGKILL)
 
 
 def until(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -364,7 +373,7 @@ def test_the_wandb_sweep_drives_the_same_command() -> None:
     assert content["command"][-1] == "${args_no_hyphens}"
     assert (ROOT / content["program"]).is_file()
     check(composed(*words, *(f"{key}={node['min']}" for key, node in content["parameters"].items()), "name=x"))
-    assert content["metric"]["name"] == composed("name=x")["best"]["monitor"]
+    assert content["metric"]["name"] == f"val/{PREFERRED[0]}", "what chooses best.ckpt where the truth is known"
 
 
 def test_scores_are_read_while_the_file_is_written(tmp_path: Path) -> None:
@@ -402,7 +411,7 @@ SMALL = (
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="open: on a busy machine a training killed while it starts may end as failed")
+@pytest.mark.timeout(1200)  # eight starts of a training, two at a time: two minutes, and far more on a busy machine
 def test_real_trainings_killed_in_the_middle_are_each_done_once_in_one_wandb_group(tmp_path: Path) -> None:
     from wandb.proto import wandb_internal_pb2
 
@@ -410,15 +419,15 @@ def test_real_trainings_killed_in_the_middle_are_each_done_once_in_one_wandb_gro
     words = (*SMALL, "trials=6", "pruner=none", "trainer.val_every=5", "trainer.save_every=5")
     content = {"overrides": ["trainer.max_steps=30"]}
     first = started(tmp_path, *words, **content)
-    until(lambda: (folder / "trial-001" / "checkpoints" / "last.ckpt").is_file(), 200)
+    until(lambda: (folder / "trial-001" / "checkpoints" / "last.ckpt").is_file(), 400)
     for pid in [first.pid, *trainings(folder)]:
         os.kill(pid, signal.SIGKILL)
     first.communicate()
     second = started(tmp_path, *words, **content)
-    out, err = second.communicate(timeout=280)
+    out, err = second.communicate(timeout=700)
     assert second.returncode == 0, err
     assert "goes on" in out
-    assert [(row["trial"], row["state"]) for row in trials(folder)] == [(i, "done") for i in range(6)]
+    assert [(row["trial"], row["state"]) for row in trials(folder)] == [(i, "done") for i in range(6)], out
     for row in trials(folder):
         run = folder / f"trial-{row['trial']:03d}"
         assert [i for i, _ in read_scores(run, "val/psnr")] == [5, 10, 15, 20, 25, 30]

@@ -161,6 +161,7 @@ def test_hydra_makes_no_folder_of_its_own(run: Run, tmp_path: Path) -> None:
         "metrics.csv",
         "run.json",
         "scores.json",
+        "scores_best.json",
         "report.html",
         "images",
         "checkpoints",

@@ -162,7 +162,7 @@ def test_both_families_on_one_sheet(files: Path, tmp_path: Path, monkeypatch: py
 def test_ctrl_c_is_one_line_and_130(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stylize, "load", interrupt)

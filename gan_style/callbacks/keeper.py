@@ -6,6 +6,7 @@ that saved them (docs/resume.md). The state here is listed, and a test proves th
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -21,8 +22,10 @@ import torch.distributed as dist
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style import checkpoint
-from gan_style.errors import Interrupted, TrainingFailed, UserError
+from gan_style.callbacks.score_file import keep_best
+from gan_style.errors import Interrupted, TrainingFailed, UserError, did_you_mean
 from gan_style.models.translator import Translator
+from gan_style.signals import raise_if_received
 
 
 class Keeper(pl.Callback):
@@ -38,8 +41,10 @@ class Keeper(pl.Callback):
         iterations: where training ends.
         processes: of the whole run.
         every: iterations between two saves.
-        monitor: a validation score, e.g. "val/psnr"; None where the data allows none.
+        rule: what chooses best.ckpt, in words.
+        monitor: a validation score, e.g. "val/psnr"; None takes the newest weights.
         mode: whether its highest or its lowest value is the best.
+        patience: validations without a better score after which the run ends; None does not end it.
         resume: the content of a checkpoint to go on from.
     """
 
@@ -51,8 +56,10 @@ class Keeper(pl.Callback):
         iterations: int,
         every: int,
         processes: int = 1,
+        rule: str,
         monitor: str | None = None,
         mode: Literal["highest", "lowest"] = "highest",
+        patience: int | None = None,
         resume: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
@@ -63,14 +70,22 @@ class Keeper(pl.Callback):
         self.monitor = monitor
         self.mode = mode
         self.resume = resume
-        rule = f"{mode} {monitor}" if monitor else "newest, because this data has no score to choose by"
-        self.best: dict[str, Any] = {"rule": rule, "score": None, "iteration": None}
+        self.patience = patience
+        # `stale`: validations since the best one
+        self.best: dict[str, Any] = {"rule": rule, "score": None, "iteration": None, "stale": 0}
+        self.ended_early: str | None = None  # why
+        self.started_at = resume["iteration"] if resume else 0
         self._saved_at = -1
         self._improved = False
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
         self._signal_group: Any = None
         self._pipe: tuple[int, int] | None = None
+
+    @property
+    def saved_at(self) -> int | None:
+        """The iteration of last.ckpt; None before there is one."""
+        return None if self._saved_at < 0 else self._saved_at
 
     # Restore
 
@@ -86,7 +101,7 @@ class Keeper(pl.Callback):
                 callback.load_state_dict(state["callbacks"][callback.state_key])
         trainer.precision_plugin.load_state_dict(state["precision"])
         if state["best"]["rule"] == self.best["rule"]:
-            self.best = dict(state["best"])
+            self.best |= state["best"]
         self._saved_at = pl_module.iteration
         fast_forward(trainer, pl_module.iteration)
         self.resume = None  # let the memory go
@@ -94,11 +109,16 @@ class Keeper(pl.Callback):
     # Save
 
     def listen(self) -> None:
-        """Take SIGINT and SIGTERM as a wish to stop; before `fit`, so that none is lost while it starts."""
+        """Take SIGINT and SIGTERM as a wish to stop; before `fit`, so that none is lost while it starts.
+
+        Raises:
+            Interrupted: one came before that.
+        """
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.signal(number, self._on_signal)
                 self._handlers.setdefault(number, before)
+            raise_if_received()  # here, because from now on signals are noted, not raised
             if self._processes > 1 and self._pipe is None:
                 self._end_at_a_signal_while_the_processes_meet()
 
@@ -149,16 +169,24 @@ class Keeper(pl.Callback):
         if self.monitor is None:
             self._improved = True
             self.best |= {"iteration": pl_module.iteration}
+            return
+        if self.monitor not in trainer.callback_metrics:
+            there = [name for name in trainer.callback_metrics if name.startswith("val/")]
+            raise UserError(
+                f"best.monitor={self.monitor} is not a score of this run{did_you_mean(self.monitor, there)}"
+            )
+        # The first rank's: one that differed in its last digit would have the ranks part.
+        score = trainer.strategy.broadcast(float(trainer.callback_metrics[self.monitor]))
+        before = self.best["score"]
+        sign = 1 if self.mode == "highest" else -1
+        if math.isfinite(score) and (before is None or sign * score > sign * before):
+            self._improved = True
+            self.best |= {"score": score, "iteration": pl_module.iteration, "stale": 0}
         else:
-            if self.monitor not in trainer.callback_metrics:
-                there = ", ".join(sorted(trainer.callback_metrics)) or "none"
-                raise UserError(f"best.monitor={self.monitor} is not a score of this run; there are: {there}")
-            score = float(trainer.callback_metrics[self.monitor])
-            before = self.best["score"]
-            sign = 1 if self.mode == "highest" else -1
-            if before is None or sign * score > sign * before:
-                self._improved = True
-                self.best |= {"score": score, "iteration": pl_module.iteration}
+            self.best["stale"] += 1
+        if out_of_patience(self.best, self.patience):
+            trainer.should_stop = True
+            self.ended_early = f"no better {self.monitor} in {self.best['stale']} validations"
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Translator)
@@ -190,6 +218,7 @@ class Keeper(pl.Callback):
             checkpoint.save(content, last)
             if self._improved:
                 checkpoint.copy(last, self.folder / "best.ckpt")
+                keep_best(self.folder.parent, self.best["rule"], model.iteration)
         self._saved_at = model.iteration
         self._improved = False
 
@@ -210,6 +239,11 @@ class Keeper(pl.Callback):
         flag = torch.tensor(int(self._signal is not None))
         dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=self._signal_group)
         return bool(flag)
+
+
+def out_of_patience(best: Mapping[str, Any], patience: int | None) -> bool:
+    """Whether a score has not become better for so many validations."""
+    return patience is not None and best.get("stale", 0) >= patience
 
 
 def load_weights(model: Translator, state: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ TIFF = (".tif", ".tiff")
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".png": {"format": "PNG"},
+    ".png": {"format": "PNG", "compress_level": 1},  # of photos 1% larger than by 6, in less than half the time
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},
     ".bmp": {"format": "BMP"},
     ".tif": {"format": "TIFF"},
@@ -40,10 +40,14 @@ HOLDS: dict[str, tuple[tuple[str, ...], tuple[int, ...] | None]] = {
 }
 
 
-def save_image(array: Array, path: Path) -> None:
+PROFILED = (".jpg", ".jpeg", ".png", ".webp", *TIFF)  # formats that hold a colour profile
+
+
+def save_image(array: Array, path: Path, profile: bytes | None = None) -> None:
     """Writes [H, W, C]; the suffix decides the format, the array type and channels.
 
-    The picture appears under its name only when it is complete; missing folders are made.
+    An ICC profile is kept by 8-bit JPEG, PNG, WebP and TIFF. The picture appears under its name only when it is
+    complete; missing folders are made.
 
     Raises:
         UserError: If the format does not hold such pictures, or the file cannot be written.
@@ -52,7 +56,7 @@ def save_image(array: Array, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(_encode(array, path.suffix.lower()))
+        temporary.write_bytes(_encode(array, path.suffix.lower(), profile))
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(
@@ -87,7 +91,7 @@ def holding(path: Path, dtype: str, channels: int) -> Path:
     raise AssertionError(".tif holds everything")
 
 
-def _encode(array: Array, suffix: str) -> bytes:
+def _encode(array: Array, suffix: str, profile: bytes | None) -> bytes:
     stream = BytesIO()
     if suffix == ".npy":
         np.save(stream, array)
@@ -106,5 +110,6 @@ def _encode(array: Array, suffix: str) -> bytes:
         stream.write(cv2.imencode(suffix, np.ascontiguousarray(array[..., order]))[1].tobytes())
     else:
         picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-        picture.save(stream, **SAVE_OPTIONS[suffix])
+        kept: dict[str, Any] = {"icc_profile": profile} if profile and suffix in PROFILED else {}
+        picture.save(stream, **SAVE_OPTIONS[suffix], **kept)
     return stream.getvalue()

@@ -126,6 +126,7 @@ class ModuleExtractor(Extractor):
         name: for the names of scores; one that is taken by another family is refused.
         size: side that pictures are resized to.
         prepare: from [-1, 1] to what the module expects.
+        sha256: of the file of its weights; None takes it over the module's state.
     """
 
     def __init__(
@@ -135,10 +136,11 @@ class ModuleExtractor(Extractor):
         *,
         size: int | None = None,
         prepare: Callable[[Tensor], Tensor] | None = None,
+        sha256: str | None = None,
     ) -> None:
         if name.startswith(("inception", "squeezenet", "vgg", "random")):
             raise UserError(f"an extractor of one's own cannot be called {name}: that name says which weights it has")
-        super().__init__(name, digest(module), size=size)
+        super().__init__(name, sha256 or digest(module), size=size)
         self.module, self.prepare = module, prepare
         self.freeze()
 

@@ -11,6 +11,7 @@ from gan_style.errors import UserError, did_you_mean
 from gan_style.metrics.extractor import Extractor, RandomExtractor, pooled
 from gan_style.metrics.inception import SHA256 as INCEPTION
 from gan_style.metrics.inception import InceptionExtractor
+from gan_style.metrics.libraries import FAMILIES, from_library
 from gan_style.metrics.squeezenet import SqueezeNetExtractor
 from gan_style.metrics.weights import digest
 from gan_style.networks.vgg import VGG
@@ -61,18 +62,22 @@ KINDS: dict[str, type[Extractor]] = {
 
 
 def extractor(kind: str, weights: str | Path | None = None, **options: Any) -> Extractor:
-    """An extractor by its word: `inception`, `squeezenet`, `vgg` or `random`.
+    """An extractor by its word: `inception`, `squeezenet`, `vgg`, `random`, or `<library>:<model>`.
 
     Args:
-        kind: the word.
+        kind: the word; libraries are those of `libraries.FAMILIES`, as in `torchvision:resnet50`.
         weights: a local file; None takes the published ones.
-        options: of the family, e.g. `size=224` or `seed=0`.
+        options: of the family, e.g. `size=224` or `seed=0`; a library's model has none.
 
     Raises:
         UserError: no such word, or weights for `random`, which has none.
     """
+    library, _, model = kind.partition(":")
+    if model and library in FAMILIES:
+        return from_library(library, model, weights)
     if kind not in KINDS:
-        raise UserError(f"there is no extractor {kind}{did_you_mean(kind, KINDS)}")
+        known = [*KINDS, *(f"{family}:MODEL" for family in FAMILIES)]
+        raise UserError(f"there is no extractor {kind}{did_you_mean(kind, known)}")
     if weights is not None and kind == "random":
         raise UserError("the extractor random takes no weights: give a seed, or choose another extractor")
     given: dict[str, Any] = {} if weights is None else {"weights": str(weights)}

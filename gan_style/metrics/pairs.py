@@ -100,9 +100,16 @@ class StyleDistance:
         self.coder = coder
 
     def __call__(self, images: Tensor, styles: Tensor) -> Tensor:
-        here, target = (self.coder.style_code(self.coder.features(x)) for x in (images, styles))
+        return self.to_code(images, self.code(styles))
+
+    def code(self, images: Tensor) -> dict[str, Tensor]:
+        """The statistics of pictures, [B, ...] each."""
+        return self.coder.style_code(self.coder.features(images))
+
+    def to_code(self, images: Tensor, target: Mapping[str, Tensor]) -> Tensor:
+        """From pictures to statistics of B pictures, or of one for all, such as the mean over a domain."""
         terms = []
-        for key, value in here.items():
+        for key, value in self.code(images).items():
             square = (value - target[key]).square().flatten(1).mean(1)
             terms.append(square / target[key].square().flatten(1).mean(1).clamp_min(1e-12))
         return torch.stack(terms).mean(0)

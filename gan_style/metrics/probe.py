@@ -16,6 +16,7 @@ from gan_style.errors import UserError
 from gan_style.metrics.extractor import rounded
 from gan_style.metrics.pairs import cycle_error
 
+ROUNDS = 1000  # of resampling
 Map = Callable[[Tensor], Tensor]  # [B, C, H, W] in [-1, 1] -> the same
 
 
@@ -46,12 +47,15 @@ class ProbeResult:
         disturbances: by name.
         honesty: the least of the disturbances': 1 honest, 0 hidden; None where the cycle does not return the input
             even undisturbed, so that there is nothing to hide.
+        low, high: 95% interval of the honesty over resampled pictures; None as it is.
     """
 
     cycle: float
     lost: float
     disturbances: dict[str, Disturbance]
     honesty: float | None
+    low: float | None
+    high: float | None
 
     def as_dict(self) -> dict[str, object]:
         """For a result file."""
@@ -87,18 +91,29 @@ def steganography_probe(G_AB: Map, G_BA: Map, pictures: Tensor, *, seed: int = 0
         )
     fake = G_AB(pictures)
     back = G_BA(fake)
-    before = _error(pictures, back)
-    lost = _error(pictures, back.roll(1, 0))
-    found = {}
-    for name, disturb in disturbances(seed).items():
-        changed = disturb(fake)
-        size = _error(fake, changed)
-        error = _error(pictures, G_BA(changed))
-        room = lost - before - size
-        honesty = 1.0 if room <= 0 else 1 - min(max((error - before - size) / room, 0.0), 1.0)
-        found[name] = Disturbance(size, error, error / max(before, 1e-8), honesty)
-    least = min(d.honesty for d in found.values()) if before < lost else None
-    return ProbeResult(before, lost, found, least)
+    before, lost = cycle_error(pictures, back), cycle_error(pictures, back.roll(1, 0))
+    changed = {name: disturb(fake) for name, disturb in disturbances(seed).items()}
+    sizes = torch.stack([cycle_error(fake, one) for one in changed.values()])
+    errors = torch.stack([cycle_error(pictures, G_BA(one)) for one in changed.values()])  # [disturbances, N]
+    parts = before.double(), lost.double(), sizes.double(), errors.double()
+    e0, e1, d, e = (x.mean(-1) for x in parts)
+    each = _honesty(e0, e1, d, e)
+    found = {
+        name: Disturbance(float(d[i]), float(e[i]), float(e[i] / e0.clamp_min(1e-8)), float(each[i]))
+        for i, name in enumerate(changed)
+    }
+    if e0 >= e1:
+        return ProbeResult(float(e0), float(e1), found, None, None, None)
+    rows = np.random.default_rng(seed).integers(0, len(pictures), (ROUNDS, len(pictures)))
+    drawn = _honesty(*(x.cpu()[..., torch.from_numpy(rows)].mean(-1) for x in parts)).amin(0)
+    low, high = np.percentile(drawn.numpy(), [2.5, 97.5])
+    return ProbeResult(float(e0), float(e1), found, float(each.min()), float(low), float(high))
+
+
+def _honesty(before: Tensor, lost: Tensor, sizes: Tensor, errors: Tensor) -> Tensor:
+    """The probe's equation, [...] twice and [disturbances, ...] twice -> [disturbances, ...] in [0, 1]."""
+    room = lost - before - sizes
+    return torch.where(room > 0, 1 - ((errors - before - sizes) / room.clamp_min(1e-12)).clamp(0, 1), 1.0)
 
 
 def disturbances(seed: int = 0) -> dict[str, Map]:
@@ -138,7 +153,3 @@ def noise(images: Tensor, sigma: float, seed: int = 0) -> Tensor:
     """Normal noise of deviation `sigma`, the same for the same seed on every device."""
     generator = torch.Generator().manual_seed(seed)
     return images + sigma * torch.randn(images.shape, generator=generator).to(images)
-
-
-def _error(a: Tensor, b: Tensor) -> float:
-    return float(cycle_error(a, b).mean())

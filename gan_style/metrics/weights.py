@@ -19,7 +19,7 @@ def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
     Only tensors are read (`weights_only`), so a file from a stranger runs no code.
 
     Args:
-        path: the file.
+        path: the file, of torch.save or .safetensors.
         what: what should be in it, for the message: `an Inception network`.
 
     Raises:
@@ -31,12 +31,22 @@ def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _tensors(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # a damaged file can fail anywhere in torch's reader, and rarely says why
         raise UserError(f"{path} cannot be read as weights of {what}: it is damaged or holds something else") from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds no state dict: expected weights of {what} by name")
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}, sha256
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise UserError(f"{path} needs the package safetensors: pip install safetensors") from error
+    return load_file(path)
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:

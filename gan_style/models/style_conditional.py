@@ -139,7 +139,9 @@ class StyleConditional(Translator):
         return {"s": self.E(pictures)}
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
-        output: Tensor = self.G(images, code["s"].expand(len(images), -1))
+        output: Tensor = self.G(
+            images, code["s"].expand(images.shape[0], -1)
+        )  # len() would fix it in an exported graph
         return output
 
     def known_style(self, index: int) -> StyleCode:

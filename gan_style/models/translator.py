@@ -43,11 +43,11 @@ class Translator(pl.LightningModule):
         seed: dropout, pools and other random choices of iteration t follow from (seed, rank, t) alone.
     """
 
-    generators: ClassVar[tuple[str, ...]]  # they translate: averaged by EMA, exported, trained by optimizer_G
+    generators: tuple[str, ...]  # they translate: averaged by EMA, exported, trained by optimizer_G
     helpers: ClassVar[tuple[str, ...]] = ()  # trained with G, not averaged; most are not needed afterwards
     discriminators: ClassVar[tuple[str, ...]] = ()
     turns: ClassVar[tuple[str, ...]] = ("G", "D")
-    directions: ClassVar[tuple[str, ...]] = ("A2B",)
+    directions: tuple[str, ...] = ("A2B",)
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`
 

@@ -7,7 +7,8 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 NORMS = ("instance", "batch", "none")
-UPSAMPLES = ("deconv", "resize", "pixelshuffle", "blur")
+UPSAMPLES = ("deconv", "resize", "pixelshuffle", "blur", "bilinear")
+DOWNSAMPLES = ("stride", "blur")
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
@@ -70,6 +71,23 @@ def conv_norm_relu(
     ]
 
 
+class BlurPool(nn.Module):
+    """Half the height and width: the binomial filter 1-2-1 and every second pixel (Zhang 2019)."""
+
+    filter: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        binomial = torch.tensor([0.25, 0.5, 0.25])
+        self.register_buffer("filter", binomial.outer(binomial)[None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, C, ceil(H / 2), ceil(W / 2)]; H, W >= 2."""
+        channels = x.shape[1]
+        padded = F.pad(x, (1, 1, 1, 1), "reflect")
+        return F.conv2d(padded, self.filter.expand(channels, -1, -1, -1), stride=2, groups=channels)
+
+
 class ResidualBlock(nn.Module):
     """``x + f(x)`` with no ReLU after the sum (Johnson et al. 2016; Zhu et al. 2017, section 7.2).
 
@@ -104,7 +122,8 @@ class Upsample(nn.Sequential):
     Modes: ``deconv``, a transposed convolution as in the official code; ``resize``, nearest neighbour and a
     convolution, against checkerboards (Odena et al. 2016); ``pixelshuffle``, a convolution to four times the
     channels, rearranged (Shi et al. 2016); ``blur``, bilinear, which is the binomial filter 1-3-3-1, and a
-    convolution (Zhang 2019).
+    convolution (Zhang 2019); ``bilinear``, the same with zeros around the convolution's input, as in the official
+    CUT code.
 
     Args:
         in_channels: of the input.
@@ -133,6 +152,9 @@ class Upsample(nn.Sequential):
             enlarge = nn.Upsample(scale_factor=2, mode="nearest" if mode == "resize" else "bilinear")
             convolution = nn.Conv2d(in_channels, out_channels, 3, bias=bias)
             layers = [enlarge, nn.ReflectionPad2d(1), convolution]
+        elif mode == "bilinear":
+            enlarge = nn.Upsample(scale_factor=2, mode="bilinear")
+            layers = [enlarge, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)]
         else:
             raise ValueError(f"Unknown upsample mode {mode!r}; choose one of {', '.join(UPSAMPLES)}.")
         super().__init__(*layers)
@@ -187,6 +209,8 @@ def pad_to_multiple(x: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor,
         The padded picture and (H, W), for `crop`.
     """
     height, width = x.shape[-2:]
+    if torch.compiler.is_exporting():
+        return _pad_any_size(x, multiple, minimum), (height, width)
     below, right = _missing(height, multiple, minimum), _missing(width, multiple, minimum)
     modes = ["reflect" if pad < side else "replicate" for pad, side in ((right, width), (below, height))]
     if modes[0] == modes[1]:
@@ -197,8 +221,23 @@ def pad_to_multiple(x: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor,
     return x, (height, width)
 
 
+def _pad_any_size(x: Tensor, multiple: int, minimum: int) -> Tensor:
+    """The same by the numbers of rows and columns: an exported graph serves all sizes and cannot branch on them."""
+    for dim in (-2, -1):
+        side = x.shape[dim]
+        longest = side if multiple >= minimum else torch.sym_max(side, minimum)
+        place = torch.arange((longest + multiple - 1) // multiple * multiple, device=x.device)
+        mirrored = 2 * (side - 1) - place
+        reflected, repeated = torch.minimum(place, mirrored), place.clamp(max=side - 1)
+        x = x.index_select(dim, torch.where(mirrored[-1:] >= 0, reflected, repeated))
+    return x
+
+
 def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
     """The top left [B, C, h, w] of [B, C, H, W], the inverse of `pad_to_multiple`; no copy."""
+    if torch.compiler.is_exporting():  # a slice would promise that the size is no larger, which export cannot prove
+        rows, columns = (torch.arange(side, device=x.device) for side in size)
+        return x.index_select(-2, rows).index_select(-1, columns)
     if tuple(x.shape[-2:]) == size:
         return x
     return x[..., : size[0], : size[1]]

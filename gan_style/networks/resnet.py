@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 
 from gan_style.networks.blocks import (
+    DOWNSAMPLES,
+    BlurPool,
     ReLU,
     ResidualBlock,
     Upsample,
@@ -21,14 +23,20 @@ DOWNSAMPLING = 4  # two convolutions of stride 2
 SMALLEST = 8  # the residual blocks then see 2x2, the least that a reflection of one pixel and a norm take
 
 
-def stem(in_channels: int, filters: int, norm: str = "instance") -> list[nn.Module]:
-    """c7s1-k, d2k, d4k with k = `filters`: from a padded picture to features [B, 4 k, H / 4, W / 4]."""
-    return [
-        nn.ReflectionPad2d(3),
-        *conv_norm_relu(in_channels, filters, 7, norm=norm),
-        *conv_norm_relu(filters, 2 * filters, 3, stride=2, padding=1, norm=norm),
-        *conv_norm_relu(2 * filters, 4 * filters, 3, stride=2, padding=1, norm=norm),
-    ]
+def stem(in_channels: int, filters: int, norm: str = "instance", downsample: str = "stride") -> list[nn.Module]:
+    """c7s1-k, d2k, d4k with k = `filters`: from a padded picture to features [B, 4 k, H / 4, W / 4].
+
+    Raises:
+        ValueError: unknown way of downsampling.
+    """
+    if downsample not in DOWNSAMPLES:
+        raise ValueError(f"Unknown downsample mode {downsample!r}; choose one of {', '.join(DOWNSAMPLES)}.")
+    layers = [nn.ReflectionPad2d(3), *conv_norm_relu(in_channels, filters, 7, norm=norm)]
+    for channels in (filters, 2 * filters):
+        stride = 2 if downsample == "stride" else 1
+        layers += conv_norm_relu(channels, 2 * channels, 3, stride=stride, padding=1, norm=norm)
+        layers += [BlurPool()] if downsample == "blur" else []
+    return layers
 
 
 class ResnetGenerator(nn.Module):
@@ -43,7 +51,8 @@ class ResnetGenerator(nn.Module):
         blocks: residual blocks, 9 from 256x256 on and 6 for 128x128 in the paper.
         norm: ``instance``, ``batch`` or ``none``.
         dropout: probability inside the residual blocks, in [0, 1).
-        upsample: ``deconv``, ``resize``, ``pixelshuffle`` or ``blur``.
+        upsample: ``deconv``, ``resize``, ``pixelshuffle``, ``blur`` or ``bilinear``.
+        downsample: ``stride``, or ``blur``, which with `upsample` ``bilinear`` is the official CUT's anti-aliasing.
         spectral: spectral norm on every convolution.
         init: see `gan_style.networks.init.initialize`.
         init_gain: likewise.
@@ -61,13 +70,14 @@ class ResnetGenerator(nn.Module):
         norm: str = "instance",
         dropout: Share = 0.0,
         upsample: str = "deconv",
+        downsample: str = "stride",
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
     ) -> None:
         super().__init__()
         wide = 4 * filters
-        down = stem(in_channels, filters, norm)
+        down = stem(in_channels, filters, norm, downsample)
         residual = [ResidualBlock(wide, norm=norm, dropout=dropout) for _ in range(blocks)]
         up: list[nn.Module] = []
         for channels in (wide, 2 * filters):
@@ -78,7 +88,7 @@ class ResnetGenerator(nn.Module):
 
         # The first and the fifth of nine residual blocks, or the first and the middle one of fewer than five.
         deep = sorted({0, 4 if blocks >= 5 else blocks // 2}) if blocks else []
-        self._feature_places = (0, 4, 7, *(len(down) + block for block in deep))
+        self._feature_places = (0, 4, 7 + (downsample == "blur"), *(len(down) + block for block in deep))
         self.feature_channels = (in_channels, 2 * filters, wide, *(wide for _ in deep))
         initialize(self, init, init_gain)
         if spectral:

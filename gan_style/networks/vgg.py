@@ -131,7 +131,7 @@ class VGG(nn.Module):
 
     def _pool(self, y: Tensor) -> Tensor:
         pool = F.max_pool2d if self.pooling == "max" else F.avg_pool2d
-        return pool(y, 2, ceil_mode=min(y.shape[-2:]) == 1)
+        return pool(y, 2, ceil_mode=1 in y.shape[-2:])
 
     def _convolve(self, convolution: nn.Module, y: Tensor) -> Tensor:
         weight, bias = convolution.weight, convolution.bias
@@ -139,7 +139,7 @@ class VGG(nn.Module):
         assert isinstance(bias, Tensor)
         if self.padding == "zeros":
             return F.conv2d(y, weight, bias, padding=1)  # without a padded copy
-        y = F.pad(y, (1, 1, 1, 1), "reflect" if min(y.shape[-2:]) > 1 else "replicate")
+        y = F.pad(y, (1, 1, 1, 1), "replicate" if 1 in y.shape[-2:] else "reflect")
         return F.conv2d(y, weight, bias)
 
     def train(self, mode: bool = True) -> VGG:

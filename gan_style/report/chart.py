@@ -135,39 +135,37 @@ def _plot(chart: Chart, x_range: tuple[float, float], y_range: tuple[float, floa
     for level in chart.levels:
         y = height - _at(level.value, y_range, height)
         parts.append(
-            f'<path class="level {_colour(level.line)}" stroke-dasharray="{_dash(level.style)}" '
+            f'<path class="level {_colour(level.colour)}" stroke-dasharray="{_dash(level.style)}" '
             f'd="M0 {y:.1f}H{width}"/>'
         )
-    for index, line in enumerate(chart.lines):
-        if line.raw:
-            parts.append(f'<path class="raw {_colour(index)}" d="{path(line.raw)}"/>')
-    for index, line in enumerate(chart.lines):
-        parts.append(f'<path class="line {_colour(index)}"{_over(chart, index)} d="{path(line.points)}"/>')
-        parts += _dots(line, index, x_range, y_range) if line.dots else []
+    parts += [f'<path class="raw {_colour(line.colour)}" d="{path(line.raw)}"/>' for line in chart.lines if line.raw]
+    for line in chart.lines:
+        parts.append(f'<path class="line {_colour(line.colour)}"{_over(chart, line)} d="{path(line.points)}"/>')
+        parts += _dots(line, x_range, y_range) if line.dots else []
     # A nested svg cuts off what leaves the frame, without the ids that a clipPath needs.
     overflow = "hidden" if any(line.raw for line in chart.lines) else "visible"
     frame = f'x="{_LEFT}" y="{_TOP}" width="{width}" height="{height}" overflow="{overflow}"'
     return f"<svg {frame}>{''.join(parts)}</svg>"
 
 
-def _dots(line: Line, index: int, x_range: tuple[float, float], y_range: tuple[float, float]) -> list[str]:
+def _dots(line: Line, x_range: tuple[float, float], y_range: tuple[float, float]) -> list[str]:
     width, height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
     return [
-        f'<circle class="{_colour(index)}" cx="{_at(x, x_range, width):.1f}" '
+        f'<circle class="{_colour(line.colour)}" cx="{_at(x, x_range, width):.1f}" '
         f'cy="{height - _at(y, y_range, height):.1f}" r="2.4"/>'
         for x, y in line.points
     ]
 
 
-def _over(chart: Chart, index: int) -> str:
+def _over(chart: Chart, line: Line) -> str:
     """Dashes a curve that lies on an earlier one, and every curve once the colours are used up."""
-    points = chart.lines[index].points
-    hidden = any(line.points == points for line in chart.lines[:index])
-    return ' stroke-dasharray="5 5"' if hidden or index >= _COLOURS else ""
+    before = chart.lines[: chart.lines.index(line)]
+    hidden = any(other.points == line.points for other in before)
+    return ' stroke-dasharray="5 5"' if hidden or line.colour >= _COLOURS else ""
 
 
-def _colour(index: int) -> str:
-    return f"c{index % _COLOURS}"
+def _colour(number: int) -> str:
+    return f"c{number % _COLOURS}"
 
 
 def _dash(style: int) -> str:
@@ -176,10 +174,10 @@ def _dash(style: int) -> str:
 
 def _legend(chart: Chart) -> str:
     items = []
-    for index, line in enumerate(chart.lines):
-        items.append((line.label, line.last, f'class="line {_colour(index)}"{_over(chart, index)}'))
+    for line in chart.lines:
+        items.append((line.label, line.last, f'class="line {_colour(line.colour)}"{_over(chart, line)}'))
     for level in chart.levels:
-        style = f'class="level {_colour(level.line)}" stroke-dasharray="{_dash(level.style)}"'
+        style = f'class="level {_colour(level.colour)}" stroke-dasharray="{_dash(level.style)}"'
         items.append((level.label, level.value, style))
     entries = "".join(
         f'<li><svg class="key" viewBox="0 0 24 8" aria-hidden="true"><path {style} d="M0 4H24"/></svg>'

@@ -1,10 +1,10 @@
 """From the columns of a metrics file to the charts of a report."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from gan_style.report.names import describe
 from gan_style.report.read import Run, Series, as_mapping, as_number
+from gan_style.report.scores import make_rows
 
 MAX_POINTS = 400
 _SMOOTH_FROM = 30
@@ -28,6 +28,7 @@ class Line:
         points: The curve itself, thinned.
         raw: The values before smoothing, thinned; empty where the curve is not smoothed.
         last: The newest value of the curve.
+        colour: Its number among the colours.
         dots: Whether the points are marked, as for a curve of few values.
     """
 
@@ -35,6 +36,7 @@ class Line:
     points: Points
     raw: Points
     last: float
+    colour: int
     dots: bool = False
 
 
@@ -45,13 +47,13 @@ class Level:
     Attributes:
         label: Its name in the legend.
         value: Its height.
-        line: Index of the curve whose colour it has.
+        colour: That of the curve it belongs to.
         style: Index of its dash pattern.
     """
 
     label: str
     value: float
-    line: int
+    colour: int
     style: int
 
 
@@ -80,7 +82,34 @@ def make_charts(run: Run) -> list[Chart]:
     for series in run.metrics:
         key, label = _place(series.name)
         groups.setdefault(key, []).append((label, series))
-    return [_chart(key, groups[key], run.scores) for key in sorted(groups, key=_rank)]
+    charts = []
+    for key in sorted(groups, key=_rank):
+        is_validation = key.startswith("val/")
+        members = sorted(groups[key], key=lambda member: member[0]) if is_validation else groups[key]
+        chart = _chart(_title(key), [(*member, colour) for colour, member in enumerate(members)])
+        if is_validation:
+            _add_levels(chart, key.removeprefix("val/"), run)
+        charts.append(chart)
+    return charts
+
+
+def overlay(runs: list[Run]) -> tuple[list[Chart], list[Chart]]:
+    """Draws each column of several runs into one chart, a colour for each run.
+
+    Returns:
+        The charts of the validation, and the others.
+    """
+    columns: dict[str, list[tuple[str, Series, int]]] = {}
+    for colour, run in enumerate(runs):
+        for series in run.metrics:
+            columns.setdefault(series.name, []).append((run.folder, series, colour))
+    charts: tuple[list[Chart], list[Chart]] = ([], [])
+    for name in sorted(columns, key=lambda name: (_rank(_place(name)[0]), name)):
+        key, label = _place(name)
+        title = _title(key) if name in (key, "time/images_per_s") else f"{_title(key)}: {label}"
+        chart = _chart(title, columns[name], raw=False)
+        charts[not name.startswith("val/")].append(chart)
+    return charts
 
 
 def smooth(values: list[float], span: float) -> list[float]:
@@ -142,21 +171,16 @@ def _rank(key: str) -> tuple[int, int, str]:
     )
 
 
-def _chart(key: str, members: list[tuple[str, Series]], scores: dict[str, Any]) -> Chart:
-    is_noisy, is_validation = key.startswith(("train/", "time/")), key.startswith("val/")
-    members = [(label, series) for label, series in members if series.x or series.lost]
-    if is_validation:
-        members.sort(key=lambda member: member[0])
-    spans = [max(5, len(series.x) // 30) if is_noisy else 0 for _, series in members]
-    chart = Chart(
-        title=_title(key),
-        lines=[_line(*member, span) for member, span in zip(members, spans, strict=True) if member[1].x],
-    )
-    if is_validation:
-        _add_baselines(chart, key.removeprefix("val/"), scores)
-    if any(line.raw for line in chart.lines):
-        chart.notes.append(f"Thin: as logged; bold: moving average over about {max(spans):,} values.")
-    for label, series in members:
+def _chart(title: str, members: list[tuple[str, Series, int]], raw: bool = True) -> Chart:
+    """Makes a chart of curves given by label, column and colour; without ``raw`` of smooth curves alone."""
+    is_noisy = members[0][1].name.startswith(("train/", "time/"))
+    spans = [max(5, len(series.x) // 30) if is_noisy else 0 for _, series, _ in members]
+    lines = [_line(*member, span) for member, span in zip(members, spans, strict=True) if member[1].x]
+    chart = Chart(title, lines if raw else [replace(line, raw=[]) for line in lines])
+    if any(line.raw for line in lines):
+        thin_lines = "Thin: as logged; bold: moving" if raw else "Moving"
+        chart.notes.append(f"{thin_lines} average over about {max(spans):,} values.")
+    for label, series, _ in members:
         if series.lost:
             chart.notes.append(f"{label}: {series.lost:,} of the values are not finite and are left out.")
     return chart
@@ -168,20 +192,24 @@ def _title(key: str) -> str:
     return _TITLES.get(key, key)
 
 
-def _line(label: str, series: Series, span: int) -> Line:
+def _line(label: str, series: Series, colour: int, span: int) -> Line:
     if span and len(series.x) >= _SMOOTH_FROM:
         bold = smooth(series.y, span)
-        return Line(label, thin(series.x, bold), thin_extremes(series.x, series.y), bold[-1])
+        return Line(label, thin(series.x, bold), thin_extremes(series.x, series.y), bold[-1], colour)
     points = thin(series.x, series.y)
-    return Line(label, points, [], series.y[-1], dots=len(points) <= _SMOOTH_FROM)
+    return Line(label, points, [], series.y[-1], colour, dots=len(points) <= _SMOOTH_FROM)
 
 
-def _add_baselines(chart: Chart, score: str, scores: dict[str, Any]) -> None:
-    directions = [line.label for line in chart.lines]
-    for style, (name, entries) in enumerate(as_mapping(scores.get("baselines")).items()):
-        for index, direction in enumerate(directions):
-            entry = as_mapping(as_mapping(entries).get(direction)).get(score)
-            value = as_number(as_mapping(entry).get("value", entry))
+def _add_levels(chart: Chart, score: str, run: Run) -> None:
+    """Adds what the scores are to be compared with: baselines and the floor."""
+    colours = {line.label: line.colour for line in chart.lines}
+    styles: dict[str, int] = {}
+    for row in make_rows(run.scores):
+        if row.name != score or row.direction not in colours:
+            continue
+        for name, value in (*((name, entry.value) for name, entry in row.baselines.items()), ("floor", row.own.floor)):
             if value is not None:
-                chart.levels.append(Level(f"{name}, {direction}", value, index, style))
-    chart.mark = as_number(as_mapping(scores.get("protocol")).get("iteration"))
+                style = styles.setdefault(name, len(styles))
+                chart.levels.append(Level(f"{name}, {row.direction}", value, colours[row.direction], style))
+    chart.levels.sort(key=lambda level: level.style)
+    chart.mark = as_number(as_mapping(run.scores.get("protocol")).get("iteration"))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from gan_style.report.read import Run
+
 MAX_EARLIER = 8
 _LARGE_BYTES, _SMALL_BYTES = 1_000_000, 300_000
 _LARGE_SIDE, _SMALL_SIDE = 2400, 1000
@@ -56,25 +58,45 @@ def embed(iteration: int, path: Path, large: bool) -> Picture | None:
     return Picture(iteration, f"data:image/{kind};base64,{text}", size)
 
 
-def image_section(images: list[tuple[int, Path]]) -> str:
+def image_section(run: Run) -> str:
     """Returns the newest grid large and earlier ones small, as HTML; empty without a readable one."""
-    broken: list[str] = []
-    newest = None
-    left = list(images)
-    while left and newest is None:
-        newest = embed(*left[-1], large=True)
-        if newest is None:
-            broken.append(left.pop()[1].name)
+    newest, left, broken = _newest(run.images, large=True)
     if newest is None:
         return _broken(broken)
     earlier = []
-    for index in choose_earlier(len(left)):
+    for index in choose_earlier(len(left) + 1):
         picture = embed(*left[index], large=False)
         if picture is None:
             broken.append(left[index][1].name)
         else:
             earlier.append(picture)
-    return f"{_newest(newest)}{_strip(earlier, len(left) - 1)}{_broken(broken)}"
+    width = newest.size[0]
+    # A grid of tiny pictures is shown at twice its size, larger would only blur it.
+    shown = width if width >= 560 else 2 * width
+    figure = (
+        f'<figure class="newest"><figcaption id="grid-label">Iteration {newest.iteration:,}</figcaption>'
+        f'<img id="grid" {_attributes(newest)} style="width:{shown}px"></figure>'
+    )
+    return f"{figure}{_strip(earlier, len(left))}{_broken(broken)}"
+
+
+def side_by_side(runs: list[Run]) -> str:
+    """Returns the newest grid of each run, as HTML; empty where no run has one."""
+    found = [(run.folder, _newest(run.images, large=False)[0]) for run in runs]
+    return _figures([(f"{name}, iteration {picture.iteration:,}", picture) for name, picture in found if picture])
+
+
+def _newest(images: list[tuple[int, Path]], large: bool) -> tuple[Picture | None, list[tuple[int, Path]], list[str]]:
+    """The newest readable grid, those before it, and the names of later ones that cannot be read."""
+    left = list(images)
+    broken: list[str] = []
+    while left:
+        iteration, path = left.pop()
+        picture = embed(iteration, path, large)
+        if picture is not None:
+            return picture, left, broken
+        broken.append(path.name)
+    return None, left, broken
 
 
 def _compress(picture: Image.Image, side: int, budget: int) -> bytes:
@@ -89,26 +111,20 @@ def _compress(picture: Image.Image, side: int, budget: int) -> bytes:
         scale *= _SHRINK
 
 
-def _newest(picture: Picture) -> str:
-    width = picture.size[0]
-    # A grid of tiny pictures is shown at twice its size, larger would only blur it.
-    shown = width if width >= 560 else 2 * width
-    return (
-        f'<figure class="newest"><figcaption id="grid-label">Iteration {picture.iteration:,}</figcaption>'
-        f'<img id="grid" {_attributes(picture)} style="width:{shown}px"></figure>'
-    )
-
-
 def _strip(pictures: list[Picture], count: int) -> str:
     if not pictures:
         return '<p class="note">There is no earlier grid yet.</p>'
-    figures = "".join(
-        f'<figure><img class="earlier" {_attributes(picture)}>'
-        f"<figcaption>Iteration {picture.iteration:,}</figcaption></figure>"
-        for picture in pictures
-    )
+    figures = _figures([(f"Iteration {picture.iteration:,}", picture) for picture in pictures])
     shown = f"{len(pictures)} of {count} earlier grids" if len(pictures) < count else "all earlier grids"
-    return f'<details><summary>Over time: {shown}</summary><div class="grids">{figures}</div></details>'
+    return f"<details><summary>Over time: {shown}</summary>{figures}</details>"
+
+
+def _figures(pictures: list[tuple[str, Picture]]) -> str:
+    figures = "".join(
+        f'<figure><img class="earlier" {_attributes(picture)}><figcaption>{escape(caption)}</figcaption></figure>'
+        for caption, picture in pictures
+    )
+    return f'<div class="grids">{figures}</div>' if figures else ""
 
 
 def _attributes(picture: Picture) -> str:

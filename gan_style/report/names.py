@@ -1,7 +1,7 @@
 """What the scores and baselines of a report are, in words, and how values are written."""
 
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Score:
     unit: str = ""
 
 
+# By name, or by the part of it before the name of a feature extractor: kid is also kid_random and kid_vgg.
 _SCORES = {
     "psnr": Score(
         "PSNR (dB)",
@@ -36,21 +37,34 @@ _SCORES = {
         "Structural similarity of the translated picture and its true counterpart, in [0, 1]; higher is better.",
         True,
     ),
-    "lpips": Score("LPIPS", "Perceptual distance to the true counterpart; lower is better.", False),
-    "mae": Score("MAE", "Mean absolute difference to the true counterpart; lower is better.", False, 4),
-    "l1": Score("L1", "Mean absolute difference to the true counterpart; lower is better.", False, 4),
-    "mse": Score("MSE", "Mean squared difference to the true counterpart; lower is better.", False, 4),
     "fid": Score(
-        "FID",
-        "Fréchet distance between the features of the translated and of the real pictures; lower is better.",
+        "FID", "Fréchet distance between the features of translated and real pictures; lower is better.", False, 2
+    ),
+    "frechet": Score(
+        "Fréchet distance",
+        "Between the features of translated and real pictures; with few pictures it mostly measures their number; "
+        "lower is better.",
         False,
-        2,
     ),
     "kid": Score(
         "KID",
-        "Kernel distance between the features of the translated and of the real pictures; lower is better.",
+        "Kernel distance between the features of translated and real pictures, 0 for the same distribution; lower is "
+        "better.",
         False,
         4,
+    ),
+    "cmmd": Score("CMMD", "Gaussian kernel distance between features; lower is better.", False, 4),
+    "swd": Score("SWD", "Sliced Wasserstein distance between patches of the two sets; lower is better.", False),
+    "precision": Score("Precision", "Share of translated pictures among the real ones; higher is better.", True),
+    "recall": Score("Recall", "Share of real pictures among the translated ones; higher is better.", True),
+    "density": Score("Density", "How densely real pictures surround the translated ones; higher is better.", True),
+    "coverage": Score("Coverage", "Share of real pictures with a translated one near; higher is better.", True),
+    "lpips": Score("LPIPS", "Perceptual distance between pictures; lower is better.", False),
+    "edge_agreement": Score("Edge agreement", "Correlation of the edges of input and output; higher is better.", True),
+    "cycle_honesty": Score(
+        "Cycle honesty",
+        "How much of the cycle survives when nothing can be hidden in the picture; 1 hides nothing; higher is better.",
+        True,
     ),
 }
 _BASELINES = {
@@ -62,7 +76,12 @@ _BASELINES = {
 
 def describe(score: str) -> Score:
     """Returns how a score is shown; a score that is not known has only its name."""
-    return _SCORES.get(score.lower(), Score(score))
+    family, _, extractor = score.partition("_")
+    known = _SCORES.get(score.lower())
+    if known is None and extractor and family.lower() in _SCORES:
+        known = _SCORES[family.lower()]
+        known = replace(known, title=f"{known.title} ({extractor})")
+    return known or Score(score)
 
 
 def describe_baseline(name: str) -> str:
@@ -94,10 +113,6 @@ def plain(value: object) -> str:
         return f"{value:,}" if abs(value) >= 1000 else str(value)
     if isinstance(value, list | tuple):
         return ", ".join(plain(item) for item in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
     return str(value)
-
-
-def definition_list(rows: list[tuple[str, str]], kind: str = "facts") -> str:
-    """Returns pairs of name and text as an HTML definition list."""
-    items = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in rows)
-    return f'<dl class="{kind}">{items}</dl>'

@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 # Beyond it the difference of two values may overflow; no loss that means anything is there.
 _HUGE = 1e300
+_FILES = ("config.yaml", "metrics.csv", "scores.json", "run.json")
 _IMAGE = re.compile(r"iteration-(\d+)\.png")
 
 
@@ -48,7 +49,6 @@ class Run:
         record: The content of ``run.json``.
         images: Iteration and path of every picture grid, ascending.
         problems: Sentences by file name, for files that are there but cannot be read.
-        empty: Whether the folder holds no file of a run at all.
     """
 
     folder: str
@@ -59,7 +59,6 @@ class Run:
     record: dict[str, Any] = field(default_factory=dict)
     images: list[tuple[int, Path]] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
-    empty: bool = False
 
 
 def as_number(value: object) -> float | None:
@@ -74,12 +73,28 @@ def as_mapping(value: object) -> dict[str, Any]:
     return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
 
 
+def at(series: Series, iteration: float) -> float | None:
+    """Returns the newest value up to an iteration, None where there is none."""
+    return next((y for x, y in zip(reversed(series.x), reversed(series.y), strict=True) if x <= iteration), None)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds any file of a run."""
+    return any((folder / name).is_file() for name in _FILES) or bool(_images(folder / "images"))
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Returns the runs in and below a folder, sorted; a run is not searched for further ones."""
+    if is_run(folder):
+        return [folder]
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    return [run for path in below for run in find_runs(path)]
+
+
 def read_run(run_dir: Path) -> Run:
     """Reads what is there of a run folder."""
     problems: dict[str, str] = {}
     texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
-    images = _images(run_dir / "images")
-    known = ("config.yaml", "metrics.csv", "scores.json", "run.json")
     return Run(
         folder=run_dir.resolve().name,
         config=_config(texts["config.yaml"], problems),
@@ -87,9 +102,8 @@ def read_run(run_dir: Path) -> Run:
         metrics=_metrics(texts["metrics.csv"]),
         scores=_json(run_dir / "scores.json", problems),
         record=_json(run_dir / "run.json", problems),
-        images=images,
+        images=_images(run_dir / "images"),
         problems=problems,
-        empty=not images and not any((run_dir / name).is_file() for name in known),
     )
 
 

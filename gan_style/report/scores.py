@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from gan_style.report.names import Score, definition_list, describe, describe_baseline, plain
-from gan_style.report.read import as_mapping, as_number
+from gan_style.report.markup import NONE, definition_list, table, upper
+from gan_style.report.names import Score, describe, describe_baseline, plain
+from gan_style.report.read import Run, as_mapping, as_number, at
 
 _MINUS = "\N{MINUS SIGN}"
-_NONE = '<span class="none">\N{EN DASH}</span>'
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,11 @@ class Row:
 
 
 def make_rows(scores: dict[str, Any]) -> list[Row]:
-    """Returns the lines of the table, direction by direction in the file's order."""
+    """Reads the content of ``scores.json``: one row per direction and score.
+
+    The score of the untranslated input is a baseline like the others, also where it stands as the ``ceiling`` of
+    a score.
+    """
     baselines = as_mapping(scores.get("baselines"))
     rows = []
     for direction, entries in as_mapping(scores.get("scores")).items():
@@ -69,16 +73,36 @@ def make_rows(scores: dict[str, Any]) -> list[Row]:
                 str(baseline): _value(as_mapping(as_mapping(directions).get(direction)).get(name))
                 for baseline, directions in baselines.items()
             }
+            ceiling = as_number(as_mapping(entry).get("ceiling"))
+            if ceiling is not None:
+                found["input"] = Value(ceiling)
             rows.append(Row(direction, name, describe(name), _value(entry), found))
     return rows
 
 
-def headline(rows: list[Row]) -> str:
-    """Returns the main score of each direction against its best baseline, empty without scores."""
+def rule_of(run: Run) -> str:
+    """Returns the rule that chose best.ckpt, empty where it is not recorded."""
+    return str(as_mapping(run.record.get("best")).get("rule") or "")
+
+
+def baseline_names(rows: list[Row]) -> list[str]:
+    """Returns the baselines of any row, in the order in which they come."""
+    return list(dict.fromkeys(name for row in rows for name in row.baselines))
+
+
+def headline(rows: list[Row], rule: str = "") -> str:
+    """Returns the main score of each direction against its best baseline, empty without scores.
+
+    Args:
+        rows: Of the table.
+        rule: That of best.ckpt: the score it names is the main one, else the first.
+    """
+    rows = [row for row in rows if row.own.value is not None]
+    names = [row.name for row in rows]
+    chosen = rule.rpartition("/")[2]
+    main = chosen if chosen in names else names[0] if names else ""
     parts = []
-    names = [row.name for row in rows if row.own.value is not None]
     named = ""
-    main = "psnr" if "psnr" in names else (names[0] if names else "")
     for row in rows:
         if row.name != main or row.own.value is None:
             continue
@@ -95,12 +119,28 @@ def headline(rows: list[Row]) -> str:
     return "; ".join(parts)
 
 
-def score_section(scores: dict[str, Any]) -> str:
-    """Returns the table with the sentences that explain it, as HTML."""
-    rows = make_rows(scores)
-    if not rows:
-        return ""
-    return f"{_table(rows)}{_explanations(rows)}{_protocol(as_mapping(scores.get('protocol')))}"
+def score_section(run: Run) -> str:
+    """Returns the table with the sentences that explain it, and the checkpoints, as HTML."""
+    rows = make_rows(run.scores)
+    shown = f"{_table(rows)}{_explanations(rows)}{_protocol(as_mapping(run.scores.get('protocol')))}" if rows else ""
+    return shown + _checkpoints(run)
+
+
+def score_name(direction: str, score: Score) -> str:
+    """Returns the first cell of a score's line."""
+    return f'<span class="direction">{escape(direction)}</span> {escape(score.title)}'
+
+
+def score_cell(entry: Value, digits: int, best: bool = False) -> str:
+    """Returns a value with its interval; the best of a line stands out."""
+    if entry.value is None:
+        return NONE
+    number = _number(entry.value, digits)
+    text = f'<span class="value">{f"<b>{number}</b>" if best else number}</span>'
+    if entry.low is not None and entry.high is not None:
+        low, high = _number(entry.low, digits), _number(entry.high, digits)
+        text += f' <span class="interval">[{low}, {high}]</span>'
+    return text
 
 
 def _value(entry: object) -> Value:
@@ -115,19 +155,9 @@ def _number(value: float, digits: int, sign: bool = False) -> str:
     return text.replace("-", _MINUS)
 
 
-def _cell(entry: Value, digits: int) -> str:
-    if entry.value is None:
-        return _NONE
-    text = f'<span class="value">{_number(entry.value, digits)}</span>'
-    if entry.low is not None and entry.high is not None:
-        low, high = _number(entry.low, digits), _number(entry.high, digits)
-        text += f' <span class="interval">[{low}, {high}]</span>'
-    return text
-
-
 def _gain(row: Row) -> str:
     if row.gain is None:
-        return _NONE
+        return NONE
     kind = "better" if row.gain > 0 else "worse" if row.gain < 0 else ""
     text = _number(row.gain, row.score.digits, sign=True)
     return f'<span class="gain {kind}">{f"<b>{text}</b>" if row.clear else text}</span>'
@@ -135,35 +165,21 @@ def _gain(row: Row) -> str:
 
 def _table(rows: list[Row]) -> str:
     has_floor = any(row.own.floor is not None for row in rows)
-    names = list(rows[0].baselines)
-    head = ["This model", *names, *(["Floor"] if has_floor else []), "Gain over the best baseline"]
+    names = baseline_names(rows)
+    head = [
+        "Direction and score",
+        "This model",
+        *map(upper, names),
+        *(["Floor"] if has_floor else []),
+        "Gain over the best baseline",
+    ]
     lines = []
-    for index, row in enumerate(rows):
-        digits = row.score.digits
-        cells = [_cell(row.own, digits), *(_cell(entry, digits) for entry in row.baselines.values())]
-        if has_floor:
-            cells.append(_cell(Value(row.own.floor), digits))
-        cells.append(_gain(row))
-        first = index == 0 or rows[index - 1].direction != row.direction
-        data = "".join(
-            f'<td data-label="{escape(_upper(label))}"{own}>{cell}</td>'
-            for label, cell, own in zip(head, cells, [' class="own"', *[""] * (len(head) - 1)], strict=True)
-        )
-        direction = escape(row.direction)
-        lines.append(
-            f"<tr{' class=first' if first else ''}>"
-            f'<th scope="row"><span class="direction">{direction}</span> '
-            f"{escape(row.score.title)}</th>{data}</tr>"
-        )
-    titles = "".join(f'<th scope="col">{escape(_upper(label))}</th>' for label in head)
-    return (
-        f'<table class="scores"><thead><tr><th scope="col">Direction and score</th>{titles}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>"
-    )
-
-
-def _upper(label: str) -> str:
-    return label[:1].upper() + label[1:]
+    for row in rows:
+        entries = [row.own, *(row.baselines.get(name, Value(None)) for name in names)]
+        entries += [Value(row.own.floor)] if has_floor else []
+        cells = [score_cell(entry, row.score.digits) for entry in entries]
+        lines.append((score_name(row.direction, row.score), [*cells, _gain(row)]))
+    return table(head, lines, "scores")
 
 
 def _explanations(rows: list[Row]) -> str:
@@ -171,8 +187,8 @@ def _explanations(rows: list[Row]) -> str:
     for row in rows:
         text = row.score.text or "Not a score this report knows, so no gain is given."
         terms.setdefault(row.score.title, text)
-    for name in rows[0].baselines:
-        terms.setdefault(_upper(name), describe_baseline(name) or "A baseline this report does not know.")
+    for name in baseline_names(rows):
+        terms.setdefault(upper(name), describe_baseline(name) or "A baseline this report does not know.")
     if any(entry.low is not None for row in rows for entry in (row.own, *row.baselines.values())):
         terms["[low, high]"] = "The interval of the value; see the protocol."
     if any(row.own.floor is not None for row in rows):
@@ -188,5 +204,27 @@ def _explanations(rows: list[Row]) -> str:
 def _protocol(protocol: dict[str, Any]) -> str:
     if not protocol:
         return '<p class="note">The file names no protocol.</p>'
-    rows = [(_upper(key), plain(value)) for key, value in protocol.items()]
+    rows = [(upper(key), plain(value)) for key, value in protocol.items()]
     return f"<h3>Protocol</h3>{definition_list(rows)}"
+
+
+def _checkpoints(run: Run) -> str:
+    """The rule of best.ckpt, and what each validation said of best.ckpt and of last.ckpt."""
+    best, last = (as_mapping(run.record.get(key)) for key in ("best", "last"))
+    ends = {f"{name}.ckpt": as_number(entry.get("iteration")) for name, entry in (("best", best), ("last", last))}
+    saved = {name: iteration for name, iteration in ends.items() if iteration is not None}
+    if not saved:
+        return ""
+    rows = [("Iteration", [f"{iteration:,.0f}" for iteration in saved.values()])]
+    for series in run.metrics:
+        top, _, name = series.name.partition("/")
+        direction, _, score = name.rpartition("/")
+        if top == "val":
+            found = [Value(at(series, iteration)) for iteration in saved.values()]
+            known = describe(score)
+            rows.append(
+                (score_name(direction or "overall", known), [score_cell(value, known.digits) for value in found])
+            )
+    rule = f"<p>Rule of best.ckpt: {escape(rule_of(run) or 'not recorded')}.</p>"
+    note = '<p class="note">Scores of the newest validation up to each checkpoint.</p>' if rows[1:] else ""
+    return f"<h3>Checkpoints</h3>{rule}{table(['', *saved], rows, 'scores')}{note}"

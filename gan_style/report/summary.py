@@ -6,7 +6,11 @@ from gan_style.report.names import plain
 from gan_style.report.read import Run, as_mapping, as_number
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_DATA_ENDINGS = ("DataModule", "Dataset", "Data")
+_COST = {"device": "Device", "iterations": "Iterations"}
+_VERSIONS = {"gan_style": "gan_style", "torch": "PyTorch", "python": "Python"}
+_DATA = {"name": "Set", "about": "Pictures", "licence": "Licence", "citation": "Citation"}
+
+Facts = list[tuple[str, str]]
 
 
 def model_name(run: Run) -> str:
@@ -15,18 +19,13 @@ def model_name(run: Run) -> str:
 
 
 def data_name(run: Run) -> str:
-    """Returns what the data are called: their name, their folder, or their class."""
+    """Returns what the data are called: the named set, their folder, or their class."""
     data = as_mapping(run.config.get("data"))
-    if isinstance(data.get("name"), str):
-        return str(data["name"])
-    for key in ("root", "path", "folder", "dir"):
-        if isinstance(data.get(key), str) and data[key].strip("/"):
-            return str(data[key]).replace("\\", "/").rstrip("/").split("/")[-1]
-    name = _class_name(data)
-    for ending in _DATA_ENDINGS:
-        if name.endswith(ending) and name != ending:
-            return name.removesuffix(ending).lower()
-    return name
+    if data.get("set"):
+        return str(data["set"])
+    if isinstance(data.get("root"), str):
+        return str(data["root"]).replace("\\", "/").rstrip("/").split("/")[-1]
+    return _class_name(data).removesuffix("DataModule").lower()
 
 
 def iterations(run: Run) -> int | None:
@@ -43,7 +42,7 @@ def failure(run: Run) -> str:
     return "" if stopped == "finished" else stopped
 
 
-def facts(run: Run) -> list[tuple[str, str]]:
+def facts(run: Run) -> Facts:
     """Returns the short summary of the configuration."""
     model, data = (as_mapping(run.config.get(key)) for key in ("model", "data"))
     made, planned = iterations(run), _configured(run)
@@ -55,13 +54,13 @@ def facts(run: Run) -> list[tuple[str, str]]:
         for key, value in model.items()
         if key.startswith("lambda_") and as_number(value) is not None
     )
-    size = _first(data, "image_size", "size", "crop_size", "crop", "resolution", "load_size")
+    size = data.get("image_size")
     rows = [
         ("Model", _class_name(model)),
         ("Data", data_name(run)),
-        ("Image size", _size(size)),
+        ("Image size", "" if size is None else f"{plain(size)} {_TIMES} {plain(size)}"),
         ("Iterations", length),
-        ("Batch size", _shown(_first(data, "batch_size"))),
+        ("Batch size", _shown(data.get("batch_size"))),
         ("Generator", _network(model.get("generator"))),
         ("Discriminator", _network(model.get("discriminator"))),
         ("Loss weights", weights),
@@ -70,22 +69,27 @@ def facts(run: Run) -> list[tuple[str, str]]:
     return [(key, value) for key, value in rows if value]
 
 
-def cost_rows(record: dict[str, Any]) -> list[tuple[str, str]]:
-    """Returns the lines of the cost table: the known ones first, then whatever else is recorded."""
-    left = dict(record)
-    rows = []
-    for key, label in (("device", "Device"), ("iterations", "Iterations")):
-        rows.append((label, _shown(left.pop(key, None))))
-    rows.append(("Time", _duration(as_number(left.pop("seconds", None)))))
+def origin(record: dict[str, Any]) -> tuple[Facts, Facts, Facts]:
+    """Returns the content of ``run.json``: what it cost and whatever else is recorded, the data, and the versions."""
+    left = {key: value for key, value in record.items() if key not in ("best", "last")}  # these stand by the scores
+    data = as_mapping(left.pop("data", None))
+    versions = [(label, _shown(left.pop(key, None))) for key, label in _VERSIONS.items()]
+    cost = [(label, _shown(left.pop(key, None))) for key, label in _COST.items()]
+    since = as_number(left.pop("from_iteration", None))
+    duration = _duration(as_number(left.pop("seconds", None)))
+    cost.append(("Time", f"{duration}, since iteration {since:,.0f}" if duration and since else duration))
     speed, memory = as_number(left.pop("images_per_s", None)), as_number(left.pop("peak_memory_gb", None))
-    rows.append(("Speed", "" if speed is None else f"{speed:,.1f} images per second"))
-    rows.append(("Peak memory", "" if memory is None else f"{memory:,.1f} GB"))
+    cost.append(("Speed", "" if speed is None else f"{speed:,.1f} images per second"))
+    cost.append(("Peak memory", "" if memory is None else f"{memory:,.1f} GB"))
     for name, count in as_mapping(left.pop("parameters", None)).items():
-        rows.append((f"Parameters of {name}", f"{count:,}" if isinstance(count, int) else plain(count)))
-    rows.append(("Ended", _shown(left.pop("stopped", None))))
-    for key, label in (("gan_style", "gan_style"), ("torch", "PyTorch"), ("python", "Python")):
-        rows.append((label, _shown(left.pop(key, None))))
-    rows += [(key, plain(value)) for key, value in left.items()]
+        cost.append((f"Parameters of {name}", plain(count)))
+    cost.append(("Ended", _shown(left.pop("stopped", None))))
+    cost += [(key, plain(value)) for key, value in left.items()]
+    named = [(label, _shown(data.get(key))) for key, label in _DATA.items()]
+    return _filled(cost), _filled(named), _filled(versions)
+
+
+def _filled(rows: Facts) -> Facts:
     return [(key, value) for key, value in rows if value]
 
 
@@ -93,41 +97,24 @@ def _class_name(section: dict[str, Any]) -> str:
     return str(section.get("_target_") or "").split(".")[-1]
 
 
-def _first(section: dict[str, Any], *keys: str) -> object:
-    return next((section[key] for key in keys if section.get(key) is not None), None)
-
-
 def _shown(value: object) -> str:
     return "" if value is None else plain(value)
 
 
-def _size(value: object) -> str:
-    if isinstance(value, list):
-        return f" {_TIMES} ".join(plain(item) for item in value)
-    return f"{value} {_TIMES} {value}" if isinstance(value, int) else _shown(value)
-
-
 def _network(value: object) -> str:
     section = as_mapping(value)
-    if not section:
-        return _shown(value)
     options = [
         f"{key} {plain(item)}"
         for key, item in section.items()
         if key == "norm" or (isinstance(item, int) and not isinstance(item, bool))
     ]
-    name = _class_name(section) or str(section.get("name") or "")
-    return f"{name} ({', '.join(options)})" if name and options else name or ", ".join(options)
+    name = _class_name(section)
+    return f"{name} ({', '.join(options)})" if name and options else name
 
 
 def _configured(run: Run) -> int | None:
-    for section in ("trainer", "train"):
-        settings = as_mapping(run.config.get(section))
-        value = as_number(_first(settings, "iterations", "max_iterations", "max_steps", "total_iterations"))
-        if value is not None and value > 0:
-            return round(value)
-    value = as_number(run.config.get("iterations"))
-    return round(value) if value is not None else None
+    value = as_number(as_mapping(run.config.get("trainer")).get("max_steps"))
+    return None if value is None else round(value)
 
 
 def _duration(seconds: float | None) -> str:

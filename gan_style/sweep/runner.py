@@ -91,8 +91,8 @@ def rehearse(sweep: Sweep, wishes: list[int]) -> Base:
     rule = config["best"]
     if not read_scores(folder, rule["monitor"]):
         raise UserError(
-            f"a training of this sweep has no {rule['monitor']} to choose by: use data with a known truth, such as "
-            "data=scenes, or set best.monitor"
+            f"a training of this sweep has no {rule['monitor'] or 'score'} to choose by: use data with a known truth, "
+            "such as data=scenes, or set best.monitor"
         )
     shutil.rmtree(folder, ignore_errors=True)
     return Base(rule["monitor"], rule["mode"], config["data"]["batch_size"], _processes(config))

@@ -19,9 +19,8 @@ from gan_style.data.saving import save_image
 from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
-from gan_style.loading import load
 from gan_style.pictures_in import given_picture
-from gan_style.stylize import inputs_and_outputs, renamed
+from gan_style.stylize import inputs_and_outputs, renamed, trained
 from gan_style.verbs import refuse_overwriting
 from gan_style.video.flicker import Flicker, FlickerSample
 from gan_style.video.reading import SUFFIXES, Frame, VideoReader, pyav
@@ -132,11 +131,15 @@ def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any
     Raises:
         UserError: among others, at the end, if something could not be read; the rest is done by then.
     """
+    if parsed.resume or parsed.batch != 1:
+        raise UserError(
+            "--resume and --batch are for single pictures: leave them out for frames that follow each other"
+        )
     video, smooth = is_video(source, target), parsed.smooth or SMOOTH
     pairs = [(source, _output(source, target))] if video else _frames(source, target)
     read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
     refuse_overwriting([target, *(result for _, result in pairs)], read)
-    translator = load(parsed.checkpoint)
+    translator = trained(parsed)
     with Progress(transient=True) as progress:
         task = progress.add_task("translating", total=None)
         words = {

@@ -64,6 +64,19 @@ def test_half_hidden_lies_between(pictures: torch.Tensor) -> None:
     assert result.disturbances["rounding"].size < 0.01
 
 
+def test_interval_holds_the_value_and_tells_like_from_unlike_pictures(pictures: torch.Tensor) -> None:
+    """Where some pictures are hidden and others are not, the honesty depends on which are drawn."""
+    scale = torch.tensor([1, 1, 2 / 255 / 100, 2 / 255 / 100])[:, None, None, None]
+    mixed = steganography_probe(lambda x: x * scale, lambda y: (y / scale).clamp(-1, 1), pictures)
+    alike = steganography_probe(torch.neg, torch.neg, pictures)
+    for result in (mixed, alike):
+        assert result.honesty is not None
+        assert result.low is not None
+        assert result.high is not None
+        assert 0 <= result.low <= result.honesty <= result.high <= 1
+    assert mixed.high - mixed.low > 0.3 > alike.high - alike.low  # type: ignore[operator]
+
+
 def test_without_a_cycle_there_is_nothing_to_hide(pictures: torch.Tensor) -> None:
     assert steganography_probe(visible, visible, pictures).honesty is None
 

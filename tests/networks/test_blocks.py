@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from gan_style.networks.blocks import (
     UPSAMPLES,
+    BlurPool,
     InstanceNorm2d,
     ReLU,
     ResidualBlock,
     Upsample,
+    _pad_any_size,
     add_spectral_norm,
     crop,
     is_per_sample,
@@ -127,6 +129,33 @@ def test_blur_is_the_binomial_filter() -> None:
     blurred = F.conv2d(F.pad(spread, (2, 1, 2, 1)), binomial.outer(binomial)[None, None])
     inner = (..., slice(2, -2), slice(2, -2))  # at the border bilinear repeats the last pixel
     torch.testing.assert_close(layer(x)[inner], convolve(layer, blurred)[inner])
+
+
+def test_bilinear_is_the_same_with_zeros_at_the_border() -> None:
+    layer, blur, x = Upsample(2, 3, "bilinear"), Upsample(2, 3, "blur"), torch.randn(1, 2, 5, 4)
+    blur[2].load_state_dict(layer[1].state_dict())
+    inner = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(layer(x)[inner], blur(x)[inner])
+    grown = F.interpolate(x, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(layer(x), convolve(layer, grown, "constant"))
+
+
+@pytest.mark.parametrize("size", [(6, 8), (5, 7), (2, 2)])
+def test_blur_pool_is_the_binomial_filter_at_every_second_pixel(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size)
+    mirrored = np.pad(x.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    rows = (mirrored[..., :-2, :] + 2 * mirrored[..., 1:-1, :] + mirrored[..., 2:, :]) / 4
+    both = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
+    np.testing.assert_allclose(BlurPool()(x).numpy(), both[..., ::2, ::2], atol=1e-6)
+    assert not BlurPool().state_dict()
+
+
+@pytest.mark.parametrize("multiple_and_minimum", [(1, 1), (4, 8), (8, 8), (16, 32)])
+def test_padding_for_export_is_padding(multiple_and_minimum: tuple[int, int]) -> None:
+    for height in (1, 2, 3, 5, 8, 9, 15, 31):
+        x = torch.randn(1, 2, height, 33 - height)
+        padded, _ = pad_to_multiple(x, *multiple_and_minimum)
+        assert torch.equal(_pad_any_size(x, *multiple_and_minimum), padded)
 
 
 def test_pixelshuffle_puts_four_channels_into_a_square() -> None:

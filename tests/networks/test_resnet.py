@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.networks.blocks import UPSAMPLES, ResidualBlock, Upsample
+from gan_style.networks.blocks import DOWNSAMPLES, UPSAMPLES, ResidualBlock, Upsample
 from gan_style.networks.resnet import ResnetGenerator
 
 SIZES = [(1, 1), (1, 9), (2, 3), (5, 4), (8, 8), (13, 31), (37, 64), (70, 67)]
@@ -129,10 +129,11 @@ def test_features_have_the_declared_channels(blocks: int, channels: tuple[int, .
     assert sizes == [(22, 26), (8, 10), *[(4, 5)] * (len(channels) - 2)]
 
 
+@pytest.mark.parametrize("downsample", DOWNSAMPLES)
 @pytest.mark.parametrize("norm", ["instance", "none"])
-def test_features_are_cuts_places(norm: str) -> None:
+def test_features_are_cuts_places(norm: str, downsample: str) -> None:
     """Pixels, outputs of the second and third convolution, of the first and fifth block, none overwritten."""
-    net = tiny(blocks=6, norm=norm)
+    net = tiny(blocks=6, norm=norm, downsample=downsample)
     x = torch.randn(1, 3, 14, 16)
     convolutions = [layer for layer in net.layers if isinstance(layer, nn.Conv2d)]
     blocks = [layer for layer in net.layers if isinstance(layer, ResidualBlock)]

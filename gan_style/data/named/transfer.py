@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import re
@@ -11,7 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rich.console import Console
 from rich.progress import (
@@ -114,8 +115,13 @@ class _OnlyHttp(urllib.request.HTTPRedirectHandler):
 
 def _ask(url: str, start: int) -> Any:
     headers = {"User-Agent": "gan-style"} | ({"Range": f"bytes={start}-"} if start else {})
-    opener = urllib.request.build_opener(_OnlyHttp)
-    return opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers=headers)
+    if user:  # urllib would look up the name user:password@host; and a redirect is not to learn the password
+        credentials = base64.b64encode(unquote(user).encode()).decode("ascii")
+        request.add_unredirected_header("Authorization", f"Basic {credentials}")
+    return urllib.request.build_opener(_OnlyHttp).open(request, timeout=TIMEOUT)
 
 
 def _receive(response: Any, part: Path, size: int | None, bar: _Bar) -> None:

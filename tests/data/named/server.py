@@ -37,6 +37,7 @@ class ZipServer:
         self.body, self.ranges, self.redirect, self.pause, self.length = body, ranges, redirect, pause, length
         self.drops, self.statuses = list(drops), list(statuses)
         self.asked: list[str | None] = []  # the Range of each request
+        self.authorised: list[str | None] = []  # its Authorization
         self.server = _Quiet(("127.0.0.1", 0), self._handler())
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
 
@@ -60,6 +61,7 @@ class ZipServer:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         asked = request.headers.get("Range")
         self.asked.append(asked)
+        self.authorised.append(request.headers.get("Authorization"))
         if self.redirect and not request.path.endswith(".zip"):
             request.send_response(302)
             request.send_header("Location", self.redirect)

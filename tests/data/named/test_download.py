@@ -119,6 +119,15 @@ def test_a_set_at_hand_needs_no_network(root: Path, server: ZipServer) -> None:
     assert said == []
 
 
+def test_a_password_goes_to_the_server_of_the_address_alone(root: Path, server: ZipServer) -> None:
+    with ZipServer(ZIP) as other:
+        server.redirect = other.url
+        fetch("tinyset", root, url=f"{server.base}/here".replace("//", "//me:a%40b@"))
+    assert_whole(root)
+    assert server.authorised == ["Basic bWU6YUBi"]  # me:a@b
+    assert other.authorised == [None]
+
+
 def test_a_redirect_is_followed(root: Path, server: ZipServer) -> None:
     server.redirect = "/elsewhere/tinyset.zip"
     fetch("tinyset", root, url=f"{server.base}/moved")

@@ -1,0 +1,106 @@
+"""Which rule for best.ckpt finds the best checkpoint of a run? Trains, then reads the answer from metrics.csv.
+
+python experiments/best_rule.py SEED ITERATIONS VALIDATIONS FOLDER [key=value ...]
+python experiments/best_rule.py table FOLDER ...
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pytorch_lightning as pl
+import torch
+
+from gan_style.data.pictures import ScenePictures
+from gan_style.data.values import ValueRange
+from gan_style.metrics.truth import psnr
+from gan_style.models.translator import Translator
+
+FIRST = 100_000  # scenes that neither training nor validation sees
+TRUE = "fresh/psnr"
+LOWEST = ("kid", "frechet", "cmmd", "swd")
+
+
+class FreshScenes(pl.Callback):
+    """PSNR of scenes that no rule has seen, of the weights that a validation looks at, mean over directions."""
+
+    def __init__(self, count: int = 64, size: int = 64) -> None:
+        photos, paintings = (ScenePictures(0, FIRST, count, size, domain) for domain in "AB")
+        kind = ValueRange()
+        self.photos, self.paintings = (
+            torch.stack([kind.normalise(kind.as_tensor(pictures[i])) for i in range(count)])
+            for pictures in (photos, paintings)
+        )
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Translator)
+        means = []
+        for direction in pl_module.directions:
+            source, truth = (self.photos, self.paintings) if direction == "A2B" else (self.paintings, self.photos)
+            made = torch.cat([pl_module.translate(part, direction) for part in source.split(8)])
+            means.append(float(psnr(made, truth).mean()))
+        for logger in trainer.loggers:
+            logger.log_metrics({TRUE: sum(means) / len(means)}, step=pl_module.iteration)
+
+
+def train(seed: int, iterations: int, validations: int, folder: str, *words: str) -> None:
+    """A run of the demo's networks with all scores in every validation."""
+    from hydra import compose, initialize_config_dir
+
+    from gan_style.config import config_dir, plain
+    from gan_style.run import train as run
+
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config: dict[str, Any] = plain(
+            compose(
+                "train",
+                [
+                    "experiment=demo",
+                    "name=best-rule",
+                    f"seed={seed}",
+                    f"run_dir={folder}",
+                    f"trainer.max_steps={iterations}",
+                    f"trainer.val_every={iterations // validations}",
+                    f"model.schedule.constant={iterations // 2}",
+                    f"model.schedule.decay={iterations // 2}",
+                    "callbacks.set_scores.metrics=[kid,frechet,cmmd,swd,precision,recall,density,coverage]",
+                    "callbacks.set_scores.draws=0",
+                    "+callbacks.fresh._target_=experiments.best_rule.FreshScenes",
+                    "allow=[experiments.]",
+                    *words,
+                ],
+            )
+        )
+    run(config)
+
+
+def table(*folders: str) -> None:
+    """For each run and rule: what it chooses, and how far the true PSNR of that is below the best of the run."""
+    for folder in folders:
+        with open(Path(folder) / "metrics.csv", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get(TRUE)]
+        true = [float(row[TRUE]) for row in rows]
+        print(f"{folder}: {len(rows)} checkpoints from {min(true):.2f} to {max(true):.2f} dB")
+        print(f"  {'rule':24} chooses   below the best   at worst, ended earlier   patience 3 ends at")
+        rules = [name for name in rows[0] if name.startswith("val/") and name.count("/") == 1 and rows[0][name]]
+        for rule in (*rules, "newest"):
+            sign = -1 if rule.removeprefix("val/").startswith(LOWEST) else 1
+            values = [sign * float(row["iteration" if rule == "newest" else rule]) for row in rows]
+            # index of the best, had the run ended after each validation
+            best = [max(range(end), key=values.__getitem__) for end in range(1, len(rows) + 1)]
+            gaps = [max(true[: end + 1]) - true[chosen] for end, chosen in enumerate(best)]
+            ended = next((i for i, chosen in enumerate(best) if i - chosen >= 3), None)
+            end = "-" if ended is None else rows[ended]["iteration"]
+            print(f"  {rule:24} {rows[best[-1]]['iteration']:>7} {gaps[-1]:13.2f} dB {max(gaps):22.2f} dB {end:>20}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "table":
+        table(*sys.argv[2:])
+    else:
+        train(*(int(word) for word in sys.argv[1:4]), *sys.argv[4:])

@@ -1,0 +1,59 @@
+"""Send a folder of pictures to experiments/serve.py, several at a time; the standard library alone.
+
+python experiments/serve_client.py http://127.0.0.1:8000/ photos/ out/ --at-once 4
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+
+def translate(url: str, picture: bytes) -> bytes:
+    """The bytes of a picture file to those of its translation as PNG.
+
+    Raises:
+        ValueError: the server refused it; the message is the server's.
+    """
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data=picture, method="POST"), timeout=120) as answer:
+            body: bytes = answer.read()
+            return body
+    except urllib.error.HTTPError as error:
+        raise ValueError(error.read().decode()) from error
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Translate a folder of pictures by a server.")
+    parser.add_argument("url")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--at-once", type=int, default=4, metavar="N")
+    parsed = parser.parse_args()
+    parsed.out.mkdir(parents=True, exist_ok=True)
+    paths = sorted(path for path in parsed.source.iterdir() if path.is_file())
+
+    def one(path: Path) -> str | None:
+        try:
+            (parsed.out / f"{path.stem}.png").write_bytes(translate(parsed.url, path.read_bytes()))
+        except (ValueError, OSError) as error:
+            return f"{path}: {error}"
+        return None
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(parsed.at_once) as pool:
+        failed = [sentence for sentence in pool.map(one, paths) if sentence]
+    for sentence in failed:
+        print(sentence, file=sys.stderr)
+    done, seconds = len(paths) - len(failed), time.perf_counter() - start
+    print(f"{done} of {len(paths)} pictures into {parsed.out}, {done / max(seconds, 1e-9):.2f} a second")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The style systems: Gatys against VGG's own passes, AdaIN against its convolutions, CUT against CycleGAN."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from suites.common import alternate, composed, report
+from suites.step import LightningLoop
+
+from gan_style.config import build
+
+
+def run(words: dict[str, str]) -> dict[str, Any]:
+    """Each at the size of its paper's pictures; VGG's weights are random, which costs the same."""
+    size, rounds = int(words.pop("size", "256")), int(words.pop("rounds", "5"))
+    picture, style = torch.rand(1, 3, size, size) * 2 - 1, torch.rand(1, 3, size, size) * 2 - 1
+    vgg = ["model.vgg.weights=random", f"model.vgg.depth={words.pop('depth', 'relu4_1')}"]
+    results = [
+        gatys_suite(picture, style, vgg, rounds),
+        adain_suite(picture, style, vgg, rounds),
+        iterations_suite(size, rounds, words),
+    ]
+    return {"suites": results}
+
+
+def gatys_suite(picture: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
+    """Twenty steps of the descent against as many passes through VGG, forward and back to the picture."""
+    steps = 20
+    settings = [f"model.steps={steps}", "model.scales=1"]
+    model = build(composed(["model=gatys", "data=tiny", *vgg, *settings])["model"])
+    code, layers, network = model.style_code(style), model.perceptual.layers, model.perceptual._vgg[0]
+    parameter = torch.nn.Parameter(picture.clone())
+
+    def bare() -> None:
+        for _ in range(steps):
+            parameter.grad = None
+            torch.stack([f.mean() for f in network(parameter, layers).values()]).sum().backward()
+
+    times = alternate({"VGG's passes": bare, "gatys": lambda: model.stylize(picture, code)}, rounds)
+    return report(f"Gatys, {steps} steps at {picture.shape[-1]} px", times, against="VGG's passes")
+
+
+@torch.no_grad()
+def adain_suite(picture: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
+    """One picture in a known style against the same convolutions and nothing between them."""
+    model = build(composed(["model=adain", "data=tiny", *vgg])["model"], channels_A=3, channels_B=3).eval()
+    code = model.style_code(style)
+    calls: list[tuple[Any, Any]] = []
+    convolve = F.conv2d
+
+    def recorded(*words: Any, **named: Any) -> torch.Tensor:
+        calls.append((words, named))
+        return convolve(*words, **named)
+
+    F.conv2d = recorded
+    model.stylize(picture, code)
+    F.conv2d = convolve
+
+    def bare() -> None:
+        for words, named in calls:
+            convolve(*words, **named)
+
+    times = alternate({"convolutions": bare, "adain": lambda: model.stylize(picture, code)}, rounds)
+    return report(f"AdaIN, one picture of {picture.shape[-1]} px", times, against="convolutions")
+
+
+def iterations_suite(size: int, rounds: int, words: dict[str, str]) -> dict[str, Any]:
+    """Whole iterations through Lightning, batch 1."""
+    data = [f"data.image_size={size}", f"data.load_size={size}", "data.batch_size=1", "data.count=8"]
+    with tempfile.TemporaryDirectory() as folder:
+        loops = {
+            name: LightningLoop(
+                composed([f"model={name}", *data, *(f"{k}={v}" for k, v in words.items())]),
+                Path(folder) / name,
+                batches=2 * rounds + 4,
+            )
+            for name in ("cyclegan", "cut", "fastcut")
+        }
+        times = alternate({name: loop.step for name, loop in loops.items()}, rounds)
+        for loop in loops.values():
+            loop.close()
+    return report(f"One iteration, {size} px, batch 1", times, against="cyclegan")

@@ -1,0 +1,286 @@
+"""The verb `gan-style export`: a trained model for other programs, compared with torch before it is given its name.
+
+    .onnx, .pt2     one graph, any batch, height and width: `picture` (and `style`) in, `output` out
+    .safetensors    all weights but the discriminators', which `gan_style.load` reads
+    .pth            one generator in the layout of the official CycleGAN, pix2pix and CUT code
+
+Graphs take float32 in [-1, 1]. A method that takes styles has an input `style`: a picture of any size for AdaIN, a code
+for a style-conditional generator, whose known styles stand in the metadata.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_style import checkpoint, official, portable
+from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, target_of
+from gan_style.errors import UserError
+from gan_style.extras import extra
+from gan_style.inference import LoadedTranslator
+from gan_style.loading import loaded, restore
+from gan_style.models.pretrained import Pretrained, network_of
+from gan_style.models.translator import Translator
+from gan_style.paths import expanded
+from gan_style.verbs import refuse_overwriting
+
+OPSET = 18
+# Batch, height and width of what is compared, and of the style pictures beside them.
+SIZES = (((1, 64, 96), (48, 80)), ((2, 97, 129), (70, 51)), ((3, 150, 41), (64, 64)))
+TRACED = ((2, 528, 820), (544, 792))  # more than one place in the innermost map of the deepest U-Net
+LIMIT = 1e-4  # 1/78 of a step of 8 bits; what rounding in another order makes of a deep network is less
+
+Run = Callable[[tuple[Tensor, ...]], Tensor]
+Put = Callable[[Path], tuple[str, float]]  # writes a file and reads it again: what it is, and how far from torch
+
+
+def export(parsed: Namespace) -> None:
+    """Write a model in the form that the suffix names, and say how far it is from torch."""
+    out = expanded(parsed.output)
+    refuse_overwriting([out], [parsed.checkpoint])
+    makers = {".onnx": _onnx, ".pt2": _program, ".safetensors": _tensors, ".pth": _official}
+    if out.suffix.lower() not in makers:
+        raise UserError(f"{out} cannot be exported: its name must end in one of {', '.join(makers)}")
+    content = checkpoint.load(expanded(parsed.checkpoint))
+    method = target_of(content["config"]["model"], ALLOWED_FROM_CHECKPOINT)
+    if not method.directions:  # before it is built, which may fetch a VGG
+        name = method.__name__.lower()
+        raise UserError(
+            f"{parsed.checkpoint} is of {name}, which makes each picture by an optimisation: nothing to export"
+        )
+    translator = loaded(content, torch.device("cpu"), ema=not parsed.raw)
+    direction = "2".join(translator.ends(parsed.direction, None))
+    put = makers[out.suffix.lower()](translator, direction, parsed.direction is not None)
+    with checkpoint.writing(out) as beside:
+        said, difference = put(beside)
+        if not difference <= LIMIT:
+            raise UserError(
+                f"{out} was not written: it differs from torch by up to {difference:.1e}, where {LIMIT:g} is allowed"
+            )
+    print(f"{out}: {said}; {translator.about['weights'] if translator.about else 'raw'} weights")
+    print(f"at {len(SIZES)} sizes at most {difference:.1e} from torch, in [-1, 1]")
+
+
+class Graph(nn.Module):
+    """What is exported: a picture, and for some methods a style, to a picture.
+
+    Args:
+        model: in evaluation mode.
+        direction: `A2B` or `B2A`.
+    """
+
+    def __init__(self, model: Translator, direction: str) -> None:
+        super().__init__()
+        self.model, self.direction = model, direction
+        code = model.general_style() if model.takes_style else {}
+        # One vector can be given as it is; statistics of features come from a picture.
+        self.code_size = next(iter(code.values())).shape[1] if len(code) == 1 else 0
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("picture", "style") if self.model.takes_style else ("picture",)
+
+    def forward(self, picture: Tensor, style: Tensor | None = None) -> Tensor:
+        """[B, C, H, W] and [B, C, h, w] or [B, code_size] to [B, C, H, W]."""
+        if style is None:
+            return self.model.translate(picture, self.direction)
+        code = {"s": style} if self.code_size else self.model.style_code(style)
+        return self.model.stylize(picture, code)
+
+    def example(self, sizes: tuple[tuple[int, int, int], tuple[int, int]], channels: int) -> tuple[Tensor, ...]:
+        """Noise of a fixed seed: pictures, and styles where the graph takes them."""
+        (batch, height, width), side = sizes
+        generator = torch.Generator().manual_seed(0)
+        picture = torch.rand(batch, channels, height, width, generator=generator) * 2 - 1
+        if not self.model.takes_style:
+            return (picture,)
+        if self.code_size:
+            return picture, torch.randn(batch, self.code_size, generator=generator)
+        return picture, torch.rand(batch, channels, *side, generator=generator) * 2 - 1
+
+
+def weights_of(translator: LoadedTranslator, direction: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The state dict of a model and what it says of itself; of one direction alone where one is named.
+
+    Raises:
+        UserError: the model is from no checkpoint, or has no generator of that direction alone.
+    """
+    model, about = translator.model, copy.deepcopy(dict(translator.about or {}))
+    if not about or not model.generators:
+        raise UserError("only a model that was loaded from a checkpoint, and that was trained, can be written")
+    state = {key: value for key, value in model.state_dict().items() if key.split(".")[0] not in model.discriminators}
+    if direction is None or len(model.directions) == 1:
+        return state, about
+    name = network_of(direction)
+    target = f"{Pretrained.__module__}.{Pretrained.__name__}"
+    node = {"_target_": target, "generator": about["config"]["model"]["generator"], "directions": [direction]}
+    about["config"]["model"] = node
+    return {key: value for key, value in state.items() if key.split(".")[0] == name}, about
+
+
+def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+    for module in ("onnx", "onnxscript"):
+        extra("export", module)
+    runtime = extra("export", "onnxruntime")
+    graph, channels = Graph(translator.model, direction), _channels(translator, direction)
+    program = _traced(graph, channels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made: Any = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            output_names=["output"],
+            dynamic_shapes=_open_sizes(graph),
+            verbose=False,
+            external_data=False,
+        )
+    made.model.metadata_props.update(portable.texts(_described(translator, graph, direction)))
+
+    def put(path: Path) -> tuple[str, float]:
+        made.save(str(path))
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+        def run(inputs: tuple[Tensor, ...]) -> Tensor:
+            feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
+            return torch.from_numpy(session.run(["output"], feed)[0])
+
+        said = f"ONNX, opset {OPSET}, {', '.join(graph.inputs)} to output, any batch, height and width"
+        return said, _difference(graph, run, channels)
+
+    return put
+
+
+def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+    graph, channels = Graph(translator.model, direction), _channels(translator, direction)
+    program = _traced(graph, channels)
+    program.example_inputs = None  # or the file holds these pictures, too
+    described = {"gan_style.json": json.dumps(_described(translator, graph, direction))}
+
+    def put(path: Path) -> tuple[str, float]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, path, extra_files=described)
+            run = torch.export.load(path).module()
+        said = f"a program of torch.export, {', '.join(graph.inputs)} to a picture, any batch, height and width"
+        return said, _difference(graph, functools.partial(_called, run), channels)
+
+    return put
+
+
+def _tensors(translator: LoadedTranslator, direction: str, alone: bool) -> Put:
+    state, about = weights_of(translator, direction if alone else None)
+
+    def put(path: Path) -> tuple[str, float]:
+        portable.write(state, about, path)
+        model = restore(checkpoint.load(path)).requires_grad_(False).eval()
+        said = f"safetensors, {sum(isinstance(value, Tensor) for value in state.values())} tensors, for gan_style.load"
+        worst = 0.0
+        for each in [direction] if alone else translator.model.directions:
+            graph, again = Graph(translator.model, each), Graph(model, each)
+            run = functools.partial(_called, again)
+            worst = max(worst, _difference(graph, run, _channels(translator, each)))
+        return said, worst
+
+    return put
+
+
+def _official(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+    network: Any = getattr(translator.model, network_of(direction), translator.model)
+    state = official.to_official(network)
+
+    def put(path: Path) -> tuple[str, float]:
+        torch.save(state, path)
+        read, _ = official.read(path)
+        again = build(read.node, ALLOWED_FROM_CHECKPOINT)(in_channels=read.in_channels, out_channels=read.out_channels)
+        again.load_state_dict(read.state)
+        said = f"{direction} in the official layout, {official.said(read.node)}"
+        run = functools.partial(_called, again.requires_grad_(False).eval())
+        return said, _difference(Graph(translator.model, direction), run, _channels(translator, direction))
+
+    return put
+
+
+def _called(network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    output: Tensor = network(*inputs)
+    return output
+
+
+def _traced(graph: Graph, channels: int) -> torch.export.ExportedProgram:
+    """The graph with every size open, and no network in it that it does not use."""
+    graph = copy.copy(graph)
+    graph._modules = {"model": _used(graph, channels)}
+    # A side may be 1 somewhere inside; without the patch export takes it that no side ever is.
+    oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+    with warnings.catch_warnings(), torch.no_grad(), oblivious:
+        warnings.simplefilter("ignore")
+        program = torch.export.export(graph, graph.example(TRACED, channels), dynamic_shapes=_open_sizes(graph))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names folders of this machine
+    return program
+
+
+def _used(graph: Graph, channels: int) -> Translator:
+    """The model with those of its networks that take part: no discriminator, no other direction."""
+    called: set[str] = set()
+
+    def noting(name: str) -> Callable[..., None]:
+        return lambda *_: called.add(name)
+
+    networks = dict(graph.model.named_children())
+    handles = [network.register_forward_pre_hook(noting(name)) for name, network in networks.items()]
+    with torch.no_grad():
+        graph(*graph.example(SIZES[0], channels))
+    for handle in handles:
+        handle.remove()
+    slim = copy.copy(graph.model)
+    # a method may name a network that it does not call, so each leaves its place behind
+    slim._modules = {name: networks[name] if name in called else nn.Identity() for name in graph.model._modules}
+    return slim
+
+
+def _open_sizes(graph: Graph) -> tuple[dict[int, Any], ...]:
+    """Each input's axes that may have any length."""
+    batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
+    sizes: tuple[dict[int, Any], ...] = ({0: batch, 2: height, 3: width},)
+    if len(graph.inputs) == 1:
+        return sizes
+    places = {} if graph.code_size else {2: "style_height", 3: "style_width"}
+    return *sizes, {0: batch} | {axis: torch.export.Dim(name, min=1) for axis, name in places.items()}
+
+
+def _difference(graph: Graph, run: Run, channels: int) -> float:
+    """The largest one between what `run` gives and what torch gives; NaN where one of them is."""
+    found = []
+    for sizes in SIZES:
+        inputs = graph.example(sizes, channels)
+        with torch.no_grad():
+            found.append((run(inputs) - graph(*inputs)).abs().max())
+    return float(torch.stack(found).max())
+
+
+def _channels(translator: LoadedTranslator, direction: str) -> int:
+    values: Mapping[str, Any] = translator.values or {}
+    return int(values[direction[0]].channels)
+
+
+def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> dict[str, Any]:
+    """Beside what the checkpoint says: the direction, and the codes of the styles that the model knows."""
+    model = translator.model
+    codes = {
+        name: next(iter(model.known_style(index).values()))[0].tolist()
+        for index, name in enumerate(translator.style_names)
+    }
+    general = next(iter(model.general_style().values()))[0].tolist() if graph.code_size else None
+    return {**(translator.about or {}), "direction": direction, "codes": codes, "general_code": general}

@@ -1,0 +1,55 @@
+"""Generators whose training is not known: weights that came from another tool, or one direction of a larger model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.models.translator import Translator
+from gan_style.networks.factory import make_generator
+from gan_style.types import Count
+
+
+class Pretrained(Translator):
+    """One generator per direction. It translates, and has no loss to be trained by.
+
+    Args:
+        generator: factory, `(in_channels=, out_channels=)` -> network; called once per direction.
+        directions: `A2B`, `B2A` or both; a direction that is not there cannot be asked for.
+        channels_A, channels_B: of the pictures of each domain.
+    """
+
+    def __init__(
+        self,
+        generator: Callable[..., nn.Module],
+        *,
+        directions: Sequence[Literal["A2B", "B2A"]] = ("A2B",),
+        channels_A: Count = 3,
+        channels_B: Count = 3,
+    ) -> None:
+        super().__init__(optimizer_G=torch.optim.Adam)
+        self.directions = tuple(directions)
+        self.generators = tuple(network_of(direction) for direction in directions)
+        channels = {"A": channels_A, "B": channels_B}
+        for name in self.generators:
+            given, made = channels[name[-2]], channels[name[-1]]
+            setattr(self, name, make_generator(generator, in_channels=given, out_channels=made))
+
+    def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
+        output: Tensor = getattr(self, network_of(direction))(images)
+        return output
+
+    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
+        network = getattr(self, network_of(direction))
+        if not hasattr(network, "branches"):
+            return super().interpolate(images, direction, alpha)
+        output: Tensor = network(images, alpha=alpha * network.alpha)
+        return output
+
+
+def network_of(direction: str) -> str:
+    """`A2B` -> `G_AB`: the name of the generator of a direction in every method that has domains."""
+    return f"G_{direction[0]}{direction[-1]}"

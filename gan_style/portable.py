@@ -1,0 +1,65 @@
+"""Weights as safetensors, which other tools and other languages read: tensors by name, and texts that describe them.
+
+The texts are JSON: gan_style, format, config (of the model), iteration, domains, preprocessing, best, styles, imported,
+weights (`averaged` or `raw`) and extra (what a state dict holds beside tensors). Discriminators are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gan_style import __version__
+from gan_style.errors import UserError
+from gan_style.extras import extra
+
+SUFFIX = ".safetensors"
+FORMAT = 1
+DESCRIBED = ("config", "iteration", "domains", "preprocessing", "best", "styles", "imported", "weights")
+
+
+def described(content: Mapping[str, Any], *, averaged: bool) -> dict[str, Any]:
+    """What a checkpoint says of itself, in plain types, without what is of its training run alone."""
+    about = {key: content[key] for key in DESCRIBED if key in content}
+    about["config"] = {"model": content["config"]["model"]}  # the rest names folders and devices of that run
+    return {"weights": "averaged" if averaged else "raw"} | about
+
+
+def texts(about: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata for a file: every value as JSON."""
+    return {key: json.dumps(value) for key, value in {"gan_style": __version__, "format": FORMAT, **about}.items()}
+
+
+def write(state: Mapping[str, Any], about: Mapping[str, Any], path: Path) -> None:
+    """A state dict and its description; not atomic, see `checkpoint.writing`.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    save = extra("export", "safetensors.torch").save_file
+    tensors = {name: value.contiguous().clone() for name, value in state.items() if isinstance(value, Tensor)}
+    others = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
+    try:
+        save(tensors, path, metadata=texts({**about, "extra": others}))
+    except extra("export", "safetensors").SafetensorError as error:  # its name for what the disk refuses
+        raise OSError(str(error)) from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, without a state of training.
+
+    Raises:
+        UserError: safetensors is not installed, or the file does not describe itself.
+    """
+    with extra("export", "safetensors").safe_open(path, framework="pt", device="cpu") as file:
+        given = file.metadata() or {}
+        if "gan_style" not in given:
+            raise UserError(f"{path} is not of gan_style: it does not say of what model its tensors are")
+        about = {key: json.loads(text) for key, text in given.items()}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    empty: dict[str, Any] = {key: {} for key in ("optimizers", "pools", "callbacks")}
+    return {**empty, **about, "version": about["gan_style"], "state_dict": tensors | about.pop("extra", {})}

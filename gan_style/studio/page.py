@@ -1,0 +1,281 @@
+"""The page: controls on the left, results on the right, runs on a tab of their own."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio as gr
+
+from gan_style.errors import UserError
+from gan_style.models.gatys import Gatys
+from gan_style.studio import runs
+from gan_style.studio.controls import PAINTING_SIDE, Controls, controls, fitting
+from gan_style.studio.models import Models
+from gan_style.studio.pictures import check_upload, shown
+from gan_style.studio.translating import Report, compare, style_options, translate
+
+# One model at a time works, whoever asks: a second would only share the same cores and memory.
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+HEAD = """<header><h1>gan_style studio</h1>
+<p>Give a picture another style. Everything happens on this machine; nothing is sent anywhere.</p></header>"""
+NO_MODEL = """<p class="note">No model yet: train one with <code>gan-style train</code>, name one with
+<code>--checkpoint</code>, or give Gatys, which needs no training, its VGG with <code>--weights FILE</code>.</p>"""
+SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif"]
+MONO = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "Liberation Mono", "monospace"]
+
+
+def theme() -> gr.themes.Base:
+    """Ink on paper, as the report; fonts of the machine only."""
+    base = gr.themes.Base(neutral_hue=gr.themes.colors.stone, font=SANS, font_mono=MONO)
+    blue = "#1f6fb4"
+    return base.set(
+        slider_color=blue,
+        slider_color_dark=blue,
+        color_accent=blue,
+        checkbox_background_color_selected=blue,
+        checkbox_background_color_selected_dark=blue,
+        button_primary_background_fill=blue,
+        button_primary_background_fill_dark=blue,
+        button_primary_background_fill_hover="#185a94",
+        button_primary_background_fill_hover_dark="#185a94",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="white",
+    )
+
+
+def style_sheet() -> str:
+    """The page's own CSS."""
+    return resources.files("gan_style.studio").joinpath("page.css").read_text(encoding="utf-8")
+
+
+def sentences(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Show a UserError as its sentence, and no other error's text."""
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except UserError as error:
+            raise gr.Error(plain(error), print_exception=False, title="That did not work") from None
+
+    return guarded
+
+
+def plain(error: UserError) -> str:
+    """A sentence for the page: uploads by their own names, not by those of the folder they wait in."""
+    words = [Path(word).name if word.startswith(tempfile.gettempdir()) else word for word in str(error).split(" ")]
+    return escape(" ".join(words))
+
+
+def build(models: Models, folder: Path) -> gr.Blocks:
+    """The page; its files go into `folder`."""
+    with gr.Blocks(title="gan_style studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.HTML(HEAD)
+        with gr.Tabs():
+            with gr.Tab("Studio", id="studio"):
+                if not models.names:
+                    gr.HTML(NO_MODEL)
+                with gr.Row(elem_id="desk"):
+                    with gr.Column(scale=5, min_width=320, elem_id="left"):
+                        chosen = controls(models, folder)
+                    with gr.Column(scale=7, min_width=320, elem_id="right"), gr.Tabs(elem_id="results"):
+                        _result(models, chosen, folder)
+                        choices = _compare(models, chosen, folder)
+                        if importlib.util.find_spec("gan_style.video"):
+                            _video(models, chosen, folder)
+            with gr.Tab("Runs", id="runs"):
+                again = gr.Button("Look again", size="sm", elem_id="again", scale=0)
+                cards = gr.HTML()
+        _answer(page, models, chosen)
+
+        @sentences
+        def look() -> dict[Any, Any]:
+            models.look()
+            names = gr.update(choices=models.names)
+            return {cards: runs.gallery(models.runs), chosen.model: names, choices: names}
+
+        gr.on([again.click, page.load], look, None, [cards, chosen.model, choices], show_progress="hidden")
+    for block in page.blocks.values():
+        _refuse_addresses(block)
+    return page
+
+
+def _refuse_addresses(block: Any) -> None:
+    """Take no web address in place of a file, as Gradio would: it fetches those."""
+    keep = block.async_move_resource_to_block_cache
+
+    async def keep_files(path: str | Path | None) -> str | None:
+        if path is not None and urlsplit(str(path)).scheme.lower() in ("http", "https"):
+            raise gr.Error("files of this machine only: nothing is fetched from an address", print_exception=False)
+        kept: str | None = await keep(path)
+        return kept
+
+    block.async_move_resource_to_block_cache = keep_files
+
+
+def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
+    """What happens on the left side itself."""
+    slots = chosen.slots
+    shows = [chosen.direction, chosen.styles, chosen.steps, *(slot.name for slot in slots)]
+
+    @sentences
+    def choose(name: str | None) -> dict[Any, Any]:
+        return fitting(models, chosen, name) if name else {}
+
+    gr.on([page.load, chosen.model.change], choose, chosen.model, shows, show_progress="hidden", **ONE_AT_A_TIME)
+
+    def taken(path: str | None) -> str | None:
+        try:
+            return str(check_upload(Path(path))) if path else None
+        except UserError as error:
+            gr.Warning(plain(error), title="This picture cannot be used")
+            return None
+
+    def below_the_brush(path: str | None) -> dict[str, Any] | None:
+        try:
+            background = shown(check_upload(Path(path)), PAINTING_SIDE) if path else None
+        except UserError:
+            return None  # `taken` says it
+        return None if background is None else {"background": background, "layers": [], "composite": None}
+
+    for picture in (chosen.picture, *(slot.picture for slot in slots)):
+        picture.upload(taken, picture, picture, show_progress="hidden")
+    chosen.picture.change(below_the_brush, chosen.picture, chosen.painting, show_progress="hidden")
+
+    def sample(event: gr.SelectData, samples: list[tuple[str, Any]]) -> str:
+        return samples[event.index][0]
+
+    def style_sample(event: gr.SelectData, samples: list[tuple[str, Any]], *now: str | None) -> list[Any]:
+        empty = next((number for number, path in enumerate(now) if not path), len(now) - 1)
+        return [samples[event.index][0] if number == empty else path for number, path in enumerate(now)]
+
+    def reveal(*now: str | None) -> list[Any]:
+        last = max((number for number, path in enumerate(now) if path), default=-1)
+        return [gr.update(visible=number < max(2, last + 2)) for number in range(len(now))]
+
+    pictures = [slot.picture for slot in slots]
+    chosen.samples.select(sample, chosen.samples, chosen.picture, show_progress="hidden")
+    chosen.style_samples.select(style_sample, [chosen.style_samples, *pictures], pictures, show_progress="hidden")
+    frames = [slot.frame for slot in slots]
+    gr.on([picture.change for picture in pictures], reveal, pictures, frames, show_progress="hidden")
+
+
+def _result(models: Models, chosen: Controls, folder: Path) -> None:
+    stopped: set[str | None] = set()  # sessions that want no more steps of gatys
+    with gr.Tab("Result", id="result"):
+        with gr.Row():
+            go = gr.Button("Translate", variant="primary", elem_id="translate", scale=5)
+            stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
+        slider = gr.ImageSlider(
+            show_label=False, format="png", max_height=640, buttons=["fullscreen"], elem_id="slider", interactive=False
+        )
+        download = gr.DownloadButton("Download", visible=False, size="sm", elem_id="download")
+
+    @sentences
+    def run(
+        values: dict[Any, Any],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's way)
+    ) -> tuple[Any, Any]:
+        stopped.discard(request.session_hash)
+
+        def report(share: float, text: str) -> None:
+            if request.session_hash in stopped:
+                raise UserError("stopped: nothing was kept")
+            progress(share, desc=text)
+
+        wish, name = chosen.wish(values), values[chosen.model]
+        translator = models.load(name)
+        stem = wish.picture.stem if wish.picture else ""
+        made = translate(translator, wish, _new(folder), f"{stem}-{_file_name(name)}", report)
+        return (made.before, made.after), gr.update(value=str(made.file), visible=True)
+
+    def ask_to_stop(request: gr.Request) -> None:
+        stopped.add(request.session_hash)
+
+    stop.click(ask_to_stop, None, None, queue=False)
+    go.click(run, chosen.inputs | {chosen.model}, [slider, download], scroll_to_output=True, **ONE_AT_A_TIME)
+
+
+def _compare(models: Models, chosen: Controls, folder: Path) -> gr.CheckboxGroup:
+    with gr.Tab("Compare", id="compare"):
+        choices = gr.CheckboxGroup(
+            models.names, value=models.names[:2], label="Methods, on the same picture", elem_id="methods"
+        )
+        go = gr.Button("Compare", variant="primary", elem_id="compare-go")
+        pictures = gr.Gallery(
+            show_label=False,
+            columns=2,
+            format="png",
+            object_fit="contain",
+            height="auto",
+            buttons=["download", "fullscreen"],
+            interactive=False,
+            elem_id="comparison",
+        )
+
+    @sentences
+    def run(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
+        pairs = [(name, functools.partial(models.load, name)) for name in values[choices]]
+        made, failed = compare(pairs, chosen.wish(values), _new(folder), _report(progress))
+        for sentence in failed:
+            gr.Warning(plain(UserError(sentence)), title="Left out")
+        return made
+
+    go.click(run, chosen.inputs | {choices}, pictures, scroll_to_output=True, **ONE_AT_A_TIME)
+    return choices
+
+
+def _video(models: Models, chosen: Controls, folder: Path) -> None:
+    with gr.Tab("Video", id="video"):
+        gr.HTML('<p class="quiet">Every frame, with its sound. Painted regions hold for pictures only.</p>')
+        source = gr.Video(label="Video", sources=["upload"], elem_id="video", buttons=[])
+        go = gr.Button("Translate the video", variant="primary", elem_id="video-go")
+        target = gr.Video(label="Result", interactive=False, elem_id="video-result", buttons=["download"])
+
+    @sentences
+    def run(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+        from gan_style.video.verb import translate_video
+
+        if not values[source]:
+            raise UserError("choose a video first")
+        path, wish, name = Path(values[source]), chosen.wish(values), values[chosen.model]
+        translator = models.load(name)
+        if isinstance(translator.model, Gatys):
+            raise UserError("gatys takes minutes for a single picture: choose a trained model for a video")
+        options = style_options(translator, replace(wish, layers=()), (0, 0))
+        result = _new(folder) / f"{path.stem}-{_file_name(name)}.mp4"
+        translate_video(
+            translator,
+            path,
+            result,
+            alpha=wish.alpha,
+            preserve_color=wish.preserve_color,
+            size=wish.size,
+            progress=lambda done, total: progress((done, total or None), desc="translating", unit="frames"),
+            **options,
+        )
+        return str(result)
+
+    go.click(run, chosen.inputs | {chosen.model, source}, target, scroll_to_output=True, **ONE_AT_A_TIME)
+
+
+def _report(progress: gr.Progress) -> Report:
+    return lambda share, text: progress(share, desc=text)
+
+
+def _new(folder: Path) -> Path:
+    return Path(tempfile.mkdtemp(dir=folder))
+
+
+def _file_name(model: str | None) -> str:
+    return (model or "").replace("/", "-").replace("\\", "-")

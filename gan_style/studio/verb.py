@@ -1,0 +1,137 @@
+"""`gan-style studio`."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import tempfile
+from argparse import Namespace
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gan_style.checks import require_whole
+from gan_style.errors import UserError
+from gan_style.paths import expanded
+
+LOOPBACK = ["127.0.0.1", "localhost"]
+PORTS = range(7860, 7960)  # tried in this order
+
+
+def studio(parsed: Namespace) -> None:
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        UserError: no Gradio, a checkpoint or weights that cannot be read, or a port that is taken.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise UserError("the studio needs Gradio: pip install 'gan-style[studio]'")
+    if parsed.port is not None:
+        require_whole("--port", parsed.port, 1, 65535)
+    runs = expanded(parsed.runs)
+    if parsed.runs != "runs" and not runs.is_dir():
+        raise UserError(f"--runs {parsed.runs}: there is no such folder; name the one that holds the runs")
+    with listening(parsed.host, parsed.port) as listener, tempfile.TemporaryDirectory(prefix="gan-style-") as folder:
+        app = application(parsed.checkpoint, runs, parsed.weights, parsed.host, Path(folder))
+        import uvicorn
+
+        if not is_loopback(parsed.host):
+            opened = f"--host {parsed.host} opens the page, without a password, to everyone who reaches this machine"
+            print(f"gan_style: {opened}", file=sys.stderr)
+        host = "localhost" if parsed.host in ("0.0.0.0", "::") else parsed.host
+        print(f"http://{host}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and leaves no files
+        try:
+            with suppress(KeyboardInterrupt):
+                server.run(sockets=[listener])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def application(checkpoints: list[str], runs: Path, weights: str | None, host: str, folder: Path) -> Any:
+    """The page and what guards it, as an ASGI application.
+
+    Args:
+        checkpoints: to choose from, beside those of the runs.
+        runs: the folder of runs.
+        weights: of Gatys' VGG; None takes what is at hand.
+        host: that it will listen on.
+        folder: for uploads and results; who calls removes it.
+    """
+    from gan_style.studio.models import Models, weights_at_hand
+
+    models = Models(checkpoints, runs, weights_at_hand(weights))
+    # before Gradio is imported: neither its own reports nor settings meant for other pages hold for this one
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ |= {
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    import gradio
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from gan_style.studio.guard import Guard
+    from gan_style.studio.page import build, style_sheet, theme
+    from gan_style.studio.pictures import MAX_BYTES
+
+    page = build(models, folder).queue(max_size=20)
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(Guard)
+    if is_loopback(host):  # a name of another site that leads here is refused
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
+    # not page.launch(): that asks itself over HTTP whether it is there, and gives up on a busy machine
+    gradio.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        show_error=False,
+        allowed_paths=[],
+        max_file_size=MAX_BYTES,
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=[],
+        theme=theme(),
+        css=style_sheet(),
+    )
+    page.has_launched = True  # only then Gradio refuses paths that were not uploaded, as tests/studio shows
+    return app
+
+
+def listening(host: str, port: int | None) -> socket.socket:
+    """A socket on this port, or on the first free one.
+
+    Raises:
+        UserError: there is none, or no such host.
+    """
+    for number in PORTS if port is None else [port]:
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, number))
+            listener.listen()  # only now nobody else can have the port
+            return listener
+        except (OSError, UnicodeError) as error:
+            listener.close()
+            reason: Exception = error
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
+                break
+    which = f"port {port}" if port else f"any port from {PORTS[0]} to {PORTS[-1]}"
+    raise UserError(f"the studio cannot listen on {which} of {host} ({reason}): give another --port or --host")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host's ports."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

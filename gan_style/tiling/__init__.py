@@ -1,0 +1,1 @@
+"""Networks over pictures of any size, tile by tile, with the result of the whole pass."""

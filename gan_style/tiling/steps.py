@@ -1,0 +1,183 @@
+"""Local operations: which window of its input a window of the output needs, and that window from this one.
+
+Each axis is mapped by itself. A window is always of the whole map's own coordinates, so borders are padded where the
+map ends and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Span = tuple[int, int]  # from, to (exclusive), along one axis
+
+
+class Window(NamedTuple):
+    """A rectangle of a map."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def height(self) -> int:
+        return self.rows[1] - self.rows[0]
+
+    @property
+    def width(self) -> int:
+        return self.columns[1] - self.columns[0]
+
+
+class Step:
+    """An operation whose every output place depends on few input places near it."""
+
+    def needs(self, window: Window) -> Window:
+        """The window of every input that a window of the output is made of."""
+        return Window(self.along(window.rows, 0), self.along(window.columns, 1))
+
+    def along(self, span: Span, axis: int) -> Span:
+        """The same along one axis, 0 for rows and 1 for columns."""
+        return span
+
+    def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
+        """The window of the output.
+
+        Args:
+            tiles: [1, C, h, w] each, the window `had` of each input; may be written to.
+            window: what is wanted.
+            had: what `needs(window)` gave.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Pointwise(Step):
+    """Every place by itself: activations, scales and shifts, sums, joined channels."""
+
+    function: Callable[..., Tensor]
+
+    def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
+        return self.function(*tiles)
+
+
+@dataclass(frozen=True)
+class Crop(Step):
+    """A part that begins at `start`."""
+
+    start: tuple[int, int]
+
+    def along(self, span: Span, axis: int) -> Span:
+        return span[0] + self.start[axis], span[1] + self.start[axis]
+
+    def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
+        return tiles[0]
+
+
+@dataclass(frozen=True)
+class Pad(Step):
+    """`F.pad`: reflected, repeated or constant.
+
+    Args:
+        before: places added above and on the left.
+        size: height and width of the input.
+        mode: `reflect`, `replicate` or `constant`.
+        value: of the constant.
+    """
+
+    before: tuple[int, int]
+    size: tuple[int, int]
+    mode: str
+    value: float = 0.0
+
+    def along(self, span: Span, axis: int) -> Span:
+        places = self._source(span, axis)
+        return int(places.min()), int(places.max()) + 1
+
+    def _source(self, span: Span, axis: int) -> Tensor:
+        """Where along the input each place comes from; that of a constant is replaced afterwards."""
+        last = self.size[axis] - 1
+        places = torch.arange(span[0], span[1]) - self.before[axis]
+        if self.mode == "reflect":
+            places = places.abs()
+            return torch.where(places > last, 2 * last - places, places)
+        return places.clamp(0, last)
+
+    def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
+        tile = tiles[0]
+        missing = [self._missing(window[axis], axis) for axis in (0, 1)]
+        inner = [window[axis][1] - window[axis][0] - sum(missing[axis]) for axis in (0, 1)]
+        if inner == [had.height, had.width]:  # all of the tile is seen once, in its own order
+            amounts = (*missing[1], *missing[0])
+            return F.pad(tile, amounts, self.mode, self.value if self.mode == "constant" else None)
+        for axis in (0, 1):
+            places = self._source(window[axis], axis) - had[axis][0]
+            tile = tile.index_select(axis + 2, places.to(tile.device))
+            if self.mode == "constant":
+                before, after = missing[axis]
+                tile.narrow(axis + 2, 0, before).fill_(self.value)
+                tile.narrow(axis + 2, tile.shape[axis + 2] - after, after).fill_(self.value)
+        return tile
+
+    def _missing(self, span: Span, axis: int) -> tuple[int, int]:
+        """How many places of a span lie before the input and after it."""
+        first, last = span[0] - self.before[axis], span[1] - self.before[axis]
+        length = span[1] - span[0]
+        return min(length, max(0, -first)), min(length, max(0, last - self.size[axis]))
+
+
+@dataclass(frozen=True)
+class Convolution(Step):
+    """A convolution without padding, or a pooling: windows of `kernel` at every `stride`-th place.
+
+    Args:
+        function: tile -> result.
+        kernel: height and width, dilation included.
+        stride: along both.
+        size: height and width of the input; a pooling's last window may reach beyond.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    size: tuple[int, int]
+
+    def along(self, span: Span, axis: int) -> Span:
+        stride = self.stride[axis]
+        return span[0] * stride, min((span[1] - 1) * stride + self.kernel[axis], self.size[axis])
+
+    def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
+        return self.function(tiles[0])
+
+
+@dataclass(frozen=True)
+class Enlargement(Step):
+    """Something that makes `factor` places of one, and sees `halo` input places around that.
+
+    Args:
+        function: tile -> result, whose first place is `offset` before `factor` times the tile's first place.
+        factor: along both.
+        halo: places of the input seen before and after.
+        size: height and width of the input.
+        offset: as of a transposed convolution with padding.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    factor: tuple[int, int]
+    halo: tuple[int, int]
+    size: tuple[int, int]
+    offset: tuple[int, int] = (0, 0)
+
+    def along(self, span: Span, axis: int) -> Span:
+        factor, halo = self.factor[axis], self.halo[axis]
+        return max(0, span[0] // factor - halo), min(self.size[axis], -(-span[1] // factor) + halo)
+
+    def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
+        tile = self.function(tiles[0])
+        for axis in (0, 1):
+            first = window[axis][0] - had[axis][0] * self.factor[axis] + self.offset[axis]
+            tile = tile.narrow(axis + 2, first, window[axis][1] - window[axis][0])
+        return tile

@@ -1,0 +1,88 @@
+"""The faster ways give what the plain ones give, and leave the model as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan_style.networks import quick as module
+from gan_style.networks.adain import AdaINDecoder
+from gan_style.networks.quick import by_rows, kernel_of, quick, winograd
+from gan_style.networks.resnet import ResnetGenerator
+from gan_style.networks.unet import UNetGenerator
+
+
+@pytest.mark.parametrize("size", [(18, 18), (19, 40), (6, 21), (3, 3)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_winograd_is_the_convolution(size: tuple[int, int], batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PLACES", (1, 8))  # so that there are several parts
+    x, weight, bias = (torch.randn(s, dtype=torch.float64) for s in ((batch, 5, *size), (7, 5, 3, 3), (7,)))
+    exact = F.conv2d(x, weight, bias)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        made = winograd(x.contiguous(memory_format=layout), kernel_of(weight), bias)
+        torch.testing.assert_close(made, exact)
+        assert made.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("kernel", [(7, 7), (3, 5)])
+def test_rows_of_a_kernel_sum_to_it(kernel: tuple[int, int]) -> None:
+    x, weight, bias = torch.randn(2, 6, 15, 17), torch.randn(3, 6, *kernel), torch.randn(3)
+    torch.testing.assert_close(by_rows(x, weight, bias), F.conv2d(x, weight, bias), atol=1e-4, rtol=1e-5)
+
+
+def decibel(made: Tensor, reference: Tensor) -> float:
+    """PSNR of pictures in [-1, 1]."""
+    return float(10 * torch.log10(4 / (made.double() - reference).square().mean()))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (lambda: ResnetGenerator(filters=32, blocks=2, init_gain=0.1), (2, 3, 75, 68)),
+        (lambda: ResnetGenerator(filters=32, blocks=1, norm="none", upsample="resize", init_gain=0.1), (1, 3, 64, 64)),
+        (lambda: UNetGenerator(filters=16, depth=3, init_gain=0.1, upsample="pixelshuffle"), (1, 3, 64, 80)),
+        (lambda: AdaINDecoder("relu2_1"), (1, 128, 33, 34)),
+    ],
+    ids=["resnet", "no norm", "unet", "decoder"],
+)
+def test_networks_give_the_same(network: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
+    plain, x = network().eval(), torch.rand(shape) * 2 - 1
+    whole, reference = plain(x), plain.double()(x.double())
+    plain.float()
+    with quick(plain):
+        made = plain(x)
+    assert not torch.equal(made, whole)  # it did go another way
+    assert decibel(made, reference) > 90
+    assert torch.equal(plain(x), whole)
+    assert all("forward" not in vars(part) for part in plain.modules())
+
+
+@torch.no_grad()
+def test_new_weights_and_replaced_modules_are_seen() -> None:
+    convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 50, 50)
+    for _ in range(2):
+        with quick(convolution):
+            exact = F.conv2d(x, convolution.weight, convolution.bias)
+            torch.testing.assert_close(convolution(x), exact, atol=1e-4, rtol=0)
+            assert not torch.equal(convolution(x), exact)
+        convolution.weight.mul_(2)
+    convolution.forward = lambda x: x  # type: ignore[method-assign]
+    with quick(convolution):
+        assert convolution(x) is x
+    assert convolution(x) is x
+
+
+def test_a_norm_far_from_zero_and_gradients_stay_right() -> None:
+    x = (torch.randn(2, 64, 20, 20) + 1000).contiguous(memory_format=torch.channels_last)
+    norm = module.InstanceNorm2d(64)
+    with quick(norm), torch.no_grad():
+        torch.testing.assert_close(norm(x), F.instance_norm(x.double()).float(), atol=2e-3, rtol=0)
+    convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 40, 40, requires_grad=True)
+    with quick(convolution):
+        convolution(x).sum().backward()
+    assert x.grad is not None

@@ -1,0 +1,105 @@
+"""The page's server, asked over HTTP: what it serves and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from gan_style.studio.pictures import MAX_BYTES
+from tests.studio.conftest import Server
+
+# starts the studio, whose imports alone take seconds, and many on a busy machine
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+OUTSIDE = ("https://elsewhere.example", "http://127.0.0.1:1", "null")
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Any]:
+    import httpx
+
+    with httpx.Client(base_url=server.address, timeout=60, trust_env=False) as client:
+        yield client
+
+
+def picture(size: tuple[int, int] = (32, 24)) -> bytes:
+    stream = BytesIO()
+    Image.new("RGB", size, "teal").save(stream, "PNG")
+    return stream.getvalue()
+
+
+def upload(client: Any, data: bytes, **headers: str) -> Any:
+    return client.post("/gradio_api/upload", files={"files": ("photo.png", data)}, headers=headers)
+
+
+def test_the_page_names_no_other_host_to_load_from(client: Any) -> None:
+    answer = client.get("/")
+    assert answer.status_code == 200
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*>", answer.text)
+    assert "gan_style studio" in answer.text
+    assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", client.get("/theme.css").text)
+
+
+def test_only_what_the_app_made_is_served(client: Any, tmp_path: Path) -> None:
+    [path] = upload(client, picture()).json()
+    assert client.get(f"/gradio_api/file={path}").content == picture()
+    own = tmp_path / "secret.txt"
+    own.write_text("content")
+    for outside in ("/etc/passwd", str(own), str(Path("README.md").resolve()), f"{path}/../../../secret"):
+        answer = client.get(f"/gradio_api/file={outside}")
+        assert answer.status_code in (403, 404), outside
+        assert "content" not in answer.text
+        assert "root:" not in answer.text
+    answer = client.get("/gradio_api/file=https://elsewhere.example/picture.png")
+    assert answer.status_code == 403
+    assert answer.text == "refused: files of this machine only"
+
+
+def test_other_pages_and_other_names_of_this_machine_are_refused(client: Any) -> None:
+    assert upload(client, picture(), origin=str(client.base_url).rstrip("/")).status_code == 200
+    for origin in OUTSIDE:
+        assert upload(client, picture(), origin=origin).status_code == 403, origin
+    assert client.get("/", headers={"host": "elsewhere.example"}).status_code == 400
+    assert client.get("/", headers={"host": f"localhost:{client.base_url.port}"}).status_code == 200
+
+
+def test_an_upload_that_is_too_large_is_refused(client: Any) -> None:
+    assert upload(client, bytes(MAX_BYTES + 100_000)).status_code == 413
+
+
+def ask(client: Any, path: str) -> str:
+    """What the page answers where this file is put in as the picture."""
+    config = client.get("/config").json()
+    [component] = [c["id"] for c in config["components"] if c["props"].get("elem_id") == "picture"]
+    [event] = [d["id"] for d in config["dependencies"] if [component, "upload"] in d["targets"]]
+    body = {"fn_index": event, "session_hash": "test", "data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    assert client.post("/gradio_api/queue/join", json=body).status_code == 200
+    lines = client.get("/gradio_api/queue/data?session_hash=test").text.splitlines()
+    messages = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    return json.dumps(messages)
+
+
+def test_a_path_that_was_not_uploaded_is_not_read(client: Any, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(picture())
+    answer = ask(client, str(outside))
+    assert '"success": false' in answer
+    assert "outside" not in answer  # neither served nor named
+    assert "nothing is fetched from an address" in ask(client, "http://elsewhere.example/picture.png")
+    [inside] = upload(client, picture()).json()
+    assert '"success": true' in ask(client, inside)
+
+
+def test_a_bad_file_is_a_sentence_and_no_traceback(client: Any) -> None:
+    [path] = upload(client, b"no picture").json()
+    answer = ask(client, path)
+    assert "photo.png is a text file and not a picture" in answer
+    assert path not in answer.replace('"path"', "")
+    assert "Traceback" not in answer

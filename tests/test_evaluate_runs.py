@@ -1,0 +1,150 @@
+"""`experiments/evaluate.py`: every checkpoint below a folder, and what other tools made, in one table."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+
+import gan_style
+from gan_style.data.images import read_image
+from gan_style.data.saving import save_image
+from gan_style.data.scenes import draw_scene
+from tests.test_judge import SIDE, trained
+
+QUICK = ("draws=2", "pictures=2")
+
+
+@pytest.fixture(scope="module")
+def evaluate() -> ModuleType:
+    path = Path(__file__).parents[1] / "experiments" / "evaluate.py"
+    spec = importlib.util.spec_from_file_location("evaluate_runs", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where a dataclass looks up its annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("GAN_STYLE_VGG", raising=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for i, part in enumerate(("trainA", "trainB", "testA", "testB")):
+        for k in range(8 if part.startswith("train") else 4):
+            save_image(draw_scene(0, 100 * i + k, SIDE, part[-1]), tmp_path / "set" / part / f"{k}.png")
+    return tmp_path / "set"
+
+
+def test_a_sweep_and_other_tools_in_one_table(
+    evaluate: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = tmp_path / "sweep"
+    for trial, name in (("trial-000", "last"), ("trial-001", "last"), ("trial-001", "best")):
+        (sweep / trial / "checkpoints").mkdir(parents=True, exist_ok=True)
+        trained(sweep / trial / "checkpoints" / f"{name}.ckpt", "model=cut")
+    os.link(sweep / "trial-000/checkpoints/last.ckpt", sweep / "trial-000/checkpoints/best.ckpt")
+    (sweep / "trial-002").mkdir()
+    (sweep / "trial-002" / "last.ckpt").write_bytes(b"cut off")
+    translator = gan_style.load(sweep / "trial-000/checkpoints/last.ckpt")
+    for tool in ("x/out", "y/out"):
+        for path in sorted((root / "testA").iterdir()):
+            (tmp_path / tool).mkdir(parents=True, exist_ok=True)
+            array = read_image(path)
+            save_image(translator.translate(array) if tool == "x/out" else array, tmp_path / tool / path.name)
+    words = [f"runs={sweep}", f"data={root}", f"folders=[{tmp_path / 'x/out'},{tmp_path / 'y/out'}]", *QUICK]
+    assert evaluate.main(words) == 2, "one checkpoint cannot be read"
+    said = capsys.readouterr()
+    assert "trial-002/last: " in said.err
+    assert "1 of 6 could not be scored" in said.err
+    out = sweep / "evaluation"
+    results = json.loads((out / "scores.json").read_text())["results"]
+    assert list(results) == ["trial-000/best = trial-000/last", "trial-001/best", "trial-001/last", "x/out", "y/out"]
+    kid = {name: result["scores"]["A2B"]["kid_random0"]["value"] for name, result in results.items()}
+    assert kid["x/out"] == pytest.approx(kid["trial-000/best = trial-000/last"], rel=1e-9), "the same pictures"
+    untouched = results["y/out"]["scores"]["A2B"]["kid_random0"]
+    assert untouched["value"] == pytest.approx(untouched["ceiling"], rel=1e-9)
+    assert results["y/out"]["scores"]["A2B"]["edge_agreement"]["value"] == pytest.approx(1)
+    head = (out / "table.md").read_text().splitlines()[0]
+    assert all(name in head for name in results)
+    assert (out / "table.tex").read_text().count(r"\toprule") == 1
+    ElementTree.fromstring((out / "plot.svg").read_text())
+    height, width, _ = read_image(out / "sheet-A2B.png").shape
+    assert width > 6 * evaluate.CELL, "inputs and five columns"
+    assert height > 2 * evaluate.CELL
+    for name in ("scores.json", "table.md", "plot.svg", "sheet-A2B.png"):
+        assert str(out / name) in said.out
+
+
+def test_one_checkpoint_on_scenes_is_shown_beside_the_truth(evaluate: ModuleType, tmp_path: Path) -> None:
+    trained(tmp_path / "a.ckpt", "model=cyclegan")
+    assert (
+        evaluate.main([f"runs={tmp_path / 'a.ckpt'}", "data=scenes", "limit=4", f"out={tmp_path / 'o'}", *QUICK]) == 0
+    )
+    result = json.loads((tmp_path / "o" / "scores.json").read_text())
+    assert {"psnr", "ssim", "cycle_error"} < set(result["scores"]["B2A"])
+    for direction in ("A2B", "B2A"):
+        sheet = read_image(tmp_path / "o" / f"sheet-{direction}.png")
+        assert 3 * evaluate.CELL < sheet.shape[1] < 4 * evaluate.CELL, "the input, the truth and one column"
+
+
+def test_other_sizes_are_not_put_into_one_table(
+    evaluate: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gan_style import checkpoint
+
+    trained(tmp_path / "runs" / "a.ckpt", "model=cut")
+    content = checkpoint.load(tmp_path / "runs" / "a.ckpt")
+    checkpoint.save(content | {"preprocessing": {"image_size": 40}}, tmp_path / "runs" / "b.ckpt")
+    words = [f"runs={tmp_path / 'runs'}", f"data={root}", *QUICK]
+    assert evaluate.main(words) == 2
+    said = capsys.readouterr()
+    assert "different protocols (picture_size: 32 and 40)" in said.err
+    out = tmp_path / "runs" / "evaluation"
+    assert set(json.loads((out / "scores.json").read_text())["results"]) == {"a", "b"}, "what was computed is kept"
+    assert not (out / "table.md").exists()
+    assert evaluate.main([*words, "force=true"]) == 0
+    assert (out / "table.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["data=scenes"], "nothing to score"),
+        (["runs=nowhere", "data=scenes"], "there is no folder nowhere"),
+        (["runs=.", "data=scenes"], "holds no checkpoint"),
+        (["runs=."], "data must be given"),
+        (["runs=.", "data=scenes", "extractr=vgg"], "did you mean extractor?"),
+        (["runs=.", "data=scenes", "draws=many"], "draws=many is not valid"),
+        (["runs"], "every word is key=value"),
+        (["folders=[x]", "data=scenes"], "add size=N"),
+        (["folders=[x]", "data=scenes", "size=32", "limit=2"], "could not be scored"),
+    ],
+)
+def test_mistakes_are_one_line(
+    evaluate: ModuleType,
+    words: list[str],
+    sentence: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert evaluate.main(words) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert sentence in said[-1]
+    assert not any("Traceback" in line for line in said)
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    assert list(tmp_path.iterdir()) == []
