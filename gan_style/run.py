@@ -196,6 +196,7 @@ def fit(
                 write_report(run_dir)
             except OSError as error:  # a full disk must not hide why training stopped
                 say(f"cannot finish {run_dir} ({error.strerror}): free some space, then gan-style report {run_dir}")
+        keeper.stop_listening()
     summarise(run_dir, keeper)
 
 

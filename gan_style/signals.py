@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from gan_style.errors import Interrupted
@@ -17,6 +21,20 @@ def interrupt(number: int, frame: FrameType | None = None) -> None:
     """
     received.append(number)
     raise Interrupted("interrupted before training began")
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM are heard; training takes over when it begins."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def raise_if_received() -> None:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
-from gan_style.signals import interrupt
+from gan_style.signals import listening
 
 
 def main() -> None:
@@ -38,11 +36,9 @@ def main() -> None:
     # Hydra's parser takes no more overrides after a flag that follows one: flags first.
     flags = [word for word in sys.argv[1:] if word in ("-m", "--multirun")]
     sys.argv[1:] = flags + [word for word in sys.argv[1:] if word not in flags]
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, interrupt)  # until training listens itself
     try:
-        _compose_and_train()
+        with listening():
+            _compose_and_train()
         if _failures:
             raise _failures[0]
     except UserError as error:

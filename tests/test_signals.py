@@ -31,6 +31,15 @@ def test_a_library_that_swallows_errors_does_not_swallow_it() -> None:
 
 @pytest.mark.usefixtures("lost")
 def test_what_was_lost_ends_the_run_before_it_trains(run: Callable[..., Path], tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted, match="before training began"):
         run("run", "trainer.max_steps=2")
+    assert signal.getsignal(signal.SIGINT) is before
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_the_handlers_from_before_come_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with signals.listening():
+        assert signal.getsignal(signal.SIGINT) is signals.interrupt
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

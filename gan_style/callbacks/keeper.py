@@ -196,10 +196,12 @@ class Keeper(pl.Callback):
         assert isinstance(pl_module, Translator)
         self._save(trainer, pl_module)
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+    def stop_listening(self) -> None:
+        """Give the signals back to whoever had them; also after a run that failed before it trained."""
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            self._handlers = {}
         self._stop_waiting()
 
     def _save(self, trainer: pl.Trainer, model: Translator) -> None:
