@@ -76,7 +76,7 @@ def _convolution(module: nn.Conv2d, x: Tensor) -> Tensor:
         return by_rows(x, module.weight, module.bias)
     wide = module.kernel_size == (3, 3) and min(module.in_channels, module.out_channels) >= WIDE
     if plain and wide and len(x) * (x.shape[-2] - 2) * (x.shape[-1] - 2) >= 16 * PLACES[0]:
-        version = module.weight._version
+        version = -1 if module.weight.is_inference() else module.weight._version  # such weights never change
         kept = _kernels.get(module)
         if kept is None or kept[0] != version:
             kept = _kernels[module] = version, kernel_of(module.weight)

@@ -77,6 +77,14 @@ def test_new_weights_and_replaced_modules_are_seen() -> None:
     assert convolution(x) is x
 
 
+def test_weights_made_in_inference_mode() -> None:
+    with torch.inference_mode():
+        convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 40, 40)
+        exact = convolution(x)
+        with quick(convolution):
+            torch.testing.assert_close(convolution(x), exact, atol=1e-4, rtol=0)
+
+
 def test_a_norm_far_from_zero_and_gradients_stay_right() -> None:
     x = (torch.randn(2, 64, 20, 20) + 1000).contiguous(memory_format=torch.channels_last)
     norm = module.InstanceNorm2d(64)
