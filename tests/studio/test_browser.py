@@ -19,7 +19,7 @@ from tests.studio.conftest import Server
 # starts the studio, whose imports alone take seconds, and many on a busy machine
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-WAIT = 60_000  # milliseconds; a busy machine needs them
+WAIT = 180_000  # milliseconds; a busy machine needs them
 
 
 @pytest.fixture(scope="module")
