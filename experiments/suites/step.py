@@ -41,13 +41,15 @@ class LightningLoop:
 
         config = {**config, "run_dir": str(folder), "trainer": {**config["trainer"], "max_steps": batches}}
         config["trainer"]["val_every"] = 10 * batches
+        config["best"] = {"monitor": None}  # nothing is validated
         data = build(config["data"])
         data.setup()
         self.batches = [{k: v[None] for k, v in data.train_set[i].items() if k in "AB"} for i in range(4)]
         self.batches = [{d: torch.cat([b[d]] * config["data"]["batch_size"]) for d in "AB"} for b in self.batches]
         torch.manual_seed(0)
         model = build(config["model"], channels_A=3, channels_B=3)
-        trainer, _logs, _ = train_run.assemble(config, build(config["trainer"]), data, model, folder, batches, None)
+        settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
+        trainer, _logs, _ = train_run.assemble(config, settings, data, model, chosen, folder, batches, None)
         train_run.quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
         trainer.callbacks.insert(0, hold(self.go, self.done))
