@@ -46,6 +46,7 @@ class LightningLoop:
         data.setup()
         self.batches = [{k: v[None] for k, v in data.train_set[i].items() if k in "AB"} for i in range(4)]
         self.batches = [{d: torch.cat([b[d]] * config["data"]["batch_size"]) for d in "AB"} for b in self.batches]
+        self.batches = [data.on_after_batch_transfer(batch, 0) for batch in self.batches]  # uint8 until then
         torch.manual_seed(0)
         model = build(config["model"], channels_A=3, channels_B=3)
         settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
