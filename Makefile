@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow check format smoke golden bench clean
+.PHONY: help setup demo test slow quiet check format smoke golden bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ test: setup ## run the default tests
 
 slow: setup ## run the tests that take longer or start several processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or ddp"
+
+quiet: setup ## run the tests that want a machine to themselves
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m quiet
 
 check: setup ## format, lint, types, spelling and tests, as a reviewer would
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from tests.test_report import SCORES
 from tests.test_report_comparison import make
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
+pytestmark = [pytest.mark.quiet, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
 
 def look(path: Path, width: int) -> dict[str, Any]:

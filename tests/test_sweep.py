@@ -410,7 +410,7 @@ SMALL = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.quiet
 @pytest.mark.timeout(1200)  # eight starts of a training, two at a time: two minutes, and far more on a busy machine
 def test_real_trainings_killed_in_the_middle_are_each_done_once_in_one_wandb_group(tmp_path: Path) -> None:
     from wandb.proto import wandb_internal_pb2
@@ -462,7 +462,7 @@ def wandb_records(path: Path, kind: Any) -> list[Any]:
     return records
 
 
-@pytest.mark.slow
+@pytest.mark.quiet
 def test_submitit_runs_a_grid_and_takes_a_failed_job_back(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     small = [word for word in SMALL if not word.startswith("logger")]

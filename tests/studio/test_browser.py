@@ -17,7 +17,7 @@ from gan_style.studio.pictures import draw_samples
 from tests.studio.conftest import Server
 
 # starts the studio, whose imports alone take seconds, and many on a busy machine
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.quiet, pytest.mark.timeout(900)]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 WAIT = 180_000  # milliseconds; a busy machine needs them
 
