@@ -28,7 +28,7 @@ GENERATORS = [
     ("model/generator=resnet9", "model.generator.blocks=9"),
     ("model/generator=resnet6", "model.generator.blocks=6"),
     ("model/generator=resnet6", "model.generator.upsample=bilinear", "model.generator.downsample=blur"),
-    ("model/generator=resnet6", "model.generator.norm=batch"),
+    ("model/generator=resnet6", "model.generator.norm=batch", "model.generator.init=kaiming"),
     ("model/generator=resnet6", "model.generator.spectral=true"),
     ("model/generator=unet256",),
     ("model/generator=unet128",),
