@@ -226,8 +226,9 @@ def _traced(graph: Graph, channels: int) -> torch.export.ExportedProgram:
     with warnings.catch_warnings(), torch.no_grad(), oblivious:
         warnings.simplefilter("ignore")
         program = torch.export.export(graph, graph.example(TRACED, channels), dynamic_shapes=_open_sizes(graph))
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it names folders of this machine
+    for module in program.graph_module.modules():  # what runs in float32 under autocast is a graph of its own
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # it names folders of this machine
     return program
 
 

@@ -60,7 +60,7 @@ class TruthScores(pl.Callback):
             return
         table: dict[str, Scores] = defaultdict(lambda: defaultdict(dict))
         for (of, direction, score), numbers in sorted(values.items()):
-            table[of][direction][score] = bootstrap(numbers)
+            table[of][direction][score] = bootstrap(sorted(numbers))  # in whatever order the ranks looked
         protocol = {"N": len(next(iter(values.values()))), "interval": "95% bootstrap over test pictures"}
         baselines = {name: table[name] for name in ("input", "colour transfer")}
         record(trainer, pl_module, table["model"], protocol, baselines)
