@@ -25,6 +25,7 @@ from gan_style.scored_set import SizedPictures
 
 BATCH = 8  # pictures that are looked at together
 NEIGHBOURS = 5
+FEWEST = 20  # draws of an interval where each is slow: of fewer it would look narrower than it is
 MANY_PAIRS = 300**2  # above which neighbours are looked for in a tenth of the draws: a second each
 RESIZE = "area where a side shrinks, cubic where it grows (OpenCV)"
 DECODERS = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}"
@@ -135,7 +136,7 @@ def compare_sets(
             getattr(fake, kind),
             floor_from=None if floor_from is None else getattr(floor_from, kind),
             ceiling_from=None if source is None else getattr(source, kind),
-            n_boot=draws // 10 if slow else draws,
+            n_boot=min(draws, max(FEWEST, draws // 10)) if slow else draws,
             splits=5 if slow else 20,
             seed=seed,
         )
