@@ -73,6 +73,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return original(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+    # Its threads look the server's name up for minutes, beyond the end of the test: here the server is a closed port.
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", os.environ.get("HOME", "/") + "/nowhere")
