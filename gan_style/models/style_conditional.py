@@ -30,6 +30,7 @@ from gan_style.paths import expanded
 from gan_style.types import Count, CountOrNone, Weight
 
 MOMENTUM = 0.99  # of the mean code of a style
+SAME_CODE = 1e-4  # relative difference below which two codes are one
 
 
 class StyleConditional(Translator):
@@ -186,6 +187,9 @@ class StyleConditional(Translator):
             with torch.no_grad():
                 another = self._mixed(latent, self.E(batch.get("B2", B.roll(1, 0))), labels)
                 second = crop(self.G.decode(features, another), size)
+                # Two codes of one picture differ by rounding alone, and the sign of that is no gradient.
+                same = (another - code).abs().amax(1) <= SAME_CODE * code.abs().amax(1)
+                second = torch.where(same[:, None, None, None], fake.detach(), second)
         return _Styled(images, labels, code, latent, second)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:

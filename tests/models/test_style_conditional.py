@@ -149,6 +149,20 @@ def test_data_without_styles_is_one_style() -> None:
     assert torch.equal(first.second, second.second)
 
 
+def test_two_codes_of_one_picture_have_no_diversity() -> None:
+    """A batch of one picture without a second: what rounding leaves between the two has no gradient."""
+    model = make(styles=1)
+    one = {name: value[:1] for name, value in batch().items() if name in "AB"}
+    for iteration, different in ((0, True), (1, False)):  # codes of noise, codes of the picture
+        model.iteration = iteration
+        images: Any = model.generate(one)
+        images["fake_B"].retain_grad()
+        _, terms = model.generator_loss(images)
+        assert (float(terms["diversity"].detach()) > 1e-6) is different
+        terms["diversity"].backward()
+        assert bool(images["fake_B"].grad.any()) is different
+
+
 def test_the_diversity_ends_and_then_costs_nothing() -> None:
     model, pictures = make("model.diversity_iterations=4"), batch()
     passes: list[int] = []
