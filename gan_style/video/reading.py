@@ -115,10 +115,20 @@ class VideoReader:
                     count, last = count + 1, self._frame(decoded, size, last)
                     yield last
         except (av.FFmpegError, OSError) as error:
+            for decoded in self._held():
+                count, last = count + 1, self._frame(decoded, size or (decoded.width, decoded.height), last)
+                yield last
             self.unread = f"{self.path} is broken after {count} frames ({reason(error)})"
             return
         if last and self._is_short(count, self._end(last)):
             self.unread = f"{self.path} is cut off: it has {count} frames of {self.stream.frames}"
+
+    def _held(self) -> list[Any]:
+        """The whole frames that the decoder has not given yet, because it waits for what comes after them."""
+        try:
+            return list(self.stream.codec_context.decode(None))
+        except (pyav().FFmpegError, OSError):
+            return []
 
     @property
     def _usual(self) -> int:

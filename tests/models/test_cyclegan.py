@@ -24,7 +24,7 @@ def make(*overrides: str) -> CycleGAN:
 # GANs amplify rounding: in float32 two orders of summation drift apart within twenty iterations, in float64 not.
 @pytest.mark.parametrize(
     ("joined", "precision", "iterations", "tolerance"),
-    [("null", "64-true", 20, 1e-6), ("false", "64-true", 20, 1e-6), ("null", "32-true", 8, 1e-2)],
+    [("null", "64-true", 20, 1e-6), ("false", "64-true", 20, 1e-6), ("null", "32-true", 8, 3e-2)],
 )
 def test_twenty_iterations_equal_an_independent_cyclegan(
     run: Callable[..., Path], joined: str, precision: str, iterations: int, tolerance: float
