@@ -24,7 +24,8 @@ test: setup ## run the default tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 slow: setup ## run the tests that take longer or start several processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or ddp"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not ddp" -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ddp
 
 quiet: setup ## run the tests that want a machine to themselves
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m quiet
