@@ -31,6 +31,8 @@ class TrainerSettings:
         save_every: iterations between two checkpoints; null: with each validation.
         log_every: iterations between two rows of metrics.csv; null: 200 rows, at least one per 50.
         deterministic: refuse operations that are not reproducible on a GPU.
+        quick: in float32 on a CPU, convolutions of the generators by fewer products (docs/performance.md); null: where
+            the crops are large enough for it to pay.
         profiler: Lightning's, for `debug=profile`.
     """
 
@@ -44,6 +46,7 @@ class TrainerSettings:
     save_every: Count | None = None
     log_every: Count | None = None
     deterministic: bool = False
+    quick: bool | None = None
     profiler: Literal["simple", "advanced", "pytorch"] | None = None
 
     def __post_init__(self) -> None:

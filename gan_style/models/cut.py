@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.patchnce import patch_nce
-from gan_style.models.translator import Images, Terms, Translator, joined
+from gan_style.models.passes import joined
+from gan_style.models.translator import Images, Terms, Translator
 from gan_style.networks.patch_projector import PatchProjector
 from gan_style.types import Count, Positive, Weight
 

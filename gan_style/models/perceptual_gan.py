@@ -21,7 +21,8 @@ from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
 from gan_style.models.image_pool import ImagePool
-from gan_style.models.translator import Images, Terms, Translator, joined, l1
+from gan_style.models.passes import joined
+from gan_style.models.translator import Images, Terms, Translator, l1
 from gan_style.networks.factory import make_generator
 from gan_style.networks.vgg import VGG
 from gan_style.types import Count, CountOrNone, Weight

@@ -21,7 +21,8 @@ from gan_style.errors import UserError
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName
-from gan_style.models.translator import Images, StyleCode, Terms, Translator, joined, l1
+from gan_style.models.passes import joined
+from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
 from gan_style.networks.blocks import crop
 from gan_style.networks.factory import require_argument
 from gan_style.networks.styled import StyledGenerator, fitting_tensors, read_trained
@@ -140,9 +141,8 @@ class StyleConditional(Translator):
         return {"s": self.E(pictures)}
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
-        output: Tensor = self.G(
-            images, code["s"].expand(images.shape[0], -1)
-        )  # len() would fix it in an exported graph
+        codes = code["s"].expand(images.shape[0], -1)  # len() would fix it in an exported graph
+        output: Tensor = self.G(images, codes)
         return output
 
     def known_style(self, index: int) -> StyleCode:

@@ -10,12 +10,12 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
+from gan_style.models.passes import ways
 from gan_style.schedules import ConstantThenLinear
 from gan_style.types import Count, Positive, Seed
 
@@ -23,10 +23,6 @@ Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in 
 StyleCode = dict[str, Tensor]  # name -> [B, ...]: what a method knows of a style
 Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
 Optimizers = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
-
-# Joining two inputs saves launches on small pictures and on a GPU; on a CPU, above this many pixels of one
-# input, the larger batch falls out of the cache and costs time (experiments/benchmark.py suite=step).
-JOIN_PIXELS_ON_CPU = 128 * 128
 
 
 class Translator(pl.LightningModule):
@@ -70,6 +66,7 @@ class Translator(pl.LightningModule):
         self.seed = seed
         self.iteration = 0  # batches done; Lightning's global_step counts optimiser steps instead
         self.iterations_per_epoch = 1.0
+        self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
         self._restored_gradients: dict[str, Tensor] = {}
 
     # What a method writes
@@ -145,12 +142,13 @@ class Translator(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         """One iteration: every player's turn on one batch. Returns detached pictures and loss terms."""
         self.begin_iteration()
-        images = self.generate(batch)
         losses: Terms = {}
-        for turn in self.turns:
-            if turn in self.players():
-                terms = self._take_turn(turn, images)
-                losses |= {f"{turn}_{name}": value.detach() for name, value in terms.items()}
+        with ways(self.networks("G"), self.quick and self.device.type == "cpu"):
+            images = self.generate(batch)
+            for turn in self.turns:
+                if turn in self.players():
+                    terms = self._take_turn(turn, images)
+                    losses |= {f"{turn}_{name}": value.detach() for name, value in terms.items()}
         self.iteration += 1
         return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}
 
@@ -160,7 +158,8 @@ class Translator(pl.LightningModule):
         self._set_learning_rates()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
-        return self.generate(batch)
+        with ways(self.networks("G"), self.quick and self.device.type == "cpu"):
+            return self.generate(batch)
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep them: Lightning would clear the gradients of an accumulated step that a validation interrupts."""
@@ -248,30 +247,6 @@ class Translator(pl.LightningModule):
 
     def _pools(self) -> dict[str, ImagePool]:
         return {name: value for name, value in vars(self).items() if isinstance(value, ImagePool)}
-
-
-def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None, method: str | None = None) -> list[Any]:
-    """`[network(x) for x in inputs]`, in one pass over the joined batch where that is exact and pays.
-
-    Exact when the network treats every picture by itself (`per_sample`: instance norm, no dropout).
-
-    Args:
-        join: None measures nothing and follows the size (see `JOIN_PIXELS_ON_CPU`); True or False decides.
-        method: called in place of the network itself.
-    """
-    call = network if method is None else getattr(network, method)
-    alike = len({(x.shape[1:], x.dtype, x.device) for x in inputs}) == 1
-    if join is None:
-        join = inputs[0].is_cuda or inputs[0].shape[-2] * inputs[0].shape[-1] <= JOIN_PIXELS_ON_CPU
-    if not (join and alike and getattr(network, "per_sample", False)):
-        return [call(x) for x in inputs]
-    output = call(torch.cat(inputs))
-    parts, start = [], 0
-    for x in inputs:
-        window = slice(start, start + len(x))
-        parts.append(tree_map(lambda y, window=window: y[window], output))
-        start += len(x)
-    return parts
 
 
 def l1(output: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,74 @@
+"""The faster ways of training give the gradients of the plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gan_style.config import build
+from gan_style.data.seeding import derive_seed
+from gan_style.models import translator
+from gan_style.models.passes import ways
+from gan_style.networks import quick as quick_ways
+from gan_style.networks import winograd
+from tests.conftest import small_config
+
+MODELS = {
+    "cyclegan": ("model.generator.filters=16",),
+    "cut": ("model.generator.filters=16",),
+    "unet": (
+        *("model/generator=unet128", "model.generator.depth=4"),
+        *("model.generator.filters=16", "model.generator.upsample=resize"),
+    ),
+    "two_branch": ("model.generator.filters=16",),
+    "style_conditional": ("model.generator.filters=16",),
+}
+
+
+def gradients(model: Any, batch: dict[str, Tensor], faster: bool) -> Tensor:
+    """Of all that G trains, in one vector."""
+    model.zero_grad()
+    torch.manual_seed(derive_seed(0, "test"))
+    with ways(model.networks("G"), faster):
+        total, _ = model.generator_loss(model.generate(batch))
+        total.backward()
+    return torch.cat([p.grad.flatten() for p in model._parameters_of("G") if p.grad is not None])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_are_those_of_the_plain_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float64: in float32 a rounding may turn the sign of an L1 or a ReLU, whatever the way."""
+    monkeypatch.setattr(quick_ways, "PLACES", 1)  # so that small maps go the faster ways, too
+    monkeypatch.setattr(quick_ways, "WIDE", 16)
+    monkeypatch.setattr(quick_ways, "_ours", lambda x: True)
+    called = []
+    forward = winograd._forward
+    monkeypatch.setattr(winograd, "_forward", lambda *words: called.append(1) or forward(*words))
+    overrides = (f"model={'cyclegan' if name == 'unet' else name}", *MODELS[name])
+    config = small_config(*overrides, "data.image_size=64", "data.load_size=64")
+    styles = {"styles": 2} if name == "style_conditional" else {}
+    model = build(config["model"], channels_A=3, channels_B=3, **styles).double().train()
+    batch = {domain: torch.rand(2, 3, 64, 64).double() * 2 - 1 for domain in "AB"}
+    plain = gradients(model, batch, False)
+    assert not called
+    faster = gradients(model, batch, True)
+    assert called
+    assert float((faster - plain).norm() / plain.norm()) < 1e-9
+    assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_a_run_takes_them_for_large_crops_or_by_the_word(
+    run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bool] = []
+    monkeypatch.setattr(translator, "ways", lambda networks, faster: taken.append(faster) or ways(networks, faster))
+    for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
+        monkeypatch.setattr("gan_style.run.QUICK_PIXELS", pixels)
+        taken.clear()
+        run(f"run-{pixels}-{word}", "trainer.max_steps=2", f"trainer.quick={word}")
+        assert set(taken) == {expected}
