@@ -2,7 +2,8 @@
 
 Maps are channels-last. A 3x3 convolution takes a quarter of the products (`winograd`); the few channels of a picture
 are made row by row of the kernel, so that the vector units are filled; an instance norm of one picture is a batch norm,
-whose kernel keeps the layout.
+whose kernel keeps the layout. In training, what stands between two convolutions is made again in the backward pass
+instead of being kept (`recomputed`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +21,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from gan_style.networks.blocks import InstanceNorm2d
+from gan_style.networks.recomputed import recomputed
 from gan_style.networks.winograd import kernel_of, winograd
 
 WIDE, FEW = 32, 4  # channels from which on the first way pays, and up to which the second does
+CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
+BETWEEN = nn.ReLU, nn.LeakyReLU, nn.ReflectionPad2d  # a norm and a convolution
 PLACES = 64  # 4x4 tiles from which on it pays
 _kernels: weakref.WeakKeyDictionary[nn.Module, tuple[int, Tensor]] = weakref.WeakKeyDictionary()
 
@@ -48,12 +53,48 @@ def quick(*models: nn.Module) -> Iterator[None]:
 
 def _faster(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
     if isinstance(module, InstanceNorm2d) and not module.track_running_stats:
-        return lambda x: _instance_norm(module, x)
-    if isinstance(module, nn.Conv2d) and not parametrize.is_parametrized(module):
-        if module.padding_mode != "zeros" or module.groups != 1 or module.dilation != (1, 1):
-            return None
-        return lambda x: _convolution(module, x)
+        return functools.partial(_instance_norm, module)
+    if _is_plain(module):
+        return functools.partial(_convolution, module)
+    if _is_sequence(module):
+        return functools.partial(_sequence, module)
     return None
+
+
+def _is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Whether it is a convolution that does nothing else."""
+    if not isinstance(module, nn.Conv2d) or parametrize.is_parametrized(module):
+        return False
+    return module.padding_mode == "zeros" and module.groups == 1 and module.dilation == (1, 1)
+
+
+def _is_sequence(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+def _flat(module: nn.Sequential) -> Iterator[nn.Module]:
+    for layer in module:
+        if _is_sequence(layer):
+            yield from _flat(layer)
+        else:
+            yield layer
+
+
+def _sequence(module: nn.Sequential, x: Tensor) -> Tensor:
+    """Norms that a convolution follows, and what is between, are made again in the backward pass."""
+    light: list[nn.Module] = []
+    for layer in _flat(module):
+        if isinstance(layer, CONVOLUTIONS) and light and _ours(x):
+            x, light = recomputed(light, layer, x), []
+        elif (isinstance(layer, InstanceNorm2d) and not light) or (isinstance(layer, BETWEEN) and light):
+            light.append(layer)
+        else:
+            for one in (*light, layer):
+                x = one(x)
+            light = []
+    for one in light:
+        x = one(x)
+    return x
 
 
 def _ours(x: Tensor) -> bool:
