@@ -14,7 +14,7 @@ import pytest
 from gan_style.errors import UserError
 from gan_style.video.reading import VideoReader
 from gan_style.video.writing import VideoWriter, even
-from tests.video.clips import clip, shown, square, tone, turned
+from tests.video.clips import clip, cut_off, shown, square, tone, turned
 
 
 def copied(source: Path, target: Path, stop: type[BaseException] | None = None) -> VideoReader:
@@ -145,9 +145,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_cut_off_video_gives_what_is_there(tmp_path: Path) -> None:
-    whole = clip(tmp_path / "whole.mp4", 40, sound=None)
-    source = tmp_path / "in.mp4"
-    source.write_bytes(whole.read_bytes()[: -whole.stat().st_size // 3])
+    source = cut_off(clip(tmp_path / "whole.mp4", 40, sound=None), tmp_path / "in.mp4")
     reader = copied(source, tmp_path / "out.mp4")
     count = len(shown(tmp_path / "out.mp4")[0])
     assert 5 < count < 40
