@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from gan_style.errors import UserError
 from gan_style.paths import expanded, printable
+from gan_style.signals import terminating_as_interrupting
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
     parsed = _parser().parse_args(words)
     try:
-        return int(parsed.run(parsed) or 0)
+        with terminating_as_interrupting():
+            return int(parsed.run(parsed) or 0)
     except UserError as error:
         print(f"gan_style: {error}", file=sys.stderr)
         return 2
@@ -242,11 +243,7 @@ def _download(parsed: argparse.Namespace) -> None:
         if getattr(parsed, word) == "":
             raise UserError(f"--{word} is empty: give it a value, or leave it out")
     root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: said, and what is half done removed
-    try:
-        fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
 
 
 def _report(parsed: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from gan_style import checkpoint, official, portable
 from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, target_of
 from gan_style.errors import UserError
+from gan_style.export_graph import SIZES, TRACED, Distance, Graph, distance, worst
 from gan_style.extras import extra
 from gan_style.inference import LoadedTranslator
 from gan_style.loading import loaded, restore
@@ -34,13 +35,7 @@ from gan_style.paths import expanded
 from gan_style.verbs import refuse_overwriting
 
 OPSET = 18
-# Batch, height and width of what is compared, and of the style pictures beside them.
-SIZES = (((1, 64, 96), (48, 80)), ((2, 97, 129), (70, 51)), ((3, 150, 41), (64, 64)))
-TRACED = ((2, 528, 820), (544, 792))  # more than one place in the innermost map of the deepest U-Net
-LIMIT = 1e-4  # 1/78 of a step of 8 bits; what rounding in another order makes of a deep network is less
-
-Run = Callable[[tuple[Tensor, ...]], Tensor]
-Put = Callable[[Path], tuple[str, float]]  # writes a file and reads it again: what it is, and how far from torch
+Put = Callable[[Path], tuple[str, Distance]]  # writes a file and reads it again: what it is, and how far from torch
 
 
 def export(parsed: Namespace) -> None:
@@ -61,51 +56,11 @@ def export(parsed: Namespace) -> None:
     direction = "2".join(translator.ends(parsed.direction, None))
     put = makers[out.suffix.lower()](translator, direction, parsed.direction is not None)
     with checkpoint.writing(out) as beside:
-        said, difference = put(beside)
-        if not difference <= LIMIT:
-            raise UserError(
-                f"{out} was not written: it differs from torch by up to {difference:.1e}, where {LIMIT:g} is allowed"
-            )
+        said, found = put(beside)
+        if not found.is_rounding:
+            raise UserError(f"{out} was not written: it is {found}, which is more than rounding")
     print(f"{out}: {said}; {translator.about['weights'] if translator.about else 'raw'} weights")
-    print(f"at {len(SIZES)} sizes at most {difference:.1e} from torch, in [-1, 1]")
-
-
-class Graph(nn.Module):
-    """What is exported: a picture, and for some methods a style, to a picture.
-
-    Args:
-        model: in evaluation mode.
-        direction: `A2B` or `B2A`.
-    """
-
-    def __init__(self, model: Translator, direction: str) -> None:
-        super().__init__()
-        self.model, self.direction = model, direction
-        code = model.general_style() if model.takes_style else {}
-        # One vector can be given as it is; statistics of features come from a picture.
-        self.code_size = next(iter(code.values())).shape[1] if len(code) == 1 else 0
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return ("picture", "style") if self.model.takes_style else ("picture",)
-
-    def forward(self, picture: Tensor, style: Tensor | None = None) -> Tensor:
-        """[B, C, H, W] and [B, C, h, w] or [B, code_size] to [B, C, H, W]."""
-        if style is None:
-            return self.model.translate(picture, self.direction)
-        code = {"s": style} if self.code_size else self.model.style_code(style)
-        return self.model.stylize(picture, code)
-
-    def example(self, sizes: tuple[tuple[int, int, int], tuple[int, int]], channels: int) -> tuple[Tensor, ...]:
-        """Noise of a fixed seed: pictures, and styles where the graph takes them."""
-        (batch, height, width), side = sizes
-        generator = torch.Generator().manual_seed(0)
-        picture = torch.rand(batch, channels, height, width, generator=generator) * 2 - 1
-        if not self.model.takes_style:
-            return (picture,)
-        if self.code_size:
-            return picture, torch.randn(batch, self.code_size, generator=generator)
-        return picture, torch.rand(batch, channels, *side, generator=generator) * 2 - 1
+    print(f"at {len(SIZES)} sizes {found}")
 
 
 def weights_of(translator: LoadedTranslator, direction: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,7 +101,7 @@ def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
         )
     made.model.metadata_props.update(portable.texts(_described(translator, graph, direction)))
 
-    def put(path: Path) -> tuple[str, float]:
+    def put(path: Path) -> tuple[str, Distance]:
         made.save(str(path))
         options = runtime.SessionOptions()
         options.log_severity_level = 3
@@ -157,7 +112,7 @@ def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
             return torch.from_numpy(session.run(["output"], feed)[0])
 
         said = f"ONNX, opset {OPSET}, {', '.join(graph.inputs)} to output, any batch, height and width"
-        return said, _difference(graph, run, channels)
+        return said, distance(graph, run, channels)
 
     return put
 
@@ -168,13 +123,13 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     program.example_inputs = None  # or the file holds these pictures, too
     described = {"gan_style.json": json.dumps(_described(translator, graph, direction))}
 
-    def put(path: Path) -> tuple[str, float]:
+    def put(path: Path) -> tuple[str, Distance]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.export.save(program, path, extra_files=described)
             run = torch.export.load(path).module()
         said = f"a program of torch.export, {', '.join(graph.inputs)} to a picture, any batch, height and width"
-        return said, _difference(graph, functools.partial(_called, run), channels)
+        return said, distance(graph, functools.partial(_called, run), channels)
 
     return put
 
@@ -182,16 +137,15 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
 def _tensors(translator: LoadedTranslator, direction: str, alone: bool) -> Put:
     state, about = weights_of(translator, direction if alone else None)
 
-    def put(path: Path) -> tuple[str, float]:
+    def put(path: Path) -> tuple[str, Distance]:
         portable.write(state, about, path)
         model = restore(checkpoint.load(path)).requires_grad_(False).eval()
         said = f"safetensors, {sum(isinstance(value, Tensor) for value in state.values())} tensors, for gan_style.load"
-        worst = 0.0
+        found = []
         for each in [direction] if alone else translator.model.directions:
             graph, again = Graph(translator.model, each), Graph(model, each)
-            run = functools.partial(_called, again)
-            worst = max(worst, _difference(graph, run, _channels(translator, each)))
-        return said, worst
+            found.append(distance(graph, functools.partial(_called, again), _channels(translator, each)))
+        return said, worst(found)
 
     return put
 
@@ -200,14 +154,14 @@ def _official(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     network: Any = getattr(translator.model, network_of(direction), translator.model)
     state = official.to_official(network)
 
-    def put(path: Path) -> tuple[str, float]:
+    def put(path: Path) -> tuple[str, Distance]:
         torch.save(state, path)
         read, _ = official.read(path)
         again = build(read.node, ALLOWED_FROM_CHECKPOINT)(in_channels=read.in_channels, out_channels=read.out_channels)
         again.load_state_dict(read.state)
         said = f"{direction} in the official layout, {official.said(read.node)}"
         run = functools.partial(_called, again.requires_grad_(False).eval())
-        return said, _difference(Graph(translator.model, direction), run, _channels(translator, direction))
+        return said, distance(Graph(translator.model, direction), run, _channels(translator, direction))
 
     return put
 
@@ -259,16 +213,6 @@ def _open_sizes(graph: Graph) -> tuple[dict[int, Any], ...]:
         return sizes
     places = {} if graph.code_size else {2: "style_height", 3: "style_width"}
     return *sizes, {0: batch} | {axis: torch.export.Dim(name, min=1) for axis, name in places.items()}
-
-
-def _difference(graph: Graph, run: Run, channels: int) -> float:
-    """The largest one between what `run` gives and what torch gives; NaN where one of them is."""
-    found = []
-    for sizes in SIZES:
-        inputs = graph.example(sizes, channels)
-        with torch.no_grad():
-            found.append((run(inputs) - graph(*inputs)).abs().max())
-    return float(torch.stack(found).max())
 
 
 def _channels(translator: LoadedTranslator, direction: str) -> int:

@@ -1,4 +1,4 @@
-"""A wish to end that comes before training listens for it; nothing heavy is imported here."""
+"""Signals that ask for an end, of verbs and of a training that does not listen yet; nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ def listening() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminating_as_interrupting() -> Iterator[None]:
+    """Inside, SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that what is half written is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def raise_if_received() -> None:

@@ -114,7 +114,7 @@ def translate_files(
     def read(path: Path) -> Array:
         return translator.read(path, parsed.direction, options["style"])
 
-    with Progress(console=Console(stderr=True), transient=True) as progress, Writer() as writer:
+    with progress_bars() as progress, Writer() as writer:
         task = progress.add_task("translating", total=len(pairs))
         translator.watch = watch_in(progress)
         for group in by_size(read_ahead(pairs, read, 2 * batch), batch):
@@ -125,6 +125,12 @@ def translate_files(
                 writer.write(functools.partial(save, picture, one.target, one.profile))
             progress.advance(task, len(group))
     return unread
+
+
+def progress_bars() -> Progress:
+    """Bars on the terminal, beside what a verb says; none in a file, where each would leave an empty line."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def watch_in(progress: Progress) -> Watch:
@@ -191,7 +197,7 @@ def progress_of(translator: LoadedTranslator, output: Path, every: int) -> Itera
     if not isinstance(translator.model, Gatys):
         yield {}
         return
-    with Progress(transient=True) as progress:
+    with progress_bars() as progress:
         task = progress.add_task("stylising")
 
         def step(done: int, total: int, terms: dict[str, float], picture: torch.Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,8 +20,9 @@ from torch import Tensor
 import gan_style
 from gan_style import cli, export, extras
 from gan_style.errors import UserError
+from gan_style.export_graph import Distance, Graph, distance, worst
 from gan_style.networks.blocks import UPSAMPLES
-from tests.small_models import saved
+from tests.small_models import made, saved
 
 # Other sizes than those that the verb itself compares; the last are smaller than what the networks pad to.
 SIZES = [(1, 40, 56), (3, 75, 33), (2, 13, 90), (1, 5, 9)]
@@ -181,19 +183,24 @@ def test_averaged_weights_unless_asked(tmp_path: Path, capsys: pytest.CaptureFix
         assert f"weights       {said}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("amount", [0.01, 3e-7])
 def test_an_export_that_differs_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], amount: float
 ) -> None:
     checkpoint, out = saved(tmp_path / "a.ckpt", "model=cut"), tmp_path / "a.safetensors"
     out.write_text("what was there")
     write = export.portable.write
 
     def spoilt(state: dict[str, Tensor], *rest: Any) -> None:
-        write(state | {"G_AB.layers.1.weight": state["G_AB.layers.1.weight"] + 0.01}, *rest)
+        write(state | {"G_AB.layers.1.weight": state["G_AB.layers.1.weight"] + amount}, *rest)
 
     monkeypatch.setattr(export.portable, "write", spoilt)
     assert cli.main(["export", str(checkpoint), str(out)]) == 2
-    assert "was not written: it differs from torch by up to" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    found, rounding = (float(x) for x in re.findall(r"\d\.\de-\d+", said))
+    assert said.startswith(f"gan_style: {out} was not written: it is at most {found:.1e} from torch in float64")
+    assert rounding < 1e-5 < found
+    assert found < 1e-4 or amount == 0.01  # little is too much
     assert out.read_text() == "what was there"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ckpt", "a.safetensors"]
 
@@ -249,3 +256,17 @@ def test_help_stays_quick_and_light() -> None:
     code = "import sys, gan_style.cli as c; c._parser(); print([m for m in ('torch', 'onnx') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_what_is_rounding_is_measured_by_torch_itself() -> None:
+    graph = Graph(made("model=cut").requires_grad_(False).eval(), "A2B")
+    found = distance(graph, lambda inputs: graph(*inputs), 3)
+    assert found.file == found.rounding
+    assert 1e-8 < found.rounding < 1e-5
+    assert found.is_rounding
+    assert Distance(9e-6, 1e-7).is_rounding
+    assert Distance(5e-5, 2e-5).is_rounding
+    assert not Distance(7e-5, 2e-5).is_rounding
+    assert not Distance(1.1e-5, 1e-7).is_rounding
+    assert not worst([Distance(1e-7, 1e-7), Distance(float("nan"), 1e-7)]).is_rounding
+    assert not worst([Distance(1e-7, 1e-7), Distance(1e-7, float("nan")), Distance(1, 1e-7)]).is_rounding

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.data_classes import ImageData
 
 from gan_style.models.gatys import Gatys
-from gan_style.studio.models import Models
+from gan_style.studio.models import Models, caution
 from gan_style.studio.pictures import COLOURS, draw_samples
 from gan_style.studio.translating import Slot, Wish
 
@@ -33,6 +33,7 @@ class Controls(NamedTuple):
     picture: gr.Image
     samples: gr.Gallery
     model: gr.Dropdown
+    caution: gr.HTML
     direction: gr.Radio
     styles: gr.Column
     style_samples: gr.Gallery
@@ -75,6 +76,7 @@ def controls(models: Models, folder: Path) -> Controls:
     samples = _strip(draw_samples(folder, "A"), "samples")
     names = models.names
     model = gr.Dropdown(names, value=names[0] if names else None, label="Model", elem_id="model")
+    note = gr.HTML(visible=False, elem_id="caution")
     direction = gr.Radio([], label="Direction", visible=False, elem_id="direction")
     with gr.Column(visible=False, elem_id="styles") as styles:
         gr.HTML('<h3>Styles <span class="quiet">one, or several to mix</span></h3>')
@@ -112,6 +114,7 @@ def controls(models: Models, folder: Path) -> Controls:
         picture,
         samples,
         model,
+        note,
         direction,
         styles,
         style_samples,
@@ -134,7 +137,9 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
     model, domains = translator.model, translator.domains
     directions = [(f"{domains.get(d[0], d[0])} to {domains.get(d[-1], d[-1])}", d) for d in model.directions]
     several = len(directions) > 1
+    said = caution(translator)
     updates: dict[Any, Any] = {
+        controls.caution: gr.update(value=f'<p class="note">{said}</p>', visible=bool(said)),
         controls.direction: gr.update(
             choices=directions,
             value=directions[0][1] if directions else None,

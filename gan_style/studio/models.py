@@ -11,12 +11,14 @@ from gan_style.compare import name_checkpoints
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.loading import load
+from gan_style.models.adain import AdaIN
 from gan_style.paths import expanded
 from gan_style.report.read import read_run
 from gan_style.report.summary import model_name
 from gan_style.verbs import gatys
 
 GATYS = "gatys"
+FEW = 1000  # iterations, of the tens of thousands that the papers train for
 KEPT = 3  # loaded models; older ones are loaded again when they are chosen
 
 
@@ -72,6 +74,25 @@ class Models:
         while len(self._loaded) > KEPT:
             self._loaded.popitem(last=False)
         return self._loaded[key]
+
+
+def caution(translator: LoadedTranslator) -> str:
+    """Why a model's pictures are not what its method can do, as far as its checkpoint tells; else nothing."""
+    about = translator.about or {}
+    if not about or about.get("imported"):  # training that happened elsewhere is not counted here
+        return ""
+    encoder = about["config"]["model"].get("vgg") or {}
+    if encoder.get("weights") == "random" and isinstance(translator.model, AdaIN):
+        return (
+            "This AdaIN has a VGG of random weights, which sees no styles: expect pale pictures; train it on real ones."
+        )
+    iteration = int(about["iteration"])
+    if iteration < FEW:
+        times = "iteration" if iteration == 1 else "iterations"
+        return (
+            f"This model was trained for {iteration} {times} only: expect pale or blurred pictures until it has more."
+        )
+    return ""
 
 
 def find_runs(folder: Path) -> dict[str, Path]:

@@ -21,6 +21,7 @@ from gan_style.studio import runs
 from gan_style.studio.controls import PAINTING_SIDE, Controls, controls, fitting
 from gan_style.studio.models import Models
 from gan_style.studio.pictures import check_upload, shown
+from gan_style.studio.stopping import Stopped, Stops
 from gan_style.studio.translating import Report, compare, style_options, translate
 
 # One model at a time works, whoever asks: a second would only share the same cores and memory.
@@ -66,6 +67,8 @@ def sentences(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         except UserError as error:
             raise gr.Error(plain(error), print_exception=False, title="That did not work") from None
+        except Stopped:
+            raise gr.Error("stopped: nothing was kept", print_exception=False, title="Stopped") from None
 
     return guarded
 
@@ -88,10 +91,11 @@ def build(models: Models, folder: Path) -> gr.Blocks:
                     with gr.Column(scale=5, min_width=320, elem_id="left"):
                         chosen = controls(models, folder)
                     with gr.Column(scale=7, min_width=320, elem_id="right"), gr.Tabs(elem_id="results"):
-                        _result(models, chosen, folder)
-                        choices = _compare(models, chosen, folder)
+                        stops = Stops()
+                        _result(models, chosen, folder, stops)
+                        choices = _compare(models, chosen, folder, stops)
                         if importlib.util.find_spec("gan_style.video"):
-                            _video(models, chosen, folder)
+                            _video(models, chosen, folder, stops)
             with gr.Tab("Runs", id="runs"):
                 again = gr.Button("Look again", size="sm", elem_id="again", scale=0)
                 cards = gr.HTML()
@@ -125,7 +129,7 @@ def _refuse_addresses(block: Any) -> None:
 def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
     """What happens on the left side itself."""
     slots = chosen.slots
-    shows = [chosen.direction, chosen.styles, chosen.steps, *(slot.name for slot in slots)]
+    shows = [chosen.caution, chosen.direction, chosen.styles, chosen.steps, *(slot.name for slot in slots)]
 
     @sentences
     def choose(name: str | None) -> dict[Any, Any]:
@@ -169,12 +173,22 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
     gr.on([picture.change for picture in pictures], reveal, pictures, frames, show_progress="hidden")
 
 
-def _result(models: Models, chosen: Controls, folder: Path) -> None:
-    stopped: set[str | None] = set()  # sessions that want no more steps of gatys
+def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> gr.Button:
+    """What begins, beside what ends it."""
+
+    def ask(request: gr.Request) -> None:
+        stops.ask(request.session_hash)
+
+    with gr.Row():
+        go = gr.Button(label, variant="primary", elem_id=go_id, scale=5)
+        stop = gr.Button("Stop", elem_id=stop_id, scale=1, min_width=80)
+    stop.click(ask, None, None, queue=False)
+    return go
+
+
+def _result(models: Models, chosen: Controls, folder: Path, stops: Stops) -> None:
     with gr.Tab("Result", id="result"):
-        with gr.Row():
-            go = gr.Button("Translate", variant="primary", elem_id="translate", scale=5)
-            stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=80)
+        go = _buttons("Translate", "translate", "stop", stops)
         slider = gr.ImageSlider(
             show_label=False, format="png", max_height=640, buttons=["fullscreen"], elem_id="slider", interactive=False
         )
@@ -186,32 +200,22 @@ def _result(models: Models, chosen: Controls, folder: Path) -> None:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's way)
     ) -> tuple[Any, Any]:
-        stopped.discard(request.session_hash)
-
-        def report(share: float, text: str) -> None:
-            if request.session_hash in stopped:
-                raise UserError("stopped: nothing was kept")
-            progress(share, desc=text)
-
         wish, name = chosen.wish(values), values[chosen.model]
         translator = models.load(name)
         stem = wish.picture.stem if wish.picture else ""
-        made = translate(translator, wish, _new(folder), f"{stem}-{_file_name(name)}", report)
+        with stops.heard(request.session_hash):
+            made = translate(translator, wish, _new(folder), f"{stem}-{_file_name(name)}", _report(progress))
         return (made.before, made.after), gr.update(value=str(made.file), visible=True)
 
-    def ask_to_stop(request: gr.Request) -> None:
-        stopped.add(request.session_hash)
-
-    stop.click(ask_to_stop, None, None, queue=False)
     go.click(run, chosen.inputs | {chosen.model}, [slider, download], scroll_to_output=True, **ONE_AT_A_TIME)
 
 
-def _compare(models: Models, chosen: Controls, folder: Path) -> gr.CheckboxGroup:
+def _compare(models: Models, chosen: Controls, folder: Path, stops: Stops) -> gr.CheckboxGroup:
     with gr.Tab("Compare", id="compare"):
         choices = gr.CheckboxGroup(
             models.names, value=models.names[:2], label="Methods, on the same picture", elem_id="methods"
         )
-        go = gr.Button("Compare", variant="primary", elem_id="compare-go")
+        go = _buttons("Compare", "compare-go", "compare-stop", stops)
         pictures = gr.Gallery(
             show_label=False,
             columns=2,
@@ -224,9 +228,10 @@ def _compare(models: Models, chosen: Controls, folder: Path) -> gr.CheckboxGroup
         )
 
     @sentences
-    def run(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
+    def run(values: dict[Any, Any], request: gr.Request, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
         pairs = [(name, functools.partial(models.load, name)) for name in values[choices]]
-        made, failed = compare(pairs, chosen.wish(values), _new(folder), _report(progress))
+        with stops.heard(request.session_hash):
+            made, failed = compare(pairs, chosen.wish(values), _new(folder), _report(progress))
         for sentence in failed:
             gr.Warning(plain(UserError(sentence)), title="Left out")
         return made
@@ -235,15 +240,15 @@ def _compare(models: Models, chosen: Controls, folder: Path) -> gr.CheckboxGroup
     return choices
 
 
-def _video(models: Models, chosen: Controls, folder: Path) -> None:
+def _video(models: Models, chosen: Controls, folder: Path, stops: Stops) -> None:
     with gr.Tab("Video", id="video"):
         gr.HTML('<p class="quiet">Every frame, with its sound. Painted regions hold for pictures only.</p>')
         source = gr.Video(label="Video", sources=["upload"], elem_id="video", buttons=[])
-        go = gr.Button("Translate the video", variant="primary", elem_id="video-go")
+        go = _buttons("Translate the video", "video-go", "video-stop", stops)
         target = gr.Video(label="Result", interactive=False, elem_id="video-result", buttons=["download"])
 
     @sentences
-    def run(values: dict[Any, Any], progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+    def run(values: dict[Any, Any], request: gr.Request, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         from gan_style.video.verb import translate_video
 
         if not values[source]:
@@ -254,16 +259,17 @@ def _video(models: Models, chosen: Controls, folder: Path) -> None:
             raise UserError("gatys takes minutes for a single picture: choose a trained model for a video")
         options = style_options(translator, replace(wish, layers=()), (0, 0))
         result = _new(folder) / f"{path.stem}-{_file_name(name)}.mp4"
-        translate_video(
-            translator,
-            path,
-            result,
-            alpha=wish.alpha,
-            preserve_color=wish.preserve_color,
-            size=wish.size,
-            progress=lambda done, total: progress((done, total or None), desc="translating", unit="frames"),
-            **options,
-        )
+        with stops.heard(request.session_hash):
+            translate_video(
+                translator,
+                path,
+                result,
+                alpha=wish.alpha,
+                preserve_color=wish.preserve_color,
+                size=wish.size,
+                progress=lambda done, total: progress((done, total or None), desc="translating", unit="frames"),
+                **options,
+            )
         return str(result)
 
     go.click(run, chosen.inputs | {chosen.model, source}, target, scroll_to_output=True, **ONE_AT_A_TIME)

@@ -6,7 +6,6 @@ import errno
 import importlib.util
 import ipaddress
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -24,7 +23,7 @@ PORTS = range(7860, 7960)  # tried in this order
 
 
 def studio(parsed: Namespace) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C or SIGTERM.
 
     Raises:
         UserError: no Gradio, a checkpoint or weights that cannot be read, or a port that is taken.
@@ -46,12 +45,8 @@ def studio(parsed: Namespace) -> None:
         host = "localhost" if parsed.host in ("0.0.0.0", "::") else parsed.host
         print(f"http://{host}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and leaves no files
-        try:
-            with suppress(KeyboardInterrupt):
-                server.run(sockets=[listener])
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
 
 
 def application(checkpoints: list[str], runs: Path, weights: str | None, host: str, folder: Path) -> Any:

@@ -124,7 +124,7 @@ class VideoReader:
             self.unread = f"{self.path} is cut off: it has {count} frames of {self.stream.frames}"
 
     def _held(self) -> list[Any]:
-        """The whole frames that the decoder has not given yet, because it waits for what comes after them."""
+        """What the decoder has not given yet, because it waits for what comes after it; its threads may lose some."""
         try:
             return list(self.stream.codec_context.decode(None))
         except (pyav().FFmpegError, OSError):

@@ -68,7 +68,7 @@ class NormSmoother(Smoother):
     It steadies brightness, contrast and colours, and blurs nothing.
 
     Raises:
-        UserError: there is no instance norm in the network, or the translation goes past it, as tiles do.
+        UserError: there is no instance norm in the network.
     """
 
     usual = 12
@@ -91,8 +91,7 @@ class NormSmoother(Smoother):
         with self.norms.frame() as calls:
             output = self.translate(frame)
         if not calls:
-            why = "this model has none, or takes the frames in tiles"
-            raise UserError(f"--smooth norm is for instance norms that see a whole frame, but {why}: take flow")
+            raise UserError("--smooth norm is for instance norms, and this model has none: take flow")
         return output
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.progress import Progress
 from torch import Tensor
 
 from gan_style.data.images import to_tensor, to_uint8
@@ -20,7 +19,7 @@ from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.pictures_in import given_picture
-from gan_style.stylize import inputs_and_outputs, renamed, trained
+from gan_style.stylize import inputs_and_outputs, progress_bars, renamed, trained, watch_in
 from gan_style.verbs import refuse_overwriting
 from gan_style.video.flicker import Flicker, FlickerSample
 from gan_style.video.reading import SUFFIXES, Frame, VideoReader, pyav
@@ -140,7 +139,8 @@ def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any
     read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
     refuse_overwriting([target, *(result for _, result in pairs)], read)
     translator = trained(parsed)
-    with Progress(transient=True) as progress:
+    with progress_bars() as progress:
+        translator.watch = watch_in(progress)
         task = progress.add_task("translating", total=None)
         words = {
             "direction": parsed.direction,
@@ -207,6 +207,13 @@ def _converter(
         output: Tensor = translator.translate(frame, direction, **options)
         return output
 
+    tile = options.get("tile")
+    if smooth == "norm":
+        if tile not in ("auto", "off", None):
+            raise UserError(
+                "--smooth norm sees whole frames and goes with no tiles: leave --tile out, or take --smooth flow"
+            )
+        options = options | {"tile": None}  # one layer, one call a frame: its memory is of the whole frame
     # Shortened first, so that smoothing sees what is translated; masks are given for the whole frame.
     side = None if options.get("mask") else options.get("size")
     smoothed = smoother(smooth, translate, translator.model, window)

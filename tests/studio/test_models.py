@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from gan_style.errors import UserError
-from gan_style.studio.models import GATYS, KEPT, Models, find_runs, weights_at_hand
+from gan_style.loading import load
+from gan_style.studio.models import GATYS, KEPT, Models, caution, find_runs, weights_at_hand
+from gan_style.verbs import gatys
+from tests.small_models import saved
 
 
 @pytest.fixture
@@ -64,6 +68,21 @@ def test_a_checkpoint_that_is_given_comes_first_and_once(runs: Path, tmp_path: P
     assert Models([str(last)], runs, None).names == ["first", "cyclegan-tiny/first"]
     with pytest.raises(UserError, match="there is no checkpoint"):
         Models([str(tmp_path / "none.ckpt")], runs, None)
+
+
+def test_what_cannot_be_good_yet_is_said(tmp_path: Path) -> None:
+    random, real = saved(tmp_path / "random.ckpt", "model=adain"), tmp_path / "real.ckpt"
+    assert "This AdaIN has a VGG of random weights, which sees no styles: expect pale" in caution(load(random))
+    content = torch.load(random, weights_only=True)
+    content["config"]["model"]["vgg"]["weights"] = "imagenet"
+    for iteration, sentence in ((1, "for 1 iteration only: expect pale"), (999, "for 999 iterations only")):
+        torch.save(content | {"iteration": iteration}, real)
+        assert sentence in caution(load(real))
+    torch.save(content | {"iteration": 1000}, real)
+    assert caution(load(real)) == ""
+    torch.save(content | {"imported": {"A2B": {"file": "a.pth", "sha256": ""}}}, real)
+    assert caution(load(real)) == ""
+    assert caution(gatys("random", 0, [])) == ""
 
 
 def test_gatys_is_offered_only_with_weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

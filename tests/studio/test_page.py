@@ -79,7 +79,12 @@ def ask(client: Any, path: str) -> str:
     config = client.get("/config").json()
     [component] = [c["id"] for c in config["components"] if c["props"].get("elem_id") == "picture"]
     [event] = [d["id"] for d in config["dependencies"] if [component, "upload"] in d["targets"]]
-    body = {"fn_index": event, "session_hash": "test", "data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    return answered(client, event, {"path": path, "meta": {"_type": "gradio.FileData"}})
+
+
+def answered(client: Any, event: int, *data: Any) -> str:
+    """What the page answers to an event of its queue."""
+    body = {"fn_index": event, "session_hash": "test", "data": data}
     assert client.post("/gradio_api/queue/join", json=body).status_code == 200
     lines = client.get("/gradio_api/queue/data?session_hash=test").text.splitlines()
     messages = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
@@ -103,3 +108,22 @@ def test_a_bad_file_is_a_sentence_and_no_traceback(client: Any) -> None:
     assert "photo.png is a text file and not a picture" in answer
     assert path not in answer.replace('"path"', "")
     assert "Traceback" not in answer
+
+
+def test_every_stop_button_is_answered_at_once(client: Any) -> None:
+    config = client.get("/config").json()
+    buttons = {c["id"]: c["props"]["elem_id"] for c in config["components"] if c["props"].get("value") == "Stop"}
+    assert set(buttons.values()) == {"stop", "compare-stop", "video-stop"}
+    for button in buttons:
+        [event] = [d for d in config["dependencies"] if [button, "click"] in d["targets"]]
+        assert not event["queue"]  # else it would wait for what it is to stop
+        body = {"fn_index": event["id"], "session_hash": "test", "data": []}
+        assert client.post("/gradio_api/run/predict", json=body).status_code == 200
+
+
+def test_the_page_says_what_a_model_cannot_do_yet(client: Any) -> None:
+    config = client.get("/config").json()
+    [model] = [c["id"] for c in config["components"] if c["props"].get("elem_id") == "model"]
+    [event] = [d["id"] for d in config["dependencies"] if [model, "change"] in d["targets"]]
+    assert "This AdaIN has a VGG of random weights" in answered(client, event, "adain/first")
+    assert "trained for 1 iteration only" in answered(client, event, "cyclegan/first")

@@ -153,8 +153,8 @@ def test_a_cut_off_video_gives_what_is_there(tmp_path: Path) -> None:
         there = sum(packet.size > 0 and packet.pos + packet.size <= size for packet in container.demux())
     reader = copied(source, tmp_path / "out.mp4")
     count = len(shown(tmp_path / "out.mp4")[0])
-    assert 0 < there < 40
-    assert count == there, "what the decoder held back at the break is not lost"
+    assert 8 < there < 40
+    assert there - 3 <= count <= there, "but for what a thread of the decoder had begun"
     assert reader.unread
     assert str(count) in reader.unread
 

@@ -132,9 +132,7 @@ def test_smoothing_works_for_adain() -> None:
 
 
 def test_what_cannot_be_smoothed_is_said() -> None:
-    with pytest.raises(
-        UserError, match="--smooth norm is for instance norms that see a whole frame, but this model has none"
-    ):
+    with pytest.raises(UserError, match="--smooth norm is for instance norms, and this model has none: take flow"):
         NormSmoother(lambda x: x, nn.Conv2d(3, 3, 1))(texture())
     with pytest.raises(UserError, match="smooth=nrom is not known: did you mean norm"):
         smoother("nrom", lambda x: x, nn.Identity())

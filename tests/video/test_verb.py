@@ -19,7 +19,7 @@ from gan_style.metrics.edges import LUMA
 from gan_style.video.verb import is_video, pipeline, translate_video
 from tests.small_models import loaded, saved
 from tests.test_inference import run
-from tests.video.clips import clip, shown, square, tone
+from tests.video.clips import clip, cut_off, shown, square, tone
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +109,7 @@ def test_a_frame_that_cannot_be_read_is_left_out(
 def test_a_cut_off_video_is_done_as_far_as_it_goes(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = clip(tmp_path / "whole.mp4", 40, sound=None).read_bytes()
-    (tmp_path / "in.mp4").write_bytes(whole[: len(whole) * 5 // 6])
+    cut_off(clip(tmp_path / "whole.mp4", 40, sound=None), tmp_path / "in.mp4")
     assert run("translate", files / "cyclegan.ckpt", tmp_path / "in.mp4", tmp_path / "out.mp4", "--smooth", "off") == 2
     count = len(shown(tmp_path / "out.mp4")[0])
     said = capsys.readouterr().err.strip()
@@ -139,6 +138,11 @@ def test_mistakes_are_one_line_and_nothing_is_written(
             "--smooth is for videos and folders of frames",
         ),
         ((files / "frames", tmp_path / "out", "--window", "4"), "add --smooth, or leave it out"),
+        ((files / "clip.mp4", out, "--smooth", "norm", "--tile", "64"), "--smooth norm sees whole frames"),
+        (
+            (files / "clip.mp4", out, "--smooth", "norm", "--tile", "64", "--tile-mode", "fast"),
+            "leave --tile out, or take --smooth flow",
+        ),
         ((files / "clip.mp4", out, "--window", "1"), "window=1 is not valid: give a whole number of at least 2"),
         ((files / "clip.mp4", out, "--style", "paintng"), "did you mean painting?"),
     ]:
@@ -156,20 +160,27 @@ def test_a_model_of_other_pictures_is_refused(files: Path, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_leaves_nothing(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_signal_leaves_nothing(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
     source = clip(tmp_path / "long.mp4", 400, sound=None)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # else one that is not heard would end the tests
 
     def interrupt() -> None:
         for _ in range(1000):  # until it writes
             if any(path.name.startswith(".out.mp4") for path in tmp_path.iterdir()):
                 break
             time.sleep(0.01)
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
 
     watcher = threading.Thread(target=interrupt)
-    watcher.start()
-    assert run("translate", files / "cyclegan.ckpt", source, tmp_path / "out.mp4", "--smooth", "off") == 130
-    watcher.join()
+    try:
+        watcher.start()
+        assert run("translate", files / "cyclegan.ckpt", source, tmp_path / "out.mp4", "--smooth", "off") == 130
+    finally:
+        watcher.join()
+        signal.signal(signal.SIGTERM, before)
     assert capsys.readouterr().err == "gan_style: interrupted\n"
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
 

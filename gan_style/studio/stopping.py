@@ -1,0 +1,42 @@
+"""The Stop buttons: a wish to end, heard between the layers of whatever network works."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+
+class Stopped(Exception):  # noqa: N818 (an event, as Interrupted)
+    """A person wants no more; not a UserError, which a comparison would take for the failure of one method."""
+
+
+class Stops:
+    """Which sessions of the page want no more of what they asked for."""
+
+    def __init__(self) -> None:
+        self._asked: set[Hashable] = set()
+
+    def ask(self, session: Hashable) -> None:
+        """Stop what this session has running; without anything running it means nothing."""
+        self._asked.add(session)
+
+    @contextmanager
+    def heard(self, session: Hashable) -> Iterator[None]:
+        """Inside, in this thread, a network that is called raises `Stopped` once its session has asked for it."""
+        self._asked.discard(session)
+        own = threading.get_ident()
+
+        def check(*_: Any) -> None:
+            if threading.get_ident() == own and session in self._asked:
+                raise Stopped
+
+        # Of every module, for a comparison loads its models while it works.
+        handle = register_module_forward_pre_hook(check)
+        try:
+            yield
+        finally:
+            handle.remove()
