@@ -2,7 +2,7 @@
 
 Machines are shared and noisy, so the two sides alternate within one process (A, B, A, B) and the medians are compared.
 
-    suite=step       one CycleGAN iteration through Lightning, callbacks and all, against a bare loop over its networks
+    suite=step       one CycleGAN iteration through Lightning, callbacks and all, against a plain reference
     suite=styles     Gatys against VGG's own passes, AdaIN against its convolutions, CUT against CycleGAN
     suite=data       pairs per second of the data side, against Pillow and torchvision as the official code uses them
     suite=inference  pictures per second of `gan-style translate`, against the official test path
@@ -25,13 +25,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="key=value", help="suite, size, batch, rounds, config overrides")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
+    parser.add_argument("--peer", type=Path, help="suite=step: a checkout of the official repository, timed as well")
     arguments = parser.parse_args()
     words = dict(word.split("=", 1) for word in arguments.words)
     name = words.pop("suite", "step")
     if name not in SUITES:
         parser.error(f"suite={name} is not known: take one of {', '.join(SUITES)}")
     suite = importlib.import_module(f"suites.{name}").run
-    result = {"torch": torch.__version__, "threads": torch.get_num_threads(), **suite(words)}
+    peer = {"peer": arguments.peer} if arguments.peer and name == "step" else {}
+    result = {"torch": torch.__version__, "threads": torch.get_num_threads(), **suite(words, **peer)}
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 

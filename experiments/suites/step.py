@@ -1,128 +1,151 @@
-"""One CycleGAN iteration through Lightning, callbacks and all, against a bare loop over the same networks."""
+"""One iteration of CycleGAN, whole, against a plain reference: size=256,128,64 precision=32,bf16 batch=1 rounds=7.
+
+Ours is `train.py`'s own loop: Lightning, callbacks, averages and logging. The reference (`suites/reference.py`) is
+the official step written out plainly; `--peer DIR` times a checkout of the official repository as well. `loop=true`
+adds our step without Lightning and callbacks, and `memory=true` the peak of each side in a process of its own.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
+import os
+import subprocess
+import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from suites.common import Step, alternate, composed, report
+from suites.lightning_loop import LightningLoop
+from suites.reference import ReferenceCycleGAN
 
 from gan_style.config import build
+from gan_style.models.passes import QUICK_PIXELS
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
-def run(words: dict[str, str]) -> dict[str, Any]:
-    """One iteration at the paper's setting: ours, whole, against the same mathematics in a bare loop."""
-    size, batch, rounds = (int(words.pop(k, d)) for k, d in (("size", "256"), ("batch", "1"), ("rounds", "7")))
-    overrides = [
-        f"data.image_size={size}",
-        f"data.load_size={size}",
-        f"data.batch_size={batch}",
-        "data.count=8",
-    ]
-    config = composed([*overrides, *(f"{k}={v}" for k, v in words.items())])
+def run(words: dict[str, str], peer: Path | None = None) -> dict[str, Any]:
+    """A table for every size and precision."""
+    sizes = [int(size) for size in words.pop("size", "256").split(",")]
+    precisions = words.pop("precision", "32").split(",")
+    batch, rounds = int(words.pop("batch", "1")), int(words.pop("rounds", "7"))
+    loop, memory = (words.pop(word, "false") == "true" for word in ("loop", "memory"))
+    if (side := words.pop("side", None)) is not None:
+        return peak(side, settings(sizes[0], batch, precisions[0], words))
+    tables = []
+    for size, precision in itertools.product(sizes, precisions):
+        table = one_setting(settings(size, batch, precision, words), rounds, loop, peer)
+        if memory:
+            for name in ("reference", "gan_style"):
+                fixed = ["suite=step", f"side={name}", f"size={size}", f"batch={batch}", f"precision={precision}"]
+                table["rows"][name]["peak_GB"] = peak_of([*fixed, *(f"{key}={value}" for key, value in words.items())])
+                print(f"  {name:24} {table['rows'][name]['peak_GB']:10.2f} GB above the start", flush=True)
+        tables.append(table)
+    return {"tables": tables}
+
+
+def one_setting(config: dict[str, Any], rounds: int, loop: bool, peer: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        whole = LightningLoop(config, Path(folder), batches=2 * rounds + 4)
-        bare = bare_loop(config, whole.batches)
-        times = alternate({"bare loop": bare, "gan_style": whole.step}, rounds)
+        whole = LightningLoop(config, Path(folder), rounds + 4)
+        pairs = [(pair["A"].to(whole.device), pair["B"].to(whole.device)) for pair in whole.batches]
+        plain = {"reference": reference(whole, pairs)}
+        plain |= {"bare loop": bare_loop(config, pairs)} if loop else {}
+        if peer is not None:
+            from suites.peer import official_step
+
+            plain["official"] = in_turn(official_step(peer, config, whole.device), pairs)
+        sides = {name: functools.partial(whole.run, step) for name, step in plain.items()}
+        times = alternate({**sides, "gan_style": whole.step}, rounds)
         whole.close()
-    return report(f"CycleGAN iteration, {size} px, batch {batch}", times, against="bare loop")
+    size, precision = config["data"]["image_size"], config["trainer"]["precision"]
+    title = f"CycleGAN iteration, {size} px, batch {config['data']['batch_size']}, {precision}, {whole.device}"
+    return report(title, times, against="reference")
 
 
-class LightningLoop:
-    """`train.py`'s own loop, held at every iteration so that it can take turns with another."""
-
-    def __init__(self, config: dict[str, Any], folder: Path, batches: int) -> None:
-        import threading
-
-        from gan_style import run as train_run
-
-        config = {**config, "run_dir": str(folder), "trainer": {**config["trainer"], "max_steps": batches}}
-        config["trainer"]["val_every"] = 10 * batches
-        config["best"] = {"monitor": None}  # nothing is validated
-        data = build(config["data"])
-        data.setup()
-        self.batches = [{k: v[None] for k, v in data.train_set[i].items() if k in "AB"} for i in range(4)]
-        self.batches = [{d: torch.cat([b[d]] * config["data"]["batch_size"]) for d in "AB"} for b in self.batches]
-        self.batches = [data.on_after_batch_transfer(batch, 0) for batch in self.batches]  # uint8 until then
-        torch.manual_seed(0)
-        model = build(config["model"], channels_A=3, channels_B=3)
-        settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
-        trainer, _logs, _ = train_run.assemble(config, settings, data, model, chosen, folder, batches, None)
-        train_run.quiet_lightning()
-        self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
-        trainer.callbacks.insert(0, hold(self.go, self.done))
-        data.val_dataloader = lambda: []
-
-        def fit() -> None:
-            try:
-                trainer.fit(model, datamodule=data)
-            except Exception as error:
-                self.failed = error
-            self.done.release()
-
-        self.thread = threading.Thread(target=fit, daemon=True)
-        self.thread.start()
-        self.done.acquire()  # it stands before its first batch
-        if self.failed:
-            raise self.failed
-
-    def step(self) -> None:
-        self.go.release()
-        self.done.acquire()
-        if self.failed:
-            raise self.failed
-
-    def close(self) -> None:
-        while self.thread.is_alive():
-            self.go.release()
-            self.thread.join(0.1)
+def settings(size: int, batch: int, precision: str, words: dict[str, str]) -> dict[str, Any]:
+    fixed = [f"data.image_size={size}", f"data.load_size={size}", f"data.batch_size={batch}", "data.count=8"]
+    others = [f"{key}={value}" for key, value in words.items()]
+    return composed([*fixed, f"trainer.precision={PRECISIONS[precision]}", *others])
 
 
-def hold(go: Any, done: Any) -> Any:
-    """A callback that waits before every batch; the time between two batches is a whole iteration."""
-    import pytorch_lightning as pl
-
-    class Hold(pl.Callback):
-        def on_train_batch_start(self, *_: Any) -> None:
-            done.release()
-            go.acquire()
-
-    return Hold()
+def reference(ours: LightningLoop, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Step:
+    """The plain side, from the same weights, on the same device."""
+    generator = ours.model.G_AB.layers
+    plain = ReferenceCycleGAN(generator[1].out_channels, blocks=len(generator) - 19, device=ours.device)
+    plain.take_weights(ours.model)
+    return in_turn(lambda A, B: plain.step(A, B), pairs)
 
 
-def bare_loop(config: dict[str, Any], batches: list[dict[str, torch.Tensor]]) -> Step:
-    """The official step's mathematics over our networks: two turns, a pool, Adam, nothing else."""
-    torch.manual_seed(0)
-    model = build(config["model"], channels_A=3, channels_B=3)
-    G_AB, G_BA, D_A, D_B = model.G_AB, model.G_BA, model.D_A, model.D_B
-    generators = [*G_AB.parameters(), *G_BA.parameters()]
-    discriminators = [*D_A.parameters(), *D_B.parameters()]
-    adam_G = torch.optim.Adam(generators, lr=2e-4, betas=(0.5, 0.999))
-    adam_D = torch.optim.Adam(discriminators, lr=2e-4, betas=(0.5, 0.999))
+def bare_loop(config: dict[str, Any], pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Step:
+    """Our own step, and nothing around it."""
+    model = build(config["model"], channels_A=3, channels_B=3).to(pairs[0][0].device)
+    model.quick = config["data"]["image_size"] ** 2 >= QUICK_PIXELS
+    optimizers = dict(zip("GD", model.configure_optimizers(), strict=True))
+    own = {player: model._parameters_of(player) for player in "GD"}
+    bf16 = config["trainer"]["precision"] == "bf16-mixed"
+    device = pairs[0][0].device.type
+
+    def step(A: torch.Tensor, B: torch.Tensor) -> None:
+        from gan_style.models.passes import ways
+
+        cast = torch.autocast(device, torch.bfloat16) if bf16 else nullcontext()
+        with cast, ways(model.networks("G"), model.quick and device == "cpu"):
+            images = model.generate({"A": A, "B": B})
+            for player, loss in (("G", model.generator_loss), ("D", model.discriminator_loss)):
+                other = own["D" if player == "G" else "G"]
+                for parameter in other:
+                    parameter.requires_grad_(False)
+                total, _ = loss(images)
+                optimizers[player].zero_grad()
+                total.backward()
+                optimizers[player].step()
+                for parameter in other:
+                    parameter.requires_grad_(True)
+
+    return in_turn(step, pairs)
+
+
+def in_turn(step: Any, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Step:
     count = 0
 
-    def step() -> None:
+    def one() -> None:
         nonlocal count
-        A, B = batches[count % len(batches)]["A"], batches[count % len(batches)]["B"]
         count += 1
-        fake_B, fake_A = G_AB(A), G_BA(B)
-        rec_A, rec_B, idt_A, idt_B = G_BA(fake_B), G_AB(fake_A), G_BA(A), G_AB(B)
-        for p in discriminators:
-            p.requires_grad_(False)
-        loss = (D_B(fake_B) - 1).square().mean() + (D_A(fake_A) - 1).square().mean()
-        loss = loss + 10 * (F.l1_loss(rec_A, A) + F.l1_loss(rec_B, B))
-        loss = loss + 5 * (F.l1_loss(idt_A, A) + F.l1_loss(idt_B, B))
-        adam_G.zero_grad()
-        loss.backward()
-        adam_G.step()
-        for p in discriminators:
-            p.requires_grad_(True)
-        adam_D.zero_grad()
-        for D, real, fake in ((D_A, A, model.pool_A.swap(fake_A)), (D_B, B, model.pool_B.swap(fake_B))):
-            (0.5 * ((D(real) - 1).square().mean() + D(fake).square().mean())).backward()
-        adam_D.step()
+        step(*pairs[count % len(pairs)])
+        if pairs[0][0].is_cuda:
+            torch.cuda.synchronize()
 
-    return step
+    return one
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_of(words: list[str]) -> float:
+    """The peak of one side in a process of its own, in GB above its start."""
+    command = [sys.executable, sys.argv[0], *words]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def peak(side: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Three iterations of one side; prints by how many GB its peak lies above the start."""
+    import resource
+
+    with tempfile.TemporaryDirectory() as folder:
+        ours = LightningLoop(config, Path(folder), 8)
+        pairs = [(pair["A"].to(ours.device), pair["B"].to(ours.device)) for pair in ours.batches]
+        step = functools.partial(ours.run, reference(ours, pairs)) if side == "reference" else ours.step
+        cuda = ours.device.type == "cuda"
+        before = torch.cuda.memory_allocated() if cuda else resident()
+        for _ in range(3):
+            step()
+        after = torch.cuda.max_memory_allocated() if cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        ours.close()
+    print((after - before) / 1e9)
+    return {}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from suites.common import alternate, composed, report
-from suites.step import LightningLoop
+from suites.lightning_loop import LightningLoop
 
 from gan_style.config import build
 
