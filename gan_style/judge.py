@@ -94,9 +94,9 @@ class Judge:
                 "with gan-style compare --size N"
             )
         self.made = {d: self._translated(translator, d, int(size)) for d in translator.model.directions}
-        rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": "EMA"}
-        if not content["callbacks"].get("EMA"):
-            rule["weights"] = "raw"
+        assert translator.about is not None, "load describes what it loaded"
+        weights = "EMA" if translator.about["weights"] == "averaged" else "raw"
+        rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
         if translator.model.takes_style:
             rule["styles"] = "training pictures of B in turn"
         return self._result(int(size), {"file_format": file_format([]), "checkpoint": rule})

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.models import squeezenet1_1
 
 import gan_style
-from gan_style import checkpoint
+from gan_style import checkpoint, cli
 from gan_style.data.images import to_uint8
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
@@ -30,7 +30,7 @@ from gan_style.models.cyclegan import CycleGAN
 from gan_style.networks.vgg import VGG
 from gan_style.picture_scores import PictureScores
 from gan_style.scored_set import FIRST_SCENE, ScoredSet, open_set
-from tests.small_models import saved
+from tests.small_models import made, saved
 
 SIDE = 32
 
@@ -82,6 +82,19 @@ def test_a_checkpoint_scores_as_the_files_that_it_writes(root: Path, tmp_path: P
                 assert result["scores"][direction][name][key] == expected, (name, key)
     assert result["protocol"]["checkpoint"] == {"iteration": 0, "rule": "highest val/psnr", "weights": "raw"}
     assert result["protocol"]["N_fake"] == {"A2B": 4, "B2A": 4}
+
+
+def test_the_stamp_says_which_weights_were_scored(root: Path, tmp_path: Path) -> None:
+    """An export of averaged weights has no average beside it: it is the average."""
+    path = trained(tmp_path / "a.ckpt", "model=cut")
+    content = checkpoint.load(path)
+    averages = {name: getattr(made("model=cut"), name).state_dict() for name in made("model=cut").generators}
+    checkpoint.save(content | {"callbacks": {"EMA": averages}}, path)
+    assert cli.main(["export", str(path), str(tmp_path / "averaged.safetensors")]) == 0
+    assert cli.main(["export", str(path), str(tmp_path / "raw.safetensors"), "--raw"]) == 0
+    of = judge(open_set(str(root), limit=4))
+    for name, weights in (("a.ckpt", "EMA"), ("averaged.safetensors", "EMA"), ("raw.safetensors", "raw")):
+        assert of.checkpoint(tmp_path / name)["protocol"]["checkpoint"]["weights"] == weights, name
 
 
 def test_scores_against_the_truth_equal_numpys(tmp_path: Path) -> None:
