@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from gan_style.evaluation import Result, read_results, refuse_other_protocol
 from gan_style.judge import Judge
 from gan_style.metrics.cache import FeatureCache, default_folder
 from gan_style.metrics.extractors import extractor as extractor_of
-from gan_style.paths import expanded
+from gan_style.paths import expanded, write_whole
 from gan_style.picture_scores import PictureScores
 from gan_style.score_table import terminal
 from gan_style.scored_set import ScoredSet, open_set
@@ -101,16 +100,16 @@ def write_json(path: Path, results: Mapping[str, Result]) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole, or leave what was there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file whole, or leave what was there; its folder is made.
+
+    Raises:
+        UserError: the disk refuses it.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, text)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): check the disk and its rights") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _is_file_of_scores(path: str) -> bool:
