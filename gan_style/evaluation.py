@@ -24,6 +24,7 @@ from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
 from gan_style.scored_set import SizedPictures
 
 BATCH = 8  # pictures that are looked at together
+CPU = torch.device("cpu")
 NEIGHBOURS = 5
 FEWEST = 20  # draws of an interval where each is slow: of fewer it would look narrower than it is
 MANY_PAIRS = 300**2  # above which neighbours are looked for in a tenth of the draws: a second each
@@ -45,6 +46,7 @@ class Features:
         extractor: of the features.
         cache: where features of files are kept; those of pictures that were just made are not.
         done: called after each picture.
+        device: where features are taken, which the extractor is on; they are kept, and compared, on the CPU.
     """
 
     def __init__(
@@ -53,18 +55,20 @@ class Features:
         extractor: Extractor,
         cache: FeatureCache | None = None,
         done: Callable[[], Any] = lambda: None,
+        device: torch.device = CPU,
     ) -> None:
         key = kept = None
         if cache is not None and isinstance(pictures, SizedPictures):
             how = {"size": pictures.size, "resize": RESIZE, "decoders": DECODERS, "torch": str(torch.__version__)}
+            how |= {} if device.type == "cpu" else {"device": device.type}  # its last digits are others
             key = {"pictures": pictures.digest(), **extractor.stamp(), "picture": how}
             kept = cache.get(key, len(pictures))
         look = LaplacianPatches()
         deep, patches = [], []
-        for images in batches(pictures, done):
-            patches.append(look(images))
+        for images in batches(pictures, done, device):
+            patches.append(look(images).cpu())
             if kept is None:
-                deep.append(extractor(images))
+                deep.append(extractor(images).cpu())
         if not patches:
             raise UserError("a set to compare holds no picture: give one that does")
         self.patches = torch.cat(patches)
@@ -77,17 +81,19 @@ class Features:
         return len(self.deep)
 
 
-def batches(pictures: Iterable[Tensor], done: Callable[[], Any] = lambda: None) -> Iterable[Tensor]:
-    """Pictures [C, H, W] in batches [B, C, H, W] of at most `BATCH`."""
+def batches(
+    pictures: Iterable[Tensor], done: Callable[[], Any] = lambda: None, device: torch.device = CPU
+) -> Iterable[Tensor]:
+    """Pictures [C, H, W] in batches [B, C, H, W] of at most `BATCH`, on a device."""
     held: list[Tensor] = []
     for picture in pictures:
         held.append(picture)
         done()
         if len(held) == BATCH:
-            yield torch.stack(held)
+            yield torch.stack(held).to(device)
             held = []
     if held:
-        yield torch.stack(held)
+        yield torch.stack(held).to(device)
 
 
 def compare_sets(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gan_style.checks import require_whole
@@ -15,6 +16,7 @@ from gan_style.data.images import list_images
 from gan_style.errors import UserError
 from gan_style.evaluation import Result, read_results, refuse_other_protocol
 from gan_style.judge import Judge
+from gan_style.loading import device_of
 from gan_style.metrics.cache import FeatureCache, default_folder
 from gan_style.metrics.extractors import extractor as extractor_of
 from gan_style.paths import expanded, write_whole
@@ -60,17 +62,21 @@ def evaluate(parsed: Namespace) -> None:
 
 
 def judge_of(options: Any, data: ScoredSet, done: Callable[[], Any] = lambda: None) -> Judge:
-    """What scores against a set by the options of a command: extractor, weights, vgg, dino, draws and no_cache.
+    """What scores against a set by the options of a command: extractor, weights, vgg, dino, draws, no_cache and device.
 
     Raises:
-        UserError: weights that cannot be had.
+        UserError: weights that cannot be had, or a device that is not there.
     """
     require_whole("--draws", options.draws, 0)
-    network = extractor_of(options.extractor, options.weights)
+    device = device_of(options.device)
+    if device.type == "cuda":
+        # TF32 keeps 10 bits of what a convolution multiplies: scores would be another device's
+        torch.backends.cudnn.allow_tf32 = False
+    network = extractor_of(options.extractor, options.weights).to(device)
     squeezenet = options.weights if options.extractor == "squeezenet" else None
-    pairs = PictureScores(network, squeezenet=squeezenet, vgg=options.vgg, dino=options.dino)
+    pairs = PictureScores(network, squeezenet=squeezenet, vgg=options.vgg, dino=options.dino, device=device)
     cache = None if options.no_cache else FeatureCache(default_folder())
-    return Judge(data, network, pairs, options.draws, cache, done)
+    return Judge(data, network, pairs, options.draws, cache, done, device)
 
 
 def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -95,6 +96,32 @@ def test_the_stamp_says_which_weights_were_scored(root: Path, tmp_path: Path) ->
     of = judge(open_set(str(root), limit=4))
     for name, weights in (("a.ckpt", "EMA"), ("averaged.safetensors", "EMA"), ("raw.safetensors", "raw")):
         assert of.checkpoint(tmp_path / name)["protocol"]["checkpoint"]["weights"] == weights, name
+
+
+def test_all_is_looked_at_on_the_device_that_is_asked_for(
+    root: Path, vgg: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that is said to be there and is not would be noticed by whatever takes it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path, results = trained(tmp_path / "a.ckpt", "model=cyclegan"), []
+    words = ["evaluate", str(path), "--data", str(root), "--limit", "3", "--draws", "2", "--vgg", str(vgg)]
+    for there in (torch.cuda.is_available(), True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert cli.main([*words, "--device", "cpu", "--out", str(tmp_path / "scores.json")]) == 0
+        results.append(json.loads((tmp_path / "scores.json").read_text()))
+    assert results[0] == results[1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_scores_of_the_cpu(root: Path, vgg: Path, tmp_path: Path) -> None:
+    path, found = trained(tmp_path / "a.ckpt", "model=cyclegan"), []
+    for device in ("cpu", "cuda"):
+        out = tmp_path / f"{device}.json"
+        words = ["--data", str(root), "--limit", "3", "--draws", "2", "--vgg", str(vgg), "--no-cache"]
+        assert cli.main(["evaluate", str(path), *words, "--device", device, "--out", str(out)]) == 0
+        found.append(json.loads(out.read_text())["scores"]["A2B"])
+    for name, row in found[0].items():
+        assert found[1][name]["value"] == pytest.approx(row["value"], rel=1e-2, abs=1e-3), name
 
 
 def test_scores_against_the_truth_equal_numpys(tmp_path: Path) -> None:

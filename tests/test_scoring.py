@@ -133,6 +133,7 @@ def test_results_of_other_protocols_are_not_put_side_by_side(root: Path, run: Ca
         (("compare", "testB", "testA", "--dino", "no.pth"), "there is no file no.pth with weights of a DINO network"),
         (("compare", "testB", "testA", "--vgg", "random"), "give --vgg FILE"),
         (("compare", "testB", "testA", "--size", "0"), "--size=0 is not valid"),
+        (("compare", "testB", "testA", "--device", "gpu"), "device=gpu cannot be used"),
         (("compare", "testB", "testA", "--draws", "-1"), "--draws=-1 is not valid"),
         (("compare", "testB", "testA", "--against", "no.json"), "cannot be read as a file of scores"),
         (("compare", "testB", "testA", "--against", "last.ckpt"), "is no file of scores"),
