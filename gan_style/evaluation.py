@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ RESIZE = "area where a side shrinks, cubic where it grows (OpenCV)"
 DECODERS = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}"
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 MAY_DIFFER = ("checkpoint", "data")  # the set is known by the hash of its pictures
+COUNTS = ("N_real", "N_fake")  # compare, which has one direction, writes each as one number
 SHARES = ("precision", "recall", "coverage")  # whose shifted draws may leave [0, 1]
 
 Scores = dict[str, dict[str, Any]]
@@ -168,18 +170,27 @@ def refuse_other_protocol(results: Mapping[str, Result], force: bool = False) ->
     Raises:
         UserError: names the first difference.
     """
-    (first, reference), *others = results.items()
-    for name, result in others:
-        here, there = reference["protocol"], result["protocol"]
+    if force:
+        return
+    for (first, one), (second, other) in combinations(results.items(), 2):
+        here, there = one["protocol"], other["protocol"]
         for key in dict.fromkeys([*here, *there]):
-            pair = [here.get(key), there.get(key)]
-            if all(isinstance(value, Mapping) for value in pair):  # by direction or by score: what both have counts
-                pair = [{k: value[k] for k in here[key] if k in there[key]} for value in (here[key], there[key])]
-            if key not in MAY_DIFFER and pair[0] != pair[1] and not force:
+            if key in MAY_DIFFER:
+                continue
+            pair = [_stamped(key, one), _stamped(key, other)]
+            if all(isinstance(value, Mapping) for value in pair):  # what both have counts
+                pair = [{k: value[k] for k in pair[0] if k in pair[1]} for value in pair]
+            if pair[0] != pair[1]:
                 raise UserError(
-                    f"{first} and {name} are of different protocols ({key}: {pair[0]} and {pair[1]}): score them "
+                    f"{first} and {second} are of different protocols ({key}: {pair[0]} and {pair[1]}): score them "
                     "alike, or see them side by side with --force (force=true in experiments)"
                 )
+
+
+def _stamped(key: str, result: Result) -> Any:
+    """An entry of a protocol; by direction or by score where these are told apart."""
+    value = result["protocol"].get(key)
+    return dict.fromkeys(result["scores"], value) if key in COUNTS and isinstance(value, int) else value
 
 
 def read_results(path: Path) -> dict[str, Result]:
