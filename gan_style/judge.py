@@ -110,7 +110,7 @@ class Judge:
         Raises:
             UserError: no pictures there.
         """
-        files = list_images(folder)
+        files = list_images(folder)[: self.data.limit]  # in the order of the inputs, which are limited alike
         fakes = SizedPictures(Files(files), size)
         both = self._matching(fakes, direction, size)
         places = [place for place, _ in both]

@@ -306,6 +306,14 @@ def test_another_picture_is_another_key(root: Path, tmp_path: Path) -> None:
         refuse_other_protocol({"before": first, "after": second})
 
 
+def test_a_folder_is_limited_as_the_inputs_are(root: Path) -> None:
+    """What a tool made of the whole test set stands beside checkpoints that were given a part of it."""
+    result = judge(open_set(str(root), limit=3)).folder(root / "testA", "A2B", SIDE)
+    assert result["protocol"]["N_fake"] == {"A2B": 3}
+    assert not any("name of no input" in note for note in result["notes"])
+    assert result["scores"]["A2B"]["edge_agreement"]["value"] == pytest.approx(1), "each beside its own input"
+
+
 def test_names_that_two_pictures_have_pair_with_nothing(root: Path, tmp_path: Path) -> None:
     for name in ("a/0.png", "b/0.png", "a/1.png", "a/2.png"):
         save_image(np.full((SIDE, SIDE, 3), 90, np.uint8), tmp_path / "out" / name)
