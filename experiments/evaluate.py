@@ -94,7 +94,7 @@ def run(settings: Settings) -> int:
     """Score all, write what is asked for, and say what could not be scored."""
     from rich.progress import Progress
 
-    from gan_style.evaluation import refuse_other_protocol
+    from gan_style.evaluation import other_protocol, refuse_other_protocol
     from gan_style.paths import expanded
     from gan_style.score_table import terminal
     from gan_style.scored_set import open_set
@@ -130,6 +130,8 @@ def run(settings: Settings) -> int:
             print(f"warning: {note}")
         print(out / "scores.json")
         refuse_other_protocol(results, settings.force)
+        if other := other_protocol(results):
+            print(f"warning: {other}")
         write_all(out, results, shown, judge, settings.pictures)
     for sentence in failed:
         print(f"gan_style: {sentence}", file=sys.stderr)

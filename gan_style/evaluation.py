@@ -170,8 +170,13 @@ def refuse_other_protocol(results: Mapping[str, Result], force: bool = False) ->
     Raises:
         UserError: names the first difference.
     """
-    if force:
-        return
+    found = None if force else other_protocol(results)
+    if found is not None:
+        raise UserError(f"{found}: score them alike, or see them side by side with --force (force=true in experiments)")
+
+
+def other_protocol(results: Mapping[str, Result]) -> str | None:
+    """The first two results of different protocols, and in what they differ; None where all have one."""
     for (first, one), (second, other) in combinations(results.items(), 2):
         here, there = one["protocol"], other["protocol"]
         for key in dict.fromkeys([*here, *there]):
@@ -181,10 +186,8 @@ def refuse_other_protocol(results: Mapping[str, Result], force: bool = False) ->
             if all(isinstance(value, Mapping) for value in pair):  # what both have counts
                 pair = [{k: value[k] for k in pair[0] if k in pair[1]} for value in pair]
             if pair[0] != pair[1]:
-                raise UserError(
-                    f"{first} and {second} are of different protocols ({key}: {pair[0]} and {pair[1]}): score them "
-                    "alike, or see them side by side with --force (force=true in experiments)"
-                )
+                return f"{first} and {second} are of different protocols ({key}: {pair[0]} and {pair[1]})"
+    return None
 
 
 def _stamped(key: str, result: Result) -> Any:

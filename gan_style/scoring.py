@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from gan_style.checks import require_whole
 from gan_style.data.images import list_images
 from gan_style.errors import UserError
-from gan_style.evaluation import Result, read_results, refuse_other_protocol
+from gan_style.evaluation import Result, other_protocol, read_results, refuse_other_protocol
 from gan_style.judge import Judge
 from gan_style.loading import device_of
 from gan_style.metrics.cache import FeatureCache, default_folder
@@ -89,6 +89,8 @@ def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -
     print(terminal(results))
     for note in notes(results):
         print(f"warning: {note}")
+    if other := other_protocol(results):
+        print(f"warning: {other}")
     if out is not None:
         write_json(out, results)
         print(out)

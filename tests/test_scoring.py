@@ -112,14 +112,18 @@ def test_results_of_files_stand_beside_new_ones(root: Path, tmp_path: Path, caps
     assert "is not a file of scores" in capsys.readouterr().err
 
 
-def test_results_of_other_protocols_are_not_put_side_by_side(root: Path, run: Callable[..., Path]) -> None:
+def test_results_of_other_protocols_are_not_put_side_by_side(
+    root: Path, run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     paths = []
     for size in (32, 36):
         words = ("data=folders", f"data.root={root}", f"data.image_size={size}", "data.load_size=36")
         paths.append(str(run(f"size{size}", *words, "trainer.max_steps=1") / "checkpoints" / "last.ckpt"))
     words = ["evaluate", paths[0], "--data", str(root), "--draws", "2", "--against", paths[1]]
     assert cli.main(words) == 2
+    capsys.readouterr()
     assert cli.main([*words, "--force"]) == 0
+    assert f"warning: {paths[0]} and {paths[1]} are of different protocols" in capsys.readouterr().out
 
 
 def result(**protocol: Any) -> dict[str, Any]:
