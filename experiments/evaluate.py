@@ -4,7 +4,7 @@
     data=NAME_OR_DIR         a named set below data/, a folder, or scenes
     folders=[DIR,...]        pictures that other tools made of testA, named as their inputs; folders_B2A= of testB
     out=DIR                  for scores.json, table.md, table.tex, plot.svg and sheet-*.png; default DIR/evaluation
-    extractor= weights= vgg= dino= draws= limit= no_cache= force=     as the options of gan-style evaluate
+    extractor= weights= vgg= dino= draws= limit= device= no_cache= force=    as the options of gan-style evaluate
     pictures=N size=N        rows of a sheet, 6; side of the pictures where there is no checkpoint to say it
 
 A checkpoint that cannot be scored is named at the end, with exit status 2; all others are done by then.
@@ -40,6 +40,7 @@ class Settings:
     weights: str | None = None
     vgg: str | None = None
     dino: str | None = None
+    device: str | None = None
     draws: CountOrNone = 200
     limit: Count | None = None
     pictures: CountOrNone = 6
@@ -93,7 +94,7 @@ def run(settings: Settings) -> int:
     """Score all, write what is asked for, and say what could not be scored."""
     from rich.progress import Progress
 
-    from gan_style.evaluation import refuse_other_protocol
+    from gan_style.evaluation import other_protocol, refuse_other_protocol
     from gan_style.paths import expanded
     from gan_style.score_table import terminal
     from gan_style.scored_set import open_set
@@ -129,6 +130,8 @@ def run(settings: Settings) -> int:
             print(f"warning: {note}")
         print(out / "scores.json")
         refuse_other_protocol(results, settings.force)
+        if other := other_protocol(results):
+            print(f"warning: {other}")
         write_all(out, results, shown, judge, settings.pictures)
     for sentence in failed:
         print(f"gan_style: {sentence}", file=sys.stderr)

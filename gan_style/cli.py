@@ -138,6 +138,7 @@ def _scores(verbs: Any) -> None:
         add("--weights", metavar="FILE", help="of the extractor, instead of a download")
         add("--vgg", metavar="FILE", help="of VGG-19, for distances of content and style; $GAN_STYLE_VGG")
         add("--dino", metavar="FILE", help="of a DINO network, for the distance of structure")
+        add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
         add("--draws", type=int, default=200, metavar="N", help="of the bootstrap; 200")
         add("--no-cache", action="store_true", help="keep no features of real pictures for the next time")
         add("--out", metavar="FILE.json", help="write the result with its protocol")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
 from gan_style.scored_set import SizedPictures
 
 BATCH = 8  # pictures that are looked at together
+CPU = torch.device("cpu")
 NEIGHBOURS = 5
 FEWEST = 20  # draws of an interval where each is slow: of fewer it would look narrower than it is
 MANY_PAIRS = 300**2  # above which neighbours are looked for in a tenth of the draws: a second each
@@ -31,6 +33,7 @@ RESIZE = "area where a side shrinks, cubic where it grows (OpenCV)"
 DECODERS = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}"
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 MAY_DIFFER = ("checkpoint", "data")  # the set is known by the hash of its pictures
+COUNTS = ("N_real", "N_fake")  # compare, which has one direction, writes each as one number
 SHARES = ("precision", "recall", "coverage")  # whose shifted draws may leave [0, 1]
 
 Scores = dict[str, dict[str, Any]]
@@ -45,6 +48,7 @@ class Features:
         extractor: of the features.
         cache: where features of files are kept; those of pictures that were just made are not.
         done: called after each picture.
+        device: where features are taken, which the extractor is on; they are kept, and compared, on the CPU.
     """
 
     def __init__(
@@ -53,18 +57,20 @@ class Features:
         extractor: Extractor,
         cache: FeatureCache | None = None,
         done: Callable[[], Any] = lambda: None,
+        device: torch.device = CPU,
     ) -> None:
         key = kept = None
         if cache is not None and isinstance(pictures, SizedPictures):
             how = {"size": pictures.size, "resize": RESIZE, "decoders": DECODERS, "torch": str(torch.__version__)}
+            how |= {} if device.type == "cpu" else {"device": device.type}  # its last digits are others
             key = {"pictures": pictures.digest(), **extractor.stamp(), "picture": how}
             kept = cache.get(key, len(pictures))
         look = LaplacianPatches()
         deep, patches = [], []
-        for images in batches(pictures, done):
-            patches.append(look(images))
+        for images in batches(pictures, done, device):
+            patches.append(look(images).cpu())
             if kept is None:
-                deep.append(extractor(images))
+                deep.append(extractor(images).cpu())
         if not patches:
             raise UserError("a set to compare holds no picture: give one that does")
         self.patches = torch.cat(patches)
@@ -77,17 +83,19 @@ class Features:
         return len(self.deep)
 
 
-def batches(pictures: Iterable[Tensor], done: Callable[[], Any] = lambda: None) -> Iterable[Tensor]:
-    """Pictures [C, H, W] in batches [B, C, H, W] of at most `BATCH`."""
+def batches(
+    pictures: Iterable[Tensor], done: Callable[[], Any] = lambda: None, device: torch.device = CPU
+) -> Iterable[Tensor]:
+    """Pictures [C, H, W] in batches [B, C, H, W] of at most `BATCH`, on a device."""
     held: list[Tensor] = []
     for picture in pictures:
         held.append(picture)
         done()
         if len(held) == BATCH:
-            yield torch.stack(held)
+            yield torch.stack(held).to(device)
             held = []
     if held:
-        yield torch.stack(held)
+        yield torch.stack(held).to(device)
 
 
 def compare_sets(
@@ -162,18 +170,30 @@ def refuse_other_protocol(results: Mapping[str, Result], force: bool = False) ->
     Raises:
         UserError: names the first difference.
     """
-    (first, reference), *others = results.items()
-    for name, result in others:
-        here, there = reference["protocol"], result["protocol"]
+    found = None if force else other_protocol(results)
+    if found is not None:
+        raise UserError(f"{found}: score them alike, or see them side by side with --force (force=true in experiments)")
+
+
+def other_protocol(results: Mapping[str, Result]) -> str | None:
+    """The first two results of different protocols, and in what they differ; None where all have one."""
+    for (first, one), (second, other) in combinations(results.items(), 2):
+        here, there = one["protocol"], other["protocol"]
         for key in dict.fromkeys([*here, *there]):
-            pair = [here.get(key), there.get(key)]
-            if all(isinstance(value, Mapping) for value in pair):  # by direction or by score: what both have counts
-                pair = [{k: value[k] for k in here[key] if k in there[key]} for value in (here[key], there[key])]
-            if key not in MAY_DIFFER and pair[0] != pair[1] and not force:
-                raise UserError(
-                    f"{first} and {name} are of different protocols ({key}: {pair[0]} and {pair[1]}): score them "
-                    "alike, or see them side by side with --force (force=true in experiments)"
-                )
+            if key in MAY_DIFFER:
+                continue
+            pair = [_stamped(key, one), _stamped(key, other)]
+            if all(isinstance(value, Mapping) for value in pair):  # what both have counts
+                pair = [{k: value[k] for k in pair[0] if k in pair[1]} for value in pair]
+            if pair[0] != pair[1]:
+                return f"{first} and {second} are of different protocols ({key}: {pair[0]} and {pair[1]})"
+    return None
+
+
+def _stamped(key: str, result: Result) -> Any:
+    """An entry of a protocol; by direction or by score where these are told apart."""
+    value = result["protocol"].get(key)
+    return dict.fromkeys(result["scores"], value) if key in COUNTS and isinstance(value, int) else value
 
 
 def read_results(path: Path) -> dict[str, Result]:

@@ -14,9 +14,9 @@ from torch import Tensor
 from gan_style import checkpoint
 from gan_style.data.images import list_images
 from gan_style.errors import UserError
-from gan_style.evaluation import Features, Result, Scores, compare_sets, file_format, protocol
+from gan_style.evaluation import CPU, Features, Result, Scores, compare_sets, file_format, protocol
 from gan_style.inference import NOISE, LoadedTranslator
-from gan_style.loading import load
+from gan_style.loading import loaded
 from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor, rounded
 from gan_style.metrics.extractors import frechet_name
@@ -59,6 +59,7 @@ class Judge:
         draws: of the bootstrap of distances between sets.
         cache: of the features of real pictures; None keeps none.
         done: called after each picture.
+        device: of models and features; the extractor and the networks of `pairs` are on it.
     """
 
     data: ScoredSet
@@ -67,6 +68,7 @@ class Judge:
     draws: int = 200
     cache: FeatureCache | None = None
     done: Callable[[], Any] = lambda: None
+    device: torch.device = CPU
     made: dict[str, Made] = field(default_factory=dict)  # of what was scored last, by direction
 
     def __post_init__(self) -> None:
@@ -80,7 +82,8 @@ class Judge:
         Raises:
             UserError: it cannot be read, or makes pictures that these scores are not for.
         """
-        translator, content = load(path), checkpoint.load(expanded(path))
+        content = checkpoint.load(expanded(path))
+        translator = loaded(content, self.device)
         if not translator.model.directions:
             raise UserError(
                 f"{path} translates between no domains, so there is nothing to compare: see gan-style sheet"
@@ -94,9 +97,9 @@ class Judge:
                 "with gan-style compare --size N"
             )
         self.made = {d: self._translated(translator, d, int(size)) for d in translator.model.directions}
-        rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": "EMA"}
-        if not content["callbacks"].get("EMA"):
-            rule["weights"] = "raw"
+        assert translator.about is not None, "load describes what it loaded"
+        weights = "EMA" if translator.about["weights"] == "averaged" else "raw"
+        rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
         if translator.model.takes_style:
             rule["styles"] = "training pictures of B in turn"
         return self._result(int(size), {"file_format": file_format([]), "checkpoint": rule})
@@ -107,7 +110,7 @@ class Judge:
         Raises:
             UserError: no pictures there.
         """
-        files = list_images(folder)
+        files = list_images(folder)[: self.data.limit]  # in the order of the inputs, which are limited alike
         fakes = SizedPictures(Files(files), size)
         both = self._matching(fakes, direction, size)
         places = [place for place, _ in both]
@@ -185,7 +188,7 @@ class Judge:
     def _features(self, part: str, size: int) -> Features | None:
         if not self.data.has(part):
             return None
-        return Features(self._pictures(part, size), self.extractor, self.cache, self.done)
+        return Features(self._pictures(part, size), self.extractor, self.cache, self.done, self.device)
 
     def _result(self, size: int, stamp: dict[str, Any]) -> Result:
         """The scores of `made`, with the protocol and what is to be said beside them."""
@@ -211,7 +214,7 @@ class Judge:
         """All scores of one direction, and the numbers of real and fake pictures."""
         real, target = self._real(f"test{direction[-1]}", size), f"train{direction[-1]}"
         assert real is not None
-        fake = Features(made.fakes, self.extractor)
+        fake = Features(made.fakes, self.extractor, device=self.device)
         found = compare_sets(
             real,
             fake,

@@ -43,7 +43,7 @@ def load(
     """
     if not isinstance(path, (str, Path)) or not str(path):
         raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
-    where = _device(device)
+    where = device_of(device)
     _refuse_precision(precision, where)
     content = checkpoint.load(expanded(path))
     return loaded(content, where, ema=ema, precision=precision, channels_last=channels_last, compile=compile)
@@ -113,8 +113,8 @@ def restore(content: Mapping[str, Any]) -> Translator:
     return model
 
 
-def _device(device: Any) -> torch.device:
-    """The device of this name, which must be there.
+def device_of(device: Any) -> torch.device:
+    """The device of this name, which must be there; for None a GPU where there is one.
 
     Raises:
         UserError: torch knows no such device, or sees none.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_style.errors import UserError
-from gan_style.evaluation import Scores, batches
+from gan_style.evaluation import CPU, Scores, batches
 from gan_style.losses.perceptual import PerceptualLoss
 from gan_style.metrics.diversity import diversity, feature_distance
 from gan_style.metrics.edges import edge_agreement
@@ -48,9 +48,9 @@ class PictureScore:
     function: Callable[..., Tensor]
     network: str | None = None
 
-    def values(self, pictures: Pictures) -> list[float]:
-        """The number of each picture."""
-        columns = [batches(pictures[name]) for name in self.inputs]
+    def values(self, pictures: Pictures, device: torch.device = CPU) -> list[float]:
+        """The number of each picture; the networks of `function` are on that device."""
+        columns = [batches(pictures[name], device=device) for name in self.inputs]
         with torch.inference_mode():
             return [value for parts in zip(*columns, strict=True) for value in self.function(*parts).tolist()]
 
@@ -63,6 +63,7 @@ class PictureScores:
         squeezenet: weights for LPIPS; None takes those in torch hub's cache, if they are there.
         vgg: weights for distances of content and style; None takes $GAN_STYLE_VGG, or those in torch hub's cache.
         dino: weights for the distance of structure.
+        device: where pictures are looked at; the extractor is on it.
 
     Raises:
         UserError: weights that cannot be read.
@@ -75,12 +76,14 @@ class PictureScores:
         squeezenet: str | None = None,
         vgg: str | None = None,
         dino: str | None = None,
+        device: torch.device = CPU,
     ) -> None:
+        self.device = device
         near: list[tuple[str, Any, str | None]] = [("edge_agreement", edge_agreement, None)]
         distance: Callable[[Tensor, Tensor], Tensor] = feature_distance(extractor)
         of = extractor.name
         if squeezenet or in_hub(SQUEEZENET):
-            lpips = LPIPS("squeeze", weights=squeezenet)
+            lpips = LPIPS("squeeze", weights=squeezenet).to(device)
             near.append((lpips.name, lpips, lpips.backbone_sha256))
             distance, of = lpips, lpips.name
         self.styles: dict[str, tuple[StyleDistance, str]] = {}
@@ -88,7 +91,7 @@ class PictureScores:
             raise UserError("distances of content and style by a random VGG say nothing: give --vgg FILE")
         weights = vgg or os.environ.get("GAN_STYLE_VGG") or ("imagenet" if in_hub(URLS["vgg19"]) else "random")
         if weights != "random":  # as the environment may have it for trainings that only have to run
-            network = VGG(weights)
+            network = VGG(weights).to(device)
             sha256 = digest(network)
             content = ContentDistance(network)
             near.append((content.name, content, sha256))
@@ -96,7 +99,7 @@ class PictureScores:
                 coder = PerceptualLoss(network, content_layers=[content.layer], statistic=statistic)
                 self.styles[f"style_{statistic}_{network.arch}"] = StyleDistance(cast(Any, coder)), sha256
         if dino:
-            structure = StructureDistance(dino)
+            structure = StructureDistance(dino).to(device)
             near.append((structure.name, structure, structure.sha256))
         self.scores = [
             *(PictureScore(name, ("fakes", "sources"), function, sha256) for name, function, sha256 in near),
@@ -122,11 +125,12 @@ class PictureScores:
         for score in [*self.scores, *self._style_scores(pictures, real)]:
             if any(not pictures.get(name) for name in score.inputs):
                 continue
-            found[score.name] = dict(bootstrap(score.values(pictures)))
+            found[score.name] = dict(bootstrap(score.values(pictures, self.device)))
             if score.inputs == ("fakes",) and train:
-                found[score.name]["floor"] = _mean(score.values({"fakes": train}))
+                found[score.name]["floor"] = _mean(score.values({"fakes": train}, self.device))
             if "fakes" in score.inputs and pictures.get("sources"):
-                found[score.name]["ceiling"] = _mean(score.values({**pictures, "fakes": pictures["sources"]}))
+                untouched = {**pictures, "fakes": pictures["sources"]}
+                found[score.name]["ceiling"] = _mean(score.values(untouched, self.device))
         return found
 
     def networks(self, names: Sequence[str]) -> dict[str, str]:
@@ -137,7 +141,7 @@ class PictureScores:
     def _style_scores(self, pictures: Pictures, real: Sequence[Tensor]) -> list[PictureScore]:
         scores = []
         for name, (distance, _) in self.styles.items():
-            code = _mean_code(distance, real)
+            code = _mean_code(distance, real, self.device)
             scores.append(PictureScore(name, ("fakes",), lambda x, d=distance, c=code: d.to_code(x, c)))
             scores.append(PictureScore(f"{GIVEN}{name}", ("fakes", "targets"), distance))
         return scores
@@ -148,10 +152,13 @@ def in_hub(url: str) -> bool:
     return (Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]).is_file()
 
 
-def _mean_code(distance: StyleDistance, real: Sequence[Tensor]) -> dict[str, Tensor]:
+def _mean_code(distance: StyleDistance, real: Sequence[Tensor], device: torch.device) -> dict[str, Tensor]:
     """The mean of the codes of pictures, of one entry."""
     with torch.inference_mode():
-        sums = [{k: v.sum(0, keepdim=True) for k, v in distance.code(images).items()} for images in batches(real)]
+        sums = [
+            {k: v.sum(0, keepdim=True) for k, v in distance.code(images).items()}
+            for images in batches(real, device=device)
+        ]
     return {key: torch.stack([one[key] for one in sums]).sum(0) / len(real) for key in sums[0]}
 
 

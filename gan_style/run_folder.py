@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -17,11 +18,19 @@ from gan_style import __version__, loggers
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
 from gan_style.callbacks.score_file import BEST, LAST
-from gan_style.data.named.table import named_set
+from gan_style.data.drawn import ScenesDataModule
+from gan_style.data.named.folder import read_manifest
+from gan_style.data.named.table import NAMED_SETS
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded, write_whole
 from gan_style.trainer import machine
+
+DRAWN = {
+    "name": "scenes",
+    "about": "landscapes, drawn by gan_style as photos and as paintings",
+    "licence": "none needed: they are made of nobody's pictures",
+}
 
 
 def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
@@ -97,16 +106,28 @@ def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, second
         "parameters": model.parameter_counts(),
         "best": keeper.best,
         "last": {"iteration": keeper.saved_at},
-        "data": _credits(getattr(trainer.datamodule, "set", None)),  # type: ignore[attr-defined]
+        "data": credits_of(trainer.datamodule),  # type: ignore[attr-defined]
         "stopped": stopped,
         **({"ended early": keeper.ended_early} if keeper.ended_early else {}),
     }
     write_whole(run_dir / "run.json", json.dumps(content, indent=2) + "\n")
 
 
-def _credits(name: str | None) -> dict[str, str] | None:
-    """What the report says of a named set; None for other data."""
-    if not name:
+def credits_of(data: Any) -> dict[str, str] | None:
+    """What the report says of pictures whose origin is known: of a named set, or drawn; None for others.
+
+    Args:
+        data: a data module; a folder that `gan-style download` made says which set it holds.
+    """
+    if isinstance(data, ScenesDataModule):
+        return DRAWN
+    root = getattr(data, "root", None)
+    if root is None:  # named file by file, whatever `set` says
         return None
-    entry = named_set(name)
-    return {key: getattr(entry, key) for key in ("name", "about", "licence", "citation")}
+    name = getattr(data, "set", None)
+    if not name:
+        with contextlib.suppress(UserError, OSError):  # the end of a run is no place to refuse anything
+            name = read_manifest(expanded(root)).get("name")
+    if name not in NAMED_SETS:
+        return None
+    return {key: getattr(NAMED_SETS[name], key) for key in ("name", "about", "licence", "citation")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gan_style.evaluation import Result
+from gan_style.evaluation import Result, other_protocol
 
 HIGHER = ("precision", "recall", "density", "coverage", "psnr", "ssim", "edge_agreement", "cycle_honesty", "diversity")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -86,11 +86,13 @@ def latex(results: Mapping[str, Result]) -> str:
 
 
 def _about(results: Mapping[str, Result]) -> str:
-    """The protocol in a line; of one result, since others are refused."""
+    """The protocol in a line; that of the first result, which is said where others were forced into the table."""
+    other = other_protocol(results)
+    warning = f"{other}; floor, input and what follows are of {next(iter(results))}. " if other else ""
     stamp = next(iter(results.values()))["protocol"]
     numbers = " and ".join(f"{stamp.get(key)} {what}" for key, what in (("N_real", "real"), ("N_fake", "made")))
     extractor = f"{stamp.get('extractor')} (sha256 {str(stamp.get('sha256'))[:8]}) at {stamp.get('size')} pixels"
-    return (
+    return warning + (
         (
             f"Data {stamp.get('data')}, {numbers} pictures of {stamp.get('picture_size')} pixels, resized by "
             f"{stamp.get('picture_resize')}; features of {extractor}, {stamp.get('resize')}."

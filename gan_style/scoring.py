@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gan_style.checks import require_whole
 from gan_style.data.images import list_images
 from gan_style.errors import UserError
-from gan_style.evaluation import Result, read_results, refuse_other_protocol
+from gan_style.evaluation import Result, other_protocol, read_results, refuse_other_protocol
 from gan_style.judge import Judge
+from gan_style.loading import device_of
 from gan_style.metrics.cache import FeatureCache, default_folder
 from gan_style.metrics.extractors import extractor as extractor_of
-from gan_style.paths import expanded
+from gan_style.paths import expanded, write_whole
 from gan_style.picture_scores import PictureScores
 from gan_style.score_table import terminal
 from gan_style.scored_set import ScoredSet, open_set
@@ -61,17 +62,21 @@ def evaluate(parsed: Namespace) -> None:
 
 
 def judge_of(options: Any, data: ScoredSet, done: Callable[[], Any] = lambda: None) -> Judge:
-    """What scores against a set by the options of a command: extractor, weights, vgg, dino, draws and no_cache.
+    """What scores against a set by the options of a command: extractor, weights, vgg, dino, draws, no_cache and device.
 
     Raises:
-        UserError: weights that cannot be had.
+        UserError: weights that cannot be had, or a device that is not there.
     """
     require_whole("--draws", options.draws, 0)
-    network = extractor_of(options.extractor, options.weights)
+    device = device_of(options.device)
+    if device.type == "cuda":
+        # TF32 keeps 10 bits of what a convolution multiplies: scores would be another device's
+        torch.backends.cudnn.allow_tf32 = False
+    network = extractor_of(options.extractor, options.weights).to(device)
     squeezenet = options.weights if options.extractor == "squeezenet" else None
-    pairs = PictureScores(network, squeezenet=squeezenet, vgg=options.vgg, dino=options.dino)
+    pairs = PictureScores(network, squeezenet=squeezenet, vgg=options.vgg, dino=options.dino, device=device)
     cache = None if options.no_cache else FeatureCache(default_folder())
-    return Judge(data, network, pairs, options.draws, cache, done)
+    return Judge(data, network, pairs, options.draws, cache, done, device)
 
 
 def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -> None:
@@ -84,6 +89,8 @@ def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -
     print(terminal(results))
     for note in notes(results):
         print(f"warning: {note}")
+    if other := other_protocol(results):
+        print(f"warning: {other}")
     if out is not None:
         write_json(out, results)
         print(out)
@@ -101,16 +108,16 @@ def write_json(path: Path, results: Mapping[str, Result]) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole, or leave what was there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file whole, or leave what was there; its folder is made.
+
+    Raises:
+        UserError: the disk refuses it.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, text)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): check the disk and its rights") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _is_file_of_scores(path: str) -> bool:

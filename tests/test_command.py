@@ -95,6 +95,10 @@ MISTAKES = [
     ),
     (("best.patience=0",), "best.patience=0 is not valid"),
     (
+        ("data=tiny", "callbacks.set_scores.metrics=[fid]"),
+        "metrics=fid is the name of a result: ask for frechet",
+    ),
+    (
         ("data=tiny", "callbacks.set_scores.metrics=[kid,frechett]"),
         "metrics=frechett is no distance: did you mean frechet?",
     ),

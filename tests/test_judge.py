@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 from torchvision.models import squeezenet1_1
 
 import gan_style
-from gan_style import checkpoint
+from gan_style import checkpoint, cli
 from gan_style.data.images import to_uint8
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
@@ -30,7 +31,7 @@ from gan_style.models.cyclegan import CycleGAN
 from gan_style.networks.vgg import VGG
 from gan_style.picture_scores import PictureScores
 from gan_style.scored_set import FIRST_SCENE, ScoredSet, open_set
-from tests.small_models import saved
+from tests.small_models import made, saved
 
 SIDE = 32
 
@@ -82,6 +83,45 @@ def test_a_checkpoint_scores_as_the_files_that_it_writes(root: Path, tmp_path: P
                 assert result["scores"][direction][name][key] == expected, (name, key)
     assert result["protocol"]["checkpoint"] == {"iteration": 0, "rule": "highest val/psnr", "weights": "raw"}
     assert result["protocol"]["N_fake"] == {"A2B": 4, "B2A": 4}
+
+
+def test_the_stamp_says_which_weights_were_scored(root: Path, tmp_path: Path) -> None:
+    """An export of averaged weights has no average beside it: it is the average."""
+    path = trained(tmp_path / "a.ckpt", "model=cut")
+    content = checkpoint.load(path)
+    averages = {name: getattr(made("model=cut"), name).state_dict() for name in made("model=cut").generators}
+    checkpoint.save(content | {"callbacks": {"EMA": averages}}, path)
+    assert cli.main(["export", str(path), str(tmp_path / "averaged.safetensors")]) == 0
+    assert cli.main(["export", str(path), str(tmp_path / "raw.safetensors"), "--raw"]) == 0
+    of = judge(open_set(str(root), limit=4))
+    for name, weights in (("a.ckpt", "EMA"), ("averaged.safetensors", "EMA"), ("raw.safetensors", "raw")):
+        assert of.checkpoint(tmp_path / name)["protocol"]["checkpoint"]["weights"] == weights, name
+
+
+def test_all_is_looked_at_on_the_device_that_is_asked_for(
+    root: Path, vgg: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that is said to be there and is not would be noticed by whatever takes it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path, results = trained(tmp_path / "a.ckpt", "model=cyclegan"), []
+    words = ["evaluate", str(path), "--data", str(root), "--limit", "3", "--draws", "2", "--vgg", str(vgg)]
+    for there in (torch.cuda.is_available(), True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert cli.main([*words, "--device", "cpu", "--out", str(tmp_path / "scores.json")]) == 0
+        results.append(json.loads((tmp_path / "scores.json").read_text()))
+    assert results[0] == results[1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_scores_of_the_cpu(root: Path, vgg: Path, tmp_path: Path) -> None:
+    path, found = trained(tmp_path / "a.ckpt", "model=cyclegan"), []
+    for device in ("cpu", "cuda"):
+        out = tmp_path / f"{device}.json"
+        words = ["--data", str(root), "--limit", "3", "--draws", "2", "--vgg", str(vgg), "--no-cache"]
+        assert cli.main(["evaluate", str(path), *words, "--device", device, "--out", str(out)]) == 0
+        found.append(json.loads(out.read_text())["scores"]["A2B"])
+    for name, row in found[0].items():
+        assert found[1][name]["value"] == pytest.approx(row["value"], rel=1e-2, abs=1e-3), name
 
 
 def test_scores_against_the_truth_equal_numpys(tmp_path: Path) -> None:
@@ -264,6 +304,14 @@ def test_another_picture_is_another_key(root: Path, tmp_path: Path) -> None:
     assert second["scores"]["A2B"]["kid_random0"]["value"] != first["scores"]["A2B"]["kid_random0"]["value"]
     with pytest.raises(UserError, match="different protocols"):
         refuse_other_protocol({"before": first, "after": second})
+
+
+def test_a_folder_is_limited_as_the_inputs_are(root: Path) -> None:
+    """What a tool made of the whole test set stands beside checkpoints that were given a part of it."""
+    result = judge(open_set(str(root), limit=3)).folder(root / "testA", "A2B", SIDE)
+    assert result["protocol"]["N_fake"] == {"A2B": 3}
+    assert not any("name of no input" in note for note in result["notes"])
+    assert result["scores"]["A2B"]["edge_agreement"]["value"] == pytest.approx(1), "each beside its own input"
 
 
 def test_names_that_two_pictures_have_pair_with_nothing(root: Path, tmp_path: Path) -> None:

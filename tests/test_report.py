@@ -259,6 +259,18 @@ def test_cost_data_and_versions(run: Path) -> None:
     ]
 
 
+def test_pictures_of_unknown_origin_have_no_licence_that_is_known(run: Path) -> None:
+    (run / "run.json").write_text(json.dumps({"device": "CPU", "data": None}))
+    rows = re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td>', report(run))
+    assert rows == [("Device", "CPU"), ("Licence", "not recorded: the pictures are of no named set")]
+
+
+def test_what_training_scores_by_default_is_explained(run: Path) -> None:
+    names = ("psnr", "ssim", "swd", "kid_random0", "cycle_error", "cycle_honesty")
+    (run / "scores.json").write_text(json.dumps({"scores": {"A2B": dict.fromkeys(names, 0.5)}}))
+    assert "Not a score this report knows" not in report(run)
+
+
 def test_the_headline_is_made_of_the_data(run: Path) -> None:
     expected = (
         "CycleGAN on scenes, 3,000 iterations: A2B 19.3 dB against 14.1 dB for the best baseline "

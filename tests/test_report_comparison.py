@@ -7,16 +7,19 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gan_style.cli import main
+from gan_style.data.folders import FoldersDataModule
+from gan_style.data.named.folder import MANIFEST
 from gan_style.data.named.table import NAMED_SETS
 from gan_style.errors import UserError
 from gan_style.report import write_report
-from gan_style.run_folder import _credits
+from gan_style.run_folder import DRAWN, credits_of
 from tests.test_report import CONFIG, SCORES, Page, table, write_grid, write_metrics
 
 COST = {"seconds": 60.0, "images_per_s": 8.0, "peak_memory_gb": 1.5, "stopped": "finished"}
@@ -177,7 +180,7 @@ def test_a_run_records_its_checkpoints_and_where_it_went_on(run: Callable[..., P
     record = json.loads((folder / "run.json").read_text())
     assert record["last"] == {"iteration": 2}
     assert record["best"]["iteration"] in (1, 2)
-    assert (record["from_iteration"], record["data"]) == (0, None)
+    assert (record["from_iteration"], record["data"]) == (0, DRAWN)
     run("a", "trainer.max_steps=3", "trainer.val_every=1", "resume=last")
     record = json.loads((folder / "run.json").read_text())
     assert (record["from_iteration"], record["last"]) == (2, {"iteration": 3})
@@ -186,12 +189,23 @@ def test_a_run_records_its_checkpoints_and_where_it_went_on(run: Callable[..., P
     assert "since iteration 2" in html
 
 
-def test_the_licence_of_a_named_set_is_that_of_the_table() -> None:
+def test_the_licence_is_that_of_the_pictures_as_far_as_it_is_known(tmp_path: Path) -> None:
     entry = NAMED_SETS["horse2zebra"]
-    found = _credits("horse2zebra")
-    assert found is not None
-    assert (found["licence"], found["citation"]) == (entry.licence, entry.citation)
-    assert _credits(None) is None
+    folders = partial(FoldersDataModule, image_size=32)
+    own, fetched = tmp_path / "own", tmp_path / "fetched"
+    for folder in (own, fetched):
+        folder.mkdir()
+    manifest = fetched / MANIFEST
+    manifest.write_text('{"name": "horse2zebra"}')
+    for data in (folders(str(own), set="horse2zebra"), folders(str(fetched))):
+        found = credits_of(data)
+        assert found is not None
+        assert (found["licence"], found["citation"]) == (entry.licence, entry.citation)
+    assert credits_of(folders(str(own))) is None
+    assert credits_of(folders(set="horse2zebra", A=str(own), B=str(own))) is None, "other pictures"
+    for content in ('{"name": "of another program"}', "cut o"):
+        manifest.write_text(content)
+        assert credits_of(folders(str(fetched))) is None
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,3 +104,5 @@ def test_only_what_was_scored_may_differ(stamp: dict[str, Any], refused: bool) -
     else:
         refuse_other_protocol(both)
     refuse_other_protocol(both, force=True)
+    for table in (markdown(both), latex(both)):
+        assert ("a and b are of different protocols" in table) == refused, "a forced table says what it is"

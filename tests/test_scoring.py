@@ -13,6 +13,8 @@ import pytest
 from gan_style import cli
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
+from gan_style.errors import UserError
+from gan_style.evaluation import refuse_other_protocol
 
 QUICK = ("--size", "32", "--draws", "10")
 
@@ -110,14 +112,43 @@ def test_results_of_files_stand_beside_new_ones(root: Path, tmp_path: Path, caps
     assert "is not a file of scores" in capsys.readouterr().err
 
 
-def test_results_of_other_protocols_are_not_put_side_by_side(root: Path, run: Callable[..., Path]) -> None:
+def test_results_of_other_protocols_are_not_put_side_by_side(
+    root: Path, run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     paths = []
     for size in (32, 36):
         words = ("data=folders", f"data.root={root}", f"data.image_size={size}", "data.load_size=36")
         paths.append(str(run(f"size{size}", *words, "trainer.max_steps=1") / "checkpoints" / "last.ckpt"))
     words = ["evaluate", paths[0], "--data", str(root), "--draws", "2", "--against", paths[1]]
     assert cli.main(words) == 2
+    capsys.readouterr()
     assert cli.main([*words, "--force"]) == 0
+    assert f"warning: {paths[0]} and {paths[1]} are of different protocols" in capsys.readouterr().out
+
+
+def result(**protocol: Any) -> dict[str, Any]:
+    row = {"value": 1.0, "low": 0.0, "high": 2.0}
+    directions = protocol.get("real", {"A2B": None})
+    return {"protocol": protocol, "scores": {direction: {"swd": row} for direction in directions}}
+
+
+def test_results_that_share_nothing_with_the_first_are_compared_too() -> None:
+    both = [result(real={"A2B": "x", "B2A": other}) for other in ("y", "z")]
+    names = {"one way": result(real={"A2B": "x"}), "first": both[0], "second": both[1]}
+    with pytest.raises(UserError, match="first and second are of different protocols"):
+        refuse_other_protocol(names)
+    refuse_other_protocol(names, force=True)
+    refuse_other_protocol(names | {"second": both[0]})
+    with pytest.raises(UserError, match=r"real: .* and None"):
+        refuse_other_protocol({"first": both[0], "without a hash": result()})
+
+
+def test_numbers_of_one_direction_are_those_of_that_direction() -> None:
+    """As compare writes them, beside what evaluate does."""
+    two = result(real={"A2B": "x", "B2A": "y"}, N_fake={"A2B": 12, "B2A": 9})
+    refuse_other_protocol({"folder": result(real={"A2B": "x"}, N_fake=12), "checkpoint": two})
+    with pytest.raises(UserError, match=r"N_fake: \{'A2B': 9\} and \{'A2B': 12\}"):
+        refuse_other_protocol({"folder": result(real={"A2B": "x"}, N_fake=9), "checkpoint": two})
 
 
 @pytest.mark.parametrize(
@@ -133,6 +164,7 @@ def test_results_of_other_protocols_are_not_put_side_by_side(root: Path, run: Ca
         (("compare", "testB", "testA", "--dino", "no.pth"), "there is no file no.pth with weights of a DINO network"),
         (("compare", "testB", "testA", "--vgg", "random"), "give --vgg FILE"),
         (("compare", "testB", "testA", "--size", "0"), "--size=0 is not valid"),
+        (("compare", "testB", "testA", "--device", "gpu"), "device=gpu cannot be used"),
         (("compare", "testB", "testA", "--draws", "-1"), "--draws=-1 is not valid"),
         (("compare", "testB", "testA", "--against", "no.json"), "cannot be read as a file of scores"),
         (("compare", "testB", "testA", "--against", "last.ckpt"), "is no file of scores"),

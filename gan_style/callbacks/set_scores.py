@@ -104,6 +104,11 @@ class SetScores(pl.Callback):
         draws: CountOrNone = 50,
     ) -> None:
         for name in metrics:
+            if name == "fid":
+                raise UserError(
+                    "callbacks.set_scores.metrics=fid is the name of a result: ask for frechet, which is called fid "
+                    "with callbacks.set_scores.extractor=inception alone"
+                )
             if name not in DISTANCES:
                 raise UserError(f"callbacks.set_scores.metrics={name} is no distance{did_you_mean(name, DISTANCES)}")
         self.extractor = extractor_of(extractor, weights)

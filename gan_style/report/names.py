@@ -61,6 +61,11 @@ _SCORES = {
     "coverage": Score("Coverage", "Share of real pictures with a translated one near; higher is better.", True),
     "lpips": Score("LPIPS", "Perceptual distance between pictures; lower is better.", False),
     "edge_agreement": Score("Edge agreement", "Correlation of the edges of input and output; higher is better.", True),
+    "cycle_error": Score(
+        "Cycle error",
+        "Mean absolute difference, on [-1, 1], between an input and what comes back of it; lower is better.",
+        False,
+    ),
     "cycle_honesty": Score(
         "Cycle honesty",
         "How much of the cycle survives when nothing can be hidden in the picture; 1 hides nothing; higher is better.",

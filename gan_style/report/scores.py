@@ -204,7 +204,7 @@ def _explanations(rows: list[Row]) -> str:
 def _protocol(protocol: dict[str, Any]) -> str:
     if not protocol:
         return '<p class="note">The file names no protocol.</p>'
-    rows = [(upper(key), plain(value)) for key, value in protocol.items()]
+    rows = [(upper(key.replace("_", " ")), plain(value)) for key, value in protocol.items()]
     return f"<h3>Protocol</h3>{definition_list(rows)}"
 
 

@@ -86,6 +86,8 @@ def origin(record: dict[str, Any]) -> tuple[Facts, Facts, Facts]:
     cost.append(("Ended", _shown(left.pop("stopped", None))))
     cost += [(key, plain(value)) for key, value in left.items()]
     named = [(label, _shown(data.get(key))) for key, label in _DATA.items()]
+    if "data" in record and not data:
+        named = [("Licence", "not recorded: the pictures are of no named set")]
     return _filled(cost), _filled(named), _filled(versions)
 
 

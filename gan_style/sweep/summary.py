@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gan_style.paths import write_whole
 from gan_style.sweep.plots import importance, parallel
 from gan_style.sweep.scores import Rule
 from gan_style.sweep.settings import Sweep
@@ -54,7 +53,7 @@ def write(sweep: Sweep, study: Any) -> None:
     if importances:  # how many trials it takes: study.ENOUGH
         shares = ", ".join(f"{key} {value:.0%}" for key, value in importances.items())
         markdown += ["", f"Importance (PED-ANOVA): {shares}."]
-    _replace(sweep.folder / "summary.md", "\n".join(markdown) + "\n")
+    write_whole(sweep.folder / "summary.md", "\n".join(markdown) + "\n")
     content = {
         "sweep": sweep.name,
         "rule": {"monitor": rule.monitor, "mode": rule.mode},
@@ -63,20 +62,21 @@ def write(sweep: Sweep, study: Any) -> None:
         "trials": rows,
         **sweep.fingerprint(),
     }
-    _replace(sweep.folder / "summary.json", json.dumps(content, indent=2) + "\n")
+    write_whole(sweep.folder / "summary.json", json.dumps(content, indent=2) + "\n")
     plots = {"parallel.svg": parallel(rows, sweep.space, rule), "importance.svg": importance(importances)}
     for name, svg in plots.items():
         if svg:
-            _replace(sweep.folder / name, svg)
+            write_whole(sweep.folder / name, svg)
     config = best_config(sweep, study.base, best) if best else "none yet\n"
     if best:
-        _replace(sweep.folder / "best.yaml", config)
+        write_whole(sweep.folder / "best.yaml", config)
         # the folder that --config-dir looks into
-        _replace(sweep.folder / "experiment" / "best.yaml", config)
+        (sweep.folder / "experiment").mkdir(exist_ok=True)
+        write_whole(sweep.folder / "experiment" / "best.yaml", config)
     head, *body = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table)
     html = f"<table>{head.replace('td>', 'th>')}{''.join(body)}</table>"
     page = PAGE.format(title=title, about=escape(about), plots="".join(plots.values()), table=html, best=escape(config))
-    _replace(sweep.folder / "sweep.html", page)
+    write_whole(sweep.folder / "sweep.html", page)
 
 
 def last_lines(sweep: Sweep, study: Any) -> list[str]:
@@ -171,10 +171,3 @@ def _cells(sweep: Sweep, rule: Rule, row: dict[str, Any] | None = None) -> list[
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
