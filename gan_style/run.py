@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style import checkpoint, loggers
+from gan_style.callbacks.cost import Cost
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
 from gan_style.callbacks.progress import ShowProgress
@@ -144,7 +145,8 @@ def assemble(
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = (*ALLOWED, *config["allow"])
     logs = build(config["logger"], allowed, run_dir=run_dir, from_iteration=done, run_id=run_id, settings=dict(config))
-    losses = LogLosses(log_every)
+    cost = Cost()
+    losses = LogLosses(log_every, cost)
     rule = BestRule(**config["best"])
     keeper = Keeper(
         run_dir / "checkpoints",
@@ -158,8 +160,8 @@ def assemble(
         patience=rule.patience,
         resume=resume,
     )
-    # The order matters twice: Keeper restores the others before they start, and saves before they finish.
-    callbacks = [keeper, losses, *chosen, ShowProgress(losses, iterations)]
+    # The order matters: Keeper restores the others before they start and saves before they finish; Cost is the last.
+    callbacks = [keeper, losses, *chosen, ShowProgress(losses, iterations), cost]
     return settings.make(callbacks, logs, run_dir, val_every), logs, keeper
 
 

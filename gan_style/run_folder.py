@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from gan_style import __version__, loggers
+from gan_style.callbacks.cost import peak_gigabytes
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
 from gan_style.callbacks.score_file import BEST, LAST
@@ -92,9 +91,6 @@ def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, second
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     losses = next(callback for callback in callbacks if isinstance(callback, LogLosses))
     keeper = next(callback for callback in callbacks if isinstance(callback, Keeper))
-    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    if torch.cuda.is_available():
-        gigabytes = torch.cuda.max_memory_allocated() / 1e9
     content = {
         "gan_style": __version__,
         **machine(trainer),
@@ -102,7 +98,7 @@ def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, second
         "from_iteration": keeper.started_at,
         "seconds": round(seconds, 1),
         "images_per_s": None if losses.images_per_s != losses.images_per_s else round(losses.images_per_s, 2),
-        "peak_memory_gb": round(gigabytes, 2),
+        "peak_memory_gb": round(peak_gigabytes(), 2),
         "parameters": model.parameter_counts(),
         "best": keeper.best,
         "last": {"iteration": keeper.saved_at},

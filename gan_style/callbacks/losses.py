@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from gan_style.callbacks.cost import Cost
 from gan_style.errors import TrainingFailed
 from gan_style.models.translator import Translator
 
@@ -22,10 +23,12 @@ class LogLosses(pl.Callback):
 
     Args:
         every: iterations between two rows.
+        cost: what a row says of waiting and memory.
     """
 
-    def __init__(self, every: int = 50) -> None:
+    def __init__(self, every: int = 50, cost: Cost | None = None) -> None:
         self.every = every
+        self.cost = cost
         self.values: dict[str, float] = {}  # the newest row, for the progress bar
         self.images_per_s = math.nan
         self._pending: list[tuple[int, list[str], Tensor]] = []
@@ -62,6 +65,7 @@ class LogLosses(pl.Callback):
         row = {f"train/{name}": value for name, value in self.values.items()}
         row |= {f"lr/{player}": rate for player, rate in model.learning_rates().items()}
         row["time/images_per_s"] = round(self.images_per_s, 2)
+        row |= self.cost.row() if self.cost else {}
         for logger in trainer.loggers:
             logger.log_metrics(row, step=model.iteration)
 

@@ -13,8 +13,10 @@ _TITLES = {
     "train/D": "Discriminator losses",
     "lr": "Learning rate",
     "time/images_per_s": "Speed, images per second",
+    "time/data_wait": "Share of the time that waited for data",
+    "memory/peak_GB": "Peak of memory, GB",
 }
-_ORDER = ("val", "train", "lr", "time")
+_ORDER = ("val", "train", "lr", "time", "memory")
 
 Points = list[tuple[float, float]]
 
@@ -106,7 +108,7 @@ def overlay(runs: list[Run]) -> tuple[list[Chart], list[Chart]]:
     charts: tuple[list[Chart], list[Chart]] = ([], [])
     for name in sorted(columns, key=lambda name: (_rank(_place(name)[0]), name)):
         key, label = _place(name)
-        title = _title(key) if name in (key, "time/images_per_s") else f"{_title(key)}: {label}"
+        title = _title(key) if name in (key, *_TITLES) else f"{_title(key)}: {label}"
         chart = _chart(title, columns[name], raw=False)
         charts[not name.startswith("val/")].append(chart)
     return charts
