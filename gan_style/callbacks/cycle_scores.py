@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_style.callbacks.score_file import Scores, made_of, record
 from gan_style.metrics.pairs import cycle_error
-from gan_style.metrics.probe import steganography_probe
+from gan_style.metrics.probe import ProbeResult, steganography_probe
 from gan_style.metrics.truth import bootstrap
 from gan_style.models.translator import Translator, gather
 from gan_style.types import CountOrNone
@@ -74,13 +74,14 @@ class CycleScores(pl.Callback):
             d: {"cycle_error": bootstrap([v for _, v in sorted(errors[d].items(), key=str)])} for d in errors
         }
         for direction in scores if self._probed else ():
-            honesty = self._honesty(pl_module, direction)
-            scores[direction]["cycle_honesty"] = {"value": honesty, "low": None, "high": None, "floor": None}
+            found = self._probe(pl_module, direction)
+            interval = {"low": found.low, "high": found.high}
+            scores[direction]["cycle_honesty"] = {"value": found.honesty, **interval, "floor": None}
         record(trainer, pl_module, scores, {"N_probe": len(self._probed.get("A", ()))})
 
-    def _honesty(self, model: Translator, direction: str) -> float | None:
+    def _probe(self, model: Translator, direction: str) -> ProbeResult:
         pictures = self._probed[direction[0]].to(model.device)
         back = direction[::-1]
         return steganography_probe(
             lambda x: model.translate(x, direction), lambda x: model.translate(x, back), pictures
-        ).honesty
+        )

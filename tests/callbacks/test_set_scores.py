@@ -97,11 +97,11 @@ def test_cycle_scores_are_those_of_the_pictures(run: Run) -> None:
     with torch.no_grad():
         back = model.translate(model.translate(real["B"], "B2A"), "A2B")
     assert row["val/B2A/cycle_error"] == pytest.approx(float((back - real["B"]).abs().mean()), rel=1e-4)
-    probe = steganography_probe(
-        lambda x: model.translate(x, "B2A"), lambda x: model.translate(x, "A2B"), real["B"][:3]
-    ).honesty
-    assert row.get("val/B2A/cycle_honesty") == (None if probe is None else pytest.approx(probe, abs=1e-3))
-    assert "cycle_honesty" in json.loads((folder / "scores.json").read_text())["scores"]["B2A"]
+    probe = steganography_probe(lambda x: model.translate(x, "B2A"), lambda x: model.translate(x, "A2B"), real["B"][:3])
+    expected = [None if v is None else pytest.approx(v, abs=1e-3) for v in (probe.honesty, probe.low, probe.high)]
+    assert row.get("val/B2A/cycle_honesty") == expected[0]
+    written = json.loads((folder / "scores.json").read_text())["scores"]["B2A"]["cycle_honesty"]
+    assert [written[key] for key in ("value", "low", "high")] == expected
 
 
 def test_a_method_without_a_way_back_has_no_cycle(run: Run) -> None:
