@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ SMALL = (
 SMALL_RESNET = ("model.generator.blocks=1",)
 # Where two ways of summing a gradient are compared: Adam hides a wrong factor.
 SGD = (*(f"model.optimizer_{p}._target_=torch.optim.SGD" for p in "GD"), *(f"~model.optimizer_{p}.betas" for p in "GD"))
+
+
+# A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def composed(*overrides: str) -> dict[str, Any]:
