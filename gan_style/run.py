@@ -25,7 +25,6 @@ from gan_style.callbacks.progress import ShowProgress
 from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
-from gan_style.models.passes import QUICK_PIXELS
 from gan_style.models.translator import Translator
 from gan_style.refusals import (
     differences,
@@ -113,7 +112,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     model: Translator = build(config["model"], allowed, **channels, **styles)
     per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
-    model.quick = data.image_size**2 >= QUICK_PIXELS if settings.quick is None else settings.quick
+    model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile
     refuse_small_pictures(model, data)
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)

@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from gan_style.errors import UserError
+from gan_style.models.passes import QUICK_PIXELS
 from gan_style.types import Count
 
 
@@ -33,6 +34,8 @@ class TrainerSettings:
         deterministic: refuse operations that are not reproducible on a GPU.
         quick: in float32 on a CPU, convolutions of the generators by fewer products (docs/performance.md); null: where
             the crops are large enough for it to pay.
+        compile: "default" compiles the networks, which takes minutes at the start and is for batches of one size; "max"
+            also records CUDA graphs on a GPU. Without a compiler a note says so and nothing is compiled.
         profiler: Lightning's, for `debug=profile`.
     """
 
@@ -47,6 +50,7 @@ class TrainerSettings:
     log_every: Count | None = None
     deterministic: bool = False
     quick: bool | None = None
+    compile: Literal["off", "default", "max"] = "off"
     profiler: Literal["simple", "advanced", "pytorch"] | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +81,12 @@ class TrainerSettings:
             return own_end
         assert self.max_epochs is not None
         return math.ceil(self.max_epochs * per_epoch - 1e-9)
+
+    def takes_quick_ways(self, image_size: int) -> bool:
+        """Whether `networks.quick` computes the generators; a compiled network has ways of its own."""
+        if self.compile != "off":
+            return False
+        return image_size**2 >= QUICK_PIXELS if self.quick is None else self.quick
 
     def cadence(self, iterations: int) -> tuple[int, int, int]:
         """Iterations between validations, checkpoints and rows."""

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from gan_style.config import build
-from gan_style.models.passes import QUICK_PIXELS
 
 
 class LightningLoop:
@@ -29,8 +28,8 @@ class LightningLoop:
         self.batches = [data.on_after_batch_transfer(batch, 0) for batch in self.batches]  # uint8 until then
         torch.manual_seed(0)
         model = build(config["model"], channels_A=3, channels_B=3)
-        model.quick = data.image_size**2 >= QUICK_PIXELS  # as run.train decides
         settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
+        model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile  # as in run.train
         trainer, _logs, _ = train_run.assemble(config, settings, data, model, chosen, folder, batches, None)
         train_run.quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None

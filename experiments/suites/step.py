@@ -23,7 +23,6 @@ from suites.lightning_loop import LightningLoop
 from suites.reference import ReferenceCycleGAN
 
 from gan_style.config import build
-from gan_style.models.passes import QUICK_PIXELS
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
@@ -83,7 +82,7 @@ def reference(ours: LightningLoop, pairs: list[tuple[torch.Tensor, torch.Tensor]
 def bare_loop(config: dict[str, Any], pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Step:
     """Our own step, and nothing around it."""
     model = build(config["model"], channels_A=3, channels_B=3).to(pairs[0][0].device)
-    model.quick = config["data"]["image_size"] ** 2 >= QUICK_PIXELS
+    model.quick = build(config["trainer"]).takes_quick_ways(config["data"]["image_size"])
     optimizers = dict(zip("GD", model.configure_optimizers(), strict=True))
     own = {player: model._parameters_of(player) for player in "GD"}
     bf16 = config["trainer"]["precision"] == "bf16-mixed"

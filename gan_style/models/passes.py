@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,35 @@ from gan_style.networks.quick import quick
 JOIN_PIXELS_ON_CPU = 128 * 128
 # From this many pixels of a crop on, the ways of `networks.quick` pay in training (the same suite).
 QUICK_PIXELS = 96 * 96
+
+
+def compile_networks(networks: Sequence[nn.Module], how: Literal["default", "max"]) -> str | None:
+    """Compile networks in place: their keys stay, and the first pass of each size takes a minute or more.
+
+    Args:
+        networks: each is one graph.
+        how: "max" records CUDA graphs on a GPU, for batches of one size; on a CPU both are the same.
+
+    Returns: why nothing was compiled, as a sentence, or None.
+    """
+    on_gpu = all(parameter.is_cuda for network in networks for parameter in network.parameters())
+    if not on_gpu and (missing := missing_compiler()):
+        return f"nothing is compiled: {missing}"
+    for network in networks:
+        network.compile(mode="reduce-overhead" if how == "max" and on_gpu else None, dynamic=False)
+    return None
+
+
+def missing_compiler() -> str | None:
+    """What to install before a network can be compiled for a CPU, or None."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return "torch.compile needs a C++ compiler on a CPU, such as g++"
+    return None
 
 
 def ways(trained_with_G: Sequence[nn.Module], faster: bool) -> AbstractContextManager[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -15,7 +15,7 @@ from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
-from gan_style.models.passes import ways
+from gan_style.models.passes import compile_networks, ways
 from gan_style.schedules import ConstantThenLinear
 from gan_style.types import Count, Positive, Seed
 
@@ -67,6 +67,7 @@ class Translator(pl.LightningModule):
         self.iteration = 0  # batches done; Lightning's global_step counts optimiser steps instead
         self.iterations_per_epoch = 1.0
         self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
+        self.compiled: Literal["off", "default", "max"] = "off"
         self._restored_gradients: dict[str, Tensor] = {}
 
     # What a method writes
@@ -233,6 +234,10 @@ class Translator(pl.LightningModule):
         self._restored_gradients = dict(state["gradients"])
 
     def on_train_start(self) -> None:
+        if self.compiled != "off":
+            networks = [network for player in self.players() for network in self.networks(player)]
+            if (said := compile_networks(networks, self.compiled)) and self.global_rank == 0:
+                print(f"note: {said}", flush=True)
         # Not in load_training_state: Lightning clears all gradients between the two.
         parameters = dict(self.named_parameters())
         for name, gradient in self._restored_gradients.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gan_style.checkpoint import load
 from gan_style.config import build
 from gan_style.data.seeding import derive_seed
 from gan_style.models import translator
@@ -68,7 +70,35 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
     taken: list[bool] = []
     monkeypatch.setattr(translator, "ways", lambda networks, faster: taken.append(faster) or ways(networks, faster))
     for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
-        monkeypatch.setattr("gan_style.run.QUICK_PIXELS", pixels)
+        monkeypatch.setattr("gan_style.trainer.QUICK_PIXELS", pixels)
         taken.clear()
         run(f"run-{pixels}-{word}", "trainer.max_steps=2", f"trainer.quick={word}")
         assert set(taken) == {expected}
+
+
+SMALL = ("model.generator.filters=2", "model.generator.blocks=1", "model/discriminator=pixel", "trainer.max_steps=2")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # the compiler's
+@pytest.mark.filterwarnings("ignore")  # what the compiler itself warns of
+def test_compiled_networks_give_the_same_losses_and_keys(run: Callable[..., Path]) -> None:
+    plain = run("plain", *SMALL, "trainer.log_every=1")
+    compiled = run("compiled", *SMALL, "trainer.log_every=1", "trainer.compile=default", "trainer.quick=true")
+    losses = []
+    for folder in (plain, compiled):
+        with open(folder / "metrics.csv", newline="") as file:
+            row = next(csv.DictReader(file))
+        losses.append([float(row[name]) for name in row if name.startswith("train/")])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    keys = [list(load(folder / "checkpoints/last.ckpt")["state_dict"]) for folder in (plain, compiled)]
+    assert keys[0] == keys[1]
+
+
+def test_without_a_compiler_a_note_says_so(
+    run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    run("run", *SMALL, "trainer.compile=default")
+    assert "nothing is compiled: torch.compile needs a C++ compiler on a CPU" in capsys.readouterr().out
