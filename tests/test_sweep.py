@@ -175,14 +175,14 @@ def test_a_trial_that_crashes_is_reported_and_the_others_go_on(sweep: Callable[.
 def test_a_training_that_keeps_dying_fails(
     sweep: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = process.Training.poll
+    real = process.Training.__init__
 
-    def deadly(self: process.Training) -> int | None:
+    def deadly(self: process.Training, *words: Any) -> None:
+        real(self, *words)
         if self.folder.name == "trial-000":
-            self.kill()
-        return real(self)
+            self.kill()  # before it can have done anything
 
-    monkeypatch.setattr(process.Training, "poll", deadly)
+    monkeypatch.setattr(process.Training, "__init__", deadly)
     status, out, _ = sweep("trials=2")
     assert status == 0
     assert out.count("trial 0  ended by a signal") == 2
