@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 from gan_style.errors import Interrupted
@@ -23,31 +23,28 @@ def interrupt(number: int, frame: FrameType | None = None) -> None:
     raise Interrupted("interrupted before training began")
 
 
-@contextmanager
-def listening() -> Iterator[None]:
+def listening() -> AbstractContextManager[None]:
     """Inside, SIGINT and SIGTERM are heard; training takes over when it begins."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return _handled(interrupt, signal.SIGINT, signal.SIGTERM)
+
+
+def terminating_as_interrupting() -> AbstractContextManager[None]:
+    """Inside, SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that what is half written is removed."""
+    return _handled(signal.default_int_handler, signal.SIGTERM)
 
 
 @contextmanager
-def terminating_as_interrupting() -> Iterator[None]:
-    """Inside, SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that what is half written is removed."""
+def _handled(handler: Callable[[int, FrameType | None], object], *numbers: signal.Signals) -> Iterator[None]:
+    """Inside, signals go to a handler; in a thread, where Python sets none, nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def raise_if_received() -> None:
