@@ -112,7 +112,6 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     model: Translator = build(config["model"], allowed, **channels, **styles)
     per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
-    model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile
     refuse_small_pictures(model, data)
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)
@@ -138,8 +137,9 @@ def assemble(
     iterations: int,
     resume: Mapping[str, Any] | None,
 ) -> tuple[pl.Trainer, list[Any], Keeper]:
-    """Make the callbacks, loggers and trainer of a run."""
+    """Make the callbacks, loggers and trainer of a run, and tell the model how to compute."""
     val_every, save_every, log_every = settings.cadence(iterations)
+    model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = (*ALLOWED, *config["allow"])

@@ -29,7 +29,6 @@ class LightningLoop:
         torch.manual_seed(0)
         model = build(config["model"], channels_A=3, channels_B=3)
         settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
-        model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile  # as in run.train
         trainer, _logs, _ = train_run.assemble(config, settings, data, model, chosen, folder, batches, None)
         train_run.quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None

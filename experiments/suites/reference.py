@@ -83,7 +83,6 @@ class ReferenceCycleGAN:
         self.judges = [*self.D_A.parameters(), *self.D_B.parameters()]
         self.adam_G = torch.optim.Adam([*self.G_AB.parameters(), *self.G_BA.parameters()], 2e-4, (0.5, 0.999))
         self.adam_D = torch.optim.Adam(self.judges, 2e-4, (0.5, 0.999))
-        self.losses: dict[str, Tensor] = {}
 
     def networks(self) -> Iterator[tuple[str, nn.Module]]:
         for name in ("G_AB", "G_BA", "D_A", "D_B"):
@@ -122,12 +121,10 @@ class ReferenceCycleGAN:
         for parameter in self.judges:
             parameter.requires_grad_(True)
         self.adam_D.zero_grad()
-        terms["D_A"] = self._judge(self.D_A, A, self.pool_A.query(fake_A))
-        terms["D_B"] = self._judge(self.D_B, B, self.pool_B.query(fake_B))
+        self._judge(self.D_A, A, self.pool_A.query(fake_A))
+        self._judge(self.D_B, B, self.pool_B.query(fake_B))
         self.adam_D.step()
-        self.losses = {name: value.detach() for name, value in terms.items()}
 
-    def _judge(self, network: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    def _judge(self, network: nn.Module, real: Tensor, fake: Tensor) -> None:
         loss = 0.5 * (self.gan(network(real), True) + self.gan(network(fake.detach()), False))
         loss.backward()
-        return loss

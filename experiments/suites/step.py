@@ -76,7 +76,7 @@ def reference(ours: LightningLoop, pairs: list[tuple[torch.Tensor, torch.Tensor]
     generator = ours.model.G_AB.layers
     plain = ReferenceCycleGAN(generator[1].out_channels, blocks=len(generator) - 19, device=ours.device)
     plain.take_weights(ours.model)
-    return in_turn(lambda A, B: plain.step(A, B), pairs)
+    return in_turn(plain.step, pairs)
 
 
 def bare_loop(config: dict[str, Any], pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Step:
@@ -89,10 +89,8 @@ def bare_loop(config: dict[str, Any], pairs: list[tuple[torch.Tensor, torch.Tens
     device = pairs[0][0].device.type
 
     def step(A: torch.Tensor, B: torch.Tensor) -> None:
-        from gan_style.models.passes import ways
-
         cast = torch.autocast(device, torch.bfloat16) if bf16 else nullcontext()
-        with cast, ways(model.networks("G"), model.quick and device == "cpu"):
+        with cast, model.quick_ways():
             images = model.generate({"A": A, "B": B})
             for player, loss in (("G", model.generator_loss), ("D", model.discriminator_loss)):
                 other = own["D" if player == "G" else "G"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
@@ -144,7 +145,7 @@ class Translator(pl.LightningModule):
         """One iteration: every player's turn on one batch. Returns detached pictures and loss terms."""
         self.begin_iteration()
         losses: Terms = {}
-        with ways(self.networks("G"), self.quick and self.device.type == "cpu"):
+        with self.quick_ways():
             images = self.generate(batch)
             for turn in self.turns:
                 if turn in self.players():
@@ -159,8 +160,12 @@ class Translator(pl.LightningModule):
         self._set_learning_rates()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
-        with ways(self.networks("G"), self.quick and self.device.type == "cpu"):
+        with self.quick_ways():
             return self.generate(batch)
+
+    def quick_ways(self) -> AbstractContextManager[None]:
+        """Inside, what G trains computes as `quick` says."""
+        return ways(self.networks("G"), self.quick and self.device.type == "cpu")
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep them: Lightning would clear the gradients of an accumulated step that a validation interrupts."""
