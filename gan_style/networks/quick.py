@@ -113,6 +113,7 @@ def _convolution(module: nn.Conv2d, x: Tensor) -> Tensor:
     wide = module.kernel_size == (3, 3) and min(module.in_channels, module.out_channels) >= WIDE
     if plain and wide and len(x) * (x.shape[-2] - 2) * (x.shape[-1] - 2) >= 16 * PLACES:
         if torch.is_grad_enabled() and (x.requires_grad or module.weight.requires_grad):
+            _kernels.pop(module, None)  # training changes it: what a validation kept would only take memory
             return winograd(x, module.weight, module.bias)
         version = -1 if module.weight.is_inference() else module.weight._version  # such weights never change
         kept = _kernels.get(module)

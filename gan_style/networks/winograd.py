@@ -7,6 +7,7 @@ are the same three products with the matrices transposed. Maps are channels-last
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,20 +106,22 @@ def _backward(
             into = _seen(of_x, first, last)
             for part in PARTS:
                 into[part].add_(tiles[part])
-    of_w = None if of_kernel is None else _matrix(KERNEL, x.dtype).T.div(24**2) @ of_kernel.view(36, -1)
+    of_w = None if of_kernel is None else (_matrix(KERNEL, x.dtype).T / 24**2) @ of_kernel.view(36, -1)
     return of_x, None if of_w is None else of_w.view(3, 3, outputs, inputs).permute(2, 3, 0, 1)
 
 
 def _transformed(weight: Tensor) -> Tensor:
     """[N, M, 3, 3] to [36, N, M]; a training step makes it anew each time, in the precision of the weight."""
-    matrix = _matrix(KERNEL, weight.dtype).div_(24**2)
+    matrix = _matrix(KERNEL, weight.dtype) / 24**2
     return (matrix @ weight.permute(2, 3, 0, 1).reshape(9, -1)).view(36, *weight.shape[:2])
 
 
+@functools.cache
 def _matrix(rows: tuple[tuple[int, ...], ...], dtype: torch.dtype) -> Tensor:
-    """The transform of both dimensions in one matrix."""
-    one = torch.tensor(rows, dtype=dtype)
-    return torch.kron(one, one)
+    """The transform of both dimensions in one matrix; the same one each time, to be read only."""
+    with torch.inference_mode(False):  # training reads it, too
+        one = torch.tensor(rows, dtype=dtype)
+        return torch.kron(one, one)
 
 
 def _tiles(x: Tensor) -> tuple[int, int, int]:

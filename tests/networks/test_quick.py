@@ -65,6 +65,16 @@ def test_new_weights_and_replaced_modules_are_seen() -> None:
     assert convolution(x) is x
 
 
+def test_a_kernel_is_kept_for_looking_and_not_while_training() -> None:
+    convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 40, 40)
+    with quick(convolution):
+        with torch.no_grad():
+            convolution(x)
+        assert convolution in module._kernels
+        convolution(x)
+        assert convolution not in module._kernels
+
+
 def test_weights_made_in_inference_mode() -> None:
     with torch.inference_mode():
         convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 40, 40)
