@@ -14,7 +14,7 @@ import pytest
 from gan_style.errors import UserError
 from gan_style.video.reading import VideoReader
 from gan_style.video.writing import VideoWriter, even
-from tests.video.clips import clip, shown, square, tone, turned
+from tests.video.clips import clip, cut_off, shown, square, tone, turned
 
 
 def copied(source: Path, target: Path, stop: type[BaseException] | None = None) -> VideoReader:
@@ -146,9 +146,8 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_cut_off_video_gives_what_is_there(tmp_path: Path) -> None:
     whole = clip(tmp_path / "whole.mp4", 40, sound=None)
-    source = tmp_path / "in.mp4"
-    size = whole.stat().st_size * 5 // 6
-    source.write_bytes(whole.read_bytes()[:size])
+    source = cut_off(whole, tmp_path / "in.mp4")
+    size = source.stat().st_size
     with av.open(str(whole)) as container:
         there = sum(packet.size > 0 and packet.pos + packet.size <= size for packet in container.demux())
     reader = copied(source, tmp_path / "out.mp4")
