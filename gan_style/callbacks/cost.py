@@ -23,6 +23,7 @@ class Cost(pl.Callback):
     def __init__(self) -> None:
         self._waited, self._since, self._ended = 0.0, 0.0, 0.0
         self._iterations, self._said = 0, False
+        self.peak_gigabytes = 0.0  # of the newest row, for the progress bar
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._since = self._ended = time.perf_counter()
@@ -48,9 +49,10 @@ class Cost(pl.Callback):
         share = min(1.0, self._waited / max(now - self._since, 1e-9))
         if share > MUCH and self._iterations > SETTLED and not self._said:
             self._said = True
-            _say(f"note: training waits for its data for {share:.0%} of the time: raise data.num_workers")
-        self._waited, self._since = 0.0, now
-        return {"time/data_wait": round(share, 4), "memory/peak_GB": round(peak_gigabytes(), 3)}
+            text = f"note: training waits for its data for {share:.0%} of the time: raise data.num_workers"
+            rank_zero_only(print)(text, flush=True)
+        self._waited, self._since, self.peak_gigabytes = 0.0, now, peak_gigabytes()
+        return {"time/data_wait": round(share, 4), "memory/peak_GB": round(self.peak_gigabytes, 3)}
 
 
 def peak_gigabytes() -> float:
@@ -58,8 +60,3 @@ def peak_gigabytes() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
-@rank_zero_only
-def _say(text: str) -> None:
-    print(text, flush=True)

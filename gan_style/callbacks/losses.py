@@ -26,7 +26,7 @@ class LogLosses(pl.Callback):
         cost: what a row says of waiting and memory.
     """
 
-    def __init__(self, every: int = 50, cost: Cost | None = None) -> None:
+    def __init__(self, every: int, cost: Cost) -> None:
         self.every = every
         self.cost = cost
         self.values: dict[str, float] = {}  # the newest row, for the progress bar
@@ -65,7 +65,7 @@ class LogLosses(pl.Callback):
         row = {f"train/{name}": value for name, value in self.values.items()}
         row |= {f"lr/{player}": rate for player, rate in model.learning_rates().items()}
         row["time/images_per_s"] = round(self.images_per_s, 2)
-        row |= self.cost.row() if self.cost else {}
+        row |= self.cost.row()
         for logger in trainer.loggers:
             logger.log_metrics(row, step=model.iteration)
 

@@ -10,7 +10,6 @@ from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gan_style.callbacks.cost import peak_gigabytes
 from gan_style.callbacks.losses import LogLosses
 from gan_style.models.translator import Translator
 
@@ -71,7 +70,7 @@ class ShowProgress(ProgressBar):
         if not self.losses.values:
             return ""
         terms = "  ".join(f"{name} {value:.3f}" for name, value in list(self.losses.values.items())[:6])
-        return f"{self.losses.images_per_s:.1f} images/s  {peak_gigabytes():.1f} GB  {terms}"
+        return f"{self.losses.images_per_s:.1f} images/s  {self.losses.cost.peak_gigabytes:.1f} GB  {terms}"
 
     def _line_is_due(self, iteration: int) -> bool:
         waited = time.monotonic() - self._last_line >= self.seconds
