@@ -11,10 +11,20 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 
 from gan_style.errors import UserError
+from gan_style.models.averaging import same_start
 from gan_style.models.passes import QUICK_PIXELS
 from gan_style.types import Count
+
+
+class OneGradientPerPlayer(DDPStrategy):
+    """Lightning's processes without DistributedDataParallel: a `Translator` averages each player's gradients."""
+
+    def configure_ddp(self) -> None:
+        assert self.model is not None
+        same_start(self.model)
 
 
 @dataclass
@@ -125,8 +135,7 @@ class TrainerSettings:
         Iterations, accumulation, clipping, schedules, checkpoints and the sampler are not Lightning's: it counts
         optimiser steps, refuses clipping and accumulation, steps no schedule and replaces the sampler.
         """
-        # Two players: in each turn the other one's parameters get no gradient, which plain "ddp" takes for an error.
-        strategy = "ddp_find_unused_parameters_true" if self.world_size > 1 else "auto"
+        strategy = OneGradientPerPlayer() if self.world_size > 1 else "auto"
         return pl.Trainer(
             accelerator=self.accelerator,
             devices=self.device_count,

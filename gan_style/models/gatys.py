@@ -249,7 +249,8 @@ class Gatys(Translator):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         self.begin_iteration()
         images = self.generate(batch)
-        terms = take_step(self.optimizers(), functools.partial(self.generator_loss, images), self.manual_backward)
+        loss, backward = functools.partial(self.generator_loss, images), functools.partial(self.average_backward, "G")
+        terms = take_step(self.optimizers(), loss, backward)
         self.iteration += 1
         if self.iteration % self.steps == 0 and self.iteration < self.last_iteration:
             self._enlarge()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
 from gan_style.losses.precision import at_least_float32
+from gan_style.models.averaging import GradientAverage
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import compile_networks, ways
 from gan_style.schedules import ConstantThenLinear
@@ -70,6 +71,7 @@ class Translator(pl.LightningModule):
         self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
         self.compiled: Literal["off", "default", "max"] = "off"
         self._restored_gradients: dict[str, Tensor] = {}
+        self._averages: dict[str, GradientAverage] = {}  # none in a single process
 
     # What a method writes
 
@@ -177,12 +179,18 @@ class Translator(pl.LightningModule):
             total, terms = loss(images)
             if self.iteration % self.accumulate == 0:
                 optimizer.zero_grad()
-            self.manual_backward(total / self.accumulate)
+            self.average_backward(turn, total / self.accumulate)
             if (self.iteration + 1) % self.accumulate == 0:
                 if self.clip_grad_norm is not None:
                     nn.utils.clip_grad_norm_(self._parameters_of(turn), self.clip_grad_norm)
                 optimizer.step()
         return terms
+
+    def average_backward(self, player: str, loss: Tensor) -> None:
+        """The gradients of one player's loss, their mean over all processes."""
+        averaging = self._averages[player].during_backward() if self._averages else nullcontext()
+        with averaging:
+            self.manual_backward(loss)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         made = []
@@ -243,6 +251,8 @@ class Translator(pl.LightningModule):
             networks = [network for player in self.players() for network in self.networks(player)]
             if (said := compile_networks(networks, self.compiled)) and self.global_rank == 0:
                 print(f"note: {said}", flush=True)
+        if self.trainer.world_size > 1:
+            self._averages = {player: GradientAverage(self._parameters_of(player)) for player in self.players()}
         # Not in load_training_state: Lightning clears all gradients between the two.
         parameters = dict(self.named_parameters())
         for name, gradient in self._restored_gradients.items():
