@@ -113,6 +113,8 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
     refuse_small_pictures(model, data)
+    if settings.precision == "16-mixed" and not model.takes_float16:
+        raise UserError(f"trainer.precision=16-mixed does not work for {config['name']}: take bf16-mixed or 32-true")
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(per_epoch, model.last_iteration)

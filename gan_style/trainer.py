@@ -11,11 +11,12 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.strategies import DDPStrategy
 
 from gan_style.errors import UserError
-from gan_style.models.averaging import same_start
 from gan_style.models.passes import QUICK_PIXELS
+from gan_style.models.processes import same_start
 from gan_style.types import Count
 
 
@@ -27,6 +28,14 @@ class OneGradientPerPlayer(DDPStrategy):
         same_start(self.model)
 
 
+class ScaledByPlayer(MixedPrecision):
+    """float16 without Lightning's one scaler for all: a `Translator` has one for each player."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__("16-mixed", device)
+        self.scaler = None
+
+
 @dataclass
 class TrainerSettings:
     """How long, on what, how often.
@@ -35,7 +44,10 @@ class TrainerSettings:
         accelerator: "auto" takes a GPU where there is one.
         devices: how many processes on this machine, "auto" as many as there are GPUs.
         num_nodes: machines; each starts the same command under torchrun or SLURM.
-        precision: "bf16-mixed" computes the networks in bfloat16 and the losses in float32.
+        precision: "bf16-mixed" and "16-mixed" compute the networks in half precision and the losses in float32; the
+            second scales each player's loss so that small gradients do not vanish. "tf32" rounds the factors of float32
+            products to 10 bits on a GPU that has such units; elsewhere it is "32-true". torch by itself does so in
+            convolutions only.
         max_steps: exactly this many iterations; one is a batch through all turns. Wins over max_epochs.
         max_epochs: exactly this many epochs of the larger domain.
         val_every: iterations between two validations; null: five in a run, at least one per 5,000.
@@ -52,7 +64,7 @@ class TrainerSettings:
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: Count | Literal["auto"] = 1
     num_nodes: Count = 1
-    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    precision: Literal["32-true", "tf32", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     max_steps: Count | None = None
     max_epochs: Count | None = 200
     val_every: Count | None = None
@@ -136,12 +148,17 @@ class TrainerSettings:
         optimiser steps, refuses clipping and accumulation, steps no schedule and replaces the sampler.
         """
         strategy = OneGradientPerPlayer() if self.world_size > 1 else "auto"
+        on_gpu = torch.cuda.is_available() and self.accelerator in ("auto", "gpu")
+        if self.precision == "tf32" and on_gpu:
+            torch.set_float32_matmul_precision("high")  # of matrix products: convolutions take it by default
+        half = [ScaledByPlayer("cuda" if on_gpu else "cpu")] if self.precision == "16-mixed" else []
         return pl.Trainer(
             accelerator=self.accelerator,
             devices=self.device_count,
             num_nodes=self.num_nodes,
             strategy=strategy,
-            precision=self.precision,
+            precision=None if half else "32-true" if self.precision == "tf32" else self.precision,
+            plugins=list(half),
             max_epochs=-1,  # one endless stream; Keeper ends it at the exact iteration
             val_check_interval=val,
             check_val_every_n_epoch=None,

@@ -14,7 +14,8 @@ from gan_style.callbacks.score_file import Scores, made_of, record
 from gan_style.metrics.pairs import cycle_error
 from gan_style.metrics.probe import ProbeResult, steganography_probe
 from gan_style.metrics.truth import bootstrap
-from gan_style.models.translator import Translator, gather
+from gan_style.models.processes import gather
+from gan_style.models.translator import Translator
 from gan_style.types import CountOrNone
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from gan_style.callbacks.score_file import Scores, record
 from gan_style.metrics.truth import ColourTransfer, bootstrap, psnr, ssim
-from gan_style.models.translator import Translator, gather
+from gan_style.models.processes import gather
+from gan_style.models.translator import Translator
 
 SCORES = {"psnr": psnr, "ssim": ssim}
 # direction -> input, output, truth

@@ -24,7 +24,8 @@ from gan_style.metrics.kernel import cmmd, kid
 from gan_style.metrics.manifold import manifold
 from gan_style.metrics.sliced import SMALLEST, LaplacianPatches, sliced_wasserstein
 from gan_style.metrics.truth import ColourTransfer
-from gan_style.models.translator import Translator, gather
+from gan_style.models.processes import gather
+from gan_style.models.translator import Translator
 from gan_style.types import CountOrNone
 
 BATCH = 8  # training pictures that are looked at together

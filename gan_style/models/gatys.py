@@ -29,7 +29,8 @@ from gan_style.models.picture_descent import (
     sizes,
     take_step,
 )
-from gan_style.models.translator import Images, StyleCode, Terms, Translator, gather
+from gan_style.models.processes import gather
+from gan_style.models.translator import Images, StyleCode, Terms, Translator
 from gan_style.networks.vgg import VGG
 from gan_style.types import Count, Positive, Seed, Weight
 
@@ -70,6 +71,7 @@ class Gatys(Translator):
         UserError: layers that the VGG does not hold.
     """
 
+    takes_float16 = False
     generators = ()
     helpers = ("canvas",)  # it translates no other picture, and the mean of its past would be a blurred one
     directions = ()

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
 from gan_style.losses.precision import at_least_float32
-from gan_style.models.averaging import GradientAverage
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import compile_networks, ways
+from gan_style.models.processes import GradientAverage, gather
 from gan_style.schedules import ConstantThenLinear
 from gan_style.types import Count, Positive, Seed
 
@@ -47,6 +47,7 @@ class Translator(pl.LightningModule):
     turns: ClassVar[tuple[str, ...]] = ("G", "D")
     directions: tuple[str, ...] = ("A2B",)
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
+    takes_float16: ClassVar[bool] = True  # whether it leaves its steps to `_take_turn`, which scales losses
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`
 
     def __init__(
@@ -71,6 +72,7 @@ class Translator(pl.LightningModule):
         self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
         self.compiled: Literal["off", "default", "max"] = "off"
         self._restored_gradients: dict[str, Tensor] = {}
+        self._scalers: dict[str, torch.amp.GradScaler] = {}  # in float16
         self._averages: dict[str, GradientAverage] = {}  # none in a single process
 
     # What a method writes
@@ -179,12 +181,24 @@ class Translator(pl.LightningModule):
             total, terms = loss(images)
             if self.iteration % self.accumulate == 0:
                 optimizer.zero_grad()
-            self.average_backward(turn, total / self.accumulate)
+            scaler = self._scalers.get(turn)
+            total = total / self.accumulate
+            self.average_backward(turn, scaler.scale(total) if scaler else total)
             if (self.iteration + 1) % self.accumulate == 0:
-                if self.clip_grad_norm is not None:
-                    nn.utils.clip_grad_norm_(self._parameters_of(turn), self.clip_grad_norm)
-                optimizer.step()
+                self._step(turn, optimizer, scaler)
         return terms
+
+    def _step(self, player: str, optimizer: Any, scaler: torch.amp.GradScaler | None) -> None:
+        if scaler:
+            optimizer = optimizer.optimizer  # a scaler talks to the optimiser itself, not to Lightning's wrapper
+            scaler.unscale_(optimizer)
+        if self.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters_of(player), self.clip_grad_norm)
+        if scaler:
+            scaler.step(optimizer)
+            scaler.update()
+        else:
+            optimizer.step()
 
     def average_backward(self, player: str, loss: Tensor) -> None:
         """The gradients of one player's loss, their mean over all processes."""
@@ -199,6 +213,8 @@ class Translator(pl.LightningModule):
                 made.append(self._make_optimizer[player](self._parameters_of(player)))
             except (ValueError, TypeError) as error:
                 raise UserError(f"model.optimizer_{player}: {' '.join(str(error).split())}") from error
+        if self._trainer is not None and self._trainer.precision == "16-mixed":
+            self._scalers = {player: torch.amp.GradScaler(self.device.type) for player in self.players()}
         return made
 
     def optimizer_of(self) -> dict[str, torch.optim.Optimizer]:
@@ -230,6 +246,7 @@ class Translator(pl.LightningModule):
             "optimizers": {p: o.state_dict() for p, o in self.optimizer_of().items()},
             "pools": gather({name: pool.state_dict() for name, pool in self._pools().items()}),
             "gradients": self._open_gradients(),
+            "scalers": {player: scaler.state_dict() for player, scaler in self._scalers.items()},
         }
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
@@ -245,6 +262,9 @@ class Translator(pl.LightningModule):
         for name, pool in self._pools().items():
             pool.load_state_dict(per_rank[self.global_rank % len(per_rank)][name])
         self._restored_gradients = dict(state["gradients"])
+        for player, scaler in self._scalers.items():
+            if player in state.get("scalers", {}):  # a checkpoint of another precision has none
+                scaler.load_state_dict(state["scalers"][player])
 
     def on_train_start(self) -> None:
         if self.compiled != "off":
@@ -276,12 +296,3 @@ def l1(output: Tensor, target: Tensor) -> Tensor:
 
 def _listed(one_or_many: Any) -> list[Any]:
     return list(one_or_many) if isinstance(one_or_many, (list, tuple)) else [one_or_many]
-
-
-def gather(value: Any) -> list[Any]:
-    """The value of every rank, in order, on every rank."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return [value]
-    values: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(values, value)
-    return values

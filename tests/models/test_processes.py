@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from gan_style.models.averaging import GradientAverage, same_start
+from gan_style.models.processes import GradientAverage, same_start
 
 pytestmark = pytest.mark.ddp
 BATCH = torch.linspace(-1, 1, 4 * 2 * 4 * 4, dtype=torch.float64).view(4, 2, 4, 4)

@@ -1,9 +1,10 @@
-"""The mean of a player's gradients over all processes, taken while its backward pass still runs."""
+"""What the processes of a run do together: average gradients, start alike, gather values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,7 +14,9 @@ BUCKET_BYTES = 25 * 2**20  # what DistributedDataParallel sends at once
 
 
 class GradientAverage:
-    """Data-parallel training of one of two players (Li et al. 2020, arXiv:2006.15704, by player).
+    """The mean of one player's gradients over all processes, taken while its backward pass still runs.
+
+    Data-parallel training (Li et al. 2020, arXiv:2006.15704) of one of two players.
 
     DistributedDataParallel knows one model: in either turn it sends the other player's gradients too, walks the graph
     to find which parameters have none, and sends that list. Here a turn sends its own player's gradients, bucket by
@@ -133,3 +136,12 @@ def same_start(module: nn.Module) -> None:
     """Give every process the first one's weights and buffers."""
     for tensor in (*module.parameters(), *module.buffers()):
         dist.broadcast(tensor.detach(), 0)
+
+
+def gather(value: Any) -> list[Any]:
+    """The value of every rank, in order, on every rank."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
