@@ -142,6 +142,8 @@ def assemble(
     """Make the callbacks, loggers and trainer of a run, and tell the model how to compute."""
     val_every, save_every, log_every = settings.cadence(iterations)
     model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile
+    if settings.channels_last:
+        model.to(memory_format=torch.channels_last)
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = (*ALLOWED, *config["allow"])

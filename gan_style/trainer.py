@@ -58,6 +58,8 @@ class TrainerSettings:
             the crops are large enough for it to pay.
         compile: "default" compiles the networks, which takes minutes at the start and is for batches of one size; "max"
             also records CUDA graphs on a GPU. Without a compiler a note says so and nothing is compiled.
+        channels_last: keep the weights, and with them the maps, in the layout that tensor cores read. On a CPU `quick`
+            has its own, and without it instance norm makes this one slower.
         profiler: Lightning's, for `debug=profile`.
     """
 
@@ -73,6 +75,7 @@ class TrainerSettings:
     deterministic: bool = False
     quick: bool | None = None
     compile: Literal["off", "default", "max"] = "off"
+    channels_last: bool = False
     profiler: Literal["simple", "advanced", "pytorch"] | None = None
 
     def __post_init__(self) -> None:

@@ -209,3 +209,25 @@ def test_what_is_no_longer_the_same_is_said(run: Run, tmp_path: Path, capsys: py
     ):
         assert f"note: {difference}" in said
     assert said.count("the run goes on, but not as if it had never stopped") == 4
+
+
+def test_a_run_goes_on_in_another_layout(run: Run) -> None:
+    """Moments are laid out as the weights are; only rounding may differ."""
+    precise = ("trainer.precision=64-true",)
+    whole = run("whole", *precise, "trainer.max_steps=4")
+    run("parts", *precise, "trainer.max_steps=2")
+    parts = run("parts", *precise, "trainer.max_steps=4", "resume=last", "trainer.channels_last=true")
+    a, b = state(whole), state(parts)
+    assert b["state_dict"]["G_AB.layers.1.weight"].is_contiguous(memory_format=torch.channels_last)
+    for key, value in a["state_dict"].items():
+        torch.testing.assert_close(value, b["state_dict"][key], rtol=1e-7, atol=1e-9)
+
+
+def test_resume_is_bit_exact_by_the_quick_ways(run: Run) -> None:
+    words = (*HARD, "trainer.quick=true")
+    whole = run("whole", *words, "trainer.max_steps=6")
+    parts = run("parts", *words, "trainer.max_steps=3")
+    run("parts", *words, "trainer.max_steps=6", "resume=last")
+    assert_same(whole, parts)
+    plain = run("plain", *HARD, "trainer.quick=false", "trainer.max_steps=6")
+    assert differences(state(plain)["state_dict"], state(whole)["state_dict"]) != []  # they were really taken

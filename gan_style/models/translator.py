@@ -16,6 +16,7 @@ from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
+from gan_style.models.optimizers import restore
 from gan_style.models.passes import compile_networks, ways
 from gan_style.models.processes import GradientAverage, gather
 from gan_style.schedules import ConstantThenLinear
@@ -252,12 +253,7 @@ class Translator(pl.LightningModule):
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         self.iteration = state["iteration"]
         for player, optimizer in self.optimizer_of().items():
-            # What the command says of rates and betas wins over what the checkpoint had.
-            configured = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-            optimizer.load_state_dict(state["optimizers"][player])
-            for group, own in zip(optimizer.param_groups, configured, strict=True):
-                group.pop("initial_lr", None)
-                group.update(own)
+            restore(optimizer, state["optimizers"][player])
         per_rank = state["pools"]
         for name, pool in self._pools().items():
             pool.load_state_dict(per_rank[self.global_rank % len(per_rank)][name])
