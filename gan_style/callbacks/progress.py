@@ -30,7 +30,7 @@ class ShowProgress(ProgressBar):
         self.seconds = seconds
         self.console = Console()
         self._bar: Progress | None = None
-        self._last_line = 0.0
+        self._last_line, self._processes = 0.0, 1
 
     def disable(self) -> None:
         """Called by Lightning on every rank but the first."""
@@ -38,7 +38,7 @@ class ShowProgress(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Translator)
-        self._last_line = time.monotonic()
+        self._last_line, self._processes = time.monotonic(), trainer.world_size
         if self.iterations and self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("[bold]train"),
@@ -70,7 +70,10 @@ class ShowProgress(ProgressBar):
         if not self.losses.values:
             return ""
         terms = "  ".join(f"{name} {value:.3f}" for name, value in list(self.losses.values.items())[:6])
-        return f"{self.losses.images_per_s:.1f} images/s  {self.losses.cost.peak_gigabytes:.1f} GB  {terms}"
+        speed = f"{self.losses.images_per_s:.1f} images/s"
+        if self._processes > 1:
+            speed += f" ({self.losses.images_per_s / self._processes:.1f} per process)"
+        return f"{speed}  {self.losses.cost.peak_gigabytes:.1f} GB  {terms}"
 
     def _line_is_due(self, iteration: int) -> bool:
         waited = time.monotonic() - self._last_line >= self.seconds
