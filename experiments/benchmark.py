@@ -6,6 +6,7 @@ Machines are shared and noisy, so the two sides alternate within one process (A,
     suite=styles     Gatys against VGG's own passes, AdaIN against its convolutions, CUT against CycleGAN
     suite=data       pairs per second of the data side, against Pillow and torchvision as the official code uses them
     suite=inference  pictures per second of `gan-style translate`, against the official test path
+    suite=gpu        the same iteration by all the ways of a GPU, in one call of under nine minutes
     suite=ranks      images per second of two processes beside one
     suite=memory     peak memory and time of `--tile auto` by size
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-SUITES = ("step", "styles", "data", "inference", "memory", "ranks")
+SUITES = ("step", "styles", "data", "inference", "memory", "ranks", "gpu")
 
 
 def main() -> None:

@@ -70,14 +70,16 @@ class ReferenceCycleGAN:
     """Two generators, two discriminators, and the official order of passes; least squares, cycle 10, identity 5.
 
     Args:
-        filters: channels of the first layers.
+        filters: channels of the generators' first layers; `judge_filters` of the discriminators'.
         blocks: residual blocks of the generators.
         device: of everything.
     """
 
-    def __init__(self, filters: int = 64, blocks: int = 9, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, filters: int = 64, blocks: int = 9, judge_filters: int = 64, device: str | torch.device = "cpu"
+    ) -> None:
         self.G_AB, self.G_BA = generator(filters, blocks).to(device), generator(filters, blocks).to(device)
-        self.D_A, self.D_B = discriminator(filters).to(device), discriminator(filters).to(device)
+        self.D_A, self.D_B = discriminator(judge_filters).to(device), discriminator(judge_filters).to(device)
         self.pool_A, self.pool_B = Pool(), Pool()
         self.adversarial, self.distance = nn.MSELoss(), nn.L1Loss()
         self.judges = [*self.D_A.parameters(), *self.D_B.parameters()]

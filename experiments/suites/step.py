@@ -24,7 +24,7 @@ from suites.reference import ReferenceCycleGAN
 
 from gan_style.config import build
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+PRECISIONS = {"32": "32-true", "tf32": "tf32", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def run(words: dict[str, str], peer: Path | None = None) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def settings(size: int, batch: int, precision: str, words: dict[str, str]) -> di
 
 def reference(ours: LightningLoop, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Step:
     """The plain side, from the same weights, on the same device."""
-    generator = ours.model.G_AB.layers
-    plain = ReferenceCycleGAN(generator[1].out_channels, blocks=len(generator) - 19, device=ours.device)
+    generator, judge = ours.model.G_AB.layers, next(ours.model.D_A.parameters())
+    plain = ReferenceCycleGAN(generator[1].out_channels, len(generator) - 19, len(judge), device=ours.device)
     plain.take_weights(ours.model)
     return in_turn(plain.step, pairs)
 

@@ -1,0 +1,103 @@
+"""The rows of a GPU in one call: size=256 batch=1,16 seconds=500 rounds=20.
+
+By batch: our iteration in TF32 and bfloat16, eager, channels-last, compiled and with CUDA graphs, each beside the plain
+reference with TF32 allowed, and the share of the chip's bfloat16 rate (`rate=` in TFLOP/s; unknown chips are asked for
+theirs by a large product of matrices). The list is in the order of importance and ends when the seconds are spent.
+On a CPU, where it is only tried: size=32 batch=1,2 rounds=2 model.generator.filters=8 model.discriminator.filters=8
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from suites.common import alternate, report
+from suites.lightning_loop import LightningLoop
+from suites.step import bare_loop, reference, settings
+from torch.utils.flop_counter import FlopCounterMode
+
+WAYS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("bf16", ("trainer.channels_last=true", "trainer.compile=max")),
+    ("bf16", ()),
+    ("tf32", ()),
+    ("bf16", ("trainer.channels_last=true",)),
+    ("bf16", ("trainer.compile=default",)),
+    ("tf32", ("trainer.channels_last=true", "trainer.compile=max")),
+    ("16", ("trainer.channels_last=true",)),
+)
+
+
+def run(words: dict[str, str]) -> dict[str, Any]:
+    """Print and return a table for each batch and way."""
+    size, rounds = int(words.pop("size", "256")), int(words.pop("rounds", "20"))
+    batches = [int(batch) for batch in words.pop("batch", "1,16").split(",")]
+    ends = time.monotonic() + float(words.pop("seconds", "500"))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_float32_matmul_precision("high")  # for both sides: the reference too
+    rate = float(words.pop("rate", "0")) or bf16_rate(device)
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(f"{name}: {rate:.1f} TFLOP/s in bfloat16", flush=True)
+    tables, longest = [], 0.0
+    for way, extra in WAYS:
+        for batch in batches:
+            started = time.monotonic()
+            if started + longest > ends:
+                print(f"left out, the time is spent: {way} {' '.join(extra)} batch {batch}", flush=True)
+                continue
+            overrides = words | dict(word.split("=") for word in extra)
+            tables.append(one_way(settings(size, batch, way, overrides), " ".join(extra), rounds, rate))
+            longest = max(longest, time.monotonic() - started)
+    return {"device": name, "bf16_tflops": rate, "tables": tables}
+
+
+def one_way(config: dict[str, Any], extra: str, rounds: int, rate: float) -> dict[str, Any]:
+    torch.compiler.reset()  # what another way compiled counts against the limit of this one
+    with tempfile.TemporaryDirectory() as folder:
+        ours = LightningLoop(config, Path(folder), 2 * rounds + 8)
+        pairs = [(pair["A"].to(ours.device), pair["B"].to(ours.device)) for pair in ours.batches]
+        plain = reference(ours, pairs)
+        counter = FlopCounterMode(display=False)
+        with counter:
+            plain()
+        tera = counter.get_total_flops() / 1e12
+        sides = {"reference": lambda: ours.run(plain), "gan_style": synchronised(ours.step, ours.device)}
+        if config["trainer"]["compile"] == "off" and config["trainer"]["precision"] != "16-mixed":
+            bare = bare_loop(config, pairs)
+            sides["bare loop"] = lambda: ours.run(bare)
+        for _ in range(3):  # graphs are recorded in the second pass
+            sides["gan_style"]()
+        times = alternate(sides, rounds)
+        ours.close()
+    precision, batch = config["trainer"]["precision"], config["data"]["batch_size"]
+    title = f"CycleGAN, {config['data']['image_size']} px, batch {batch}, {precision} {extra}"
+    table = report(title, times, against="reference")
+    row = table["rows"]["gan_style"]
+    row["share_of_bf16_rate"] = round(1000 * tera / row["median_ms"] / rate, 3)
+    print(f"  {tera:.2f} TFLOP, {row['share_of_bf16_rate']:.0%} of the bfloat16 rate", flush=True)
+    return table
+
+
+def synchronised(step: Any, device: torch.device) -> Any:
+    def one() -> None:
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return one
+
+
+def bf16_rate(device: str) -> float:
+    """TFLOP/s of a large product of matrices, the best of five."""
+    side = 8192 if device == "cuda" else 1024
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    best = float("inf")
+    for _ in range(6):
+        start = time.perf_counter()
+        a @ a
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best / 1e12
