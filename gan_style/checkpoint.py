@@ -18,14 +18,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gan_style import __version__, portable
+from gan_style import __version__, portable, torch_files
 from gan_style.errors import UserError
 
 FORMAT = 1
@@ -91,16 +90,8 @@ def load(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns about pickles that it then refuses
-            tensors = path.suffix.lower() == portable.SUFFIX
-            content = portable.read(path) if tensors else torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{path} cannot be read as a checkpoint of gan_style: {reason}") from error
+    tensors = path.suffix.lower() == portable.SUFFIX
+    content = portable.read(path) if tensors else torch_files.read(path, "a checkpoint of gan_style")
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         bare = isinstance(content, dict) and any(isinstance(value, torch.Tensor) for value in content.values())
         advice = " (gan-style import takes in the official net_G.pth)" if bare else ""

@@ -61,6 +61,8 @@ def _listed(key: str, path: Path) -> list[Path]:
         raise UserError(f"the list {key}={path} cannot be read ({reason}): check its name and encoding") from error
     pictures = []
     for number, word in words:
+        if "\0" in word:
+            raise UserError(f"line {number} of {path} holds a NUL byte: it is no list of pictures, or is damaged")
         picture = path.parent / expanded(word)
         if not picture.is_file():
             raise UserError(
