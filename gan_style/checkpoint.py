@@ -60,6 +60,8 @@ def writing(path: Path, advice: str = "free some space, or write somewhere else"
     except (OSError, RuntimeError) as error:
         # torch's writer hides a full disk behind a RuntimeError of its own
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
+        if "DataLoader worker" in str(error):  # torch says that anywhere in the main process, as a signal handler does
+            raise
         reason = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:200]
         raise UserError(f"cannot save {path} ({reason}): {advice}") from error
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from PIL import Image
 
 from gan_style import checkpoint
 from gan_style.checkpoint import load
+from gan_style.errors import UserError
 from tests.conftest import SMALL, SMALL_RESNET, differences
 
 Run = Callable[..., Path]
@@ -209,3 +211,33 @@ def test_what_is_no_longer_the_same_is_said(run: Run, tmp_path: Path, capsys: py
     ):
         assert f"note: {difference}" in said
     assert said.count("the run goes on, but not as if it had never stopped") == 4
+
+
+@pytest.mark.parametrize("harm", ["cut off", "a flipped bit", "gone"])
+def test_a_damaged_newest_checkpoint_leaves_the_one_before(
+    run: Run, capsys: pytest.CaptureFixture[str], harm: str
+) -> None:
+    every = (*HARD, "trainer.save_every=2")
+    whole = run("whole", *every, "trainer.max_steps=6")
+    parts = run("parts", *every, "trainer.max_steps=4")
+    last = parts / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 4
+    last.unlink()
+    if harm != "gone":
+        last.write_bytes(content if harm == "a flipped bit" else content[:-500])
+    capsys.readouterr()
+    run("parts", *every, "trainer.max_steps=6", "resume=last")
+    said = capsys.readouterr().out
+    assert said.startswith(f"note: {last} is " if harm != "gone" else f"note: there is no checkpoint {last}")
+    assert "; the one before it is taken, " in said
+    assert re.search(r"previous\.ckpt of iteration [123]\n", said)
+    assert_same(whole, parts)
+
+
+def test_a_damaged_checkpoint_that_was_named_is_refused(run: Run) -> None:
+    parts = run("parts", "trainer.save_every=1", "trainer.max_steps=2")
+    last = parts / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-500])
+    with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint of gan_style: it is cut off"):
+        run("parts", "trainer.max_steps=3", f"resume={last}")
