@@ -73,7 +73,9 @@ def read(path: Path) -> tuple[Generator, str]:
     try:
         return from_official(state), sha256
     except (IndexError, KeyError) as error:  # a tensor that tells a size is not there, or has too few dimensions
-        raise UserError(f"{path} is no generator of CycleGAN, pix2pix or CUT: its tensors do not fit together") from error
+        raise UserError(
+            f"{path} is no generator of CycleGAN, pix2pix or CUT: its tensors do not fit together"
+        ) from error
     except UserError as error:
         raise UserError(f"{path} {error}") from error
 

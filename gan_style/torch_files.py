@@ -27,11 +27,13 @@ def read(path: Path, what: str) -> Any:
         UserError: it is no such file; the sentence says what it is instead, and what to do.
     """
     try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights") from error
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about pickles that it then refuses
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights") from error
     except Exception as error:  # a damaged file can fail anywhere in torch's reader, and rarely says why
         raise UserError(f"{path} is not {what}: {_what_it_is(path, str(error))}") from error
     damaged = _damaged_part(path)

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,15 +76,16 @@ def until(true: Callable[[], bool], seconds: float = LONGEST, child: Child | Non
         time.sleep(pause)
 
 
-def start(folder: Path, words: tuple[str, ...], prepare: Prepare | None = None) -> Child:
+def start(folder: Path, words: tuple[str, ...], prepare: Prepare | None = None, said: Path | None = None) -> Child:
     """Train into a folder in a forked process.
 
     Args:
         folder: of the run.
         words: of the command.
         prepare: called in the child before it trains.
+        said: where what it prints goes; default: beside the folder.
     """
-    said = folder.with_name(f"{folder.name}-said.txt")
+    said = said or folder.with_name(f"{folder.name}-said.txt")
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -114,7 +115,8 @@ def _train(words: tuple[str, ...], prepare: Prepare | None) -> int:
                 prepare()
             train(composed(*words))
     except tuple(STATUS) as error:
-        print(f"gan_style: {error}", file=sys.stderr)
+        said = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)  # as train.main does
+        print(f"gan_style: {said}", file=sys.stderr)
         return next(status for kind, status in STATUS.items() if isinstance(error, kind))
     return 0
 
@@ -125,10 +127,6 @@ def quiet_end(child: Child) -> Iterator[Child]:
     try:
         yield child
     finally:
-        for kill, number in ((os.killpg, signal.SIGKILL),):
-            try:
-                kill(child.pid, number)
-            except ProcessLookupError:
-                pass
-        if child.status is None:
-            child.ended() or child.wait(10)
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait(10)

@@ -58,9 +58,11 @@ class Bench:
             self._whole[words] = folder
         return self._whole[words]
 
-    def begin(self, folder: Path, *words: str, prepare: Callable[[], object] | None = None) -> Child:
+    def begin(
+        self, folder: Path, *words: str, prepare: Callable[[], object] | None = None, said: Path | None = None
+    ) -> Child:
         """Start a training into a folder."""
-        return start(folder, (*self.words, *words, END), prepare)
+        return start(folder, (*self.words, *words, END), prepare, said)
 
     def go_on(self, folder: Path, *words: str) -> Child:
         """Go on with a run to its end, as a user does: from the newest checkpoint, or anew where there is none."""
@@ -73,7 +75,8 @@ class Bench:
     def lost(self, folder: Path, words: tuple[str, ...] = ()) -> list[str]:
         """Where a finished run differs from the undisturbed one: weights, optimisers, pools, averages, rows."""
         whole = self.whole(words)
-        found = differences(state(whole), state(folder))
+        a, b = ({k: v for k, v in state(run).items() if k != "wandb_id"} for run in (whole, folder))
+        found = differences(a, b)
         found += [] if rows(whole) == rows(folder) else ["rows of metrics.csv"]
         left = [path.name for path in (folder / "checkpoints").iterdir() if path.name.startswith(".")]
         return found + [f"left {name}" for name in left if int(name.split(".")[1]) == os.getpid()]

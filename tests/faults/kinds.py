@@ -48,7 +48,7 @@ def kill_at_random(bench: Bench) -> Outcome:
 
 
 def kill_while_saving(bench: Bench) -> Outcome:
-    """kill -9 between two writes of a checkpoint: the half-written file is there, and its name still has the old one."""
+    """kill -9 between two writes of a checkpoint: half a file is there, under another name than the checkpoint's."""
     bench.whole()
     folder, number, share = bench.new(), bench.random.randint(1, 8), bench.random.choice((0.0, 0.3, 0.9, 1.0))
     with quiet_end(bench.begin(folder, prepare=lambda: pause_while_saving(folder, number, share))) as child:
@@ -237,7 +237,7 @@ def wandb_gone(bench: Bench) -> Outcome:
     folder = bench.new()
     with quiet_end(bench.begin(folder, "logger=wandb", prepare=failing_wandb)) as child:
         assert child.wait() == 0, child.text()
-        said = sentence(child)
+    [said] = [line for line in child.text().splitlines() if "W&B has failed" in line]
     return Outcome(said, bench.lost(folder))
 
 
@@ -245,6 +245,7 @@ def failing_wandb() -> None:
     """In the child: W&B's calls fail from the fifth row on, as where its service or its disk is gone."""
     from pytorch_lightning.loggers import WandbLogger
 
+    os.environ["WANDB_MODE"] = "disabled"  # else it starts a service, which outlives a killed child
     log, count = WandbLogger.log_metrics, 0
 
     def failing(self: WandbLogger, *args: object, **options: object) -> None:
@@ -261,7 +262,7 @@ def read_only(bench: Bench) -> Outcome:
     """A run folder that cannot be made is refused before anything is trained."""
     file = bench.new()
     file.write_text("in the way")
-    with quiet_end(bench.begin(file / "run")) as child:
+    with quiet_end(bench.begin(file / "run", said=bench.folder / "refused.txt")) as child:
         assert child.wait() == 2, child.text()
         return Outcome(sentence(child), [])
 
@@ -297,7 +298,6 @@ def both_ranks(bench: Bench, folder: Path, words: tuple[str, ...]) -> list[Child
     for rank in range(2):
         given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "x"}
         given |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-        place = folder if rank == 0 else folder.with_name(f"{folder.name}-second")
 
         def prepare(given: dict[str, str] = given) -> None:
             from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -305,7 +305,8 @@ def both_ranks(bench: Bench, folder: Path, words: tuple[str, ...]) -> list[Child
             os.environ.update(given)
             rank_zero_only.rank = int(given["RANK"])
 
-        found.append(bench.begin(place, *words, f"+{'allow'}=[]" if False else "seed=0", prepare=prepare))
+        said = folder.with_name(f"{folder.name}-rank{rank}.txt")
+        found.append(bench.begin(folder, *words, prepare=prepare, said=said))
     return found
 
 
