@@ -12,7 +12,7 @@ import torch
 
 from gan_style.errors import UserError
 
-ZIP = b"PK"
+ZIP, PICKLE = b"PK", b"\x80"
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|class ([\w.]+)|function ([\w.]+)")
 
 
@@ -54,18 +54,25 @@ def _damaged_part(path: Path) -> str | None:
         return "its list of parts"
 
 
+def _has_a_list_of_parts(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # which it should return as False
+        return False
+
+
 def _what_it_is(path: Path, reason: str) -> str:
     with open(path, "rb") as file:
         head = file.read(512)
     if not head:
         return "it is empty (0 bytes); copy it again"
     if head.startswith(ZIP):
-        if not zipfile.is_zipfile(path):
+        if not _has_a_list_of_parts(path):
             return "it is cut off; copy it again, or take the checkpoint saved before it"
         return f"it {_refused(reason)}" if "weights only" in reason.lower() else "it is another zip; name another file"
     if not any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head):
         return "it is text; name another file"
-    if "weights only" in reason.lower():
+    if head.startswith(PICKLE) and "weights only" in reason.lower():
         return f"it {_refused(reason)}"
     return "it is damaged, or a file of another program; copy it again or name another file"
 
