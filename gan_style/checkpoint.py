@@ -26,6 +26,7 @@ import torch
 
 from gan_style import __version__, portable, torch_files
 from gan_style.errors import UserError
+from gan_style.paths import why
 
 FORMAT = 1
 # What every checkpoint of that format has.
@@ -62,7 +63,7 @@ def writing(path: Path, advice: str = "free some space, or write somewhere else"
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         if "DataLoader worker" in str(error):  # torch says that anywhere in the main process, as a signal handler does
             raise
-        reason = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:200]
+        reason = why(cause) if isinstance(cause, OSError) else " ".join(str(cause).split())[:200]
         raise UserError(f"cannot save {path} ({reason}): {advice}") from error
     finally:
         with contextlib.suppress(OSError):

@@ -264,7 +264,9 @@ def read_only(bench: Bench) -> Outcome:
     file.write_text("in the way")
     with quiet_end(bench.begin(file / "run", said=bench.folder / "refused.txt")) as child:
         assert child.wait() == 2, child.text()
-        return Outcome(sentence(child), [])
+        said = sentence(child)
+    assert "is a file, and a folder is wanted there" in said
+    return Outcome(said, [])
 
 
 def free_port() -> int:
