@@ -5,6 +5,7 @@ harmless flaws (OpenCV's libjpeg and libpng print them). OpenCV reads only what 
 colour with 16 bits per channel.
 """
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ _BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 
 _warnings_lock = threading.Lock()
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+logging.getLogger("tifffile").setLevel("CRITICAL")  # what matters of its log it raises as well
 logger.setLevel("CRITICAL")  # Pillow's for TIFF: each error that it logs it raises as well
 
 

@@ -102,7 +102,7 @@ def read_raw(path: Path, data: bytes | None = None) -> Array:
     read = readers.get(path.suffix.lower(), lambda path, data: decode_raw(open_bytes(path, data)))
     array = read(path, read_bytes(path) if data is None else data)
     if 0 in array.shape:
-        raise UserError(f"{path} holds a picture of no pixels, {list(array.shape)}: copy it again or remove it.")
+        raise UserError(f"{path} holds a picture of no pixels: copy it again or remove it.")
     return array
 
 
