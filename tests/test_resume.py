@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,7 +213,7 @@ def test_what_is_no_longer_the_same_is_said(run: Run, tmp_path: Path, capsys: py
     assert said.count("the run goes on, but not as if it had never stopped") == 4
 
 
-@pytest.mark.parametrize("harm", ["cut off", "a flipped bit", "gone"])
+@pytest.mark.parametrize("harm", ["cut off", "gone"])
 def test_a_damaged_newest_checkpoint_leaves_the_one_before(
     run: Run, capsys: pytest.CaptureFixture[str], harm: str
 ) -> None:
@@ -222,13 +221,10 @@ def test_a_damaged_newest_checkpoint_leaves_the_one_before(
     whole = run("whole", *every, "trainer.max_steps=6")
     parts = run("parts", *every, "trainer.max_steps=4")
     last = parts / "checkpoints" / "last.ckpt"
-    content = bytearray(last.read_bytes())
-    with zipfile.ZipFile(last) as archive:  # between its parts are bytes that nobody reads
-        largest = max(archive.infolist(), key=lambda info: info.file_size)
-        content[last.read_bytes().index(archive.read(largest)) + 9] ^= 4
+    content = last.read_bytes()
     last.unlink()
     if harm != "gone":
-        last.write_bytes(content if harm == "a flipped bit" else content[:-500])
+        last.write_bytes(content[:-500])
     capsys.readouterr()
     run("parts", *every, "trainer.max_steps=6", "resume=last")
     said = capsys.readouterr().out
