@@ -18,15 +18,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gan_style import __version__, portable
+from gan_style import __version__, portable, torch_files
 from gan_style.errors import UserError
+from gan_style.paths import why
 
 FORMAT = 1
 # What every checkpoint of that format has.
@@ -61,7 +61,9 @@ def writing(path: Path, advice: str = "free some space, or write somewhere else"
     except (OSError, RuntimeError) as error:
         # torch's writer hides a full disk behind a RuntimeError of its own
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
-        reason = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:200]
+        if "DataLoader worker" in str(error):  # torch says that anywhere in the main process, as a signal handler does
+            raise
+        reason = why(cause) if isinstance(cause, OSError) else " ".join(str(cause).split())[:200]
         raise UserError(f"cannot save {path} ({reason}): {advice}") from error
     finally:
         with contextlib.suppress(OSError):
@@ -91,16 +93,8 @@ def load(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns about pickles that it then refuses
-            tensors = path.suffix.lower() == portable.SUFFIX
-            content = portable.read(path) if tensors else torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{path} cannot be read as a checkpoint of gan_style: {reason}") from error
+    tensors = path.suffix.lower() == portable.SUFFIX
+    content = portable.read(path) if tensors else torch_files.read(path, "a checkpoint of gan_style")
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         bare = isinstance(content, dict) and any(isinstance(value, torch.Tensor) for value in content.values())
         advice = " (gan-style import takes in the official net_G.pth)" if bare else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.errors import UserError
-from gan_style.paths import expanded, printable
+from gan_style.paths import expanded, printable, why
 from gan_style.signals import terminating_as_interrupting
 
 
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _cannot_use(error: OSError) -> str:
     """One sentence about a file or folder that the system refuses."""
     name = printable(str(error.filename))
-    return f"{name} cannot be used ({error.strerror}): check its name, its rights and the disk"
+    return f"{name} cannot be used ({why(error)}): check its name, its rights and the disk"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -197,6 +197,8 @@ def _converted(value: Any, hint: Any, full: str) -> Any:
         adapter = pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
         converted = adapter.validate_python(value)
     except pydantic.ValidationError as error:
+        if isinstance(value, str) and error.errors()[0]["type"] in ("sequence_str", "list_type"):
+            raise UserError(f"{full}={value} is not valid: it is a list, {full}=[{value}]") from None
         reason = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in error.errors()[:4]))
         reason = f"input should be {reason}" if error.errors()[0]["msg"].startswith("Input should be") else reason
         raise UserError(f"{full}={value} is not valid: {reason[0].lower()}{reason[1:]}") from None

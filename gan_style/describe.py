@@ -8,7 +8,7 @@ from typing import Any
 
 from gan_style import checkpoint
 from gan_style.data.values import ValueRange
-from gan_style.loading import restore
+from gan_style.loading import fitting, naming, restore
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded, printable
 
@@ -16,10 +16,12 @@ from gan_style.paths import expanded, printable
 def describe(parsed: Namespace) -> None:
     """Print it as lines of a name and a value."""
     content = checkpoint.load(expanded(parsed.checkpoint))
-    vgg = content["config"]["model"].get("vgg")
-    if vgg:
-        vgg["weights"] = "random"  # nothing is computed, so nothing has to be fetched
-    for name, value in rows(content, restore(content)):
+    with naming(parsed.checkpoint), fitting():
+        vgg = content["config"]["model"].get("vgg")
+        if vgg:
+            vgg["weights"] = "random"  # nothing is computed, so nothing has to be fetched
+        found = list(rows(content, restore(content)))
+    for name, value in found:
         print(f"{name:14}{printable(value)}")
 
 

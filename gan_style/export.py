@@ -28,7 +28,7 @@ from gan_style.errors import UserError
 from gan_style.export_graph import SIZES, TRACED, Distance, Graph, distance, worst
 from gan_style.extras import extra
 from gan_style.inference import LoadedTranslator
-from gan_style.loading import loaded, restore
+from gan_style.loading import loaded, naming, restore
 from gan_style.models.pretrained import Pretrained, network_of
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded
@@ -52,7 +52,8 @@ def export(parsed: Namespace) -> None:
         raise UserError(
             f"{parsed.checkpoint} is of {name}, which makes each picture by an optimisation: nothing to export"
         )
-    translator = loaded(content, torch.device("cpu"), ema=not parsed.raw)
+    with naming(parsed.checkpoint):
+        translator = loaded(content, torch.device("cpu"), ema=not parsed.raw)
     direction = "2".join(translator.ends(parsed.direction, None))
     put = makers[out.suffix.lower()](translator, direction, parsed.direction is not None)
     with checkpoint.writing(out) as beside:

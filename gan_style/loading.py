@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from gan_style import checkpoint, portable
 from gan_style.checks import shown
@@ -17,6 +23,9 @@ from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded
+
+# What a model may have beside the weights of its file: discriminators, which an export leaves out.
+SPARE_NUMBERS, SPARE_LAYERS = 2**28, 10_000
 
 
 def load(
@@ -46,7 +55,18 @@ def load(
     where = device_of(device)
     _refuse_precision(precision, where)
     content = checkpoint.load(expanded(path))
-    return loaded(content, where, ema=ema, precision=precision, channels_last=channels_last, compile=compile)
+    with naming(path):
+        return loaded(content, where, ema=ema, precision=precision, channels_last=channels_last, compile=compile)
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Begin the sentence about a checkpoint with the name of its file."""
+    try:
+        yield
+    except UserError as error:
+        said = str(error)
+        raise UserError(said if str(path) in said else f"{path}: {said}") from error
 
 
 def loaded(
@@ -58,7 +78,18 @@ def loaded(
     channels_last: bool = False,
     compile: bool = False,
 ) -> LoadedTranslator:
-    """The same from the content of a checkpoint."""
+    """The same from the content of a checkpoint.
+
+    Raises:
+        UserError: its parts do not fit one another.
+    """
+    with fitting():
+        return _loaded(content, device, ema, precision, channels_last, compile)
+
+
+def _loaded(
+    content: Mapping[str, Any], device: torch.device, ema: bool, precision: str, channels_last: bool, compile: bool
+) -> LoadedTranslator:
     model = restore(content)
     averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
     for name, state in averages.items() if ema else ():
@@ -76,6 +107,46 @@ def loaded(
     quick = device.type == "cpu" and not (channels_last or compile)
     about = portable.described(content, averaged=bool(ema and averages) or content.get("weights") == "averaged")
     return LoadedTranslator(model, domains, names, values, precision=precision, quick=quick, about=about)
+
+
+@contextlib.contextmanager
+def fitting() -> Iterator[None]:
+    """Whatever the parts of a checkpoint break that was written or changed by something else, as a sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    # No list of classes: a value of a wrong type fails wherever it is first used.
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise UserError(f"the checkpoint was not written by gan_style, or was changed ({reason})") from error
+
+
+@contextlib.contextmanager
+def no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, a model that needs far more than the weights at hand is refused before its memory is touched.
+
+    A config is some bytes and can ask for a network of any size; weights have to be there, but for discriminators.
+
+    Raises:
+        UserError: there are more layers or numbers than weights could fill.
+    """
+    layers, numbers = 0, 0
+    most = 2 * sum(value.numel() for value in state.values() if isinstance(value, Tensor)) + SPARE_NUMBERS
+
+    def count(module: nn.Module, name: str, value: nn.Module | nn.Parameter | None) -> None:
+        nonlocal layers, numbers
+        layers += 1
+        numbers += value.numel() if isinstance(value, nn.Parameter) else 0
+        if layers > len(state) + SPARE_LAYERS or numbers > most:
+            raise UserError("the checkpoint's config asks for a far larger network than its weights are of")
+
+    handles = [register_module_module_registration_hook(count), register_module_parameter_registration_hook(count)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _refuse_precision(precision: str, device: torch.device) -> None:
@@ -101,7 +172,8 @@ def restore(content: Mapping[str, Any]) -> Translator:
     extra: dict[str, Any] = {f"channels_{letter}": d["channels"] for letter, d in content["domains"].items()}
     if content.get("styles") and takes(config, "styles", ALLOWED_FROM_CHECKPOINT):
         extra["styles"] = len(content["styles"])
-    model: Translator = build(config, ALLOWED_FROM_CHECKPOINT, **extra)
+    with no_larger_than(state):
+        model: Translator = build(config, ALLOWED_FROM_CHECKPOINT, **extra)
     wanted = {key: value for key, value in state.items() if key.split(".")[0] not in model.discriminators}
     try:
         missing, unknown = model.load_state_dict(wanted, strict=False)

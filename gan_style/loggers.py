@@ -6,7 +6,8 @@ import csv
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,27 @@ def tensorboard_loggers(
     return [*csv_loggers(run_dir=run_dir, from_iteration=from_iteration), board]
 
 
+class ForgivingWandb(WandbLogger):
+    """A run of W&B whose failures cost no training: the first is said, and nothing more is sent."""
+
+    lost = False
+
+    def guarded(self, call: Callable[[], object]) -> None:
+        """Call it, unless W&B has failed before."""
+        if self.lost:
+            return
+        try:
+            call()
+        except Exception as error:  # of its service, the network or its disk, whose errors have no common class
+            self.lost = True
+            reason = " ".join(f"{error}".split())[:120]
+            print(f"note: W&B has failed ({reason}): training goes on, and metrics.csv has every row", file=sys.stderr)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.guarded(lambda: super(ForgivingWandb, self).log_metrics(metrics, step))
+
+
 def wandb_loggers(
     *,
     run_dir: Path,
@@ -166,7 +188,7 @@ def wandb_loggers(
         reason = " ".join(str(error).split())[:120]
         print(f"W&B cannot be reached ({reason}): this run is logged offline", file=sys.stderr)
         run = wandb.init(mode="offline", **arguments)
-    logger = WandbLogger(experiment=run, save_dir=run_dir)
+    logger = ForgivingWandb(experiment=run, save_dir=run_dir)
     logger.upload_checkpoint = upload_checkpoint  # type: ignore[attr-defined]
     return [*loggers, logger]
 
@@ -183,13 +205,19 @@ def wandb_run_id(loggers: list[Logger]) -> str | None:
 def finish(loggers: list[Logger], checkpoint: Path | None) -> None:
     """Hand over the checkpoint and close the files and connections of a run."""
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            import wandb
+        if isinstance(logger, ForgivingWandb):
+            logger.guarded(partial(_hand_over, logger, checkpoint))
+        else:
+            logger.finalize("success")
 
-            if checkpoint is not None and checkpoint.is_file() and getattr(logger, "upload_checkpoint", False):
-                artifact = wandb.Artifact(f"checkpoint-{logger.experiment.id}", type="model")
-                # "immutable" spares a second copy of a large file; best.ckpt is only ever replaced, not changed
-                artifact.add_file(str(checkpoint), policy="immutable")
-                logger.experiment.log_artifact(artifact, aliases=["best"])
-            logger.experiment.finish()
-        logger.finalize("success")
+
+def _hand_over(logger: WandbLogger, checkpoint: Path | None) -> None:
+    import wandb
+
+    if checkpoint is not None and checkpoint.is_file() and getattr(logger, "upload_checkpoint", False):
+        artifact = wandb.Artifact(f"checkpoint-{logger.experiment.id}", type="model")
+        # "immutable" spares a second copy of a large file; best.ckpt is only ever replaced, not changed
+        artifact.add_file(str(checkpoint), policy="immutable")
+        logger.experiment.log_artifact(artifact, aliases=["best"])
+    logger.experiment.finish()
+    logger.finalize("success")

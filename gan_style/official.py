@@ -64,11 +64,18 @@ def read(path: Path) -> tuple[Generator, str]:
             "gan_style needs no import)"
         )
     state = _cleaned(content)
+    sparse = next((key for key, value in state.items() if value.layout != torch.strided), None)
+    if sparse:
+        raise UserError(f"{path} holds a tensor that is not dense ({sparse}): take another file")
     broken = next((key for key, value in state.items() if not bool(value.isfinite().all())), None)
     if broken:
         raise UserError(f"{path} holds NaN or infinite values in {broken}: take another file")
     try:
         return from_official(state), sha256
+    except (IndexError, KeyError) as error:  # a tensor that tells a size is not there, or has too few dimensions
+        raise UserError(
+            f"{path} is no generator of CycleGAN, pix2pix or CUT: its tensors do not fit together"
+        ) from error
     except UserError as error:
         raise UserError(f"{path} {error}") from error
 

@@ -11,6 +11,15 @@ def expanded(name: str | Path) -> Path:
     return Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
 
 
+def why(error: OSError) -> str:
+    """What the system says of a path, in words that tell what to do where a file lies where a folder should."""
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
+        name = Path(error.filename)
+        file = next((path for path in (name, *name.parents) if path.is_file()), name)
+        return f"{printable(str(file))} is a file, and a folder is wanted there: name another place"
+    return error.strerror or str(error)
+
+
 def printable(text: str) -> str:
     """Text for one line of a terminal: a file's name may hold line breaks and codes that move the cursor."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -55,11 +55,19 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: safetensors is not installed, or the file does not describe itself.
     """
-    with extra("export", "safetensors").safe_open(path, framework="pt", device="cpu") as file:
-        given = file.metadata() or {}
-        if "gan_style" not in given:
-            raise UserError(f"{path} is not of gan_style: it does not say of what model its tensors are")
-        about = {key: json.loads(text) for key, text in given.items()}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    library = extra("export", "safetensors")
+    try:
+        with library.safe_open(path, framework="pt", device="cpu") as file:
+            given = file.metadata() or {}
+            if "gan_style" not in given:
+                raise UserError(f"{path} is not of gan_style: it does not say of what model its tensors are")
+            about = {key: json.loads(text) for key, text in given.items()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except UserError:
+        raise
+    except (library.SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no whole .safetensors file: copy it again or name another file") from error
+    if not isinstance(about.setdefault("extra", {}), dict):
+        raise UserError(f"{path} is not of gan_style: what it holds beside tensors has no names")
     empty: dict[str, Any] = {key: {} for key in ("optimizers", "pools", "callbacks")}
     return {**empty, **about, "version": about["gan_style"], "state_dict": tensors | about.pop("extra", {})}

@@ -94,4 +94,6 @@ def _meant(word: str, offered: Mapping[str, str]) -> list[str]:
     """The columns that a word stands for: itself, or the mean over directions of that metric."""
     if word in offered:
         return [word]
+    if word == "frechet" and "val/fid" in offered:  # what the Frechet distance is called with the weights of 2015
+        return ["val/fid"]
     return [name for name in offered if name == f"val/{word}" or name.startswith(f"val/{word}_")]

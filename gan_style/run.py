@@ -17,7 +17,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from gan_style import checkpoint, loggers
+from gan_style import loggers
 from gan_style.callbacks.cost import Cost
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
@@ -35,12 +35,15 @@ from gan_style.refusals import (
 )
 from gan_style.report import write_report
 from gan_style.rules import BestRule, nothing_left, resolve
-from gan_style.run_folder import locate, scores_of, write_run_file
+from gan_style.run_folder import load_to_go_on, locate, scores_of, write_run_file
 from gan_style.trainer import TrainerSettings
 from gan_style.types import Seed
 
 # What gloo and NCCL say when another process is gone, each in its own words.
 CONNECTION_LOST = re.compile(r"closed by peer|reset by peer|Broken pipe|remote process|NCCL|Socket", re.IGNORECASE)
+
+# What a loader says when the system has killed one of its processes.
+WORKER_LOST = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)", re.DOTALL)
 
 
 @dataclass
@@ -90,7 +93,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     settings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
     run_dir, resume_from = locate(config, multirun_dir)
-    resume = checkpoint.load(resume_from) if resume_from else None
+    resume = load_to_go_on(resume_from, newest=config["resume"] == "last") if resume_from else None
     if resume is not None:
         refuse_weights_alone(resume, resume_from)
         refuse_other_architecture(config, resume, resume_from)
@@ -191,6 +194,12 @@ def fit(
             print(f"gan_style: process {trainer.global_rank}: {error}", file=sys.stderr, flush=True)
         raise
     except RuntimeError as error:
+        if WORKER_LOST.search(str(error)):
+            stopped = "failed: a loader worker was killed"
+            raise TrainingFailed(
+                "a loader worker was killed, mostly by the system because memory ran out; the last checkpoint is kept: "
+                "lower data.num_workers, data.batch_size or data.cache, then go on with resume=last"
+            ) from error
         if trainer.world_size == 1 or not CONNECTION_LOST.search(str(error)):
             raise
         stopped = "failed: another process of the run ended"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from gan_style import __version__, loggers
+from gan_style import __version__, checkpoint, loggers
 from gan_style.callbacks.cost import peak_gigabytes
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
@@ -47,7 +47,7 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
         if given is None:
             raise UserError("resume=last goes on with the run of run_dir: add run_dir=DIR, or give resume=PATH")
         newest = given / "checkpoints" / "last.ckpt"
-        if not newest.is_file():
+        if not newest.is_file() and not newest.with_name("previous.ckpt").is_file():
             raise UserError(f"resume=last found no checkpoint {newest}: check run_dir, or leave resume out")
         return given, newest
     if resume:
@@ -67,7 +67,30 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
 
 def holds_a_run(folder: Path) -> bool:
     """A start that failed leaves no checkpoint, and its folder may be used again."""
-    return (folder / "checkpoints" / "last.ckpt").is_file()
+    return any((folder / "checkpoints" / name).is_file() for name in ("last.ckpt", "previous.ckpt"))
+
+
+def load_to_go_on(path: Path, newest: bool) -> dict[str, Any]:
+    """The checkpoint to go on from; where the newest is damaged or gone the one saved before it, which is said.
+
+    Args:
+        path: of a checkpoint.
+        newest: whether "the newest" was asked for, and not this very file.
+
+    Raises:
+        UserError: it cannot be read, and there is none before it that can.
+    """
+    try:
+        return checkpoint.load(path)
+    except UserError as error:
+        before = path.with_name("previous.ckpt")
+        if not newest or not before.is_file():
+            raise
+        content = checkpoint.load(before)
+        if loggers.is_first_process():
+            said = f"note: {error}; the one before it is taken, {before} of iteration {content['iteration']}"
+            print(said, flush=True)
+        return content
 
 
 def new_run_dir(name: str) -> Path:

@@ -19,7 +19,7 @@ from gan_style.judge import Judge
 from gan_style.loading import device_of
 from gan_style.metrics.cache import FeatureCache, default_folder
 from gan_style.metrics.extractors import extractor as extractor_of
-from gan_style.paths import expanded, write_whole
+from gan_style.paths import expanded, why, write_whole
 from gan_style.picture_scores import PictureScores
 from gan_style.score_table import terminal
 from gan_style.scored_set import ScoredSet, open_set
@@ -117,7 +117,7 @@ def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}): check the disk and its rights") from error
+        raise UserError(f"{path} cannot be written ({why(error)}): check the disk and its rights") from error
 
 
 def _is_file_of_scores(path: str) -> bool:

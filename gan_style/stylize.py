@@ -89,7 +89,7 @@ def translate(parsed: Namespace) -> None:
         done = len(pairs) - len(unread)
         raise UserError(f"{len(unread)} of {len(pairs)} pictures cannot be read, see above; {done} are in {target}")
     fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
-    print(f"{len(pairs)} pictures into {target}{there}{fast}")
+    print(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}")
 
 
 def trained(parsed: Namespace) -> LoadedTranslator:

@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
+from gan_style.paths import why
 from gan_style.signals import listening
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     except TrainingFailed as error:
         sys.exit(_fail(str(error), 1))
     except OSError as error:  # no space, no permission: the user's machine, not our code
-        sys.exit(_fail(f"{error.strerror or error}: {error.filename or 'a file of the run'}", 2))
+        sys.exit(_fail(f"{error.filename or 'a file of the run'} cannot be used ({why(error)})", 2))
     except (Interrupted, KeyboardInterrupt) as error:
         sys.exit(_fail(str(error) or "interrupted before training began", 130))
 

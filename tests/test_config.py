@@ -111,3 +111,9 @@ def test_a_partial_is_a_factory() -> None:
 
 def test_did_you_mean_falls_back_to_the_list() -> None:
     assert did_you_mean("zzz", ["b", "a"]) == "; there are: a, b"
+
+
+def test_a_word_where_a_list_is_wanted_is_shown_as_a_list() -> None:
+    node = {"_target_": "gan_style.callbacks.set_scores.SetScores", "metrics": "kid"}
+    with pytest.raises(UserError, match=r"metrics=kid is not valid: it is a list, callbacks\.x\.metrics=\[kid\]"):
+        check(node, "callbacks.x")

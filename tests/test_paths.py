@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gan_style import cli
+from gan_style import checkpoint, cli
+from gan_style.data.saving import save_image
+from gan_style.errors import UserError
 from gan_style.paths import expanded, printable
 
 
@@ -27,3 +30,12 @@ def test_a_verb_takes_a_name_with_a_tilde_for_a_name(capsys: pytest.CaptureFixtu
     words = ["--content", "~nouser.png", "--style", "~nostyle.png", "--set", "model.steps=1", "--weights", "random"]
     assert cli.main(["sheet", "~nouser/x.png", *words]) == 2
     assert "~no" in capsys.readouterr().err
+
+
+def test_a_file_where_a_folder_is_wanted_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file.png").write_text("in the way")
+    out = tmp_path / "file.png" / "deep" / "x.ckpt"
+    with pytest.raises(UserError, match=r"file\.png is a file, and a folder is wanted there: name another place"):
+        checkpoint.save({}, out)
+    with pytest.raises(UserError, match=r"file\.png is a file, and a folder is wanted there"):
+        save_image(np.zeros((4, 4, 3), np.uint8), out.with_suffix(".png"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from PIL import Image
 
 from gan_style import checkpoint
 from gan_style.checkpoint import load
+from gan_style.errors import UserError
 from tests.conftest import SMALL, SMALL_RESNET, differences
 
 Run = Callable[..., Path]
@@ -231,3 +233,32 @@ def test_resume_is_bit_exact_by_the_quick_ways(run: Run) -> None:
     assert_same(whole, parts)
     plain = run("plain", *HARD, "trainer.quick=false", "trainer.max_steps=6")
     assert differences(state(plain)["state_dict"], state(whole)["state_dict"]) != []  # they were really taken
+
+
+@pytest.mark.parametrize("harm", ["cut off", "gone"])
+def test_a_damaged_newest_checkpoint_leaves_the_one_before(
+    run: Run, capsys: pytest.CaptureFixture[str], harm: str
+) -> None:
+    every = (*HARD, "trainer.save_every=2")
+    whole = run("whole", *every, "trainer.max_steps=6")
+    parts = run("parts", *every, "trainer.max_steps=4")
+    last = parts / "checkpoints" / "last.ckpt"
+    content = last.read_bytes()
+    last.unlink()
+    if harm != "gone":
+        last.write_bytes(content[:-500])
+    capsys.readouterr()
+    run("parts", *every, "trainer.max_steps=6", "resume=last")
+    said = capsys.readouterr().out
+    assert said.startswith(f"note: {last} is " if harm != "gone" else f"note: there is no checkpoint {last}")
+    assert "; the one before it is taken, " in said
+    assert re.search(r"previous\.ckpt of iteration [123]\n", said)
+    assert_same(whole, parts)
+
+
+def test_a_damaged_checkpoint_that_was_named_is_refused(run: Run) -> None:
+    parts = run("parts", "trainer.save_every=1", "trainer.max_steps=2")
+    last = parts / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-500])
+    with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint of gan_style: it is cut off"):
+        run("parts", "trainer.max_steps=3", f"resume={last}")

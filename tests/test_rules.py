@@ -41,6 +41,8 @@ def rule(monitor: str | None, *callbacks: pl.Callback, **more: Any) -> tuple[str
         ("kid", (TRUTH, SETS), ("val/kid_random0", "lowest")),
         ("ssim", (TRUTH, SETS), ("val/ssim", "highest")),
         ("val/A2B/psnr", (TRUTH,), ("val/A2B/psnr", "highest")),
+        ("frechet", (Offers(val__fid="lowest"),), ("val/fid", "lowest")),
+        ("frechet", (Offers(val__frechet_vgg="lowest"),), ("val/frechet_vgg", "lowest")),
         (None, (TRUTH, SETS), (None, "auto")),
     ],
 )

@@ -160,7 +160,7 @@ def test_numbers_of_one_direction_are_those_of_that_direction() -> None:
         (("compare", "testB", "testA", "--extractor", "squeezenet", "--weights", "no.pth"), "no.pth"),
         (("compare", "testB", "testA", "--extractor", "torchvison:resnet18"), "did you mean torchvision:MODEL?"),
         (("compare", "testB", "testA", "--extractor", "torchvision:resnet18"), "add --weights FILE"),
-        (("compare", "testB", "testA", "--extractor", "vgg", "--weights", "testA/48.png"), "cannot be read as weights"),
+        (("compare", "testB", "testA", "--extractor", "vgg", "--weights", "testA/48.png"), "is not weights of"),
         (("compare", "testB", "testA", "--dino", "no.pth"), "there is no file no.pth with weights of a DINO network"),
         (("compare", "testB", "testA", "--vgg", "random"), "give --vgg FILE"),
         (("compare", "testB", "testA", "--size", "0"), "--size=0 is not valid"),

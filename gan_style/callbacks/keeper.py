@@ -36,7 +36,7 @@ class Keeper(pl.Callback):
     loaded before they start.
 
     Args:
-        folder: for `last.ckpt` and `best.ckpt`.
+        folder: for `last.ckpt`, `previous.ckpt` (the one saved before it) and `best.ckpt`.
         about: what a checkpoint says of itself: config, domains, preprocessing.
         iterations: where training ends.
         processes: of the whole run.
@@ -221,6 +221,8 @@ class Keeper(pl.Callback):
                 "best": self.best,
             }
             last = self.folder / "last.ckpt"
+            if last.is_file():  # a disk can spoil what was written whole
+                checkpoint.copy(last, self.folder / "previous.ckpt")
             checkpoint.save(content, last)
             if self._improved:
                 checkpoint.copy(last, self.folder / "best.ckpt")

@@ -5,6 +5,7 @@ harmless flaws (OpenCV's libjpeg and libpng print them). OpenCV reads only what 
 colour with 16 bits per channel.
 """
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile, logger
 from PIL.WebPImagePlugin import WebPImageFile
 
+from gan_style.data.budget import refuse_too_large, too_large
 from gan_style.data.containers import (
     TruncatedError,
     exif_orientation,
@@ -34,9 +36,6 @@ from gan_style.data.containers import (
     tiff_is_cut,
 )
 from gan_style.errors import UserError
-
-MAX_PIXELS = 178_956_970
-"""Larger pictures are refused, as by Pillow: a file of some kilobytes can claim gigabytes."""
 
 READERS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -51,6 +50,7 @@ _BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 
 _warnings_lock = threading.Lock()
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+logging.getLogger("tifffile").setLevel("CRITICAL")  # what matters of its log it raises as well
 logger.setLevel("CRITICAL")  # Pillow's for TIFF: each error that it logs it raises as well
 
 
@@ -120,7 +120,7 @@ def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
         with _muted() if kind == "TIFF" else nullcontext():
             yield
     except Image.DecompressionBombError as error:
-        raise _too_large(path) from error
+        raise too_large(path) from error
     except Exception as error:  # a broken file can raise nearly anything in a decoder
         cut = isinstance(error, TruncatedError | EOFError) or "truncated" in str(error).lower()
         if cut or (kind == "TIFF" and tiff_is_cut(data)):
@@ -161,15 +161,8 @@ def open_bytes(path: Path, data: bytes) -> OpenPicture:
     kind = sniff(path, data)
     with _explained(path, kind, data):
         picture = _parse_header(path, kind, data)
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(path)
+    refuse_too_large(path, *picture.size)
     return picture
-
-
-def _too_large(path: Path) -> UserError:
-    limit = MAX_PIXELS // 1_000_000
-    return UserError(f"{path} claims more than {limit} million pixels: make it smaller or remove it.")
 
 
 def _parse_header(path: Path, kind: str, data: bytes) -> OpenPicture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from gan_style.data.budget import refuse_too_large
 from gan_style.data.decoding import composite, decode, decode_raw, open_bytes, read_bytes, turn, verify
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
@@ -98,7 +100,10 @@ def read_raw(path: Path, data: bytes | None = None) -> Array:
     readers: dict[str, Callable[[Path, bytes], Array]] = {".npy": _read_npy, ".dcm": _read_dicom}
     readers |= dict.fromkeys(TIFF, _read_tiff)
     read = readers.get(path.suffix.lower(), lambda path, data: decode_raw(open_bytes(path, data)))
-    return read(path, read_bytes(path) if data is None else data)
+    array = read(path, read_bytes(path) if data is None else data)
+    if 0 in array.shape:
+        raise UserError(f"{path} holds a picture of no pixels: copy it again or remove it.")
+    return array
 
 
 def _has_alpha(path: Path, data: bytes) -> bool:
@@ -190,10 +195,15 @@ def _read_tiff(path: Path, data: bytes) -> Array:
         with tifffile.TiffFile(BytesIO(data)) as file:
             page: Any = file.pages[0]
             several = len(file.series[0].pages) > 1 if file.series else False
+            numbers = file.series[0].size if file.series else 1
+            pixels = page.imagewidth * page.imagelength
+            refuse_too_large(path, page.imagewidth, page.imagelength, numbers // max(1, pixels))
             array = None if _pillow_reads(page) and not several else np.asarray(file.series[0].asarray())
             separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
             inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
             orientation = page.tags.valueof(274, 1)
+    except UserError:
+        raise
     except Exception as error:  # a broken file can raise nearly anything
         open_bytes(path, data)  # has the message of an empty, cut off or foreign file
         if "imagecodecs" in str(error):
@@ -229,7 +239,10 @@ def _pillow_reads(page: Any) -> bool:
 
 def _read_npy(path: Path, data: bytes) -> Array:
     try:
+        _refuse_a_lying_header(path, data)
         array = np.load(BytesIO(data), allow_pickle=False)
+    except UserError:
+        raise
     except Exception as error:  # cut off, empty, of objects, or not NumPy's at all
         raise _damaged(path, "NumPy", error) from error
     if not isinstance(array, np.ndarray) or array.ndim not in (2, 3) or 0 in array.shape:
@@ -240,6 +253,21 @@ def _read_npy(path: Path, data: bytes) -> Array:
     return array[..., None] if array.ndim == 2 else array
 
 
+def _refuse_a_lying_header(path: Path, data: bytes) -> None:
+    """NumPy takes the memory that a header asks for before it looks how much there is."""
+    if not data.startswith(np.lib.format.MAGIC_PREFIX):
+        return
+    file = BytesIO(data)
+    first = np.lib.format.read_magic(file) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    numbers = math.prod(shape)
+    if len(shape) > 1:
+        refuse_too_large(path, shape[1], shape[0], numbers // max(1, shape[0] * shape[1]))
+    if not dtype.hasobject and numbers * dtype.itemsize > len(data) - file.tell():
+        raise ValueError(f"it ends too early for the shape {shape}")
+
+
 def _read_dicom(path: Path, data: bytes) -> Array:
     try:
         import pydicom
@@ -247,12 +275,16 @@ def _read_dicom(path: Path, data: bytes) -> Array:
         raise UserError(f"{path} is a DICOM file: pip install 'gan-style[dicom]' to read such files") from error
     try:
         dataset = pydicom.dcmread(BytesIO(data))
+        slices = int(dataset.get("NumberOfFrames", 1) or 1) * int(dataset.get("SamplesPerPixel", 1))
+        refuse_too_large(path, int(dataset.Columns), int(dataset.Rows), slices)
         array, kind = np.asarray(dataset.pixel_array), dataset.PhotometricInterpretation
         if kind == "PALETTE COLOR":
             array = pydicom.pixels.apply_color_lut(array, dataset)
         elif kind == "MONOCHROME1":  # its lowest value is white
             array = (-1 if dataset.PixelRepresentation else 2**dataset.BitsStored - 1) - array
         slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    except UserError:
+        raise
     except Exception as error:  # pydicom's own errors have no common class
         raise _damaged(path, "DICOM", error) from error
     if (slope, intercept) != (1.0, 0.0):

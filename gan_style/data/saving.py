@@ -16,6 +16,7 @@ from PIL import Image
 
 from gan_style.data.values import Array
 from gan_style.errors import UserError
+from gan_style.paths import why
 
 TIFF = (".tif", ".tiff")
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -59,9 +60,7 @@ def save_image(array: Array, path: Path, profile: bytes | None = None) -> None:
         temporary.write_bytes(_encode(array, path.suffix.lower(), profile))
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be saved ({error.strerror or error}): check the disk and its rights."
-        ) from error
+        raise UserError(f"{path} cannot be saved ({why(error)}): check the disk and its rights.") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

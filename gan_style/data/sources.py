@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import os
 from pathlib import Path
 
 from gan_style.data.images import SUFFIXES, list_images
@@ -61,8 +62,10 @@ def _listed(key: str, path: Path) -> list[Path]:
         raise UserError(f"the list {key}={path} cannot be read ({reason}): check its name and encoding") from error
     pictures = []
     for number, word in words:
+        if "\0" in word:
+            raise UserError(f"line {number} of {path} holds a NUL byte: it is no list of pictures, or is damaged")
         picture = path.parent / expanded(word)
-        if not picture.is_file():
+        if not os.path.isfile(picture):  # Path.is_file raises where a name is too long
             raise UserError(
                 f"line {number} of {path} names {word}, but there is no file {picture}: paths are relative to the "
                 "folder of the list, and a table's header names the column `path`"

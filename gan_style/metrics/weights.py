@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gan_style import torch_files
 from gan_style.errors import UserError
 from gan_style.paths import expanded
 
@@ -30,12 +31,7 @@ def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
         raise UserError(f"there is no file {path} with weights of {what}: check the path")
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    try:
-        content = _tensors(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:  # a damaged file can fail anywhere in torch's reader, and rarely says why
-        raise UserError(f"{path} cannot be read as weights of {what}: it is damaged or holds something else") from error
+    content = _tensors(path) if path.suffix == ".safetensors" else torch_files.read(path, f"weights of {what}")
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds no state dict: expected weights of {what} by name")
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}, sha256
@@ -46,7 +42,10 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
     except ImportError as error:
         raise UserError(f"{path} needs the package safetensors: pip install safetensors") from error
-    return load_file(path)
+    try:
+        return load_file(path)
+    except Exception as error:  # its own error has no public name
+        raise UserError(f"{path} is no whole .safetensors file: copy it again or name another file") from error
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_style import torch_files
 from gan_style.errors import UserError
 from gan_style.networks.blocks import (
     InstanceNorm2d,
@@ -229,13 +230,12 @@ def read_trained(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}: check model.warm_start")
+    content: Any = torch_files.read(path, "a checkpoint of gan_style (model.warm_start)")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
         state = dict(content["state_dict"])
         averages = content["callbacks"].get("EMA", {})
-    except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"model.warm_start={path} cannot be read as a checkpoint of gan_style: {reason}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"model.warm_start={path} is not a checkpoint of gan_style: it has no state_dict") from error
     for network, average in averages.items():
         state |= {f"{network}.{name}": value for name, value in average.items()}
     return state

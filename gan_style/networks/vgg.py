@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_style import torch_files
 from gan_style.errors import UserError
 from gan_style.paths import expanded
 
@@ -233,13 +234,7 @@ def _ends_a_block(name: str, names: Sequence[str]) -> bool:
 def _open(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"there is no file {path} with weights of a VGG: check model.vgg.weights")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can fail anywhere in torch's reader, and rarely says why
-        raise UserError(
-            f"{path} cannot be read as weights of a VGG: expected a state dict that torch.save wrote, but the file is "
-            "damaged or holds something else"
-        ) from error
+    content = torch_files.read(path, "weights of a VGG")
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds no state dict: expected weights of a VGG by name")
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}

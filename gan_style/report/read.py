@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 # Beyond it the difference of two values may overflow; no loss that means anything is there.
 _HUGE = 1e300
@@ -133,8 +131,8 @@ def _config(text: str, problems: dict[str, str]) -> dict[str, Any]:
         return {}
     try:
         return as_mapping(OmegaConf.to_container(OmegaConf.create(text), resolve=False))
-    except (YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # what somebody changed can fail by an assertion of OmegaConf as well
+        reason = " ".join(str(error).split()) or "it is no config"
         problems["config.yaml"] = f"config.yaml cannot be read: {reason}."
         return {}
 

@@ -173,17 +173,21 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
     gr.on([picture.change for picture in pictures], reveal, pictures, frames, show_progress="hidden")
 
 
-def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> gr.Button:
+def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> Any:
     """What begins, beside what ends it."""
 
     def ask(request: gr.Request) -> None:
         stops.ask(request.session_hash)
 
+    def begin(request: gr.Request) -> None:
+        stops.begin(request.session_hash)
+
     with gr.Row():
         go = gr.Button(label, variant="primary", elem_id=go_id, scale=5)
         stop = gr.Button("Stop", elem_id=stop_id, scale=1, min_width=80)
     stop.click(ask, None, None, queue=False)
-    return go
+    # At once: what comes after it may wait for others, and be stopped while it waits.
+    return go.click(begin, None, None, queue=False, show_progress="hidden")
 
 
 def _result(models: Models, chosen: Controls, folder: Path, stops: Stops) -> None:
@@ -207,7 +211,7 @@ def _result(models: Models, chosen: Controls, folder: Path, stops: Stops) -> Non
             made = translate(translator, wish, _new(folder), f"{stem}-{_file_name(name)}", _report(progress))
         return (made.before, made.after), gr.update(value=str(made.file), visible=True)
 
-    go.click(run, chosen.inputs | {chosen.model}, [slider, download], scroll_to_output=True, **ONE_AT_A_TIME)
+    go.then(run, chosen.inputs | {chosen.model}, [slider, download], scroll_to_output=True, **ONE_AT_A_TIME)
 
 
 def _compare(models: Models, chosen: Controls, folder: Path, stops: Stops) -> gr.CheckboxGroup:
@@ -236,7 +240,7 @@ def _compare(models: Models, chosen: Controls, folder: Path, stops: Stops) -> gr
             gr.Warning(plain(UserError(sentence)), title="Left out")
         return made
 
-    go.click(run, chosen.inputs | {choices}, pictures, scroll_to_output=True, **ONE_AT_A_TIME)
+    go.then(run, chosen.inputs | {choices}, pictures, scroll_to_output=True, **ONE_AT_A_TIME)
     return choices
 
 
@@ -272,7 +276,7 @@ def _video(models: Models, chosen: Controls, folder: Path, stops: Stops) -> None
             )
         return str(result)
 
-    go.click(run, chosen.inputs | {chosen.model, source}, target, scroll_to_output=True, **ONE_AT_A_TIME)
+    go.then(run, chosen.inputs | {chosen.model, source}, target, scroll_to_output=True, **ONE_AT_A_TIME)
 
 
 def _report(progress: gr.Progress) -> Report:

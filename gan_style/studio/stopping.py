@@ -21,13 +21,23 @@ class Stops:
         self._asked: set[Hashable] = set()
 
     def ask(self, session: Hashable) -> None:
-        """Stop what this session has running; without anything running it means nothing."""
+        """Stop what this session has running or waiting; without anything it means nothing."""
         self._asked.add(session)
+
+    def begin(self, session: Hashable) -> None:
+        """A new wish, which may have to wait: what was asked before is not meant for it."""
+        self._asked.discard(session)
 
     @contextmanager
     def heard(self, session: Hashable) -> Iterator[None]:
-        """Inside, in this thread, a network that is called raises `Stopped` once its session has asked for it."""
-        self._asked.discard(session)
+        """Inside, in this thread, a network that is called raises `Stopped` once its session has asked for it.
+
+        Raises:
+            Stopped: also at once, where it was asked for since `begin`.
+        """
+        if session in self._asked:  # while it waited
+            self._asked.discard(session)
+            raise Stopped
         own = threading.get_ident()
 
         def check(*_: Any) -> None:
@@ -40,3 +50,4 @@ class Stops:
             yield
         finally:
             handle.remove()
+            self._asked.discard(session)

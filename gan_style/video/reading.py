@@ -69,7 +69,7 @@ class VideoReader:
             raise UserError(f"{path} cannot be read as a video ({reason(error)}): check the file") from error
         covers = av.stream.Disposition.attached_pic  # a picture of a record is no video
         streams = [stream for stream in self._container.streams.video if not stream.disposition & covers]
-        if not streams:
+        if not streams or streams[0].codec_context is None:  # which FFmpeg leaves out where it knows no such codec
             self._container.close()
             raise UserError(f"{path} has no video in it: give a file with moving pictures")
         self.stream: Any = streams[0]

@@ -362,7 +362,7 @@ def test_a_warm_start_that_cannot_be_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no checkpoint .*none\.ckpt: check model\.warm_start"):
         take_weights(model, tmp_path / "none.ckpt")
     (tmp_path / "text.ckpt").write_text("hello")
-    with pytest.raises(UserError, match=r"text\.ckpt cannot be read as a checkpoint"):
+    with pytest.raises(UserError, match=r"text\.ckpt is not a checkpoint of gan_style .*it is text"):
         take_weights(model, tmp_path / "text.ckpt")
     save(tmp_path / "cycle.ckpt", {"G_AB.layers.1.weight": torch.zeros(2)}, {})
     with pytest.raises(UserError, match=r"cycle\.ckpt has no tensor of the names and shapes of this model"):

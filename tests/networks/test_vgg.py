@@ -169,5 +169,5 @@ def test_files_of_the_wrong_shapes_are_refused(published: tuple[str, nn.Module, 
     with pytest.raises(UserError, match="holds weights that are NaN or infinite: take another file"):
         VGG(str(tmp_path / "nan.pth"), arch=arch)  # type: ignore[arg-type]
     (tmp_path / "text.pth").write_text("e")
-    with pytest.raises(UserError, match=r"VGG: expected a state dict that torch\.save wrote, but the file is damaged"):
+    with pytest.raises(UserError, match=r"is not weights of a VGG: "):
         VGG(str(tmp_path / "text.pth"), arch=arch)  # type: ignore[arg-type]

@@ -62,6 +62,18 @@ def test_only_what_the_app_made_is_served(client: Any, tmp_path: Path) -> None:
     assert answer.text == "refused: files of this machine only"
 
 
+@pytest.mark.parametrize(
+    "name", ["../../evil.png", "..\\\\evil.png", "/tmp/evil.png", "a/../../../evil.png", "%2e%2e/evil.png"]
+)
+def test_an_upload_s_name_leads_nowhere(client: Any, server: Any, name: str) -> None:
+    answer = client.post("/gradio_api/upload", files={"files": (name, picture())})
+    assert answer.status_code in (200, 400, 422), answer.text
+    for path in answer.json() if answer.status_code == 200 else ():
+        assert Path(path).resolve().is_relative_to(server.folder.resolve())
+    found = [path for path in server.folder.rglob("*evil*") if "uploads" not in path.parts]
+    assert found == []
+
+
 def test_other_pages_and_other_names_of_this_machine_are_refused(client: Any) -> None:
     assert upload(client, picture(), origin=str(client.base_url).rstrip("/")).status_code == 200
     for origin in OUTSIDE:

@@ -44,6 +44,22 @@ def test_a_pass_ends_between_two_layers(name: str) -> None:
     translator.translate(picture, **style)  # nobody listens any more
 
 
+def test_a_stop_of_what_still_waits_is_heard_when_its_turn_comes() -> None:
+    stops = Stops()
+    stops.ask("mine")  # of nothing
+    stops.begin("mine")
+    with stops.heard("mine"):
+        pass
+    stops.begin("mine")
+    stops.ask("mine")
+    begun = False
+    with pytest.raises(Stopped), stops.heard("mine"):
+        begun = True
+    assert not begun
+    with stops.heard("mine"):  # it was meant for one wish
+        pass
+
+
 def test_a_stop_ends_a_comparison_and_not_one_method_of_it(tmp_path: Path) -> None:
     Image.new("RGB", (24, 24), "teal").save(tmp_path / "a.png")
     stops, translator, begun = Stops(), loaded(), []

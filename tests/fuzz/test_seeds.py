@@ -1,0 +1,154 @@
+"""Inputs that once broke a reader, and headers that claim what no memory holds: each is answered by a sentence."""
+
+from __future__ import annotations
+
+import io
+import resource
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from gan_style import torch_files
+from gan_style.data import budget
+from gan_style.data.files import read_raw
+from gan_style.errors import UserError
+from gan_style.loading import load
+from tests.data.picture_files import png
+from tests.fuzz import targets, valid
+from tests.small_models import saved
+
+SIDE = 50_000
+KNOWN = sorted(path.name for path in targets.SEEDS.glob("*.bin"))
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_once_broke_a_reader_is_a_sentence_or_is_read(name: str) -> None:
+    targets.feed(name.split("-")[0], (targets.SEEDS / name).read_bytes())
+
+
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_valid_inputs_are_fed(name: str) -> None:
+    """Else nothing behind the first check is ever reached."""
+    said = [targets.feed(name, data) for data in targets.examples(name)]
+    if name not in ("mask", "listing"):  # whose files name others
+        assert "" in said
+
+
+@contextmanager
+def little_memory(more: int = 400_000_000) -> Iterator[None]:
+    """Inside, this process gets at most so many bytes more than it has."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def large_png() -> bytes:
+    data = bytearray(png(np.zeros((1, 1, 3)), 2, 8))
+    data[16:24] = struct.pack(">II", SIDE, SIDE)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
+def large_tiff(dtype: type, samples: int = 1) -> bytes:
+    """A valid file whose width and height were changed, of a kind that Pillow or tifffile reads."""
+    buffer = io.BytesIO()
+    more = {"photometric": "minisblack", "planarconfig": "contig"} if samples > 1 else {}
+    zeros = np.zeros((7, 9) + (samples,) * (samples > 1), dtype)
+    tifffile.imwrite(buffer, zeros, compression="zlib", metadata=None, **more)
+    data = buffer.getvalue()
+    for tag, old in ((256, 9), (257, 7), (278, 7)):
+        for kind, form in ((3, "<HHIHH"), (4, "<HHII")):
+            entry = struct.pack(form, tag, kind, 1, old, *([0] if kind == 3 else []))
+            data = data.replace(entry, struct.pack("<HHII", tag, 4, 1, SIDE))
+    return data
+
+
+def large_npy() -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": (SIDE, SIDE, 3)})
+    return buffer.getvalue() + bytes(100)
+
+
+def large_webp() -> bytes:
+    """Its header has 14 bits for a side."""
+    return b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8L" + struct.pack("<I", 10) + b"\x2f" + b"\xff" * 4 + bytes(5)
+
+
+LARGE = {
+    "a.png": large_png(),
+    "grey.tif": large_tiff(np.uint8),
+    "float.tif": large_tiff(np.float32),
+    "many.tif": large_tiff(np.uint16, samples=5),
+    "a.npy": large_npy(),
+    "a.dcm": valid.dicom()
+    .replace(b"\x28\x00\x10\x00US\x02\x00\x06\x00", b"\x28\x00\x10\x00US\x02\x00\x50\xc3")
+    .replace(b"\x28\x00\x11\x00US\x02\x00\x05\x00", b"\x28\x00\x11\x00US\x02\x00\x50\xc3"),
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="only Linux bounds the memory of a process")
+@pytest.mark.parametrize("name", LARGE)
+def test_a_header_that_claims_gigabytes_is_refused_before_memory_is_taken(name: str) -> None:
+    with little_memory(), pytest.raises(UserError, match=f"{name} claims more than 178 million pixels: make it small"):
+        read_raw(Path(name), LARGE[name])
+
+
+def test_a_webp_of_the_largest_size_is_refused() -> None:
+    with little_memory(), pytest.raises(UserError, match=r"a\.webp "):
+        read_raw(Path("a.webp"), large_webp())
+
+
+def test_the_budget_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = png(np.zeros((4, 4, 3)), 2, 8)
+    monkeypatch.setenv(budget.SETTING, "16")
+    assert read_raw(Path("a.png"), small).shape == (4, 4, 3)
+    monkeypatch.setenv(budget.SETTING, "15")
+    with pytest.raises(UserError, match=r"claims more than 15 pixels: .* raise GAN_STYLE_MAX_PIXELS in the environm"):
+        read_raw(Path("a.png"), small)
+    for wrong in ("", "0", "-1", "1e9", "many"):
+        monkeypatch.setenv(budget.SETTING, wrong)
+        with pytest.raises(UserError, match=f"GAN_STYLE_MAX_PIXELS={wrong} in the environment is not valid"):
+            read_raw(Path("a.png"), small)
+
+
+@pytest.mark.parametrize(("key", "value"), [("filters", 100_000), ("blocks", 10**9)])
+def test_a_checkpoint_that_asks_for_a_huge_network_is_refused(tmp_path: Path, key: str, value: int) -> None:
+    path = saved(tmp_path / "a.ckpt", "model=cut")
+    content = torch.load(path, weights_only=True)
+    content["config"]["model"]["generator"][key] = value
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"a\.ckpt: the checkpoint"):
+        load(path, device="cpu")
+
+
+def test_files_that_torch_cannot_read_are_named_for_what_they_are(tmp_path: Path, recwarn: object) -> None:
+    whole = targets.saved_bytes({"a": torch.zeros(300)})
+    flipped = bytearray(whole)
+    flipped[whole.index(bytes(300)) + 100] ^= 1
+    files = {
+        "empty": (b"", "it is empty"),
+        "text": (b"epoch 3, all is well", "it is text"),
+        "cut": (whole[:-30], "it is cut off"),
+        "flipped": (bytes(flipped), r"damaged \(.*/data/0 is not what was written"),
+        "protocol": (targets.saved_bytes({"a": torch.zeros(1)}, pickle_protocol=4), "pickle of another form"),
+        "code": (targets.saved_bytes({"a": Path}), "which could run code when it is read, so it was refused unread"),
+        "noise": (bytes(range(256)) * 2, "it is damaged, or a file of another program"),
+    }
+    for name, (data, reason) in files.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=f"{name} is .*{reason}") as caught:
+            torch_files.read(tmp_path / name, "a checkpoint")
+        assert "weights_only" not in str(caught.value)
+        assert "pytorch" not in str(caught.value).lower()
+    assert not list(recwarn)  # type: ignore[call-overload]
