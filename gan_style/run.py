@@ -26,6 +26,7 @@ from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
+from gan_style.networks.recomputed import blocks_of
 from gan_style.refusals import (
     differences,
     refuse_missing_warm_start,
@@ -113,6 +114,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
     refuse_small_pictures(model, data)
+    refuse_without_blocks(model, settings)
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(per_epoch, model.last_iteration)
@@ -140,6 +142,7 @@ def assemble(
     """Make the callbacks, loggers and trainer of a run, and tell the model how to compute."""
     val_every, save_every, log_every = settings.cadence(iterations)
     model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile
+    model.checkpointing = settings.checkpointing
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = (*ALLOWED, *config["allow"])
@@ -221,6 +224,15 @@ def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:
                 f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "
                 "raise it, or lower model.discriminator.layers or scales"
             )
+
+
+def refuse_without_blocks(model: Translator, settings: TrainerSettings) -> None:
+    """Raise a UserError if there is nothing that `trainer.checkpointing` could make again."""
+    if settings.checkpointing and not blocks_of(*model.networks("G")):
+        raise UserError(
+            f"trainer.checkpointing=true computes residual blocks again, and what {type(model).__name__} trains here "
+            "has none: leave it out, or take model/generator=resnet9"
+        )
 
 
 @rank_zero_only
