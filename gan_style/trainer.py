@@ -104,7 +104,7 @@ class TrainerSettings:
         """
         if self.checkpointing and self.compile != "off":
             raise UserError(
-                f"trainer.checkpointing=true and trainer.compile={self.compile} exclude each other: leave one of them out"
+                f"trainer.checkpointing=true and trainer.compile={self.compile} exclude each other: leave one out"
             )
         if self.accelerator == "gpu" and not torch.cuda.is_available():
             raise UserError("trainer.accelerator=gpu, but torch sees no CUDA device: use trainer=cpu or auto")
