@@ -26,6 +26,7 @@ from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
+from gan_style.networks.recomputed import blocks_of
 from gan_style.refusals import (
     differences,
     refuse_missing_warm_start,
@@ -118,6 +119,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     refuse_small_pictures(model, data)
     if settings.precision == "16-mixed" and not model.takes_float16:
         raise UserError(f"trainer.precision=16-mixed does not work for {config['name']}: take bf16-mixed or 32-true")
+    refuse_without_blocks(model, settings)
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(per_epoch, model.last_iteration)
@@ -147,6 +149,7 @@ def assemble(
     model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile
     if settings.channels_last:
         model.to(memory_format=torch.channels_last)
+    model.checkpointing = settings.checkpointing
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = (*ALLOWED, *config["allow"])
@@ -234,6 +237,15 @@ def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:
                 f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "
                 "raise it, or lower model.discriminator.layers or scales"
             )
+
+
+def refuse_without_blocks(model: Translator, settings: TrainerSettings) -> None:
+    """Raise a UserError if there is nothing that `trainer.checkpointing` could make again."""
+    if settings.checkpointing and not blocks_of(*model.networks("G")):
+        raise UserError(
+            f"trainer.checkpointing=true computes residual blocks again, and what {type(model).__name__} trains here "
+            "has none: leave it out, or take model/generator=resnet9"
+        )
 
 
 @rank_zero_only

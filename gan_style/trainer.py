@@ -56,6 +56,8 @@ class TrainerSettings:
         deterministic: refuse operations that are not reproducible on a GPU.
         quick: in float32 on a CPU, convolutions of the generators by fewer products (docs/performance.md); null: where
             the crops are large enough for it to pay.
+        checkpointing: residual blocks of the generators keep their input alone and are computed again in the backward
+            pass: same numbers, less memory, more time.
         compile: "default" compiles the networks, which takes minutes at the start and is for batches of one size; "max"
             also records CUDA graphs on a GPU. Without a compiler a note says so and nothing is compiled.
         channels_last: keep the weights, and with them the maps, in the layout that tensor cores read. On a CPU `quick`
@@ -74,6 +76,7 @@ class TrainerSettings:
     log_every: Count | None = None
     deterministic: bool = False
     quick: bool | None = None
+    checkpointing: bool = False
     compile: Literal["off", "default", "max"] = "off"
     channels_last: bool = False
     profiler: Literal["simple", "advanced", "pytorch"] | None = None
@@ -124,6 +127,10 @@ class TrainerSettings:
         Raises:
             UserError: no such device, or a multirun whose jobs would each start processes of their own.
         """
+        if self.checkpointing and self.compile != "off":
+            raise UserError(
+                f"trainer.checkpointing=true and trainer.compile={self.compile} exclude each other: leave one out"
+            )
         if self.accelerator == "gpu" and not torch.cuda.is_available():
             raise UserError("trainer.accelerator=gpu, but torch sees no CUDA device: use trainer=cpu or auto")
         if torch.cuda.is_available() and self.accelerator in ("auto", "gpu"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from gan_style.networks.quick import quick
+from gan_style.networks.recomputed import checkpointed
 
 # Joining two inputs saves launches on small pictures and on a GPU; on a CPU, above this many pixels of one
 # input, the larger batch falls out of the cache and costs time (experiments/benchmark.py suite=step).
@@ -48,12 +49,19 @@ def missing_compiler() -> str | None:
     return None
 
 
-def ways(trained_with_G: Sequence[nn.Module], faster: bool) -> AbstractContextManager[None]:
-    """By the ways of `networks.quick`, or plainly.
+def ways(
+    trained_with_G: Sequence[nn.Module], faster: bool, checkpointing: bool = False
+) -> AbstractContextManager[object]:
+    """By the ways of `networks.quick`, or plainly; `checkpointing` keeps only the inputs of residual blocks.
 
     Never for the discriminators: a gradient penalty differentiates theirs twice.
     """
-    return quick(*trained_with_G) if faster else nullcontext()
+    entered = ExitStack()
+    if faster:
+        entered.enter_context(quick(*trained_with_G))
+    if checkpointing:  # after the other, so that a block computes by the same ways both times
+        entered.enter_context(checkpointed(*trained_with_G))
+    return entered
 
 
 def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None, method: str | None = None) -> list[Any]:

@@ -71,6 +71,7 @@ class Translator(pl.LightningModule):
         self.iteration = 0  # batches done; Lightning's global_step counts optimiser steps instead
         self.iterations_per_epoch = 1.0
         self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
+        self.checkpointing = False  # whether residual blocks of what G trains are computed again in the backward pass
         self.compiled: Literal["off", "default", "max"] = "off"
         self._restored_gradients: dict[str, Tensor] = {}
         self._scalers: dict[str, torch.amp.GradScaler] = {}  # in float16
@@ -168,9 +169,9 @@ class Translator(pl.LightningModule):
         with self.quick_ways():
             return self.generate(batch)
 
-    def quick_ways(self) -> AbstractContextManager[None]:
-        """Inside, what G trains computes as `quick` says."""
-        return ways(self.networks("G"), self.quick and self.device.type == "cpu")
+    def quick_ways(self) -> AbstractContextManager[object]:
+        """Inside, what G trains computes as `quick` and `checkpointing` say."""
+        return ways(self.networks("G"), self.quick and self.device.type == "cpu", self.checkpointing)
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep them: Lightning would clear the gradients of an accumulated step that a validation interrupts."""

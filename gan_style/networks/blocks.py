@@ -99,6 +99,8 @@ class ResidualBlock(nn.Module):
         dropout: probability between the two convolutions, in [0, 1); 0 leaves the layer out.
     """
 
+    recomputable = True  # by `networks.recomputed.checkpointed`
+
     def __init__(self, channels: int, *, norm: str = "instance", dropout: float = 0.0) -> None:
         super().__init__()
         layers = [nn.ReflectionPad2d(1), *conv_norm_relu(channels, channels, 3, norm=norm)]

@@ -1,19 +1,24 @@
 """Activations that are made again in the backward pass instead of being kept (Chen et al. 2016, arXiv:1604.06174).
 
-Only what costs little is made again: the norm, the activation and the padding between two convolutions. What a
-convolution gives is kept: a generator of the paper keeps two thirds of its activations and computes little twice.
+`recomputed` makes only again what costs little: the norm, the activation and the padding between two convolutions. What
+a convolution gives is kept: a generator of the paper keeps two thirds of its activations and computes little twice.
+`checkpointed` keeps of a residual block its input alone, and computes the block twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import checkpoint
 
 Layer = Callable[[Tensor], Tensor]
+_in_blocks: list[nn.Module] = []  # being computed by `checkpointed`, which keeps nothing of theirs anyway
 
 
 def recomputed(light: Sequence[Layer], last: Layer, x: Tensor) -> Tensor:
@@ -25,7 +30,7 @@ def recomputed(light: Sequence[Layer], last: Layer, x: Tensor) -> Tensor:
         last: takes the gradient of its input from its input.
         x: any tensor.
     """
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or _in_blocks:
         for layer in light:
             x = layer(x)
         return last(x)
@@ -68,3 +73,67 @@ def _unpack(packed: Any) -> Tensor:
     again, place = packed
     made: Tensor = again.output(place)
     return made
+
+
+def blocks_of(*models: nn.Module) -> list[nn.Module]:
+    """The modules that say by `recomputable` that `checkpointed` may compute them twice."""
+    return [module for model in models for module in model.modules() if getattr(module, "recomputable", False)]
+
+
+@contextmanager
+def checkpointed(*models: nn.Module) -> Iterator[None]:
+    """Inside, blocks of models keep their input for the backward pass, which has to be inside too; same numbers.
+
+    Dropout draws what it drew, and the block computes with the buffers that it had: a batch norm counts a batch once, a
+    spectral norm takes one step. The models themselves stay as they are.
+    """
+    blocks = blocks_of(*models)
+    before = [vars(block).get("forward") for block in blocks]
+    for block in blocks:
+        block.forward = functools.partial(_twice, block, block.forward)
+    try:
+        yield
+    finally:
+        for block, forward in zip(blocks, before, strict=True):
+            if forward is None:
+                del block.forward
+            else:
+                block.forward = forward
+
+
+def _twice(block: nn.Module, forward: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        return forward(*inputs)
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        entered = {name: buffer.clone() for name, buffer in block.named_buffers()}
+        return _computing(block), _with_buffers(block, entered)
+
+    result: Tensor = checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
+    return result
+
+
+@contextmanager
+def _computing(block: nn.Module) -> Iterator[None]:
+    _in_blocks.append(block)
+    try:
+        yield
+    finally:
+        _in_blocks.pop()
+
+
+@contextmanager
+def _with_buffers(block: nn.Module, entered: Mapping[str, Tensor]) -> Iterator[None]:
+    """Compute with the buffers of the first time and put those of now back, past autograd, which kept neither."""
+    now = {name: buffer.clone() for name, buffer in block.named_buffers()}
+    _set_buffers(block, entered)
+    try:
+        with _computing(block):
+            yield
+    finally:
+        _set_buffers(block, now)
+
+
+def _set_buffers(block: nn.Module, values: Mapping[str, Tensor]) -> None:
+    for name, buffer in block.named_buffers():
+        buffer.data.copy_(values[name])

@@ -55,6 +55,8 @@ class StyledResidualBlock(nn.Module):
         style_size: length of the code.
     """
 
+    recomputable = True  # by `networks.recomputed.checkpointed`
+
     def __init__(self, channels: int, style_size: int) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(nn.Conv2d(channels, channels, 3) for _ in range(2))

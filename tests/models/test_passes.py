@@ -68,7 +68,9 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
     run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[bool] = []
-    monkeypatch.setattr(translator, "ways", lambda networks, faster: taken.append(faster) or ways(networks, faster))
+    monkeypatch.setattr(
+        translator, "ways", lambda nets, faster, *more: taken.append(faster) or ways(nets, faster, *more)
+    )
     for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
         monkeypatch.setattr("gan_style.trainer.QUICK_PIXELS", pixels)
         taken.clear()
