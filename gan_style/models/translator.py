@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
+from gan_style.losses.adversarial import Logits
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import compile_networks, ways
@@ -47,6 +48,7 @@ class Translator(pl.LightningModule):
     directions: tuple[str, ...] = ("A2B",)
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`
+    shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Translator(pl.LightningModule):
         self.accumulate = accumulate
         self.seed = seed
         self.iteration = 0  # batches done; Lightning's global_step counts optimiser steps instead
+        self.skipped = 0  # batches that were done and taken back: draws and data go on behind them
         self.iterations_per_epoch = 1.0
         self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
         self.compiled: Literal["off", "default", "max"] = "off"
@@ -88,6 +91,11 @@ class Translator(pl.LightningModule):
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         """The discriminators' total loss and its unweighted terms; fakes must be detached."""
         raise NotImplementedError
+
+    def logits(self, batch: Mapping[str, Any], images: Images) -> dict[str, tuple[Logits, Logits]]:
+        """What each discriminator says of real and of fake pictures; to be overridden where it takes more than them."""
+        networks = {name: getattr(self, name) for name in self.discriminators}
+        return {name: (D(images[f"real_{name[-1]}"]), D(images[f"fake_{name[-1]}"])) for name, D in networks.items()}
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
         """Translate with a strength in [0, 1]: between the pictures and their translations, unless overridden."""
@@ -156,7 +164,7 @@ class Translator(pl.LightningModule):
 
     def begin_iteration(self) -> None:
         """Draws and rates of an iteration follow from its number, so that nothing about them has to be saved."""
-        torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration, self.global_rank))
+        torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration + self.skipped, self.global_rank))
         self._set_learning_rates()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
@@ -175,6 +183,8 @@ class Translator(pl.LightningModule):
         optimizer = _listed(self.optimizers())[self.players().index(turn)]
         with self.toggled_optimizer(optimizer):
             total, terms = loss(images)
+            if total.device.type == "cpu" and self.trainer.world_size == 1 and not bool(torch.isfinite(total)):
+                return terms  # asking costs nothing on a CPU, and the weights that led here can be looked at
             if self.iteration % self.accumulate == 0:
                 optimizer.zero_grad()
             self.manual_backward(total / self.accumulate)
@@ -219,13 +229,14 @@ class Translator(pl.LightningModule):
         """Collective: every rank must call it, because pools differ between ranks."""
         return {
             "iteration": self.iteration,
+            "skipped": self.skipped,
             "optimizers": {p: o.state_dict() for p, o in self.optimizer_of().items()},
             "pools": gather({name: pool.state_dict() for name, pool in self._pools().items()}),
             "gradients": self._open_gradients(),
         }
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
-        self.iteration = state["iteration"]
+        self.iteration, self.skipped = state["iteration"], state.get("skipped", 0)
         for player, optimizer in self.optimizer_of().items():
             # What the command says of rates and betas wins over what the checkpoint had.
             configured = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
@@ -243,7 +254,10 @@ class Translator(pl.LightningModule):
             networks = [network for player in self.players() for network in self.networks(player)]
             if (said := compile_networks(networks, self.compiled)) and self.global_rank == 0:
                 print(f"note: {said}", flush=True)
-        # Not in load_training_state: Lightning clears all gradients between the two.
+        self.restore_gradients()
+
+    def restore_gradients(self) -> None:
+        """Not in load_training_state: Lightning clears all gradients between the two."""
         parameters = dict(self.named_parameters())
         for name, gradient in self._restored_gradients.items():
             parameters[name].grad = gradient.to(parameters[name].device)
