@@ -19,6 +19,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style import checkpoint, loggers
 from gan_style.callbacks.cost import Cost
+from gan_style.callbacks.doctor import Doctor
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
 from gan_style.callbacks.progress import ShowProgress
@@ -55,6 +56,7 @@ class RunConfig:
         resume: a checkpoint, or "last" for the newest of run_dir.
         name: `<model>-<data>`.
         best: what chooses best.ckpt, see `BestRule`.
+        doctor: see `Doctor`, which takes these keys.
         allow: prefixes of your own packages that a `_target_` may name.
     """
 
@@ -67,6 +69,7 @@ class RunConfig:
     resume: str | None
     name: str
     best: dict[str, Any]
+    doctor: dict[str, Any]
     allow: list[str]
     callbacks: dict[str, Any] | None = None
 
@@ -86,6 +89,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     config = check_signature(RunConfig, config)
     config["best"] = check_signature(BestRule, config["best"], "best")
     allowed = (*ALLOWED, *config["allow"])
+    check_signature(Doctor, config["doctor"], "doctor")
     check(config, allowed=allowed)
     settings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
