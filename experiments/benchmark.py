@@ -6,6 +6,7 @@ Machines are shared and noisy, so the two sides alternate within one process (A,
     suite=styles     Gatys against VGG's own passes, AdaIN against its convolutions, CUT against CycleGAN
     suite=data       pairs per second of the data side, against Pillow and torchvision as the official code uses them
     suite=inference  pictures per second of `gan-style translate`, against the official test path
+    suite=doctor     what the training doctor adds to an iteration
     suite=memory     peak memory and time of `--tile auto` by size
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-SUITES = ("step", "styles", "data", "inference", "memory")
+SUITES = ("step", "styles", "data", "inference", "doctor", "memory")
 
 
 def main() -> None:

@@ -99,6 +99,8 @@ class Doctor(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Translator)
+        if trainer.should_stop and pl_module.iteration % int(trainer.val_check_batch or 1):
+            return  # only there because the run ends: a resumed one would count it, and one that goes on would not
         rows = trainer.callback_metrics
         names = {d: f"val/{d}/cycle_honesty" for d in pl_module.directions}
         numbers = {f"{d}/honesty": float(rows[name]) for d, name in names.items() if name in rows}
@@ -144,9 +146,9 @@ class Doctor(pl.Callback):
         self._slopes = {}
         values = torch.stack([value.detach().float().to(device) for value in found.values()]).tolist()
         numbers = dict(zip(found, values, strict=True))
-        row = {f"doctor/{name}": value for name, value in numbers.items() if not name.endswith("/slope")}
+        known = {f"doctor/{name}": value for name, value in numbers.items() if value == value}  # not NaN
         for logger in trainer.loggers:
-            logger.log_metrics({name: value for name, value in row.items() if value == value}, step=model.iteration)
+            logger.log_metrics(known, step=model.iteration)
         for player in model.players():
             if f"{player}/gradient" in numbers:
                 numbers[f"{player}/growth"] = self.course.growth(player, numbers[f"{player}/gradient"])

@@ -82,7 +82,7 @@ CODES = {
         "a grid at the stride of the generator lies over the output",
         "transposed convolutions cover the pixels unevenly",
         "model.generator.upsample=resize (or blur, pixelshuffle)",
-        5,
+        10,
     ),
     "frozen-term": Code(
         "warn",
