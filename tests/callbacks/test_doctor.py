@@ -162,7 +162,7 @@ def test_advice_names_keys_that_the_model_has() -> None:
     [
         ("doctor.on_critical=halt", "doctor.on_critical=halt is not valid"),
         ("doctor.every=0", "doctor.every=0 is not valid"),
-        ("doctor.ignore=[colapse]", "doctor.ignore=colapse is nothing that is looked for: did you mean collapse?"),
+        ("doctor.ignore=[inversio]", "doctor.ignore=inversio is nothing that is looked for: did you mean inversion?"),
     ],
 )
 def test_wrong_settings_are_refused(run: Run, word: str, message: str) -> None:
