@@ -8,6 +8,7 @@ Machines are shared and noisy, so the two sides alternate within one process (A,
     suite=inference  pictures per second of `gan-style translate`, against the official test path
     suite=gpu        the same iteration by all the ways of a GPU, in one call of under nine minutes
     suite=ranks      images per second of two processes beside one
+    suite=doctor     what the training doctor adds to an iteration
     suite=memory     peak memory and time of `--tile auto` by size
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-SUITES = ("step", "styles", "data", "inference", "memory", "ranks", "gpu")
+SUITES = ("step", "styles", "data", "inference", "doctor", "memory", "ranks", "gpu")
 
 
 def main() -> None:

@@ -73,6 +73,13 @@ class CSVLog(Logger):
         self._row = {}
 
     @rank_zero_only
+    def rewind(self, iteration: int) -> None:
+        """Drop the rows of later iterations: they will be written again."""
+        self.save()
+        rows = self._read()
+        self._rewrite([row for row in rows if int(row["iteration"]) <= iteration])
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
 

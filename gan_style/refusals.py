@@ -8,8 +8,12 @@ from typing import Any
 
 from gan_style import checkpoint
 from gan_style.config import ALLOWED, with_defaults
+from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import UserError
+from gan_style.models.translator import Translator
+from gan_style.networks.recomputed import blocks_of
 from gan_style.paths import expanded
+from gan_style.trainer import TrainerSettings
 
 SHOWN = 4  # names that a message lists
 SAME_NUMBERS = ("data.num_workers", "data.cache", "callbacks.set_scores", "callbacks.cycle_scores")  # change no weight
@@ -94,3 +98,33 @@ def refuse_missing_warm_start(node: Mapping[str, Any]) -> None:
         raise UserError("model.warm_start= is empty: name a checkpoint, or leave it out")
     if given is not None and not expanded(given).is_file():
         raise UserError(f"there is no checkpoint {given}: check model.warm_start")
+
+
+def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:
+    """Compare the crop with what the discriminators need, before a run folder is made.
+
+    Raises:
+        UserError: names the sizes.
+    """
+    for network in model.networks("D"):
+        needed = getattr(network, "minimum_size", 1)
+        if data.image_size < needed:
+            raise UserError(
+                f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "
+                "raise it, or lower model.discriminator.layers or scales"
+            )
+
+
+def refuse_unfit_settings(model: Translator, settings: TrainerSettings, name: str) -> None:
+    """Compare what was asked of the trainer with what the method can do.
+
+    Raises:
+        UserError: float16 for steps that are not scaled, or checkpointing without blocks to compute again.
+    """
+    if settings.precision == "16-mixed" and not model.takes_float16:
+        raise UserError(f"trainer.precision=16-mixed does not work for {name}: take bf16-mixed or 32-true")
+    if settings.checkpointing and not blocks_of(*model.networks("G")):
+        raise UserError(
+            f"trainer.checkpointing=true computes residual blocks again, and what {type(model).__name__} trains here "
+            "has none: leave it out, or take model/generator=resnet9"
+        )

@@ -19,6 +19,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style import loggers
 from gan_style.callbacks.cost import Cost
+from gan_style.callbacks.doctor import Doctor
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
 from gan_style.callbacks.progress import ShowProgress
@@ -26,12 +27,13 @@ from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
-from gan_style.networks.recomputed import blocks_of
 from gan_style.refusals import (
     differences,
     refuse_missing_warm_start,
     refuse_other_architecture,
     refuse_other_styles,
+    refuse_small_pictures,
+    refuse_unfit_settings,
     refuse_weights_alone,
 )
 from gan_style.report import write_report
@@ -59,6 +61,7 @@ class RunConfig:
         resume: a checkpoint, or "last" for the newest of run_dir.
         name: `<model>-<data>`.
         best: what chooses best.ckpt, see `BestRule`.
+        doctor: see `Doctor`, which takes these keys.
         allow: prefixes of your own packages that a `_target_` may name.
     """
 
@@ -71,6 +74,7 @@ class RunConfig:
     resume: str | None
     name: str
     best: dict[str, Any]
+    doctor: dict[str, Any]
     allow: list[str]
     callbacks: dict[str, Any] | None = None
 
@@ -90,6 +94,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     config = check_signature(RunConfig, config)
     config["best"] = check_signature(BestRule, config["best"], "best")
     allowed = (*ALLOWED, *config["allow"])
+    check_signature(Doctor, config["doctor"], "doctor")
     check(config, allowed=allowed)
     settings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
@@ -117,9 +122,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     model.iterations_per_epoch = per_epoch
     refuse_small_pictures(model, data)
-    if settings.precision == "16-mixed" and not model.takes_float16:
-        raise UserError(f"trainer.precision=16-mixed does not work for {config['name']}: take bf16-mixed or 32-true")
-    refuse_without_blocks(model, settings)
+    refuse_unfit_settings(model, settings, config["name"])
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(per_epoch, model.last_iteration)
@@ -222,30 +225,6 @@ def fit(
 def schedule_ends(model: Translator, iterations: int) -> bool:
     """Whether a tenth of the run or more would train at a rate of 0."""
     return model.rate_factor(int(0.9 * iterations)) == 0
-
-
-def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:
-    """Compare the crop with what the discriminators need, before a run folder is made.
-
-    Raises:
-        UserError: names the sizes.
-    """
-    for network in model.networks("D"):
-        needed = getattr(network, "minimum_size", 1)
-        if data.image_size < needed:
-            raise UserError(
-                f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "
-                "raise it, or lower model.discriminator.layers or scales"
-            )
-
-
-def refuse_without_blocks(model: Translator, settings: TrainerSettings) -> None:
-    """Raise a UserError if there is nothing that `trainer.checkpointing` could make again."""
-    if settings.checkpointing and not blocks_of(*model.networks("G")):
-        raise UserError(
-            f"trainer.checkpointing=true computes residual blocks again, and what {type(model).__name__} trains here "
-            "has none: leave it out, or take model/generator=resnet9"
-        )
 
 
 @rank_zero_only

@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "inspection": {"data", "sheet"},
     "tiling": {"checks", "data.cache"},
     "models": {"networks", "losses", "data.seeding", "schedules"},
-    "callbacks": {"models", "metrics", "data.images", "data.saving", "checkpoint", "signals"},
+    "doctor": {"losses.adversarial", "models"},
+    "callbacks": {"doctor", "models", "metrics", "data.images", "data.saving", "checkpoint", "signals"},
 }
 
 

@@ -235,7 +235,7 @@ def test_resume_is_bit_exact_by_the_quick_ways(run: Run) -> None:
     assert differences(state(plain)["state_dict"], state(whole)["state_dict"]) != []  # they were really taken
 
 
-@pytest.mark.parametrize("harm", ["cut off", "gone"])
+@pytest.mark.parametrize("harm", ["cut off", "gone", "a flipped bit"])
 def test_a_damaged_newest_checkpoint_leaves_the_one_before(
     run: Run, capsys: pytest.CaptureFixture[str], harm: str
 ) -> None:
@@ -246,7 +246,10 @@ def test_a_damaged_newest_checkpoint_leaves_the_one_before(
     content = last.read_bytes()
     last.unlink()
     if harm != "gone":
-        last.write_bytes(content[:-500])
+        half = len(content) // 2
+        last.write_bytes(
+            content[:-500] if harm == "cut off" else content[:half] + bytes([content[half] ^ 4]) + content[half + 1 :]
+        )
     capsys.readouterr()
     run("parts", *every, "trainer.max_steps=6", "resume=last")
     said = capsys.readouterr().out

@@ -65,6 +65,8 @@ class EMA(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._restored = dict(state_dict)
+        for name, average in self.averages.items():  # in the middle of a run
+            average.load_state_dict(self._restored[name])
 
 
 def _tensors(parameters: Any) -> list[Tensor]:

@@ -22,8 +22,10 @@ import torch.distributed as dist
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style import checkpoint
+from gan_style.callbacks.broken import end_or_go_back
+from gan_style.callbacks.restoring import restore, rewind
 from gan_style.callbacks.score_file import keep_best
-from gan_style.errors import Interrupted, TrainingFailed, UserError, did_you_mean
+from gan_style.errors import Interrupted, UserError, did_you_mean
 from gan_style.models.translator import Translator
 from gan_style.signals import raise_if_received
 
@@ -77,6 +79,7 @@ class Keeper(pl.Callback):
         self.started_at = resume["iteration"] if resume else 0
         self._saved_at = -1
         self._improved = False
+        self._back_to: Path | None = None
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
         self._signal_group: Any = None
@@ -93,18 +96,24 @@ class Keeper(pl.Callback):
         if self.resume is None:
             return
         assert isinstance(pl_module, Translator)
-        state = self.resume
-        load_weights(pl_module, state)
-        pl_module.load_training_state(state)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if callback.state_key in state["callbacks"]:
-                callback.load_state_dict(state["callbacks"][callback.state_key])
-        trainer.precision_plugin.load_state_dict(state["precision"])
-        if state["best"]["rule"] == self.best["rule"]:
-            self.best |= state["best"]
+        restore(trainer, pl_module, self.resume)
+        if self.resume["best"]["rule"] == self.best["rule"]:
+            self.best |= self.resume["best"]
         self._saved_at = pl_module.iteration
-        fast_forward(trainer, pl_module.iteration)
         self.resume = None  # let the memory go
+
+    def go_back(self, path: Path) -> None:
+        """Go on from an earlier checkpoint before the next iteration; best.ckpt stays what it is."""
+        self._back_to = path
+
+    def _went_back(self, trainer: pl.Trainer, model: Translator) -> bool:
+        """Whether that was asked for, and is done now."""
+        if self._back_to is None:
+            return False
+        rewind(trainer, model, checkpoint.load(self._back_to))
+        checkpoint.copy(self._back_to, self.folder / "last.ckpt")  # what came after it is not to be resumed
+        self._back_to, self._saved_at, self._improved = None, model.iteration, False
+        return True
 
     # Save
 
@@ -153,9 +162,12 @@ class Keeper(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Translator)
         stop = self._any_rank_was_signalled()
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total
+        batches.ready += int(self._went_back(trainer, pl_module))  # for the batch that is about to be trained
         due = pl_module.iteration > 0 and pl_module.iteration % self.every == 0
         if due or self._improved or stop:
             self._save(trainer, pl_module)
+        batches.ready += int(self._went_back(trainer, pl_module))  # from weights that could not be saved
         if stop:
             raise Interrupted(f"stopped at iteration {pl_module.iteration} by a signal{self._what_is_left()}")
 
@@ -166,7 +178,8 @@ class Keeper(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Translator)
-        refuse_broken_weights(pl_module)  # before anybody tries to score what they make
+        refuse_broken_weights(trainer, pl_module)  # before anybody tries to score what they make
+        self._went_back(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Translator)
@@ -207,7 +220,8 @@ class Keeper(pl.Callback):
     def _save(self, trainer: pl.Trainer, model: Translator) -> None:
         if self._saved_at == model.iteration and not self._improved:
             return
-        refuse_broken_weights(model)
+        if refuse_broken_weights(trainer, model):
+            return
         state = model.training_state()  # every rank: pools are gathered
         for logger in trainer.loggers:
             logger.save()  # a killed run must not lose rows that the checkpoint counts as written
@@ -254,31 +268,10 @@ def out_of_patience(best: Mapping[str, Any], patience: int | None) -> bool:
     return patience is not None and best.get("stale", 0) >= patience
 
 
-def load_weights(model: Translator, state: Mapping[str, Any]) -> None:
-    """Load the networks of a checkpoint.
-
-    Raises:
-        UserError: they have other names or shapes, which the checks of the config did not foresee.
-    """
-    try:
-        model.load_state_dict(state["state_dict"])
-    except RuntimeError as error:
-        reason = str(error).split("\n\t")[1] if "\n\t" in str(error) else str(error)
-        raise UserError(f"the checkpoint is of another architecture: {' '.join(reason.split())[:200]}") from error
-
-
-def refuse_broken_weights(model: Translator) -> None:
-    """Do not overwrite a good checkpoint with weights that are not finite."""
+def refuse_broken_weights(trainer: pl.Trainer, model: Translator) -> bool:
+    """Do not overwrite a good checkpoint with weights that are not finite; true where the run goes back instead."""
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
-            raise TrainingFailed(
-                f"{name} holds NaN or infinity after iteration {model.iteration}: the last checkpoint before it "
-                "is kept; try a lower model.optimizer_G.lr or model.clip_grad_norm=1"
-            )
-
-
-def fast_forward(trainer: pl.Trainer, iteration: int) -> None:
-    """Tell Lightning's loop how many batches were done, so that its validations stay on the same iterations."""
-    loop = trainer.fit_loop.epoch_loop
-    loop.batch_progress.total.ready = iteration
-    loop._batches_that_stepped = iteration
+            end_or_go_back(trainer, model, f"{name} holds NaN or infinity after iteration {model.iteration}")
+            return True
+    return False

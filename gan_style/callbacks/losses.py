@@ -10,8 +10,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from gan_style.callbacks.broken import end_or_go_back
 from gan_style.callbacks.cost import Cost
-from gan_style.errors import TrainingFailed
+from gan_style.doctor.blame import first_broken_layer
 from gan_style.models.translator import Translator
 
 
@@ -39,14 +40,16 @@ class LogLosses(pl.Callback):
         assert isinstance(pl_module, Translator)
         self._clock, self._clocked_at = time.perf_counter(), pl_module.iteration
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
         assert isinstance(pl_module, Translator)
         iteration, losses = pl_module.iteration, outputs["losses"]
         stacked = torch.stack([value.detach().float().reshape(()) for value in losses.values()])
         self._pending.append((iteration, list(losses), stacked))
         due = iteration % self.every == 0
         if due or stacked.device.type == "cpu" or len(self._pending) >= 100:
-            self._refuse_nan()
+            self._refuse_nan(trainer, pl_module, batch)
         if due:
             self.values = dict(zip(losses, stacked.tolist(), strict=True))
             self._write(trainer, pl_module)
@@ -69,12 +72,15 @@ class LogLosses(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(row, step=model.iteration)
 
-    def _refuse_nan(self) -> None:
+    def rewound(self, model: Translator) -> None:
+        """The run goes on from an earlier iteration: what was kept of later ones is nothing any more."""
+        self._pending, self._clock, self._clocked_at = [], time.perf_counter(), model.iteration
+
+    def _refuse_nan(self, trainer: pl.Trainer, model: Translator, batch: Any) -> None:
         pending, self._pending = self._pending, []
         for iteration, names, values in pending:
             if not bool(torch.isfinite(values).all()):
                 term = next(n for n, v in zip(names, values.tolist(), strict=True) if not math.isfinite(v))
-                raise TrainingFailed(
-                    f"the loss term {term} is not finite at iteration {iteration}: training stopped, the last "
-                    "checkpoint is kept; try a lower model.optimizer_G.lr or model.clip_grad_norm=1"
-                )
+                what = f"the loss term {term} is not finite at iteration {iteration}"
+                end_or_go_back(trainer, model, f"{what} ({first_broken_layer(model, batch)})")
+                return

@@ -249,7 +249,10 @@ class UnpairedDataModule(pl.LightningDataModule):
         }
 
     def _iteration(self) -> int:
-        return int(self.trainer.lightning_module.iteration) if self.trainer else 0  # type: ignore[arg-type]
+        if not self.trainer:
+            return 0
+        model: Any = self.trainer.lightning_module
+        return int(model.iteration + model.skipped)
 
     def _rank(self) -> int:
         return self.trainer.global_rank if self.trainer else 0

@@ -1,4 +1,4 @@
-"""What a resumed run gives back to an optimiser."""
+"""A step, and what a resumed run gives back to an optimiser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+
+
+def take_step(optimizer: LightningOptimizer, clip: float | None, scaler: torch.amp.GradScaler | None) -> None:
+    """Clip the gradients and take a step; a scaled one is left out where a gradient is not finite.
+
+    Args:
+        clip: largest norm of all gradients together; None does not clip.
+        scaler: of the loss that the gradients are of.
+    """
+    plain = optimizer.optimizer
+    if scaler:
+        scaler.unscale_(plain)
+    if clip is not None:
+        nn.utils.clip_grad_norm_([p for group in plain.param_groups for p in group["params"]], clip)
+    if scaler:  # it talks to the optimiser itself, not to Lightning's wrapper
+        scaler.step(plain)
+        scaler.update()
+    else:
+        optimizer.step()
 
 
 def restore(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:

@@ -49,6 +49,7 @@ class PerceptualGAN(Translator):
 
     generators = ("G_AB",)
     discriminators = ("D_B",)
+    shown_only = ("style_share",)
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.errors import UserError
-from gan_style.losses.adversarial import adversarial
+from gan_style.losses.adversarial import Logits, adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName
 from gan_style.models.passes import joined
@@ -142,8 +142,7 @@ class StyleConditional(Translator):
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
         codes = code["s"].expand(images.shape[0], -1)  # len() would fix it in an exported graph
-        output: Tensor = self.G(images, codes)
-        return output
+        return self.G(images, codes)
 
     def known_style(self, index: int) -> StyleCode:
         """The mean code of a style of training, one entry.
@@ -166,8 +165,7 @@ class StyleConditional(Translator):
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         """The code is E(B) in validation; in training by turns, over pictures and iterations, E(B) and M(z)."""
         A, B = batch["A"], batch["B"]
-        labels = batch.get("style")
-        labels = torch.zeros(len(A), dtype=torch.int64, device=A.device) if labels is None else labels
+        labels = batch.get("style", torch.zeros(len(A), dtype=torch.int64, device=A.device))
         own, code = joined(self.E, A, B)
         if self.training:
             self._remember(code, labels)
@@ -198,9 +196,8 @@ class StyleConditional(Translator):
         terms = {"gan_B": self.gan.generator(self.D(fake, images.labels))}
         if self.weights["code"] > 0:
             terms["code"] = l1(self.E(fake), images.code.detach())
-        for name, picture in (("cycle_A", "rec_A"), ("self", "idt_A")):
-            if self.weights[name] > 0:
-                terms[name] = l1(images[picture], real_A)
+        pairs = (("cycle_A", "rec_A"), ("self", "idt_A"))
+        terms |= {name: l1(images[picture], real_A) for name, picture in pairs if self.weights[name] > 0}
         if self.perceptual is not None:
             terms |= self._vgg_terms(self.perceptual, images)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
@@ -218,6 +215,10 @@ class StyleConditional(Translator):
             terms["r1"] = r1_penalty(lambda x: _evened(self.D(x, labels)), real)
             loss = loss + self.lambda_r1 * self.r1_every * terms["r1"]
         return loss, terms
+
+    def logits(self, batch: Mapping[str, Any], images: Images) -> dict[str, tuple[Logits, Logits]]:
+        labels = batch.get("style", torch.zeros(len(images["real_B"]), dtype=torch.int64, device=self.device))
+        return {"D": (self.D(images["real_B"], labels), self.D(images["fake_B"], labels))}
 
     def _vgg_terms(self, perceptual: PerceptualLoss, images: _Styled) -> Terms:
         """Content of every picture; style where the code is that of a picture."""
@@ -239,9 +240,8 @@ class StyleConditional(Translator):
 
     def _diversity(self) -> float:
         """The weight of the diversity in this iteration."""
-        if self.diversity_iterations == 0:
-            return 0.0
-        return self.lambda_diversity * max(0.0, 1 - self.iteration / self.diversity_iterations)
+        end = self.diversity_iterations
+        return self.lambda_diversity * max(0.0, 1 - self.iteration / end) if end else 0.0
 
     @torch.no_grad()
     def _remember(self, code: Tensor, labels: Tensor) -> None:

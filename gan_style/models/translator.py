@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
+from gan_style.losses.adversarial import Logits
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
-from gan_style.models.optimizers import restore
+from gan_style.models.optimizers import restore, take_step
 from gan_style.models.passes import compile_networks, ways
 from gan_style.models.processes import GradientAverage, gather
 from gan_style.schedules import ConstantThenLinear
@@ -50,6 +51,7 @@ class Translator(pl.LightningModule):
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
     takes_float16: ClassVar[bool] = True  # whether it leaves its steps to `_take_turn`, which scales losses
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`
+    shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Translator(pl.LightningModule):
         self.accumulate = accumulate
         self.seed = seed
         self.iteration = 0  # batches done; Lightning's global_step counts optimiser steps instead
+        self.skipped = 0  # batches that were done and taken back: draws and data go on behind them
         self.iterations_per_epoch = 1.0
         self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
         self.checkpointing = False  # whether residual blocks of what G trains are computed again in the backward pass
@@ -94,6 +97,11 @@ class Translator(pl.LightningModule):
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         """The discriminators' total loss and its unweighted terms; fakes must be detached."""
         raise NotImplementedError
+
+    def logits(self, batch: Mapping[str, Any], images: Images) -> dict[str, tuple[Logits, Logits]]:
+        """What each discriminator says of real and of fake pictures; to be overridden where it takes more than them."""
+        networks = {name: getattr(self, name) for name in self.discriminators}
+        return {name: (D(images[f"real_{name[-1]}"]), D(images[f"fake_{name[-1]}"])) for name, D in networks.items()}
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
         """Translate with a strength in [0, 1]: between the pictures and their translations, unless overridden."""
@@ -162,7 +170,7 @@ class Translator(pl.LightningModule):
 
     def begin_iteration(self) -> None:
         """Draws and rates of an iteration follow from its number, so that nothing about them has to be saved."""
-        torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration, self.global_rank))
+        torch.manual_seed(derive_seed(self.seed, "iteration", self.iteration + self.skipped, self.global_rank))
         self._set_learning_rates()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
@@ -181,26 +189,16 @@ class Translator(pl.LightningModule):
         optimizer = _listed(self.optimizers())[self.players().index(turn)]
         with self.toggled_optimizer(optimizer):
             total, terms = loss(images)
+            if total.device.type == "cpu" and self.trainer.world_size == 1 and not bool(torch.isfinite(total)):
+                return terms  # asking costs nothing on a CPU, and the weights that led here can be looked at
             if self.iteration % self.accumulate == 0:
                 optimizer.zero_grad()
             scaler = self._scalers.get(turn)
             total = total / self.accumulate
             self.average_backward(turn, scaler.scale(total) if scaler else total)
             if (self.iteration + 1) % self.accumulate == 0:
-                self._step(turn, optimizer, scaler)
+                take_step(optimizer, self.clip_grad_norm, scaler)
         return terms
-
-    def _step(self, player: str, optimizer: Any, scaler: torch.amp.GradScaler | None) -> None:
-        if scaler:
-            optimizer = optimizer.optimizer  # a scaler talks to the optimiser itself, not to Lightning's wrapper
-            scaler.unscale_(optimizer)
-        if self.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters_of(player), self.clip_grad_norm)
-        if scaler:
-            scaler.step(optimizer)
-            scaler.update()
-        else:
-            optimizer.step()
 
     def average_backward(self, player: str, loss: Tensor) -> None:
         """The gradients of one player's loss, their mean over all processes."""
@@ -245,6 +243,7 @@ class Translator(pl.LightningModule):
         """Collective: every rank must call it, because pools differ between ranks."""
         return {
             "iteration": self.iteration,
+            "skipped": self.skipped,
             "optimizers": {p: o.state_dict() for p, o in self.optimizer_of().items()},
             "pools": gather({name: pool.state_dict() for name, pool in self._pools().items()}),
             "gradients": self._open_gradients(),
@@ -252,7 +251,7 @@ class Translator(pl.LightningModule):
         }
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
-        self.iteration = state["iteration"]
+        self.iteration, self.skipped = state["iteration"], state.get("skipped", 0)
         for player, optimizer in self.optimizer_of().items():
             restore(optimizer, state["optimizers"][player])
         per_rank = state["pools"]
@@ -270,7 +269,10 @@ class Translator(pl.LightningModule):
                 print(f"note: {said}", flush=True)
         if self.trainer.world_size > 1:
             self._averages = {player: GradientAverage(self._parameters_of(player)) for player in self.players()}
-        # Not in load_training_state: Lightning clears all gradients between the two.
+        self.restore_gradients()
+
+    def restore_gradients(self) -> None:
+        """Not in load_training_state: Lightning clears all gradients between the two."""
         parameters = dict(self.named_parameters())
         for name, gradient in self._restored_gradients.items():
             parameters[name].grad = gradient.to(parameters[name].device)

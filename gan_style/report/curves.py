@@ -15,8 +15,17 @@ _TITLES = {
     "time/images_per_s": "Speed, images per second",
     "time/data_wait": "Share of the time that waited for data",
     "memory/peak_GB": "Peak of memory, GB",
+    "doctor/spread": "Variation of outputs, as a share of that of inputs",
+    "doctor/correlation": "Correlation of luminance, input and output",
+    "doctor/moved": "Mean difference of input and output",
+    "doctor/saturated": "Share of values at the limits",
+    "doctor/grid": "Amplitude of a grid at the stride",
+    "doctor/right": "Share of patches that discriminators tell right",
+    "doctor/certainty": "Margin of the discriminators, of 1",
+    "doctor/gradient": "Norm of the gradient",
+    "doctor/slope": "Steepest derivative of each loss term",
 }
-_ORDER = ("val", "train", "lr", "time", "memory")
+_ORDER = ("val", "train", "lr", "doctor", "time", "memory")
 
 Points = list[tuple[float, float]]
 
@@ -81,7 +90,7 @@ class Chart:
 def make_charts(run: Run) -> list[Chart]:
     """Groups the columns of a run into charts: validation first, then losses, then the rest."""
     groups: dict[str, list[tuple[str, Series]]] = {}
-    for series in run.metrics:
+    for series in _drawn(run):
         key, label = _place(series.name)
         groups.setdefault(key, []).append((label, series))
     charts = []
@@ -103,7 +112,7 @@ def overlay(runs: list[Run]) -> tuple[list[Chart], list[Chart]]:
     """
     columns: dict[str, list[tuple[str, Series, int]]] = {}
     for colour, run in enumerate(runs):
-        for series in run.metrics:
+        for series in _drawn(run):
             columns.setdefault(series.name, []).append((run.folder, series, colour))
     charts: tuple[list[Chart], list[Chart]] = ([], [])
     for name in sorted(columns, key=lambda name: (_rank(_place(name)[0]), name)):
@@ -149,6 +158,11 @@ def thin_extremes(x: list[float], y: list[float], limit: int = MAX_POINTS) -> Po
     return [(x[pick], y[pick]) for pick in picks]
 
 
+def _drawn(run: Run) -> list[Series]:
+    """The columns without the marks of findings, which have a table."""
+    return [series for series in run.metrics if not series.name.startswith("doctor/found/")]
+
+
 def _place(name: str) -> tuple[str, str]:
     """Returns the chart a column belongs to, and its label there."""
     parts = name.split("/")
@@ -158,6 +172,9 @@ def _place(name: str) -> tuple[str, str]:
         return name, "overall"
     if parts[0] == "train" and len(parts) == 2:
         return f"train/{parts[1].split('_')[0]}", parts[1]
+    if parts[0] == "doctor" and len(parts) == 3:
+        number, _, of = parts[2].partition("_")
+        return f"doctor/{number}", f"{parts[1]} {of}".strip()
     if parts[0] == "time" or len(parts) == 1:
         return name, parts[-1]
     return parts[0], "/".join(parts[1:])

@@ -10,6 +10,7 @@ from string import Template
 
 from gan_style.report.chart import draw
 from gan_style.report.curves import Chart, make_charts
+from gan_style.report.findings import findings_section
 from gan_style.report.images import image_section
 from gan_style.report.markup import definition_list, table
 from gan_style.report.read import Run
@@ -33,6 +34,8 @@ def render(run: Run) -> str:
         ),
         ("Configuration", _part(run, "config.yaml", _config, "There is no configuration in this folder.")),
     ]
+    if found := findings_section(run):
+        sections.insert(0, ("Findings", found))
     known = definition_list(facts(run)) if run.config else ""
     return page(str(run.config.get("name") or run.folder), sentence(run), warning + known, sections)
 

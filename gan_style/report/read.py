@@ -1,5 +1,6 @@
 """Reading a run folder, with every piece optional."""
 
+import contextlib
 import csv
 import json
 import math
@@ -46,6 +47,7 @@ class Run:
         scores: The content of ``scores.json``.
         record: The content of ``run.json``.
         images: Iteration and path of every picture grid, ascending.
+        findings: The rows of ``findings.jsonl``.
         problems: Sentences by file name, for files that are there but cannot be read.
     """
 
@@ -56,6 +58,7 @@ class Run:
     scores: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
     images: list[tuple[int, Path]] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -101,6 +104,7 @@ def read_run(run_dir: Path) -> Run:
         scores=_json(run_dir / "scores.json", problems),
         record=_json(run_dir / "run.json", problems),
         images=_images(run_dir / "images"),
+        findings=_findings(_text(run_dir / "findings.jsonl", problems)),
         problems=problems,
     )
 
@@ -124,6 +128,14 @@ def _json(path: Path, problems: dict[str, str]) -> dict[str, Any]:
     except ValueError as error:
         problems[path.name] = f"{path.name} cannot be read: {error}."
         return {}
+
+
+def _findings(text: str) -> list[dict[str, Any]]:
+    rows = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):  # half a line that a power cut left
+            rows.append(as_mapping(json.loads(line)))
+    return rows
 
 
 def _config(text: str, problems: dict[str, str]) -> dict[str, Any]:

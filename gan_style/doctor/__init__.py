@@ -1,0 +1,1 @@
+"""What goes wrong in training, seen in cheap numbers: pictures and numbers in, findings out."""

@@ -1,0 +1,64 @@
+"""Where a number that is not finite comes from: the iteration is computed again, and every layer looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.models.translator import Translator
+
+
+def first_broken_layer(model: Translator, batch: Mapping[str, Any]) -> str:
+    """Say in a few words which layer is the first to give NaN or infinity.
+
+    Only for a model that has already failed: its buffers and pools move on.
+
+    Args:
+        model: after the iteration that failed.
+        batch: of that iteration.
+    """
+    for name, value in batch.items():
+        if isinstance(value, Tensor) and not _finite(value):
+            return f"the pictures of the batch are not finite ({name})"
+    found: list[str] = []
+    handles = [module.register_forward_hook(_watch(name, found)) for name, module in model.named_modules() if name]
+    model.iteration -= 1  # the draws of the iteration that failed
+    try:
+        model.begin_iteration()
+        losses = {"G": model.generator_loss, "D": model.discriminator_loss}
+        with torch.enable_grad(), model.quick_ways():
+            images = model.generate(batch)
+            for turn in (turn for turn in model.turns if turn in model.players()):
+                if not found:
+                    losses[turn](images)
+    finally:
+        model.iteration += 1
+        for handle in handles:
+            handle.remove()
+    if not found:
+        return "every layer's output is finite, so the loss itself overflows"
+    broken = [name for name, p in model.get_submodule(found[0]).named_parameters() if not _finite(p)]
+    why = ", whose weights are no longer finite" if broken else ""
+    return f"the first layer whose output is not finite is {found[0]}{why}"
+
+
+def _watch(name: str, found: list[str]) -> Callable[..., None]:
+    def look(module: nn.Module, inputs: Any, output: Any) -> None:
+        if not found and any(not _finite(value) for value in _tensors(output)):
+            found.append(name)
+
+    return look
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    if isinstance(output, Tensor):
+        return [output]
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, list | tuple) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def _finite(value: Tensor) -> bool:
+    return bool(torch.isfinite(value).all())

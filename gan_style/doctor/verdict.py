@@ -1,0 +1,60 @@
+"""How sure the discriminators are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_style.losses.adversarial import Logits
+from gan_style.models.translator import Images, Translator
+
+
+@torch.no_grad()
+def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict[str, Tensor]:
+    """`D_B/right`, the share of patches told right, and `D_B/certainty`, its margin as a share of the largest.
+
+    The networks are asked in evaluation mode, so that nothing in them moves. None for `wgan`, whose logits have no
+    zero and no bound.
+
+    Args:
+        batch, images: of one iteration.
+    """
+    mode = getattr(getattr(model, "gan", None), "mode", "wgan")
+    if mode == "wgan":
+        return {}
+    networks = model.networks("D")
+    training = [network.training for network in networks]
+    for network in networks:
+        network.eval()
+    try:
+        found = {}
+        for name, (real, fake) in model.logits(batch, images).items():
+            found[f"{name}/right"] = (_share(_flat(real) > MIDDLE[mode]) + _share(_flat(fake) < MIDDLE[mode])) / 2
+            found[f"{name}/certainty"] = _believed(real, mode) - _believed(fake, mode)
+        return found
+    finally:
+        for network, before in zip(networks, training, strict=True):
+            network.train(before)
+
+
+MIDDLE = {"lsgan": 0.5, "vanilla": 0.0, "hinge": 0.0}  # the logit between fake and real
+
+
+def _believed(logits: Logits, mode: str) -> Tensor:
+    """Mean probability of "real", in [0, 1]: where the loss of the mode has its ends."""
+    flat = _flat(logits)
+    if mode == "vanilla":
+        return flat.sigmoid().mean()
+    return (flat if mode == "lsgan" else (flat + 1) / 2).clamp(0, 1).mean()
+
+
+def _flat(logits: Logits) -> Tensor:
+    maps = [logits] if isinstance(logits, Tensor) else list(logits)
+    return torch.cat([one.float().flatten() for one in maps])
+
+
+def _share(right: Tensor) -> Tensor:
+    return right.float().mean()
