@@ -146,7 +146,7 @@ def corrupt_newest(bench: Bench) -> Outcome:
 
 
 def disk_full(bench: Bench) -> Outcome:
-    """No space is left while a checkpoint is written (a bound on the size of a file, where a tmpfs needs root)."""
+    """No space is left while a checkpoint is written: torch.save leaves half of it and raises what a full disk does."""
     bench.whole()
     folder = bench.new()
     with quiet_end(bench.begin(folder, prepare=lambda: full_at(8))) as child:
