@@ -190,7 +190,9 @@ class Translator(pl.LightningModule):
         with self.toggled_optimizer(optimizer):
             total, terms = loss(images)
             if total.device.type == "cpu" and self.trainer.world_size == 1 and not bool(torch.isfinite(total)):
-                return terms  # asking costs nothing on a CPU, and the weights that led here can be looked at
+                # Asking costs nothing on a CPU, and the weights that led here can be looked at. Each term may be
+                # finite by itself, so the total is one of them here.
+                return terms | {"total": total}
             if self.iteration % self.accumulate == 0:
                 optimizer.zero_grad()
             scaler = self._scalers.get(turn)

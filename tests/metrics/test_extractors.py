@@ -133,7 +133,7 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no file"):
         weights.read(path, "a network")
     path.write_bytes(b"no weights")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is not weights of a network: it is text"):
         weights.read(path, "a network")
     torch.save([1, 2], path)
     with pytest.raises(UserError, match="no state dict"):

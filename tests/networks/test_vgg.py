@@ -121,7 +121,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UserError, match="there is no file"):
         VGG(str(tmp_path / "none.pth"))
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(UserError, match=r"text\.pth cannot be read"):
+    with pytest.raises(UserError, match=r"text\.pth is not weights of a VGG: it is text"):
         VGG(str(tmp_path / "text.pth"))
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match="does not hold a vgg19"):
