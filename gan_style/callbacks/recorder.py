@@ -108,5 +108,6 @@ def digest(tensor: Tensor, place: str) -> bytes:
     """16 bytes that are the same for the same bits, shape and type at the same place."""
     plain = tensor.detach().cpu().contiguous().reshape(-1)
     summed = hashlib.blake2b(f"{place} {tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
-    summed.update(plain.view(torch.uint8).numpy() if plain.numel() else b"")
+    if plain.numel():
+        summed.update(memoryview(plain.view(torch.uint8).numpy()))
     return summed.digest()

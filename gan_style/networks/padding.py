@@ -9,7 +9,8 @@ def pad(x: Tensor, padding: tuple[int, int, int, int], mode: str) -> Tensor:
     """`F.pad` by "reflect" or "replicate"; built of slices where torch's own is refused.
 
     On CUDA torch sums the gradients of these two by atomic additions, whose order changes from run to run, so that
-    `torch.use_deterministic_algorithms` raises in the backward pass. Slices, flips and a concatenation sum in one order.
+    `torch.use_deterministic_algorithms` raises in the backward pass. Slices, flips and a concatenation sum
+    in one order.
 
     Args:
         x: [B, C, H, W].
