@@ -25,9 +25,9 @@ class Noise(nn.Module):
         return x + torch.randn(x.shape, generator=UNSEEDED)
 
 
-def command(*words: str) -> int:
-    given = ["model=perceptual_gan", *words]
-    return cli.main(["audit", *BASICS, "trainer=cpu", "data.num_workers=0", *fitting(*given), *given])
+def command(*options: str) -> int:
+    model = "model=perceptual_gan"
+    return cli.main(["audit", *BASICS, "trainer=cpu", "data.num_workers=0", *fitting(model), model, *options])
 
 
 @pytest.mark.parametrize(
