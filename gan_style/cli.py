@@ -16,7 +16,7 @@ from gan_style.signals import terminating_as_interrupting
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; its exit status: 0 done, 1 what inspect found, 2 the user's mistake, 130 interrupted."""
+    """Run one verb; its exit status: 0 done, 1 what inspect or audit found, 2 the user's mistake, 130 interrupted."""
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["train"]:
         # In this process's place: Hydra and the launcher of several devices both read the command line again, and
@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
+    audit = verbs.add_parser("audit", help="train twice from one seed and name the first tensor that differs")
+    audit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
+    audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
+    audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
+    audit.set_defaults(run=_audit)
     report = verbs.add_parser("report", help="write report.html of a run folder again, or compare several runs")
     report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
     report.add_argument("--out", type=expanded, metavar="FILE.html", help="default: report.html in the one folder")
@@ -251,6 +256,12 @@ def _report(parsed: argparse.Namespace) -> None:
     from gan_style.report import write_report
 
     print(write_report(*parsed.run_dir, out=parsed.out))
+
+
+def _audit(parsed: argparse.Namespace) -> int:
+    from gan_style.audit import audit
+
+    return audit(parsed.words, parsed.iterations, parsed.json)
 
 
 def _inspect(parsed: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from gan_style.errors import UserError
 from gan_style.networks.blocks import Upsample
 from gan_style.networks.init import initialize
+from gan_style.networks.padding import ReflectionPad2d
 from gan_style.networks.vgg import BLOCKS, WIDTHS
 
 
@@ -58,7 +59,7 @@ class AdaINDecoder(nn.Module):
                 layers += _convolution(width, width)
             if level > 0:
                 layers += _convolution(width, WIDTHS[level - 1])
-        self.layers = nn.Sequential(*layers, nn.ReflectionPad2d(1), nn.Conv2d(WIDTHS[0], out_channels, 3))
+        self.layers = nn.Sequential(*layers, ReflectionPad2d(1), nn.Conv2d(WIDTHS[0], out_channels, 3))
         self.multiple = 2**block
         initialize(self, "kaiming")
 
@@ -69,4 +70,4 @@ class AdaINDecoder(nn.Module):
 
 
 def _convolution(in_channels: int, out_channels: int) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(1), nn.Conv2d(in_channels, out_channels, 3), nn.ReLU(inplace=True)]
+    return [ReflectionPad2d(1), nn.Conv2d(in_channels, out_channels, 3), nn.ReLU(inplace=True)]

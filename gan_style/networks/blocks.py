@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_style.networks.padding import ReflectionPad2d, ReplicationPad2d, pad
+
 NORMS = ("instance", "batch", "none")
 UPSAMPLES = ("deconv", "resize", "pixelshuffle", "blur", "bilinear")
 DOWNSAMPLES = ("stride", "blur")
@@ -84,7 +86,7 @@ class BlurPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] to [B, C, ceil(H / 2), ceil(W / 2)]; H, W >= 2."""
         channels = x.shape[1]
-        padded = F.pad(x, (1, 1, 1, 1), "reflect")
+        padded = pad(x, (1, 1, 1, 1), "reflect")
         return F.conv2d(padded, self.filter.expand(channels, -1, -1, -1), stride=2, groups=channels)
 
 
@@ -103,11 +105,11 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, *, norm: str = "instance", dropout: float = 0.0) -> None:
         super().__init__()
-        layers = [nn.ReflectionPad2d(1), *conv_norm_relu(channels, channels, 3, norm=norm)]
+        layers = [ReflectionPad2d(1), *conv_norm_relu(channels, channels, 3, norm=norm)]
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
         layers += [
-            nn.ReflectionPad2d(1),
+            ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3, bias=needs_bias(norm)),
             make_norm(norm, channels),
         ]
@@ -149,11 +151,11 @@ class Upsample(nn.Sequential):
         elif mode == "pixelshuffle":
             wide = nn.Conv2d(in_channels, 4 * out_channels, 3, bias=bias)
             # The border repeated: a U-Net's innermost map may be a single pixel, which reflects nothing.
-            layers = [nn.ReplicationPad2d(1), wide, nn.PixelShuffle(2)]
+            layers = [ReplicationPad2d(1), wide, nn.PixelShuffle(2)]
         elif mode in ("resize", "blur"):
             enlarge = nn.Upsample(scale_factor=2, mode="nearest" if mode == "resize" else "bilinear")
             convolution = nn.Conv2d(in_channels, out_channels, 3, bias=bias)
-            layers = [enlarge, nn.ReflectionPad2d(1), convolution]
+            layers = [enlarge, ReflectionPad2d(1), convolution]
         elif mode == "bilinear":
             enlarge = nn.Upsample(scale_factor=2, mode="bilinear")
             layers = [enlarge, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)]
@@ -217,9 +219,9 @@ def pad_to_multiple(x: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor,
     modes = ["reflect" if pad < side else "replicate" for pad, side in ((right, width), (below, height))]
     if modes[0] == modes[1]:
         if right or below:
-            x = F.pad(x, (0, right, 0, below), modes[0])
+            x = pad(x, (0, right, 0, below), modes[0])
     else:
-        x = F.pad(F.pad(x, (0, right, 0, 0), modes[0]), (0, 0, 0, below), modes[1])
+        x = pad(pad(x, (0, right, 0, 0), modes[0]), (0, 0, 0, below), modes[1])
     return x, (height, width)
 
 

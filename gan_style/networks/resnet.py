@@ -17,6 +17,7 @@ from gan_style.networks.blocks import (
     pad_to_multiple,
 )
 from gan_style.networks.init import initialize
+from gan_style.networks.padding import ReflectionPad2d
 from gan_style.types import Count, CountOrNone, Positive, Share
 
 DOWNSAMPLING = 4  # two convolutions of stride 2
@@ -31,7 +32,7 @@ def stem(in_channels: int, filters: int, norm: str = "instance", downsample: str
     """
     if downsample not in DOWNSAMPLES:
         raise ValueError(f"Unknown downsample mode {downsample!r}; choose one of {', '.join(DOWNSAMPLES)}.")
-    layers = [nn.ReflectionPad2d(3), *conv_norm_relu(in_channels, filters, 7, norm=norm)]
+    layers = [ReflectionPad2d(3), *conv_norm_relu(in_channels, filters, 7, norm=norm)]
     for channels in (filters, 2 * filters):
         stride = 2 if downsample == "stride" else 1
         layers += conv_norm_relu(channels, 2 * channels, 3, stride=stride, padding=1, norm=norm)
@@ -83,7 +84,7 @@ class ResnetGenerator(nn.Module):
         for channels in (wide, 2 * filters):
             up.append(Upsample(channels, channels // 2, upsample, bias=needs_bias(norm)))
             up += [make_norm(norm, channels // 2), ReLU(inplace=True)]
-        last = [nn.ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7), nn.Tanh()]
+        last = [ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7), nn.Tanh()]
         self.layers = nn.Sequential(*down, *residual, *up, *last)
 
         # The first and the fifth of nine residual blocks, or the first and the middle one of fewer than five.

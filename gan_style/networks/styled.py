@@ -22,6 +22,7 @@ from gan_style.networks.blocks import (
     pad_to_multiple,
 )
 from gan_style.networks.init import initialize
+from gan_style.networks.padding import ReflectionPad2d, pad
 from gan_style.networks.resnet import DOWNSAMPLING, SMALLEST, stem
 from gan_style.types import Count, CountOrNone, Positive
 
@@ -68,7 +69,7 @@ class StyledResidualBlock(nn.Module):
         return x + self.norms[1](self._convolve(1, F.relu(y)), s)
 
     def _convolve(self, which: int, x: Tensor) -> Tensor:
-        y: Tensor = self.convolutions[which](F.pad(x, (1, 1, 1, 1), "reflect"))
+        y: Tensor = self.convolutions[which](pad(x, (1, 1, 1, 1), "reflect"))
         return y
 
 
@@ -108,7 +109,7 @@ class StyledGenerator(nn.Module):
         widths = (2 * filters, filters)
         self.ups = nn.ModuleList(Upsample(2 * width, width, upsample) for width in widths)
         self.norms = nn.ModuleList(AdaptiveInstanceNorm(width, style_size) for width in widths)
-        self.last = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7), nn.Tanh())
+        self.last = nn.Sequential(ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7), nn.Tanh())
         initialize(self, init, init_gain)
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gan_style import torch_files
 from gan_style.errors import UserError
+from gan_style.networks.padding import pad
 from gan_style.paths import expanded
 
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -140,7 +141,7 @@ class VGG(nn.Module):
         assert isinstance(bias, Tensor)
         if self.padding == "zeros":
             return F.conv2d(y, weight, bias, padding=1)  # without a padded copy
-        y = F.pad(y, (1, 1, 1, 1), "replicate" if 1 in y.shape[-2:] else "reflect")
+        y = pad(y, (1, 1, 1, 1), "replicate" if 1 in y.shape[-2:] else "reflect")
         return F.conv2d(y, weight, bias)
 
     def train(self, mode: bool = True) -> VGG:
