@@ -27,7 +27,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{'':12}{gigabytes(memory[name]):>9}  {words}"
     if memory["pools"]:
         yield f"{'':12}{gigabytes(memory['pools']):>9}  more, once the pools of pictures are full"
-    yield f"disk        3 checkpoints of {gigabytes(disk['checkpoint'])} each, pictures of {disk['pictures']} validations"
+    checkpoint = gigabytes(disk["checkpoint"])
+    yield f"disk        3 checkpoints of {checkpoint} each, pictures of {disk['pictures']} validations"
     yield f"time        {duration(found['hours'])} for {found['iterations']:,} iterations, without validations"
     yield f"tried       {tried}, for {found['image_size']} px x {found['batch_size']}"
     if "proposals" in found:
