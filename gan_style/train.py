@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,23 @@ def _compose_and_train(config: DictConfig) -> None:
         _failures.append(failure)
         if multirun:
             print(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}", file=sys.stderr)
+
+
+def composed(words: Sequence[str]) -> dict[str, Any]:
+    """The plain config that `train` would get of these words, for a verb that trains no run.
+
+    Raises:
+        UserError: a word that is not known or cannot be read.
+    """
+    try:
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            # Without a command Hydra does not know what a run is called after.
+            config: dict[str, Any] = plain(hydra.compose("train", ["name=plan", *words]))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+    except ValueError as error:  # Hydra's own, such as for model=null
+        raise UserError(f"{' '.join(str(error).split())}: see gan-style train --help") from error
+    return config
 
 
 def explain(error: Exception) -> str:

@@ -1,0 +1,1 @@
+"""What a training will cost, from short trials: `gan-style plan` (docs/planning.md)."""
