@@ -109,5 +109,5 @@ def digest(tensor: Tensor, place: str) -> bytes:
     plain = tensor.detach().cpu().contiguous().reshape(-1)
     summed = hashlib.blake2b(f"{place} {tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
     if plain.numel():
-        summed.update(memoryview(plain.view(torch.uint8).numpy()))
+        summed.update(plain.view(torch.uint8).numpy().data)
     return summed.digest()
