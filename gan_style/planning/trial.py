@@ -54,9 +54,11 @@ class Watch(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._since = time.perf_counter()
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, Translator)
         if len(self.seconds) == self.iterations:
             self.peak = peak_bytes()
+            pl_module.quick = False  # its ways hide most products from torch's counter
             self._counter = FlopCounterMode(display=False)
             self._counter.mod_tracker = NoModules()  # type: ignore[assignment]
             self._counter.__enter__()
