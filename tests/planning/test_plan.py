@@ -11,6 +11,7 @@ from gan_style.cli import main
 from gan_style.config import build
 from gan_style.errors import UserError
 from gan_style.planning.parts import parts_of
+from gan_style.planning.trial import tried
 from gan_style.planning.verb import KEPT, run_trial, target_of
 from gan_style.train import composed
 from tests.conftest import fitting
@@ -28,6 +29,25 @@ def test_parts_are_those_of_the_command(name: str) -> None:
     assert (target.image_size, target.load_size, target.iterations) == (32, 36, 8)
     trained = sum(p.numel() for p in parts.model.parameters() if p.requires_grad)
     assert sum(parts.model.parameter_counts().values()) == trained > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_can_be_tried(name: str, tmp_path: Path) -> None:
+    parts = parts_of(composed([f"model={name}", *TINY, *fitting(f"model={name}")]))
+    found = tried(parts, 3, tmp_path)
+    assert len(found["seconds"]) == 2
+    assert parts.model.iteration == 4  # one more, whose operations were counted
+    assert found["flops"] > 0
+    assert found["state"]["weights"] == 4 * sum(parts.model.parameter_counts().values())
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_operations_grow_with_the_pixels(tmp_path: Path) -> None:
+    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "trainer.quick=false", "data.load_size=null"]
+    small, large = (
+        tried(parts_of(composed([*words, f"data.image_size={size}"])), 2, tmp_path)["flops"] for size in (32, 64)
+    )
+    assert 3.5 * small < large < 5 * small  # a discriminator's last maps are smaller than their share of the pixels
 
 
 def test_a_known_network_has_the_known_number_of_parameters() -> None:
