@@ -86,7 +86,7 @@ def test_mistakes_are_sentences(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.quiet
 def test_a_real_tiny_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["model=cyclegan", *TINY, *fitting("model=cyclegan")]
@@ -106,7 +106,7 @@ def test_a_real_tiny_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert "G_AB" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.quiet
 def test_the_mistake_of_a_trial_is_handed_on() -> None:
     config = composed(["model=cyclegan", *TINY, "data.image_size=0"])
     with pytest.raises(UserError, match=r"the trial at 0 px failed: data\.image_size=0 is not valid"):
