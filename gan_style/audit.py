@@ -12,13 +12,13 @@ import pytorch_lightning as pl
 import torch
 
 from gan_style.callbacks.recorder import Recorder
-from gan_style.config import ALLOWED, build, check, check_signature, compose_run, takes
+from gan_style.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import UserError
-from gan_style.models.translator import Translator
-from gan_style.refusals import refuse_missing_warm_start, refuse_small_pictures, refuse_unfit_settings
-from gan_style.run import RunConfig, quiet_lightning
-from gan_style.trainer import TrainerSettings
+from gan_style.refusals import refuse_missing_warm_start
+from gan_style.run import checked, model_of
+from gan_style.train import composed
+from gan_style.trainer import TrainerSettings, quiet_lightning
 
 
 def audit(words: Sequence[str], iterations: int = 3, out: Path | None = None) -> int:
@@ -36,8 +36,7 @@ def audit(words: Sequence[str], iterations: int = 3, out: Path | None = None) ->
     """
     if iterations < 1:
         raise UserError(f"--iterations {iterations} trains nothing: give 1 or more")
-    named = words if any(word.lstrip("+").startswith("name=") for word in words) else [*words, "name=audit"]
-    finding = compare(compose_run(named), iterations)
+    finding = compare(composed(words, name="audit"), iterations)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(finding, indent=2) + "\n")
@@ -54,9 +53,7 @@ def compare(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
     Raises:
         UserError: as for `train`; also several processes, a compiled model or a checkpoint to go on from.
     """
-    config = check_signature(RunConfig, dict(config))
-    allowed = (*ALLOWED, *config["allow"])
-    check(config, allowed=allowed)
+    config, allowed = checked(config)
     settings: TrainerSettings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=False)
     _refuse_what_is_not_audited(config, settings)
@@ -65,9 +62,9 @@ def compare(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
     strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         first = Recorder(iterations)
-        _train(config, settings, first)
+        _train(config, allowed, settings, first)
         second = Recorder(iterations, earlier=first.hashes)
-        _train(config, settings, second)
+        _train(config, allowed, settings, second)
     finally:  # trainer.deterministic holds for the process, and this one may go on with something else
         torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
     return {
@@ -103,22 +100,13 @@ def _refuse_what_is_not_audited(config: Mapping[str, Any], settings: TrainerSett
         raise UserError(f"trainer.compile={settings.compile} hides the modules of a network: leave it out of an audit")
 
 
-def _train(config: Mapping[str, Any], settings: TrainerSettings, recorder: pl.Callback) -> None:
+def _train(config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, recorder: pl.Callback) -> None:
     """What `run.train` does with a config, without all that looks at training or keeps it."""
-    allowed = (*ALLOWED, *config["allow"])
     torch.manual_seed(config["seed"])
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()
-    channels = {f"channels_{domain}": count for domain, count in data.channels.items()}
-    by_number = takes(config["model"], "styles", allowed)
-    styles = {"styles": len(data.style_names)} if data.style_names and by_number else {}
-    model: Translator = build(config["model"], allowed, **channels, **styles)
-    model.iterations_per_epoch = data.epoch_length / data.batch_size
-    refuse_small_pictures(model, data)
-    refuse_unfit_settings(model, settings, config["name"])
-    model.quick, model.checkpointing = settings.takes_quick_ways(data.image_size), settings.checkpointing
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)
+    model = model_of(config, allowed, settings, data)
+    settings.tell(model, data.image_size)
     with tempfile.TemporaryDirectory() as nowhere:
         silent = pl.callbacks.ProgressBar()  # the base class draws nothing, and keeps Lightning from drawing its own
         trainer = settings.make([recorder, silent], [], Path(nowhere), val=1_000_000_000)

@@ -60,24 +60,6 @@ def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     return node
 
 
-def compose_run(overrides: Sequence[str]) -> dict[str, Any]:
-    """The plain config of `train` with these words, for a verb that trains in a process of its own.
-
-    Its `name` has to be among the words: Hydra only knows the chosen groups inside `train` itself.
-
-    Raises:
-        UserError: a word that the config does not know or cannot read.
-    """
-    try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            config: dict[str, Any] = plain(compose("train", list(overrides)))
-            return config
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        from gan_style.train import explain  # a verb, which imports this file
-
-        raise UserError(explain(error)) from error
-
-
 def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
     """Check a node, then make the object that it names.
 

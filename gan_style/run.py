@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 import time
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +37,7 @@ from gan_style.refusals import (
 from gan_style.report import write_report
 from gan_style.rules import BestRule, nothing_left, resolve
 from gan_style.run_folder import load_to_go_on, locate, scores_of, write_run_file
-from gan_style.trainer import TrainerSettings
+from gan_style.trainer import TrainerSettings, quiet_lightning
 from gan_style.types import Seed
 
 # What gloo and NCCL say when another process is gone, each in its own words.
@@ -91,11 +89,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
         TrainingFailed: a loss or a weight is not finite.
         Interrupted: a signal; the run was saved.
     """
-    config = check_signature(RunConfig, config)
-    config["best"] = check_signature(BestRule, config["best"], "best")
-    allowed = (*ALLOWED, *config["allow"])
-    check_signature(Doctor, config["doctor"], "doctor")
-    check(config, allowed=allowed)
+    config, allowed = checked(config)
     settings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
     run_dir, resume_from = locate(config, multirun_dir)
@@ -110,22 +104,15 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     torch.manual_seed(config["seed"])
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()
-    channels = {f"channels_{domain}": count for domain, count in data.channels.items()}
-    by_number = takes(config["model"], "styles", allowed)
-    if resume is not None and by_number:
-        refuse_other_styles(resume, data.style_names, resume_from)
     if resume is not None:
+        if takes(config["model"], "styles", allowed):
+            refuse_other_styles(resume, data.style_names, resume_from)
         for difference in differences(config, resume, data.describe()):
             say(f"note: {difference}; the run goes on, but not as if it had never stopped")
-    styles = {"styles": len(data.style_names)} if data.style_names and by_number else {}
-    model: Translator = build(config["model"], allowed, **channels, **styles)
-    per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
-    model.iterations_per_epoch = per_epoch
-    refuse_small_pictures(model, data)
-    refuse_unfit_settings(model, settings, config["name"])
+    model = model_of(config, allowed, settings, data)
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)
-    iterations = settings.iterations(per_epoch, model.last_iteration)
+    iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
     if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
         say(f"{resume_from} {done}: nothing is left to do")
         return run_dir
@@ -135,6 +122,38 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     trainer, logs, keeper = assemble(config, settings, data, model, chosen, run_dir, iterations, resume)
     fit(trainer, model, data, keeper, logs, run_dir)
     return run_dir
+
+
+def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A plain config whose keys and values are right, and the prefixes that its `_target_`s may have.
+
+    Raises:
+        UserError: the first that is not.
+    """
+    config = check_signature(RunConfig, config)
+    config["best"] = check_signature(BestRule, config["best"], "best")
+    check_signature(Doctor, config["doctor"], "doctor")
+    allowed = (*ALLOWED, *config["allow"])
+    check(config, allowed=allowed)
+    return config, allowed
+
+
+def model_of(
+    config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, data: UnpairedDataModule
+) -> Translator:
+    """The model of a config for what the data have: channels, styles and the length of an epoch.
+
+    Raises:
+        UserError: the pictures are too small for it, or the settings do not fit it.
+    """
+    extra: dict[str, int] = {f"channels_{domain}": count for domain, count in data.channels.items()}
+    if data.style_names and takes(config["model"], "styles", allowed):
+        extra["styles"] = len(data.style_names)
+    model: Translator = build(config["model"], allowed, **extra)
+    model.iterations_per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
+    refuse_small_pictures(model, data)
+    refuse_unfit_settings(model, settings, config["name"])
+    return model
 
 
 def assemble(
@@ -149,10 +168,7 @@ def assemble(
 ) -> tuple[pl.Trainer, list[Any], Keeper]:
     """Make the callbacks, loggers and trainer of a run, and tell the model how to compute."""
     val_every, save_every, log_every = settings.cadence(iterations)
-    model.quick, model.compiled = settings.takes_quick_ways(data.image_size), settings.compile
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)
-    model.checkpointing = settings.checkpointing
+    settings.tell(model, data.image_size)
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = (*ALLOWED, *config["allow"])
@@ -274,13 +290,3 @@ def summarise(run_dir: Path, keeper: Keeper) -> None:
 @rank_zero_only
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-def quiet_lightning() -> None:
-    """Keep Lightning's advertisements, device tables and one deprecation of its own out of the output."""
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # scores are gathered before they are logged
-    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # VGG stays frozen
-    names = [n for n in logging.root.manager.loggerDict if n.startswith(("pytorch_lightning", "lightning_fabric"))]
-    for name in ("pytorch_lightning", "lightning_fabric", *names):
-        logging.getLogger(name).setLevel(logging.WARNING)

@@ -86,16 +86,18 @@ def _compose_and_train(config: DictConfig) -> None:
             print(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}", file=sys.stderr)
 
 
-def composed(words: Sequence[str]) -> dict[str, Any]:
+def composed(words: Sequence[str], name: str = "plan") -> dict[str, Any]:
     """The plain config that `train` would get of these words, for a verb that trains no run.
+
+    Args:
+        name: of the run, where the words give none: without a command Hydra does not know what one is called after.
 
     Raises:
         UserError: a word that is not known or cannot be read.
     """
     try:
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            # Without a command Hydra does not know what a run is called after.
-            config: dict[str, Any] = plain(hydra.compose("train", ["name=plan", *words]))
+            config: dict[str, Any] = plain(hydra.compose("train", [f"name={name}", *words]))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
     except ValueError as error:  # Hydra's own, such as for model=null

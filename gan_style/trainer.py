@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +19,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from gan_style.errors import UserError
 from gan_style.models.passes import QUICK_PIXELS
 from gan_style.models.processes import same_start
+from gan_style.models.translator import Translator
 from gan_style.types import Count
 
 
@@ -116,6 +119,13 @@ class TrainerSettings:
             return False
         return image_size**2 >= QUICK_PIXELS if self.quick is None else self.quick
 
+    def tell(self, model: Translator, image_size: int) -> None:
+        """Tell a model by which ways to compute, before it trains."""
+        model.quick, model.compiled = self.takes_quick_ways(image_size), self.compile
+        model.checkpointing = self.checkpointing
+        if self.channels_last:
+            model.to(memory_format=torch.channels_last)
+
     def cadence(self, iterations: int) -> tuple[int, int, int]:
         """Iterations between validations, checkpoints and rows."""
         val = self.val_every or max(1, min(5000, iterations // 5))
@@ -192,3 +202,13 @@ def machine(trainer: pl.Trainer) -> dict[str, Any]:
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     return {"python": platform.python_version(), "torch": torch.__version__, "device": name}
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's advertisements, device tables and one deprecation of its own out of the output."""
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # scores are gathered before they are logged
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # VGG stays frozen
+    names = [n for n in logging.root.manager.loggerDict if n.startswith(("pytorch_lightning", "lightning_fabric"))]
+    for name in ("pytorch_lightning", "lightning_fabric", *names):
+        logging.getLogger(name).setLevel(logging.WARNING)

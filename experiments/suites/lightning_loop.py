@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gan_style.config import build
+from gan_style.trainer import quiet_lightning
 
 
 class LightningLoop:
@@ -30,7 +31,7 @@ class LightningLoop:
         model = build(config["model"], channels_A=3, channels_B=3)
         settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
         trainer, _logs, _ = train_run.assemble(config, settings, data, model, chosen, folder, batches, None)
-        train_run.quiet_lightning()
+        quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
         self.others: list[Callable[[], None]] = []
         trainer.callbacks.insert(0, hold(self))

@@ -24,7 +24,7 @@ from gan_style.callbacks.ema import EMA
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
 from gan_style.planning.parts import Parts, parts_of
-from gan_style.run import quiet_lightning
+from gan_style.trainer import quiet_lightning
 
 
 class NoModules:
@@ -99,10 +99,7 @@ def tried(parts: Parts, iterations: int, folder: Path) -> dict[str, Any]:
     quiet_lightning()
     watch, model, settings = Watch(iterations), parts.model, parts.settings
     averaged = [callback for callback in parts.callbacks if isinstance(callback, EMA)]
-    model.quick = settings.takes_quick_ways(parts.data.image_size)
-    model.compiled, model.checkpointing = settings.compile, settings.checkpointing
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)
+    settings.tell(model, parts.data.image_size)
     trainer = settings.make([*averaged, watch], [], folder, val=1_000_000_000)
     trainer.fit(model, datamodule=parts.data)
     return {
