@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tests.faults.children import Child, quiet_end, until
 from tests.faults.harness import ITERATIONS, Bench, iterations_of, pictures, readable, when_at
@@ -67,13 +67,9 @@ def pause_while_saving(folder: Path, number: int, share: float) -> None:
 
     import torch
 
-    save, count = torch.save, 0
+    save = torch.save
 
-    def half(content: object, file: io.BufferedWriter) -> None:
-        nonlocal count
-        count += 1
-        if count < number:
-            return save(content, file)
+    def half(content: object, file: BinaryIO) -> None:
         whole = io.BytesIO()
         save(content, whole)
         file.write(whole.getvalue()[: int(len(whole.getvalue()) * share)])
@@ -81,7 +77,21 @@ def pause_while_saving(folder: Path, number: int, share: float) -> None:
         (folder / "paused").touch()
         signal.pause()
 
-    torch.save = half
+    save_otherwise(number, half)
+
+
+def save_otherwise(number: int, otherwise: Callable[..., None]) -> None:
+    """In the child: from the checkpoint of this number on something else happens than `torch.save`."""
+    import torch
+
+    save, count = torch.save, 0
+
+    def counted(content: object, file: object) -> None:
+        nonlocal count
+        count += 1
+        (save if count < number else otherwise)(content, file)
+
+    torch.save = counted
 
 
 def signalled(bench: Bench, number: int, group: bool = False) -> Outcome:
@@ -161,21 +171,12 @@ def disk_full(bench: Bench) -> Outcome:
 def full_at(number: int) -> None:
     """In the child: from the checkpoint of this number on the disk takes half of it."""
     import errno
-    import io
 
-    import torch
-
-    save, count = torch.save, 0
-
-    def short(content: object, file: io.BufferedWriter) -> None:
-        nonlocal count
-        count += 1
-        if count < number:
-            return save(content, file)
+    def short(content: object, file: BinaryIO) -> None:
         file.write(b"PK" + bytes(5000))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    torch.save = short
+    save_otherwise(number, short)
 
 
 def picture_lost(bench: Bench, cut: bool, cache: str) -> Outcome:
