@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,8 +136,9 @@ class LoadedTranslator:
             given = self._given(pictures, source, size)
             styles = self._styles(pairs, mask, joined_given(given))
         images = joined_given(given).images.to(self.device)
-        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        with bf16, quick(self.model) if self.quick else nullcontext():
+        bf16 = self.precision == "bf16"
+        plain = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        with quick(self.model, bf16=bf16) if self.quick else plain:
             output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()

@@ -43,7 +43,7 @@ def load(
         path: a checkpoint of ours, or a .safetensors that was exported from one; it carries everything that is needed.
         device: "cuda", "cpu", ...; None takes a GPU where there is one.
         ema: the averaged weights of the generators, where training kept them.
-        precision: "32", or "bf16" for convolutions in bfloat16 where the device has instructions for it.
+        precision: "32", or "bf16" for most products in bfloat16 where the device has instructions for it.
         channels_last: the layout of weights and maps; faster on recent GPUs.
         compile: by `torch.compile`: the first picture of a size takes minutes, the others less.
 

@@ -17,9 +17,9 @@ from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.strategies import DDPStrategy
 
 from gan_style.errors import UserError
-from gan_style.models.passes import QUICK_PIXELS
 from gan_style.models.processes import same_start
 from gan_style.models.translator import Translator
+from gan_style.networks.quick import pays
 from gan_style.types import Count
 
 
@@ -117,7 +117,7 @@ class TrainerSettings:
         """Whether `networks.quick` computes the generators; a compiled network has ways of its own."""
         if self.compile != "off":
             return False
-        return image_size**2 >= QUICK_PIXELS if self.quick is None else self.quick
+        return pays(image_size) if self.quick is None else self.quick
 
     def tell(self, model: Translator, image_size: int) -> None:
         """Tell a model by which ways to compute, before it trains."""

@@ -16,8 +16,6 @@ from gan_style.networks.recomputed import checkpointed
 # Joining two inputs saves launches on small pictures and on a GPU; on a CPU, above this many pixels of one
 # input, the larger batch falls out of the cache and costs time (experiments/benchmark.py suite=step).
 JOIN_PIXELS_ON_CPU = 128 * 128
-# From this many pixels of a crop on, the ways of `networks.quick` pay in training (the same suite).
-QUICK_PIXELS = 96 * 96
 
 
 def compile_networks(networks: Sequence[nn.Module], how: Literal["default", "max"]) -> str | None:

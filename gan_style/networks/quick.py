@@ -1,4 +1,4 @@
-"""Networks on a CPU in float32 by faster ways to the same numbers, up to rounding.
+"""Networks on a CPU in float32 by faster ways to the same numbers, up to rounding, or to nearly the same in bfloat16.
 
 Maps are channels-last. A 3x3 convolution takes a quarter of the products (`winograd`); the few channels of a picture
 are made row by row of the kernel, so that the vector units are filled; an instance norm of one picture is a batch norm,
@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import platform
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeGuard
+from pathlib import Path
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -28,19 +30,38 @@ WIDE, FEW = 32, 4  # channels from which on the first way pays, and up to which 
 CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
 BETWEEN = nn.ReLU, nn.LeakyReLU, nn.ReflectionPad2d  # a norm and a convolution
 PLACES = 64  # 4x4 tiles from which on it pays
+PIXELS = 96**2  # of a crop, from which on these ways pay in training
 _kernels: weakref.WeakKeyDictionary[nn.Module, tuple[int, Tensor]] = weakref.WeakKeyDictionary()
 
 
+def pays(image_size: int) -> bool:
+    """Whether a training on crops of such a side is faster by these ways (docs/performance.md)."""
+    return image_size**2 >= PIXELS and not _slow_products()
+
+
+@functools.cache
+def _slow_products() -> bool:
+    """Whether matrices are multiplied at half the speed of convolutions: MKL leaves AVX-512 out on an AMD processor."""
+    cpus = Path("/proc/cpuinfo")
+    about = platform.processor() + (cpus.read_text(errors="replace") if cpus.is_file() else "")
+    return "AuthenticAMD" in about and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
 @contextmanager
-def quick(*models: nn.Module) -> Iterator[None]:
+def quick(*models: nn.Module, bf16: bool = False) -> Iterator[None]:
     """Inside, the parts of models on a CPU that have a faster way take it; the models themselves stay as they are.
 
     Gradients go the faster ways, too, once: a gradient of a gradient is refused. A module whose `forward` somebody else
     has replaced is left alone.
+
+    Args:
+        *models: any modules.
+        bf16: products of the wide 3x3 and of the transposed convolutions in bfloat16. What stands between them, and
+            the sums that residual blocks add to, stay in float32.
     """
     changed = []
     for module in itertools.chain.from_iterable(model.modules() for model in models):
-        forward = _faster(module)
+        forward = _faster(module, bf16)
         if forward is not None and "forward" not in vars(module):
             module.forward = forward
             changed.append(module)
@@ -51,11 +72,13 @@ def quick(*models: nn.Module) -> Iterator[None]:
             vars(module).pop("forward", None)
 
 
-def _faster(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+def _faster(module: nn.Module, bf16: bool) -> Callable[[Tensor], Tensor] | None:
     if isinstance(module, InstanceNorm2d) and not module.track_running_stats:
         return functools.partial(_instance_norm, module)
     if _is_plain(module):
-        return functools.partial(_convolution, module)
+        return functools.partial(_convolution, module, bf16=bf16)
+    if bf16 and isinstance(module, nn.ConvTranspose2d) and not parametrize.is_parametrized(module):
+        return functools.partial(_in_bf16, module)
     if _is_sequence(module):
         return functools.partial(_sequence, module)
     return None
@@ -102,7 +125,10 @@ def _ours(x: Tensor) -> bool:
     return isinstance(x, Tensor) and x.device.type == "cpu" and x.dtype == torch.float32
 
 
-def _convolution(module: nn.Conv2d, x: Tensor) -> Tensor:
+def _convolution(module: nn.Conv2d, x: Tensor, bf16: bool = False) -> Tensor:
+    wide = module.kernel_size == (3, 3) and min(module.in_channels, module.out_channels) >= WIDE
+    if bf16 and wide and module.stride == (1, 1):
+        return _in_bf16(module, x)
     if not _ours(x) or torch.is_autocast_enabled("cpu"):
         return nn.Conv2d.forward(module, x)
     x = x.contiguous(memory_format=torch.channels_last)
@@ -110,7 +136,6 @@ def _convolution(module: nn.Conv2d, x: Tensor) -> Tensor:
     few = module.out_channels <= FEW and module.kernel_size[0] > 1 and module.in_channels >= WIDE
     if plain and few:
         return by_rows(x, module.weight, module.bias)
-    wide = module.kernel_size == (3, 3) and min(module.in_channels, module.out_channels) >= WIDE
     if plain and wide and len(x) * (x.shape[-2] - 2) * (x.shape[-1] - 2) >= 16 * PLACES:
         if torch.is_grad_enabled() and (x.requires_grad or module.weight.requires_grad):
             _kernels.pop(module, None)  # training changes it: what a validation kept would only take memory
@@ -121,6 +146,14 @@ def _convolution(module: nn.Conv2d, x: Tensor) -> Tensor:
             kept = _kernels[module] = version, kernel_of(module.weight)
         return winograd(x, module.weight, module.bias, kept[1])
     return nn.Conv2d.forward(module, x)
+
+
+def _in_bf16(module: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, *more: Any) -> Tensor:
+    """The module in bfloat16, between maps in float32."""
+    x = x.contiguous(memory_format=torch.channels_last) if _ours(x) else x
+    forward: Callable[..., Tensor] = type(module).forward
+    with torch.autocast("cpu", torch.bfloat16):
+        return forward(module, x, *more).float()
 
 
 def _instance_norm(module: InstanceNorm2d, x: Tensor) -> Tensor:

@@ -71,8 +71,9 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
     monkeypatch.setattr(
         translator, "ways", lambda nets, faster, *more: taken.append(faster) or ways(nets, faster, *more)
     )
+    monkeypatch.setattr("gan_style.networks.quick._slow_products", lambda: False)
     for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
-        monkeypatch.setattr("gan_style.trainer.QUICK_PIXELS", pixels)
+        monkeypatch.setattr("gan_style.networks.quick.PIXELS", pixels)
         taken.clear()
         run(f"run-{pixels}-{word}", "trainer.max_steps=2", f"trainer.quick={word}")
         assert set(taken) == {expected}

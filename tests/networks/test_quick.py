@@ -92,3 +92,32 @@ def test_a_norm_far_from_zero_and_gradients_stay_right() -> None:
     with quick(convolution):
         convolution(x).sum().backward()
     assert x.grad is not None
+
+
+@torch.no_grad()
+def test_bfloat16_is_for_products_alone() -> None:
+    """What residual blocks add to keeps its digits, so the picture is nearer than under autocast."""
+    network, x = ResnetGenerator(filters=32, blocks=3, init_gain=0.1).eval(), torch.rand(1, 3, 64, 64) * 2 - 1
+    exact = network.double()(x.double())
+    network.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = network(x).float()
+    seen: list[torch.dtype] = []
+    hooks = [part.register_forward_hook(lambda *call: seen.append(call[2].dtype)) for part in network.modules()]
+    with quick(network, bf16=True):
+        made = network(x)
+    for hook in hooks:
+        hook.remove()
+    assert set(seen) == {torch.float32}
+    assert decibel(rounded, exact) + 3 < decibel(made, exact) < 80  # rounded, but less
+
+
+def test_they_pay_in_training_where_matrices_are_multiplied_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.processor", lambda: "AMD64 Family 26 Model 2 Stepping 1, AuthenticAMD")
+    for capability, slow in (("AVX512", True), ("AVX2", False)):
+        monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda now=capability: now)
+        assert module._slow_products.__wrapped__() is slow
+    monkeypatch.setattr(module, "_slow_products", lambda: True)
+    assert not module.pays(256)
+    monkeypatch.setattr(module, "_slow_products", lambda: False)
+    assert (module.pays(95), module.pays(96)) == (False, True)

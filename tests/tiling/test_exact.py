@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gan_style.errors import UserError
 from gan_style.networks.adain import AdaINDecoder, adain
 from gan_style.networks.blocks import UPSAMPLES
+from gan_style.networks.quick import quick
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.styled import StyledGenerator
 from gan_style.networks.two_branch import TwoBranchGenerator
@@ -123,6 +124,17 @@ def test_tiles_are_not_simply_translated_each_for_itself(tmp_path: Path) -> None
     with torch.no_grad():
         whole, alone = network(x), network(x[..., :32, :32])
     assert (whole[..., :32, :32] - alone).abs().max() > 1e-2
+
+
+@torch.no_grad()
+def test_products_in_bfloat16_are_those_of_the_whole(tmp_path: Path) -> None:
+    network, x = ResnetGenerator(filters=16, blocks=2, init_gain=0.1).eval(), picture(45, 70)
+    exact = network(x)
+    with quick(network, bf16=True):
+        whole, tiles = network(x), tiled(network, x, 16, tmp_path)
+    error = (whole - exact).square().mean().sqrt()
+    assert error > 1e-4  # the products are rounded
+    assert (tiles - exact).square().mean().sqrt() < 1.2 * error
 
 
 def test_what_cannot_be_tiled_is_said(tmp_path: Path) -> None:
