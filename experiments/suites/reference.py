@@ -100,8 +100,8 @@ class ReferenceCycleGAN:
         loss: Tensor = self.adversarial(logits, torch.tensor(float(real), device=logits.device).expand_as(logits))
         return loss
 
-    def step(self, A: Tensor, B: Tensor) -> None:
-        """One iteration on real pictures [B, 3, H, W] in [-1, 1]."""
+    def step(self, A: Tensor, B: Tensor) -> dict[str, Tensor]:
+        """One iteration on real pictures [B, 3, H, W] in [-1, 1]; the terms of both players before their weights."""
         fake_B = self.G_AB(A)
         rec_A = self.G_BA(fake_B)
         fake_A = self.G_BA(B)
@@ -123,10 +123,12 @@ class ReferenceCycleGAN:
         for parameter in self.judges:
             parameter.requires_grad_(True)
         self.adam_D.zero_grad()
-        self._judge(self.D_A, A, self.pool_A.query(fake_A))
-        self._judge(self.D_B, B, self.pool_B.query(fake_B))
+        terms["D_A"] = self._judge(self.D_A, A, self.pool_A.query(fake_A))
+        terms["D_B"] = self._judge(self.D_B, B, self.pool_B.query(fake_B))
         self.adam_D.step()
+        return {name: term.detach() for name, term in terms.items()}
 
-    def _judge(self, network: nn.Module, real: Tensor, fake: Tensor) -> None:
+    def _judge(self, network: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         loss = 0.5 * (self.gan(network(real), True) + self.gan(network(fake.detach()), False))
         loss.backward()
+        return loss

@@ -1,0 +1,72 @@
+"""Twenty iterations of `train.py` by the faster ways, against the official step written out plainly."""
+
+from __future__ import annotations
+
+import csv
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gan_style import run as runs
+from gan_style.networks import quick, winograd
+
+ITERATIONS = 20
+REFERENCE = Path(__file__).parents[2] / "experiments" / "suites" / "reference.py"
+# One pair of pictures as it is, for which both sides need no common order.
+WORDS = (
+    *("model.generator.filters=8", "model.generator.blocks=2", "model.discriminator.filters=8"),
+    *("data.count=1", "data.flip=false", "data.preprocess=none", "data.image_size=64", "data.load_size=64"),
+    *("data.val_count=1", f"trainer.val_every={ITERATIONS}", "trainer.log_every=1"),
+    *(f"trainer.max_steps={ITERATIONS}", "model.schedule.constant=1000"),
+)
+
+
+def reference(model: Any, pair: dict[str, torch.Tensor], dtype: torch.dtype) -> list[dict[str, float]]:
+    """The terms of each iteration, from the weights of a model."""
+    plain = runpy.run_path(str(REFERENCE))["ReferenceCycleGAN"](filters=8, blocks=2, judge_filters=8)
+    for _, network in plain.networks():
+        network.to(dtype)
+    plain.take_weights(model)
+    rows = [plain.step(pair["A"].to(dtype), pair["B"].to(dtype)) for _ in range(ITERATIONS)]
+    return [{name: float(term) for name, term in row.items()} for row in rows]
+
+
+def furthest(rows: list[dict[str, float]], others: list[dict[str, float]]) -> float:
+    """The largest relative difference of a term."""
+    pairs = [(row[name], other[name]) for row, other in zip(rows, others, strict=True) for name in row]
+    return max(abs(one - other) / abs(other) for one, other in pairs)
+
+
+@pytest.mark.parametrize("joined", ["true", "false"])
+def test_losses_are_those_of_the_plain_reference(
+    joined: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Path]
+) -> None:
+    """The plain reference in float32 is as far from itself in float64 as ours is."""
+    monkeypatch.setattr(quick, "PLACES", 1)  # so that small maps go the faster ways, too
+    called: list[int] = []
+    forward = winograd._forward
+    monkeypatch.setattr(winograd, "_forward", lambda *words: called.append(1) or forward(*words))
+    sides: dict[torch.dtype, list[dict[str, float]]] = {}
+    make = runs.model_of
+
+    def model_of(config: Any, allowed: Any, settings: Any, data: Any) -> Any:
+        model = make(config, allowed, settings, data)
+        batch = next(iter(data.train_dataloader()))
+        pair = data.on_after_batch_transfer(batch, 0)
+        for dtype in (torch.float32, torch.float64):
+            sides[dtype] = reference(model, pair, dtype)
+        return model
+
+    monkeypatch.setattr(runs, "model_of", model_of)
+    folder = run("ours", *WORDS, "trainer.quick=true", f"model.join_passes={joined}")
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["train/D_A"]]
+    assert called
+    exact = sides[torch.float64]
+    ours = [{name: float(row[f"train/{name}"]) for name in exact[0]} for row in rows]
+    assert furthest(ours, exact) < max(1e-4, 5 * furthest(sides[torch.float32], exact))
+    assert furthest(ours[1:], exact[:-1]) > 0.01  # an iteration makes a difference
