@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*", metavar="key=value", help="suite, size, batch, rounds, config overrides")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     parser.add_argument("--peer", type=Path, help="suite=step: a checkout of the official repository, timed as well")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     words = dict(word.split("=", 1) for word in arguments.words)
     name = words.pop("suite", "step")
     if name not in SUITES:

@@ -14,7 +14,7 @@ def official_step(checkout: Path, config: dict[str, Any], device: torch.device) 
     """`CycleGANModel.optimize_parameters` on pairs, with the options of the paper.
 
     Args:
-        checkout: of the official repository (`models/cycle_gan_model.py` in it).
+        checkout: of the official repository, or of CUT's (`models/cycle_gan_model.py` in it).
         config: of ours; its size and batch.
         device: where to.
     """
@@ -30,6 +30,7 @@ def official_step(checkout: Path, config: dict[str, Any], device: torch.device) 
     options = TrainOptions().parse()
     sys.argv = kept
     options.isTrain = True
+    vars(options).setdefault("amp", False)  # the CycleGAN in the repository of CUT reads it and defines it nowhere
     model = create_model(options)
     model.setup(options)
 
