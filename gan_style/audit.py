@@ -76,12 +76,16 @@ def compare(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
     }
 
 
+def counted(count: int, kind: str) -> str:
+    return f"{count:,} {kind}" + "s" * (count != 1 and not kind.endswith("s"))
+
+
 def verdict(finding: Mapping[str, Any]) -> str:
     """A finding of `compare` in one sentence."""
     first, seed = finding["first"], finding["seed"]
     if first is None:
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in finding["compared"].items())
-        return f"same: {finding['iterations']} iterations twice from seed {seed}, bit for bit ({counts})"
+        counts = ", ".join(counted(count, kind) for kind, count in finding["compared"].items())
+        return f"same: {counted(finding['iterations'], 'iteration')} twice from seed {seed}, bit for bit ({counts})"
     place = f" of {first['path']}" if first["path"] else ""
     call = f", its call {first['call']} of the iteration" if first["kind"] == "output" else ""
     turn = f", in the turn of {first['turn']}" if first["turn"] else ""

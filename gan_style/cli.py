@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         # In this process's place: Hydra and the launcher of several devices both read the command line again, and
         # a signal must reach the training itself.
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
-    parsed = _parser().parse_args(words)
+    parsed = _parsed(words)
     try:
         with terminating_as_interrupting():
             return int(parsed.run(parsed) or 0)
@@ -37,6 +37,17 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gan_style: interrupted", file=sys.stderr)
         return 130
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The command line; words of a config may stand on both sides of the options."""
+    parser = _parser()
+    parsed, left = parser.parse_known_args(words)
+    if left and (not hasattr(parsed, "words") or any(word.startswith("-") for word in left)):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:
+        parsed.words += left
+    return parsed
 
 
 def _cannot_use(error: OSError) -> str:
@@ -58,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
     audit.set_defaults(run=_audit)
     plan = verbs.add_parser("plan", help="say what a training would cost, and how it would fit a budget")
-    plan.add_argument("words", nargs="+", metavar="KEY=VALUE", help="as of train; before the options")
+    plan.add_argument("words", nargs="+", metavar="KEY=VALUE", help="as of train")
     plan.add_argument("--memory", metavar="8GB", help="budget: peak of memory, GB of 1e9 bytes or GiB")
     plan.add_argument("--hours", metavar="H", help="budget: time of the whole training")
     plan.add_argument("--iterations", type=int, default=4, metavar="N", help="of a trial, the first is not timed; 4")

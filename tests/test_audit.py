@@ -82,7 +82,7 @@ def test_what_repeats_exits_with_0_and_leaves_no_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert command("--iterations", "1") == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("same: 1 iterations twice from seed 0")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("same: 1 iteration twice from seed 0")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -182,3 +182,18 @@ def test_a_nan_checkpoint_writes_nothing(files: Path, tmp_path: Path) -> None:
     assert run("translate", tmp_path / "nan.ckpt", files / "album" / "one.png", tmp_path / "out.png") == 2
     assert not (tmp_path / "out.png").exists()
     assert size_of(files / "photo.png") == (40, 30)
+
+
+def test_words_may_stand_on_both_sides_of_the_options() -> None:
+    parsed = cli._parsed(["plan", "model=cut", "--memory", "8GB", "data=tiny", "--hours", "2", "seed=1"])
+    assert (parsed.words, parsed.hours) == (["model=cut", "data=tiny", "seed=1"], "2")
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "model=cut", "--memory", "8GB", "--what"), ("report", "runs/x", "--x", "y")]
+)
+def test_an_unknown_option_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli._parsed(list(words))
+    assert end.value.code == 2
+    assert "unrecognized arguments" in capsys.readouterr().err
