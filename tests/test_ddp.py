@@ -227,6 +227,19 @@ def test_one_run_folder_and_no_traceback_for_a_mistake(tmp_path: Path) -> None:
     assert "too small" in stderr
 
 
+def test_the_doctor_ends_all_ranks_with_one_sentence(tmp_path: Path) -> None:
+    """What the first process sees in its own pictures ends the other, too."""
+    saturated = ("model.generator.init_gain=9", "model.optimizer_G.lr=0", "doctor.every=1", "doctor.on_critical=stop")
+    process = start(tmp_path / "run", *TWO, *saturated, "trainer.max_steps=400", "trainer.save_every=2")
+    _, stderr = process.communicate(timeout=200)
+    assert process.returncode == 1, stderr
+    assert "Traceback" not in stderr
+    assert stderr.count("training stopped, as doctor.on_critical=stop asks") == 1
+    found = (tmp_path / "run" / "findings.jsonl").read_text().splitlines()
+    assert {json.loads(line)["code"] for line in found} == {"saturation"}
+    assert 0 < load(tmp_path / "run" / "checkpoints" / "last.ckpt")["iteration"] < 400
+
+
 def test_torchrun_launches_the_same_run_into_one_folder(tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29517", "train.py"]
     words = (*SMALL, *SMALL_RESNET, *HARD, *TWO, "trainer.max_steps=3", f"run_dir={tmp_path / 'torchrun'}")

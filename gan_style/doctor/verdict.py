@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_style.losses.adversarial import Logits
+from gan_style.losses.precision import at_least_float32
 from gan_style.models.translator import Images, Translator
 
 
@@ -29,9 +30,10 @@ def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict
     training = [network.training for network in networks]
     for network in networks:
         network.eval()
+    whole = {name: at_least_float32(image) for name, image in images.items()}  # half precision ends with the iteration
     try:
         found = {}
-        for name, (real, fake) in model.logits(batch, images).items():
+        for name, (real, fake) in model.logits(batch, whole).items():
             found[f"{name}/right"] = (_share(_flat(real) > MIDDLE[mode]) + _share(_flat(fake) < MIDDLE[mode])) / 2
             found[f"{name}/certainty"] = _believed(real, mode) - _believed(fake, mode)
         return found

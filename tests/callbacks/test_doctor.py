@@ -18,6 +18,7 @@ from gan_style.errors import TrainingFailed, UserError
 from gan_style.models.cyclegan import CycleGAN
 from gan_style.models.gatys import Gatys
 from tests.conftest import differences
+from tests.models.test_contract import MODELS
 
 Run = Callable[..., Path]
 SCORES = ("truth_scores", "set_scores", "image_grid", "ema")
@@ -74,6 +75,31 @@ def test_looking_changes_nothing_and_a_resumed_run_goes_on_counting(run: Run) ->
     run("parts", *BRIEF, "trainer.max_steps=9", "doctor.every=2", "resume=last")
     assert differences(state(looked), state(parts)) == []
     assert state(looked)["callbacks"]["Doctor"]["course"]["counts"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_in_bfloat16_it_sees_the_same_changes_nothing_and_tells_the_loggers(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    collapses(monkeypatch, lambda position: True)
+    words = (*BRIEF, "trainer.max_steps=6", "trainer.precision=bf16-mixed", "logger=tensorboard")
+    looked, without = run("looked", *words, "doctor.every=1"), run("without", *words, "~callbacks.doctor")
+    assert differences(state(looked)["state_dict"], state(without)["state_dict"]) == []
+    assert [(row["code"], row["iteration"]) for row in findings(looked)] == [("collapse", 5)]
+    events = EventAccumulator(str(looked / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("doctor/found/collapse")] == [5]
+    assert [event.step for event in events.Scalars("doctor/A2B/spread")][-1] == 6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_looked_at_in_half_precision(run: Run, name: str) -> None:
+    folder = run(
+        "run", *BRIEF, f"model={name}", "trainer.max_steps=2", "trainer.precision=bf16-mixed", "doctor.every=1"
+    )
+    assert any(column.startswith("doctor/") for column in rows(folder)[-1])
 
 
 def test_warn_says_it_once_and_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
