@@ -270,14 +270,14 @@ def summarise(run_dir: Path, keeper: Keeper) -> None:
         return
     columns = scores_of(run_dir)
     if columns:
-        say(f"{'':28}{''.join(f'{name:>{len(name) + 6}}' for name in columns)}")
+        say(f"{'':28}{''.join(f'{name:>{_width(name)}}' for name in columns)}")
     for direction, scores in columns.get("last", {}).items():
         for score in scores:
             found = [(name, column.get(direction, {}).get(score, {}).get("value")) for name, column in columns.items()]
             cells = ["" if value is None else f"{value:.4g}" for _, value in found]
             say(
                 f"{direction + ' ' + score:28}"
-                + "".join(f"{cell:>{len(name) + 6}}" for (name, _), cell in zip(found, cells, strict=True))
+                + "".join(f"{cell:>{_width(name)}}" for (name, _), cell in zip(found, cells, strict=True))
             )
     say(f"pictures    {run_dir / 'images'}")
     say(f"report      {run_dir / 'report.html'}")
@@ -285,6 +285,10 @@ def summarise(run_dir: Path, keeper: Keeper) -> None:
     say(f"checkpoint  {keeper.folder / 'best.ckpt'} (iteration {best['iteration']}, {best['rule']})")
     if keeper.ended_early:
         say(f"ended early: {keeper.ended_early}; to go on, resume=last with a higher best.patience or without it")
+
+
+def _width(column: str) -> int:
+    return max(len(column) + 6, 12)  # the longest number of four digits has ten characters
 
 
 @rank_zero_only
