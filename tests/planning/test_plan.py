@@ -50,6 +50,15 @@ def test_operations_grow_with_the_pixels(tmp_path: Path) -> None:
     assert 3.5 * small < large < 5 * small  # a discriminator's last maps are smaller than their share of the pixels
 
 
+def test_operations_are_counted_without_shortcuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gan_style.networks.quick.PLACES", 1)
+    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "model.generator.filters=8"]
+    plain, short = (
+        tried(parts_of(composed([*words, f"trainer.quick={quick}"])), 2, tmp_path)["flops"] for quick in (False, True)
+    )
+    assert short == plain
+
+
 def test_a_known_network_has_the_known_number_of_parameters() -> None:
     node = composed(["model=cyclegan", *TINY])["model"]
     model = build(node, channels_A=3, channels_B=3)
