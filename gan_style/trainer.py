@@ -209,6 +209,8 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # scores are gathered before they are logged
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # VGG stays frozen
+    for advice in ("persistent_workers=True", "does not have many workers"):  # data.num_workers is the user's choice
+        warnings.filterwarnings("ignore", message=f".*{advice}.*")
     names = [n for n in logging.root.manager.loggerDict if n.startswith(("pytorch_lightning", "lightning_fabric"))]
     for name in ("pytorch_lightning", "lightning_fabric", *names):
         logging.getLogger(name).setLevel(logging.WARNING)

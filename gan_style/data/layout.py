@@ -1,5 +1,6 @@
 """Which pictures a folder offers: `trainA trainB`, `train/A train/B` or `A B`, found by itself."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +138,7 @@ def hold_out(domains: Mapping[str, Sequence[Path]], split: float) -> Layout:
     for domain, files in domains.items():
         different = len(set(files))  # a list may name a picture twice
         count = min(max(1, round(split * different)), different - 1) if split > 0 else 0
-        order = sorted(set(files), key=lambda path: derive_seed("split", path.parent.name, path.name))
+        order = sorted(set(files), key=_place_in_split)
         held = set(order[:count])
         parts[f"train{domain}"] = [path for path in files if path not in held]
         parts[f"test{domain}"] = [path for path in files if path in held]
@@ -146,6 +147,11 @@ def hold_out(domains: Mapping[str, Sequence[Path]], split: float) -> Layout:
         return Layout(train, ["no picture is held out (data.split): the grids show training pictures"])
     counts = f"{len(parts['testA'])} of A and {len(parts['testB'])} of B"
     return Layout(parts, [f"held out to look at: {counts} (data.split={split:g})"])
+
+
+def _place_in_split(path: Path) -> int:
+    # `.` and `..` have a name, too: where a run starts does not decide what is held out.
+    return derive_seed("split", Path(os.path.abspath(path)).parent.name, path.name)
 
 
 def _has(root: Path, names: Sequence[str]) -> bool:
