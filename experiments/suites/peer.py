@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def official_step(checkout: Path, config: dict[str, Any], device: torch.device) 
 
     kept, sys.argv = sys.argv, ["train.py", "--dataroot", "none", "--model", "cycle_gan", "--display_id", "-1"]
     sys.argv += ["--batch_size", str(config["data"]["batch_size"]), "--lambda_identity", "0.5"]
+    sys.argv += ["--checkpoints_dir", tempfile.mkdtemp()]  # it writes its options there
     sys.argv += ["--gpu_ids", "0" if device.type == "cuda" else "-1"]
     options = TrainOptions().parse()
     sys.argv = kept
