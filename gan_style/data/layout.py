@@ -138,7 +138,7 @@ def hold_out(domains: Mapping[str, Sequence[Path]], split: float) -> Layout:
     for domain, files in domains.items():
         different = len(set(files))  # a list may name a picture twice
         count = min(max(1, round(split * different)), different - 1) if split > 0 else 0
-        order = sorted(set(files), key=_place_in_split)
+        order = sorted(set(files), key=lambda file: (_place_in_split(file), file.as_posix()))
         held = set(order[:count])
         parts[f"train{domain}"] = [path for path in files if path not in held]
         parts[f"test{domain}"] = [path for path in files if path in held]

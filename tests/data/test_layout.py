@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from gan_style.data.folders import FoldersDataModule
-from gan_style.data.layout import find_layout, given_layout
+from gan_style.data.layout import find_layout, given_layout, hold_out
+from gan_style.data.seeding import derive_seed
 from gan_style.data.sources import list_source
 from gan_style.errors import UserError
 
@@ -225,3 +226,14 @@ def test_a_setting_per_domain_names_both(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="says nothing of domain B: name both"):
         FoldersDataModule(str(tmp_path), dtype={"A": "uint16"})
     assert FoldersDataModule(set="facades").root == Path("data/facades")
+
+
+def test_pictures_of_one_name_in_folders_of_one_name_are_held_out_in_an_order_of_their_own() -> None:
+    """Neither the order of a list nor that of a set, which is another in each process, decides."""
+    files = [Path(f"day{day}/cam/{i}.png") for day in range(6) for i in range(3)]
+    places = {i: derive_seed("split", "cam", f"{i}.png") for i in range(3)}
+    first, second = sorted(places, key=places.__getitem__)[:2]
+    expected = {Path(f"day{day}/cam/{first}.png") for day in range(6)}
+    expected |= {Path(f"day{day}/cam/{second}.png") for day in range(3)}
+    for order in (files, files[::-1]):
+        assert set(hold_out({"A": order, "B": order}, 0.5).parts["testA"]) == expected
