@@ -77,7 +77,8 @@ def compare(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
 
 
 def counted(count: int, kind: str) -> str:
-    return f"{count:,} {kind}" + "s" * (count != 1 and not kind.endswith("s"))
+    ending = "" if count == 1 else "es" if kind.endswith(("s", "ch")) else "s"
+    return f"{count:,} {kind}{ending}"
 
 
 def verdict(finding: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style import cli
-from gan_style.audit import compare, verdict
+from gan_style.audit import compare, counted, verdict
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.networks.blocks import ResidualBlock
 from tests.conftest import BASICS, fitting, small_config
@@ -83,6 +83,7 @@ def test_what_repeats_exits_with_0_and_leaves_no_folder(
     monkeypatch.chdir(tmp_path)
     assert command("--iterations", "1") == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("same: 1 iteration twice from seed 0")
+    assert [counted(2, kind) for kind in ("batch", "loss", "weight")] == ["2 batches", "2 losses", "2 weights"]
     assert list(tmp_path.iterdir()) == []
 
 
