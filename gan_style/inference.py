@@ -137,8 +137,8 @@ class LoadedTranslator:
             styles = self._styles(pairs, mask, joined_given(given))
         images = joined_given(given).images.to(self.device)
         bf16 = self.precision == "bf16"
-        plain = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-        with quick(self.model, bf16=bf16) if self.quick else plain:
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        with quick(self.model, bf16=bf16) if self.quick else autocast:
             output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()

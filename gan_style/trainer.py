@@ -58,7 +58,7 @@ class TrainerSettings:
         log_every: iterations between two rows of metrics.csv; null: 200 rows, at least one per 50.
         deterministic: refuse operations that are not reproducible on a GPU.
         quick: in float32 on a CPU, convolutions of the generators by fewer products (docs/performance.md); null: where
-            the crops are large enough for it to pay.
+            the crops are large enough for it to pay, and the processor's matrix products fast enough.
         checkpointing: residual blocks of the generators keep their input alone and are computed again in the backward
             pass: same numbers, less memory, more time.
         compile: "default" compiles the networks, which takes minutes at the start and is for batches of one size; "max"

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "inspection": {"data", "sheet"},
     "tiling": {"checks", "data.cache"},
     "models": {"networks", "losses", "data.seeding", "schedules"},
-    "doctor": {"losses.adversarial", "models"},
+    "doctor": {"losses.adversarial", "losses.precision", "models"},
     "callbacks": {"doctor", "models", "metrics", "data.images", "data.saving", "checkpoint", "signals"},
 }
 

@@ -30,7 +30,7 @@ def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict
     training = [network.training for network in networks]
     for network in networks:
         network.eval()
-    whole = {name: at_least_float32(image) for name, image in images.items()}  # half precision ends with the iteration
+    whole = {name: at_least_float32(image) for name, image in images.items()}  # there is no autocast here
     try:
         found = {}
         for name, (real, fake) in model.logits(batch, whole).items():

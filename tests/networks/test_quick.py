@@ -95,9 +95,14 @@ def test_a_norm_far_from_zero_and_gradients_stay_right() -> None:
 
 
 @torch.no_grad()
-def test_bfloat16_is_for_products_alone() -> None:
+@pytest.mark.parametrize(
+    ("network", "nearer"),
+    [(ResnetGenerator(filters=32, blocks=3, init_gain=0.1), 3), (UNetGenerator(filters=32, depth=3), 0)],
+    ids=["resnet", "unet"],
+)
+def test_bfloat16_is_for_products_alone(network: nn.Module, nearer: float) -> None:
     """What residual blocks add to keeps its digits, so the picture is nearer than under autocast."""
-    network, x = ResnetGenerator(filters=32, blocks=3, init_gain=0.1).eval(), torch.rand(1, 3, 64, 64) * 2 - 1
+    network, x = network.eval(), torch.rand(1, 3, 64, 64) * 2 - 1
     exact = network.double()(x.double())
     network.float()
     with torch.autocast("cpu", torch.bfloat16):
@@ -109,7 +114,7 @@ def test_bfloat16_is_for_products_alone() -> None:
     for hook in hooks:
         hook.remove()
     assert set(seen) == {torch.float32}
-    assert decibel(rounded, exact) + 3 < decibel(made, exact) < 80  # rounded, but less
+    assert decibel(rounded, exact) + nearer < decibel(made, exact) < 80  # rounded, but less
 
 
 def test_they_pay_in_training_where_matrices_are_multiplied_fast(monkeypatch: pytest.MonkeyPatch) -> None:
