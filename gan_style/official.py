@@ -26,6 +26,7 @@ from gan_style.metrics import weights
 from gan_style.networks.blocks import BlurPool, ResidualBlock, Upsample
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
+from gan_style.paths import printable
 
 State = dict[str, Tensor]
 OLD_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # an instance norm had them before PyTorch 0.4
@@ -93,7 +94,7 @@ def from_official(state: State) -> Generator:
     else:
         raise UserError(
             "is no ResNet or U-Net generator of CycleGAN, pix2pix or CUT: expected a *_net_G.pth with model.1.weight "
-            f"of 7x7 or model.model.0.weight, but it begins with {next(iter(state))}"
+            f"of 7x7 or model.model.0.weight, but it begins with {printable(str(next(iter(state))))}"
         )
     try:
         network = build(node, ALLOWED_FROM_CHECKPOINT)(in_channels=channels[0], out_channels=channels[1])
@@ -106,7 +107,7 @@ def from_official(state: State) -> Generator:
     wrong = next((name for name in [*state, *shapes] if there.get(name) != shapes.get(name)), None)
     if wrong:
         found, expected = (list(one[wrong]) if wrong in one else "nothing" for one in (there, shapes))
-        raise UserError(f"is not quite {said(node)}: {wrong} is {found} and should be {expected}")
+        raise UserError(f"is not quite {said(node)}: {printable(str(wrong))} is {found} and should be {expected}")
     other = next((name for name, value in names.filters.items() if not torch.equal(state[name], value)), None)
     if other:
         raise UserError(f"blurs with another filter than CUT's 1-2-1 and 1-3-3-1 ({other}), which ours does not have")

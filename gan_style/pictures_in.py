@@ -98,12 +98,17 @@ def given_mask(mask: Any, style: str, content: Given) -> Tensor:
     Raises:
         UserError: values outside [0, 1], another shape, or another size than the content's.
     """
+    wanted = (content.images.shape[-2], content.images.shape[-1])
     if isinstance(mask, Tensor) or (isinstance(mask, np.ndarray) and mask.dtype != np.uint8):
         values = _checked_mask(mask, style)
+        size = (values.shape[-2], values.shape[-1])
     else:
         plane = isinstance(mask, np.ndarray) and mask.ndim == 2
-        values = (to_tensor(_array(mask[..., None] if plane else mask)).mean(dim=0)[None, None] + 1) / 2
-    size, wanted = (values.shape[-2], values.shape[-1]), (content.images.shape[-2], content.images.shape[-1])
+        array = _array(mask[..., None] if plane else mask)
+        size = (array.shape[0], array.shape[1])
+        if size not in (wanted, content.size):  # before it becomes floats, four times as large
+            refuse_mask_size(style, size, content.size)
+        values = (to_tensor(array).mean(dim=0)[None, None] + 1) / 2
     if size == wanted:
         return values
     refuse_mask_size(style, size, content.size)

@@ -5,6 +5,7 @@ Nothing heavy is imported before the config is composed, so `--help` and a missp
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -26,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
-from gan_style.paths import why
+from gan_style.paths import printable, why
 from gan_style.signals import listening
 
 
@@ -54,9 +55,16 @@ def main() -> None:
     except TrainingFailed as error:
         sys.exit(_fail(str(error), 1))
     except OSError as error:  # no space, no permission: the user's machine, not our code
-        sys.exit(_fail(f"{error.filename or 'a file of the run'} cannot be used ({why(error)})", 2))
+        sys.exit(_fail(cannot_use(error), 2))
     except (Interrupted, KeyboardInterrupt) as error:
         sys.exit(_fail(str(error) or "interrupted before training began", 130))
+
+
+def cannot_use(error: OSError) -> str:
+    """One sentence about a file that the system refuses while a run is trained."""
+    name = printable(str(error.filename)) if error.filename else "a file of the run"
+    advice = ": free some space, then go on with resume=last" if error.errno == errno.ENOSPC else ""
+    return f"{name} cannot be used ({why(error)}){advice}"
 
 
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.

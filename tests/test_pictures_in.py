@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gan_style import pictures_in
 from gan_style.data.images import read_image
 from gan_style.errors import UserError
 from gan_style.pictures_in import Given, given_mask, given_picture, style_pairs
@@ -133,3 +134,14 @@ def test_styles_are_one_pairs_or_a_mapping() -> None:
     for wrong in (["a.png", "b.png"], ("a.png", 0.5), [("a", 1, 2)], [NOISE]):
         with pytest.raises(UserError, match="without a weight: give one picture, or pairs"):
             style_pairs(wrong)
+
+
+def test_a_mask_of_another_size_is_refused_before_it_becomes_floats(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = given_picture(torch.zeros(3, 8, 8))
+
+    def no_floats(array: object) -> None:
+        raise AssertionError("a mask of 168 million pixels would take 2 GB as floats")
+
+    monkeypatch.setattr(pictures_in, "to_tensor", no_floats)
+    with pytest.raises(UserError, match="the mask of style s is 5x9, but the content is 8x8"):
+        given_mask(np.zeros((9, 5, 3), np.uint8), "s", content)

@@ -143,6 +143,23 @@ def tiff_is_cut(data: bytes) -> bool:
     )
 
 
+def tiff_goes_round(data: bytes) -> bool:
+    """Whether a TIFF's chain of directories comes back to one of them: a reader of all of them would never end."""
+    order = "<" if data[:2] == b"II" else ">"
+    try:
+        (magic,) = struct.unpack_from(f"{order}H", data, 2)
+        many, long, entry, place = ("Q", "Q", 20, 8) if magic == 43 else ("H", "I", 12, 4)  # 43 is BigTIFF
+        seen: set[int] = set()
+        (start,) = struct.unpack_from(f"{order}{long}", data, place)
+        while start and start not in seen:
+            seen.add(start)
+            (count,) = struct.unpack_from(f"{order}{many}", data, start)
+            (start,) = struct.unpack_from(f"{order}{long}", data, start + struct.calcsize(many) + entry * count)
+    except (struct.error, OverflowError):
+        return False  # it ends, though not well
+    return start != 0
+
+
 def exif_orientation(exif: bytes) -> int:
     """Reads the orientation out of an EXIF block, however damaged; 1 (upright) where there is none."""
     exif = exif.removeprefix(b"Exif\0\0")

@@ -233,7 +233,7 @@ def decode_raw(picture: OpenPicture) -> NDArray[Any]:
 
 
 def _refuse_unbounded(picture: OpenPicture) -> None:
-    """Floats and 32-bit integers: nobody knows which value is white."""
+    """Floats and 32-bit integers: nobody knows which value is white; no reader gives more bits than 16."""
     mode = picture.image.mode
     if mode == "F" or (mode == "I" and picture.kind != "PNG"):
         values = "floating-point" if mode == "F" else "signed or 32-bit"
@@ -241,6 +241,8 @@ def _refuse_unbounded(picture: OpenPicture) -> None:
             f"{picture.path} holds {values} values, whose white point is unknown: "
             "save it with 8 or 16 bits per channel."
         )
+    if picture.bits > 16:
+        raise UserError(f"{picture.path} is a damaged {picture.kind} file ({picture.bits} bits): copy it again.")
 
 
 def _decode_narrow(picture: OpenPicture) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 
 from gan_style.data.budget import refuse_too_large
+from gan_style.data.containers import tiff_goes_round
 from gan_style.data.decoding import composite, decode, decode_raw, open_bytes, read_bytes, turn, verify
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
@@ -169,8 +170,6 @@ def _refuse_narrowing(path: Path, bits: int, values: ValueRange) -> None:
 
 def _fit_channels(path: Path, array: Array, wanted: int, alpha: bool) -> Array:
     raw, found = array, array.shape[2]
-    if found == wanted:
-        return array
     if alpha and found in (2, 4) and wanted in (1, 3) and array.dtype.kind == "u":
         array = composite(array, int(np.iinfo(array.dtype).max))
         found -= 1
@@ -191,6 +190,8 @@ def _fit_channels(path: Path, array: Array, wanted: int, alpha: bool) -> Array:
 
 def _read_tiff(path: Path, data: bytes) -> Array:
     """By Pillow what is grey, a palette, RGB, RGBA or CMYK of at most 16 bits; everything else by tifffile."""
+    if tiff_goes_round(data):
+        raise _damaged(path, "TIFF", ValueError("its directories go round in a circle"))
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             page: Any = file.pages[0]

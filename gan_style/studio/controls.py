@@ -11,6 +11,7 @@ from gradio.data_classes import ImageData
 
 from gan_style.models.gatys import Gatys
 from gan_style.studio.models import Models, caution
+from gan_style.studio.painting import bound
 from gan_style.studio.pictures import COLOURS, draw_samples
 from gan_style.studio.translating import Slot, Wish
 
@@ -110,6 +111,7 @@ def controls(models: Models, folder: Path) -> Controls:
             buttons=[],
             format="png",
         )
+    bound(painting)
     return Controls(
         picture,
         samples,

@@ -11,7 +11,6 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -19,6 +18,7 @@ from gan_style.errors import UserError
 from gan_style.models.gatys import Gatys
 from gan_style.studio import runs
 from gan_style.studio.controls import PAINTING_SIDE, Controls, controls, fitting
+from gan_style.studio.inputs import refuse_addresses, refuse_other_files
 from gan_style.studio.models import Models
 from gan_style.studio.pictures import check_upload, shown
 from gan_style.studio.stopping import Stopped, Stops
@@ -109,21 +109,9 @@ def build(models: Models, folder: Path) -> gr.Blocks:
 
         gr.on([again.click, page.load], look, None, [cards, chosen.model, choices], show_progress="hidden")
     for block in page.blocks.values():
-        _refuse_addresses(block)
+        refuse_addresses(block)
+        refuse_other_files(block)
     return page
-
-
-def _refuse_addresses(block: Any) -> None:
-    """Take no web address in place of a file, as Gradio would: it fetches those."""
-    keep = block.async_move_resource_to_block_cache
-
-    async def keep_files(path: str | Path | None) -> str | None:
-        if path is not None and urlsplit(str(path)).scheme.lower() in ("http", "https"):
-            raise gr.Error("files of this machine only: nothing is fetched from an address", print_exception=False)
-        kept: str | None = await keep(path)
-        return kept
-
-    block.async_move_resource_to_block_cache = keep_files
 
 
 def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:

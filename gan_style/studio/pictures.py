@@ -73,8 +73,9 @@ def painted_regions(layers: Sequence[Any], size: tuple[int, int]) -> list[Image.
     for layer in strokes[1:]:
         paint = Image.alpha_composite(paint, Image.fromarray(np.asarray(layer)))
     rgba = np.asarray(paint).astype(np.int32)
-    palette = np.array([ImageColor.getrgb(colour) for colour in COLOURS])
-    nearest = ((rgba[..., None, :3] - palette) ** 2).sum(axis=-1).argmin(axis=-1)
+    palette = np.array([ImageColor.getrgb(colour) for colour in COLOURS], np.int32)
+    distances = [((rgba[..., :3] - colour) ** 2).sum(axis=-1, dtype=np.int32) for colour in palette]
+    nearest = np.argmin(distances, axis=0)
     masks = [np.where(nearest == number, rgba[..., 3], 0).astype(np.uint8) for number in range(len(COLOURS))]
     resized = [Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR) for mask in masks]
     return [picture if mask.any() else None for picture, mask in zip(resized, masks, strict=True)]

@@ -43,7 +43,7 @@ def studio(parsed: Namespace) -> None:
             opened = f"--host {parsed.host} opens the page, without a password, to everyone who reaches this machine"
             print(f"gan_style: {opened}", file=sys.stderr)
         host = "localhost" if parsed.host in ("0.0.0.0", "::") else parsed.host
-        print(f"http://{host}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
+        print(f"http://{bracketed(host)}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
@@ -82,7 +82,7 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
     app = FastAPI(openapi_url=None)
     app.add_middleware(Guard)
     if is_loopback(host):  # a name of another site that leads here is refused
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, bracketed(host)])
     # not page.launch(): that asks itself over HTTP whether it is there, and gives up on a busy machine
     gradio.mount_gradio_app(
         app,
@@ -122,6 +122,11 @@ def listening(host: str, port: int | None) -> socket.socket:
                 break
     which = f"port {port}" if port else f"any port from {PORTS[0]} to {PORTS[-1]}"
     raise UserError(f"the studio cannot listen on {which} of {host} ({reason}): give another --port or --host")
+
+
+def bracketed(host: str) -> str:
+    """A host as addresses and Host headers write it."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +21,7 @@ class Outcome(NamedTuple):
     """Of one try."""
 
     said: str  # the sentence that the disturbed run ended with, or the note of the one that went on
-    lost: list[str]  # where the finished run differs from the undisturbed one
+    lost: list[str] | None  # where the finished run differs from the undisturbed one; None where none was finished
 
 
 def sentence(child: Child) -> str:
@@ -168,6 +171,38 @@ def disk_full(bench: Bench) -> Outcome:
     return Outcome(said, bench.lost(folder))
 
 
+def small_disk(bench: Bench) -> Outcome:
+    """A disk that is really full, of a few megabytes for this run alone: whatever is written next finds no space."""
+    bench.whole()
+    disk = bench.new()
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        return Outcome("skipped: no disk can be mounted here, which takes root", None)
+    try:
+        folder, ballast = disk / "run", disk / "ballast"
+        with quiet_end(bench.begin(folder, said=bench.folder / "small-disk.txt")) as child:
+            when_at(folder, bench.random.randint(3, ITERATIONS - 6), child)
+            fill(ballast)
+            assert child.wait() == 2, child.text()
+            said = sentence(child)
+        assert "No space left" in said, child.text()
+        assert "free some space, then go on with resume=last" in said
+        assert readable(folder)
+        ballast.unlink()
+        bench.go_on(folder)
+        return Outcome(said, bench.lost(folder))
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Write until the disk takes no more."""
+    with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
 def full_at(number: int) -> None:
     """In the child: from the checkpoint of this number on the disk takes half of it."""
     import errno
@@ -267,7 +302,7 @@ def read_only(bench: Bench) -> Outcome:
         assert child.wait() == 2, child.text()
         said = sentence(child)
     assert "is a file, and a folder is wanted there" in said
-    return Outcome(said, [])
+    return Outcome(said, None)
 
 
 def free_port() -> int:
@@ -322,6 +357,7 @@ FAULTS: dict[str, Callable[[Bench], Outcome]] = {
     "a rank killed": rank_killed,
     "the newest checkpoint cut off": corrupt_newest,
     "no space left": disk_full,
+    "no space left, on a real disk": small_disk,
     "run folder that cannot be written": read_only,
     "a picture removed, no cache": lambda bench: picture_lost(bench, cut=False, cache="off"),
     "a picture cut off, no cache": lambda bench: picture_lost(bench, cut=True, cache="off"),

@@ -25,7 +25,22 @@ def faults(*words: str) -> list[str]:
 @pytest.mark.slow
 def test_a_kill_while_a_checkpoint_is_written_loses_nothing() -> None:
     [row] = faults("--kills", "2", "--only", "is written")
-    assert row.startswith("| kill -9 while a checkpoint is written | 1 | 1 | 1 | 0 |")
+    assert row.startswith("| kill -9 while a checkpoint is written | 1 | 1 | 1 | 1 | 0 |")
+
+
+@pytest.mark.slow
+def test_where_nothing_is_compared_the_table_says_so() -> None:
+    [row] = faults("--only", "cannot be written")
+    assert row.startswith("| run folder that cannot be written | 1 | 1 | nothing | - | - |")
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full_costs_nothing() -> None:
+    [row] = faults("--only", "on a real disk")
+    if "skipped: " in row:
+        pytest.skip("no disk can be mounted here, which takes root")
+    assert row.startswith("| no space left, on a real disk | 1 | 1 | 1 | 1 | 0 |")
+    assert "No space left" in row
 
 
 @pytest.mark.quiet

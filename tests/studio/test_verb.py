@@ -13,7 +13,7 @@ import pytest
 from gan_style import cli
 from gan_style.errors import UserError
 from gan_style.studio.runs import gallery
-from gan_style.studio.verb import is_loopback, listening
+from gan_style.studio.verb import bracketed, is_loopback, listening
 
 
 def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,6 +52,10 @@ def test_a_port_that_is_taken_is_named_and_otherwise_the_next_is_taken() -> None
 def test_loopback_is_told_from_other_hosts() -> None:
     assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.1.2.3", "::1")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.7", socket.gethostname() + ".example")))
+
+
+def test_a_host_is_written_as_in_an_address() -> None:
+    assert [bracketed(host) for host in ("127.1.2.3", "localhost", "::1")] == ["127.1.2.3", "localhost", "[::1]"]
 
 
 def ask(path: str, **headers: str) -> tuple[int, dict[str, str]]:
