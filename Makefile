@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow quiet check format smoke golden bench clean
+.PHONY: help setup demo test slow quiet check format smoke golden oldest bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,13 @@ smoke: setup ## two iterations of every model
 
 golden: setup ## write tests/golden again, when numbers change on purpose
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.golden
+
+OLDEST := .venv/oldest
+oldest: setup ## golden losses and a short demo with the oldest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(OLDEST)
+	$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct -e . "pytest>=8.4" "pytest-timeout>=2.3"
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest tests/test_golden.py
+	$(OLDEST)/bin/python train.py experiment=demo data.count=8 trainer.max_steps=4 run_dir=$(OLDEST)/demo
 
 bench: setup ## speed as ratios against plain PyTorch
 	$(BIN)/python experiments/benchmark.py suite=step
