@@ -33,7 +33,8 @@ def test_steps_are_those_of_float32_up_to_rounding(run: Run, monkeypatch: pytest
         for name, words in (("full", ()), ("half", (HALF,)))
     ]
     assert moved[0].norm() > 0
-    assert (moved[1] - moved[0]).norm() < 0.1 * moved[0].norm()
+    # A processor without instructions for it is off by 0.22, another by less than 0.1; a scale that stays, by 255.
+    assert (moved[1] - moved[0]).norm() < 0.4 * moved[0].norm()
 
 
 def test_clipping_measures_the_unscaled_gradient(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
