@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.errors import UserError
-from gan_style.paths import expanded, printable, why
+from gan_style.paths import cannot_use, expanded
 from gan_style.signals import terminating_as_interrupting
 
 
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno is None or error.filename is None:
             raise  # of no file: a fault of ours, or a closed pipe
-        print(f"gan_style: {_cannot_use(error)}", file=sys.stderr)
+        print(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gan_style: interrupted", file=sys.stderr)
@@ -48,12 +48,6 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     if left:
         parsed.words += left
     return parsed
-
-
-def _cannot_use(error: OSError) -> str:
-    """One sentence about a file or folder that the system refuses."""
-    name = printable(str(error.filename))
-    return f"{name} cannot be used ({why(error)}): check its name, its rights and the disk"
 
 
 def _parser() -> argparse.ArgumentParser:

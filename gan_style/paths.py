@@ -20,6 +20,11 @@ def why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def cannot_use(error: OSError, unnamed: str = "") -> str:
+    """That the system refuses a file or folder; whoever says it adds what to do."""
+    return f"{printable(str(error.filename or unnamed))} cannot be used ({why(error)})"
+
+
 def printable(text: str) -> str:
     """Text for one line of a terminal: a file's name may hold line breaks and codes that move the cursor."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

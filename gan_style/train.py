@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
-from gan_style.paths import printable, why
+from gan_style.paths import cannot_use
 from gan_style.signals import listening
 
 
@@ -55,16 +55,15 @@ def main() -> None:
     except TrainingFailed as error:
         sys.exit(_fail(str(error), 1))
     except OSError as error:  # no space, no permission: the user's machine, not our code
-        sys.exit(_fail(cannot_use(error), 2))
+        sys.exit(_fail(refused(error), 2))
     except (Interrupted, KeyboardInterrupt) as error:
         sys.exit(_fail(str(error) or "interrupted before training began", 130))
 
 
-def cannot_use(error: OSError) -> str:
+def refused(error: OSError) -> str:
     """One sentence about a file that the system refuses while a run is trained."""
-    name = printable(str(error.filename)) if error.filename else "a file of the run"
     advice = ": free some space, then go on with resume=last" if error.errno == errno.ENOSPC else ""
-    return f"{name} cannot be used ({why(error)}){advice}"
+    return cannot_use(error, "a file of the run") + advice
 
 
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.

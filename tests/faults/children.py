@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_style.errors import Interrupted, TrainingFailed, UserError
-from gan_style.train import cannot_use
+from gan_style.train import refused
 from tests.conftest import composed
 
 LONGEST = 120.0  # seconds that anything is waited for
@@ -116,7 +116,7 @@ def _train(words: tuple[str, ...], prepare: Prepare | None) -> int:
                 prepare()
             train(composed(*words))
     except tuple(STATUS) as error:
-        said = cannot_use(error) if isinstance(error, OSError) else str(error)
+        said = refused(error) if isinstance(error, OSError) else str(error)
         print(f"gan_style: {said}", file=sys.stderr)
         return next(status for kind, status in STATUS.items() if isinstance(error, kind))
     return 0
