@@ -99,6 +99,7 @@ def given_mask(mask: Any, style: str, content: Given) -> Tensor:
         UserError: values outside [0, 1], another shape, or another size than the content's.
     """
     wanted = (content.images.shape[-2], content.images.shape[-1])
+    values: Tensor | None = None
     if isinstance(mask, Tensor) or (isinstance(mask, np.ndarray) and mask.dtype != np.uint8):
         values = _checked_mask(mask, style)
         size = (values.shape[-2], values.shape[-1])
@@ -106,13 +107,11 @@ def given_mask(mask: Any, style: str, content: Given) -> Tensor:
         plane = isinstance(mask, np.ndarray) and mask.ndim == 2
         array = _array(mask[..., None] if plane else mask)
         size = (array.shape[0], array.shape[1])
-        if size not in (wanted, content.size):  # before it becomes floats, four times as large
-            refuse_mask_size(style, size, content.size)
+    if size != wanted:  # before bytes become floats, four times as large
+        refuse_mask_size(style, size, content.size)
+    if values is None:
         values = (to_tensor(array).mean(dim=0)[None, None] + 1) / 2
-    if size == wanted:
-        return values
-    refuse_mask_size(style, size, content.size)
-    return _resized(values, wanted).clamp(0, 1)
+    return values if size == wanted else _resized(values, wanted).clamp(0, 1)
 
 
 def style_pairs(style: Any) -> list[tuple[Any, Any]]:
