@@ -78,9 +78,14 @@ def fitting(*overrides: str) -> list[str]:
     return [f"{key}={value}" for key, value in SHRINK.items() if has(key) and key not in given]
 
 
+def small_words(*overrides: str) -> list[str]:
+    """The command line of `small_config`."""
+    return [*BASICS, *fitting(*overrides), *overrides]
+
+
 def small_config(*overrides: str) -> dict[str, Any]:
     """Any method (`model=...`, CycleGAN unless named) with a few filters, on eight drawn scenes of 32 pixels."""
-    return composed(*BASICS, *fitting(*overrides), *overrides)
+    return composed(*small_words(*overrides))
 
 
 @pytest.fixture

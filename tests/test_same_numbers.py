@@ -17,7 +17,7 @@ from PIL import Image
 from gan_style.config import build
 from gan_style.data.layout import find_layout
 from gan_style.data.shard_writer import write_shards
-from tests.conftest import BASICS, differences, fitting, small_config
+from tests.conftest import differences, small_config, small_words
 from tests.test_resume import assert_same, rows
 
 Run = Callable[..., Path]
@@ -88,7 +88,7 @@ def test_workers_that_are_not_forked_train_as_none(
     # With eight cores Lightning has advice about workers, which would be said to users who cannot follow it.
     first = f"import multiprocessing, os\nmultiprocessing.set_start_method({method!r}, force=True)\n"
     (tmp_path / "sitecustomize.py").write_text(first + "os.sched_getaffinity = lambda _: range(8)\n")
-    helped = [*small(*words), "data.num_workers=2", f"run_dir={tmp_path / 'helped'}"]
+    helped = [*small_words(*words), "data.num_workers=2", f"run_dir={tmp_path / 'helped'}"]
     assert done([sys.executable, str(ROOT / "train.py"), *helped], tmp_path).stderr == ""
     assert_same(run("alone", *words, "data.num_workers=0"), tmp_path / "helped")
 
@@ -123,13 +123,12 @@ def test_the_installed_wheel_trains_as_the_checkout(run: Run, tmp_path: Path) ->
     done([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", f"--target={installed}", str(wheel)])
     found = done([sys.executable, "-c", "import gan_style.config as c; print(c.config_dir())"], installed, empty)
     assert found.stdout.strip() == str(installed / "gan_style" / "conf")
-    done([str(installed / "bin" / "gan-style"), "train", *small(*SHORT), f"run_dir={tmp_path / 'b'}"], installed, empty)
+    done(
+        [str(installed / "bin" / "gan-style"), "train", *small_words(*SHORT), f"run_dir={tmp_path / 'b'}"],
+        installed,
+        empty,
+    )
     assert_same(run("a", *SHORT), tmp_path / "b")
-
-
-def small(*words: str) -> list[str]:
-    """The words of a small run, as `run` adds them."""
-    return [*BASICS, *fitting(*words), *words]
 
 
 def done(command: list[str], modules: Path = ROOT, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

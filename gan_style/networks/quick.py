@@ -126,7 +126,7 @@ def _ours(x: Tensor) -> bool:
     return isinstance(x, Tensor) and x.device.type == "cpu" and x.dtype == torch.float32
 
 
-def _convolution(module: nn.Conv2d, x: Tensor, bf16: bool = False) -> Tensor:
+def _convolution(module: nn.Conv2d, x: Tensor, *, bf16: bool) -> Tensor:
     wide, three = min(module.in_channels, module.out_channels) >= WIDE, module.kernel_size == (3, 3)
     if bf16 and wide and not (three and module.stride != (1, 1)):
         return _in_bf16(module, x)

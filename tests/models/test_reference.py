@@ -43,7 +43,7 @@ def furthest(rows: list[dict[str, float]], others: list[dict[str, float]]) -> fl
 
 @pytest.mark.parametrize("joined", ["true", "false"])
 def test_losses_are_those_of_the_plain_reference(
-    joined: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Path]
+    joined: str, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Path]
 ) -> None:
     """The plain reference in float32 is as far from itself in float64 as ours is."""
     monkeypatch.setattr(quick, "PLACES", 1)  # so that small maps go the faster ways, too
