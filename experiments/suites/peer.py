@@ -27,9 +27,10 @@ def official_step(checkout: Path, config: dict[str, Any], device: torch.device) 
 
     kept, sys.argv = sys.argv, ["train.py", "--dataroot", "none", "--model", "cycle_gan", "--display_id", "-1"]
     sys.argv += ["--batch_size", str(config["data"]["batch_size"]), "--lambda_identity", "0.5"]
-    sys.argv += ["--checkpoints_dir", tempfile.mkdtemp()]  # it writes its options there
     sys.argv += ["--gpu_ids", "0" if device.type == "cuda" else "-1"]
-    options = TrainOptions().parse()
+    with tempfile.TemporaryDirectory() as folder:
+        sys.argv += ["--checkpoints_dir", folder]  # it writes its options there
+        options = TrainOptions().parse()
     sys.argv = kept
     options.isTrain = True
     vars(options).setdefault("amp", False)  # the CycleGAN in the repository of CUT reads it and defines it nowhere
