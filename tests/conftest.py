@@ -29,6 +29,14 @@ SMALL = (
     "name=test",
 )
 SMALL_RESNET = ("model.generator.blocks=1",)
+# For resuming: dropout, a small pool of past fakes and averages, so that every kind of state matters; validations on
+# the same iterations whatever the length of a run, because the doctor counts what they show.
+HARD = (
+    "model.generator.dropout=0.5",
+    "model.pool_size=3",
+    "callbacks.ema.decay=0.9",
+    "trainer.val_every=2",
+)
 # Where two ways of summing a gradient are compared: Adam hides a wrong factor.
 SGD = (*(f"model.optimizer_{p}._target_=torch.optim.SGD" for p in "GD"), *(f"~model.optimizer_{p}.betas" for p in "GD"))
 

@@ -19,14 +19,13 @@ import torch
 
 from gan_style.checkpoint import load
 from gan_style.errors import UserError
-from tests.conftest import BASICS, SGD, SMALL, SMALL_RESNET, differences, fitting
+from tests.conftest import BASICS, HARD, SGD, SMALL, SMALL_RESNET, differences, fitting
 from tests.models.test_contract import MODELS
 from tests.test_resume import interrupt_when_training, rows, state
 
 pytestmark = pytest.mark.ddp
 ROOT = Path(__file__).parents[1]
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=2")
-HARD = ("model.generator.dropout=0.5", "model.pool_size=3", "callbacks.ema.decay=0.9")
 
 
 def start(folder: Path, *overrides: str, own_group: bool = False) -> subprocess.Popen[str]:

@@ -21,12 +21,10 @@ from PIL import Image
 from gan_style import checkpoint
 from gan_style.checkpoint import load
 from gan_style.errors import UserError
-from tests.conftest import SMALL, SMALL_RESNET, differences
+from tests.conftest import HARD, SMALL, SMALL_RESNET, differences
 
 Run = Callable[..., Path]
 ROOT = Path(__file__).parents[1]
-# Dropout and a small pool, so that random choices of the step and past fakes matter.
-HARD = ("model.generator.dropout=0.5", "model.pool_size=3", "callbacks.ema.decay=0.9")
 
 
 def state(run_dir: Path) -> dict[str, Any]:

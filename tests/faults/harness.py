@@ -13,15 +13,13 @@ import numpy as np
 from PIL import Image
 
 from gan_style import checkpoint
-from tests.conftest import SMALL, SMALL_RESNET, differences
+from tests.conftest import HARD, SMALL, SMALL_RESNET, differences
 from tests.faults.children import Child, quiet_end, start, until
 from tests.test_resume import rows, state
 
 ITERATIONS = 24
-# Dropout, a small pool and averages, so that every kind of state matters.
-HARD = ("model.generator.dropout=0.5", "model.pool_size=3", "callbacks.ema.decay=0.9")
 WORDS = (*SMALL, *SMALL_RESNET, *HARD, "trainer=cpu", "~callbacks.set_scores", "~callbacks.cycle_scores")
-OFTEN = ("trainer.save_every=2", "trainer.val_every=6")
+OFTEN = ("trainer.save_every=2", "trainer.val_every=6")  # the later word wins
 END = f"trainer.max_steps={ITERATIONS}"
 
 
