@@ -109,7 +109,9 @@ def listening(host: str, port: int | None) -> socket.socket:
         UserError: there is none, or no such host.
     """
     for number in PORTS if port is None else [port]:
-        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # asyncio sends at once only where the protocol is named; else each event of the page would wait 40 ms
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, number))

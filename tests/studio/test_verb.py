@@ -49,6 +49,27 @@ def test_a_port_that_is_taken_is_named_and_otherwise_the_next_is_taken() -> None
             assert second.getsockname()[1] != taken
 
 
+def test_what_the_page_is_told_is_sent_at_once() -> None:
+    """Not held back until the network acknowledges what was sent before, 40 ms later."""
+
+    async def delays() -> list[int]:
+        seen: list[int] = []
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            own = writer.get_extra_info("socket")
+            seen.append(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with listening("127.0.0.1", None) as listener:
+            async with await asyncio.start_server(answer, sock=listener):
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
+                await reader.read()
+                writer.close()
+        return seen
+
+    assert asyncio.run(delays()) == [1]
+
+
 def test_loopback_is_told_from_other_hosts() -> None:
     assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.1.2.3", "::1")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.7", socket.gethostname() + ".example")))
