@@ -26,6 +26,7 @@ from gan_style.studio.translating import Report, compare, style_options, transla
 
 # One model at a time works, whoever asks: a second would only share the same cores and memory.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"}  # what takes no time
 HEAD = """<header><h1>gan_style studio</h1>
 <p>Give a picture another style. Everything happens on this machine; nothing is sent anywhere.</p></header>"""
 NO_MODEL = """<p class="note">No model yet: train one with <code>gan-style train</code>, name one with
@@ -155,10 +156,9 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
         return [gr.update(visible=number < max(2, last + 2)) for number in range(len(now))]
 
     pictures = [slot.picture for slot in slots]
-    chosen.samples.select(sample, chosen.samples, chosen.picture, show_progress="hidden")
-    chosen.style_samples.select(style_sample, [chosen.style_samples, *pictures], pictures, show_progress="hidden")
-    frames = [slot.frame for slot in slots]
-    gr.on([picture.change for picture in pictures], reveal, pictures, frames, show_progress="hidden")
+    chosen.samples.select(sample, chosen.samples, chosen.picture, **AT_ONCE)
+    chosen.style_samples.select(style_sample, [chosen.style_samples, *pictures], pictures, **AT_ONCE)
+    gr.on([picture.change for picture in pictures], reveal, pictures, [slot.frame for slot in slots], **AT_ONCE)
 
 
 def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> Any:
@@ -175,7 +175,7 @@ def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> Any:
         stop = gr.Button("Stop", elem_id=stop_id, scale=1, min_width=80)
     stop.click(ask, None, None, queue=False)
     # At once: what comes after it may wait for others, and be stopped while it waits.
-    return go.click(begin, None, None, queue=False, show_progress="hidden")
+    return go.click(begin, None, None, **AT_ONCE)
 
 
 def _result(models: Models, chosen: Controls, folder: Path, stops: Stops) -> None:

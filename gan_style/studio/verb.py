@@ -75,11 +75,13 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from gan_style.studio.guard import Guard
+    from gan_style.studio.order import StreamFirst
     from gan_style.studio.page import build, style_sheet, theme
     from gan_style.studio.pictures import MAX_BYTES
 
     page = build(models, folder).queue(max_size=20)
     app = FastAPI(openapi_url=None)
+    app.add_middleware(StreamFirst)
     app.add_middleware(Guard)
     if is_loopback(host):  # a name of another site that leads here is refused
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, bracketed(host)])

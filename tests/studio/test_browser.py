@@ -165,6 +165,39 @@ def test_gatys_tells_its_steps_and_stops(visit: Callable[..., Any]) -> None:
     page.get_by_text("stopped: nothing was kept").wait_for()
 
 
+# What the network can do: an answer by another connection overtakes the events of the page's stream.
+SLOW_STREAM = """
+const ask = window.fetch;
+const later = () => new TransformStream({
+    transform(chunk, to) { setTimeout(() => to.enqueue(chunk), 80); },
+    flush() { return new Promise(done => setTimeout(done, 100)); }
+});
+window.fetch = async (...words) => {
+    const answer = await ask(...words);
+    if (!(words[0].url ?? String(words[0])).includes("/queue/data")) return answer;
+    return new Response(answer.body.pipeThrough(later()), answer);
+};
+"""
+
+
+def test_what_begins_while_another_event_ends_is_answered(visit: Callable[..., Any], tmp_path: Path) -> None:
+    photo, *_ = draw_samples(tmp_path, "A")
+    first, second, *_ = draw_samples(tmp_path, "B")
+    page = visit(viewport={"width": 1280, "height": 900})
+    page.add_init_script(SLOW_STREAM)
+    for moment in range(0, 200, 20):  # milliseconds; before, while and after an upload's own event ends
+        page.reload()
+        page.wait_for_selector("#direction")
+        choose_model(page, "adain/first")
+        put(page, "picture", photo)
+        put(page, "style-1", first)
+        page.wait_for_timeout(1000)
+        page.locator("#style-2 input[type=file]").set_input_files(second)
+        page.wait_for_timeout(moment)
+        page.click("#translate")
+        page.wait_for_function("document.querySelectorAll('#slider img').length >= 2")
+
+
 def test_the_page_fits_a_phone_and_shows_the_runs(visit: Callable[..., Any]) -> None:
     page = visit(viewport={"width": 400, "height": 800}, is_mobile=True, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
