@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own YAML files, as for train.py")
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_intermixed_args(arguments)  # words on either side of an option
     options = ["--config-dir", parsed.config_dir] if parsed.config_dir else []
     try:
         from gan_style.sweep import runner, settings

@@ -290,6 +290,7 @@ MISTAKES = [
     (("sweep=no/such.yaml",), "there is no sweep file no/such.yaml"),
     (("trials=3",), "sweep=NAME must be given; there are: batch_size, generator, lambdas, seed"),
     (("sweep=lambdas", "trials=0"), "trials=0 is not valid"),
+    (("sweep=lambdas", "--config-dir", "conf", "trials=0"), "trials=0 is not valid"),
     (("sweep=lambdas", "trials=abc"), "trials=abc is not valid"),
     (("sweep=lambdas", "jobs=0"), "jobs=0 is not valid"),
     (("sweep=lambdas", "trails=3"), "trails is not a known key: did you mean trials?"),
