@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from gan_style.callbacks.scores import TruthScores
 from gan_style.checkpoint import load
 from gan_style.config import build
 from gan_style.metrics.truth import psnr
+from gan_style.train import refused
 from tests.conftest import small_config
 
 
@@ -69,6 +71,20 @@ def test_the_best_checkpoint_names_its_rule(run: Callable[..., Path]) -> None:
         scores = {int(r["iteration"]): float(r["val/psnr"]) for r in csv.DictReader(file)}
     assert best["iteration"] == max(scores, key=scores.__getitem__)
     assert best["best"]["score"] == pytest.approx(max(scores.values()), abs=1e-4)
+
+
+def test_a_grid_without_space_says_how_to_go_on(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if "iteration-" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        run("run", "trainer.max_steps=4", "trainer.val_every=2")
+    assert refused(raised.value).endswith("free some space, then go on with resume=last")
 
 
 def test_the_grid_of_a_run_can_be_opened(run: Callable[..., Path]) -> None:

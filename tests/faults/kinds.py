@@ -187,7 +187,7 @@ def small_disk(bench: Bench) -> Outcome:
             assert child.wait() == 2, child.text()
             said = sentence(child)
         assert "No space left" in said, child.text()
-        assert "free some space, then go on with resume=last" in said
+        assert "free some space, then go on with resume=last" in said, child.text()
         assert readable(folder)
         ballast.unlink()
         bench.go_on(folder)
