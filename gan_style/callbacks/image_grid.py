@@ -14,8 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from gan_style.data.images import to_uint8
-from gan_style.data.saving import save_image
-from gan_style.errors import UserError
+from gan_style.data.saving import write_image
 from gan_style.models.translator import Translator
 from gan_style.types import Count
 
@@ -70,12 +69,7 @@ class ImageGrid(pl.Callback):
             kept, columns = {**kept, "styles_B": kept["real_B"]}, STYLE_COLUMNS
         grid = draw_grid(kept, columns=columns)
         folder = Path(self.folder or Path(trainer.default_root_dir) / "images")
-        try:
-            save_image(grid, folder / f"iteration-{pl_module.iteration:06d}.png")
-        except UserError as error:
-            if isinstance(error.__cause__, OSError):  # said as of any other file of a run, with how to go on
-                raise error.__cause__ from None
-            raise
+        write_image(grid, folder / f"iteration-{pl_module.iteration:06d}.png")
         for logger in trainer.loggers:
             log_picture(logger, "images", grid, pl_module.iteration)
 

@@ -53,14 +53,25 @@ def save_image(array: Array, path: Path, profile: bytes | None = None) -> None:
     Raises:
         UserError: If the format does not hold such pictures, or the file cannot be written.
     """
+    try:
+        write_image(array, path, profile)
+    except OSError as error:
+        raise UserError(f"{path} cannot be saved ({why(error)}): check the disk and its rights.") from error
+
+
+def write_image(array: Array, path: Path, profile: bytes | None = None) -> None:
+    """`save_image` for who has advice of its own where a file cannot be written.
+
+    Raises:
+        UserError: If the format does not hold such pictures.
+        OSError: If the file cannot be written.
+    """
     refuse_format(path, str(array.dtype), array.shape[2])
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(_encode(array, path.suffix.lower(), profile))
         os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be saved ({why(error)}): check the disk and its rights.") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
