@@ -27,10 +27,13 @@ import torch
 from gan_style import __version__, portable, torch_files
 from gan_style.errors import UserError
 from gan_style.paths import why
+from gan_style.plain_data import require_plain
 
 FORMAT = 1
 # What every checkpoint of that format has.
 PARTS = ("config", "iteration", "domains", "preprocessing", "state_dict", "optimizers", "pools", "callbacks", "best")
+
+DESCRIPTIONS = ("config", "domains", "preprocessing", "best", "styles", "imported", "version", "wandb_id")
 
 
 def save(content: Mapping[str, Any], path: Path, advice: str = "free some space, then go on with resume=last") -> None:
@@ -106,6 +109,8 @@ def load(path: Path) -> dict[str, Any]:
     missing = [part for part in PARTS if part not in content]
     if missing:
         raise UserError(f"{path} is not a whole checkpoint of gan_style: it has no {', '.join(missing)}")
+    for part in DESCRIPTIONS:
+        require_plain(content.get(part), f"{path}: {part}", interpolations=part != "config")
     return content
 
 

@@ -2,12 +2,16 @@
 
 A config node with `_target_` names a class or function. Its constructor says which keys exist, of which
 type, so that no second list of them has to be kept: `check` compares the two before anything is built.
+
+Hydra composes a command line and resolves its interpolations, once (`plain`). What is built from then on, and all that
+comes out of a file, is dicts, lists and scalars: `build` makes the objects itself, so a text in a file stays a text.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
-import logging
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +19,13 @@ from typing import Any
 
 import pydantic
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException, InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.errors import UserError, did_you_mean
+from gan_style.paths import printable
+from gan_style.plain_data import require_plain
 
 # Only what is *defined* under one of these may be built. An alias such as gan_style.config.os.system
 # resolves to something defined elsewhere and is refused.
@@ -28,9 +33,9 @@ ALLOWED = ("gan_style.", "torch.nn.", "torch.optim.", "pytorch_lightning.", "alb
 # A checkpoint may come from anywhere, so its config may name nothing but our networks and methods.
 ALLOWED_FROM_CHECKPOINT = ("gan_style.networks.", "gan_style.models.", "gan_style.schedules.", "torch.optim.")
 
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it logs what it then raises
-
-RESERVED = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+SPECIAL = {"_target_", "_partial_"}
+# Hydra's other words for a node. None of them says anything that keys do not, and each is a way around the signature.
+NOT_TAKEN = ("_args_", "_convert_", "_recursive_", "_defaults_list_")
 
 
 def config_dir() -> Path:
@@ -41,7 +46,7 @@ def config_dir() -> Path:
 
 
 def plain(config: Any) -> Any:
-    """Resolve a config to dicts, lists and scalars, the only things that enter a checkpoint."""
+    """Resolve a composed config to dicts, lists and scalars, the only things that are built or enter a checkpoint."""
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
@@ -61,26 +66,60 @@ def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
-    """Check a node, then make the object that it names.
+    """Check a node, then make the object that it names, and before it those that its keys name.
 
     Args:
-        node: a config or plain dict with `_target_`; `_partial_: true` gives a factory.
+        node: a plain dict with `_target_`; `_partial_: true` gives a factory.
         allowed: prefixes under which the target must be defined.
         **extra: arguments that are not configuration, such as the channels of a domain.
 
     Raises:
-        UserError: an unknown key, a value of the wrong type, or a target that is not allowed.
+        UserError: an unknown key, a value of the wrong type, a target that is not allowed, what is no plain data, or
+            what the constructor says against its arguments.
     """
-    values = check(plain(node), allowed=allowed, given=tuple(extra))
+    require_plain(node, "")
+    values = check(node, allowed=allowed, given=tuple(extra))
+    factory = _factory(values, allowed)
+    if values.get("_partial_"):
+        return functools.partial(factory, **extra) if extra else factory
     try:
-        # Partial first: arguments handed over in code must not be read as config.
-        factory = instantiate({**values, "_partial_": True}, _convert_="all")
-        return factory if values.get("_partial_") else factory(**extra)
-    except (InstantiationException, ValueError) as error:
-        cause = error.__cause__ if isinstance(error, InstantiationException) else error
-        if isinstance(cause, UserError):
-            raise cause from None
-        raise UserError(_one_line(f"{values['_target_']}: {cause or error}")) from error
+        return factory(**extra)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(_one_line(f"{values['_target_']}: {error}")) from error
+
+
+def _factory(values: Mapping[str, Any], allowed: Sequence[str]) -> functools.partial[Any]:
+    """The target of a checked node with its keys as arguments; what the keys name is made now, once."""
+    target = _locate(values["_target_"], "", allowed)
+    arguments = {key: _made(value, allowed) for key, value in values.items() if key not in SPECIAL}
+    hints = _parameters(target)[1]
+    for key, made in arguments.items():
+        if made is not values[key]:
+            _require_type(made, hints.get(key, Any), f"{values['_target_']}: {key}")
+    return functools.partial(target, **arguments)
+
+
+def _made(value: Any, allowed: Sequence[str]) -> Any:
+    """A value of a checked node: an object or a factory where it has a target, else the value itself."""
+    if isinstance(value, list):
+        return [_made(one, allowed) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "_target_" not in value:
+        return {key: _made(one, allowed) for key, one in value.items()}
+    factory = _factory(value, allowed)
+    if value.get("_partial_"):
+        return factory
+    try:
+        return factory()
+    except UserError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a constructor has against its arguments: the config is to be mended
+        raise UserError(_one_line(f"{value['_target_']}: {error}")) from error
 
 
 def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED, given: Sequence[str] | None = None) -> Any:
@@ -102,8 +141,13 @@ def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED, give
     if not isinstance(values, Mapping):
         return values
     values = dict(values)
+    for word in NOT_TAKEN:
+        if word in values:
+            raise UserError(f"{_join(path, word)} is not taken: give the arguments of _target_ by their names")
     if "_target_" in values:
         target = _locate(values["_target_"], path, allowed)
+        if not isinstance(values.get("_partial_", False), bool):
+            raise UserError(f"{_join(path, '_partial_')}={_text(values['_partial_'])} is not valid: give true or false")
         values = check_signature(target, values, path, given)
     return {key: check(value, _join(path, key), allowed=allowed, given=inner) for key, value in values.items()}
 
@@ -115,7 +159,7 @@ def check_signature(
     parameters, hints = _parameters(target)
     checked = dict(values)
     for key, value in values.items():
-        if key in RESERVED:
+        if key in SPECIAL:
             continue
         if key not in parameters:
             raise UserError(f"{_join(path, key)} is not a known key{did_you_mean(key, parameters)}")
@@ -149,25 +193,51 @@ def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
     return _locate(node["_target_"], "model", allowed)
 
 
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+def _join(path: str, key: object) -> str:
+    return f"{path}.{_text(key)}" if path else _text(key)
 
 
-def _locate(name: str, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
+def _text(value: object) -> str:
+    """A key or a value as a message shows it: one line that is not too long."""
+    text = printable(_one_line(str(value)))
+    return text if len(text) <= 120 else f"{text[:120]}..."
+
+
+def _locate(name: Any, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
+    where = f"{_join(path, '_target_')}={_text(name)}"
     refusal = UserError(
-        f"{path}._target_={name} is not allowed: it must be defined under one of {', '.join(allowed)} "
+        f"{where} is not allowed: it must be defined under one of {', '.join(allowed)} "
         "(allow=[mylab.] adds a package of your own)"
     )
     if not str(name).startswith(tuple(allowed)):
         raise refusal  # before its module is imported, which would already run code
     try:
-        target = get_object(name)
+        target = _imported(str(name))
     except Exception as error:
-        raise UserError(_one_line(f"{path}._target_={name} cannot be imported: {error}")) from error
+        raise UserError(f"{where} cannot be imported: {_text(error)}") from error
     defined = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
     if not callable(target) or not defined.startswith(tuple(allowed)):
         raise refusal
+    if "gan_style." not in allowed and defined.startswith("gan_style.") and not isinstance(target, type):
+        raise refusal  # a file names networks and methods, which are classes; what stands beside them is not for it
     return target
+
+
+def _imported(name: str) -> Any:
+    """What stands at an import path: an attribute of a module, or of a class in it."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        module_name = ".".join(parts[:end])
+        try:
+            found: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if not module_name.startswith(error.name or "?"):
+                raise  # the module is there, and what it imports is not
+            continue
+        for part in parts[end:]:
+            found = getattr(found, part)
+        return found
+    raise ModuleNotFoundError(f"there is no module {parts[0]}")
 
 
 def _parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
@@ -189,19 +259,46 @@ def _parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter
     return parameters, hints
 
 
+def _adapter(hint: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+
+
+def _require_type(made: Any, hint: Any, full: str) -> None:
+    """Raise a UserError if an object that a node made is not what the signature asks for."""
+    product = _product(hint)
+    if product is not None:
+        source = getattr(made, "func", None)
+        if source is None or (isinstance(source, type) and not issubclass(source, product)):
+            kind = type(made).__name__ if source is None else f"factory of {source.__name__}"
+            raise UserError(f"{full} is not valid: its _target_ makes a {kind}, not a factory of {product.__name__}")
+    try:
+        _adapter(hint).validate_python(made)
+    except pydantic.ValidationError:
+        kind = type(made).__name__
+        raise UserError(f"{full} is not valid: its _target_ makes a {kind}, and another kind is wanted there") from None
+    except (pydantic.errors.PydanticUserError, NameError):
+        return  # a hint that has no check, such as a protocol
+
+
+def _product(hint: Any) -> type | None:
+    """The class that a factory is to make: nn.Module of `Callable[..., nn.Module]`, or None."""
+    kinds = [one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is Callable]
+    made = typing.get_args(kinds[0])[-1] if kinds else None
+    return made if isinstance(made, type) and made.__module__ != "builtins" else None
+
+
 def _converted(value: Any, hint: Any, full: str) -> Any:
     nodes = value if isinstance(value, list) else [value]
     if any(isinstance(node, Mapping) and "_target_" in node for node in nodes):
         return value  # an object or a factory: its own signature is its schema
     try:
-        adapter = pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
-        converted = adapter.validate_python(value)
+        converted = _adapter(hint).validate_python(value)
     except pydantic.ValidationError as error:
         if isinstance(value, str) and error.errors()[0]["type"] in ("sequence_str", "list_type"):
-            raise UserError(f"{full}={value} is not valid: it is a list, {full}=[{value}]") from None
+            raise UserError(f"{full}={_text(value)} is not valid: it is a list, {full}=[{_text(value)}]") from None
         reason = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in error.errors()[:4]))
         reason = f"input should be {reason}" if error.errors()[0]["msg"].startswith("Input should be") else reason
-        raise UserError(f"{full}={value} is not valid: {reason[0].lower()}{reason[1:]}") from None
+        raise UserError(f"{full}={_text(value)} is not valid: {_text(reason[0].lower() + reason[1:])}") from None
     except (pydantic.errors.PydanticUserError, NameError):
         return value  # a hint that has no check, such as a protocol
     if isinstance(value, bool) and not isinstance(converted, bool):

@@ -28,7 +28,7 @@ from gan_style.errors import UserError
 from gan_style.export_graph import SIZES, TRACED, Distance, Graph, distance, worst
 from gan_style.extras import extra
 from gan_style.inference import LoadedTranslator
-from gan_style.loading import loaded, naming, restore
+from gan_style.loading import fitting, loaded, naming, restore
 from gan_style.models.pretrained import Pretrained, network_of
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded
@@ -46,7 +46,8 @@ def export(parsed: Namespace) -> None:
     if out.suffix.lower() not in makers:
         raise UserError(f"{out} cannot be exported: its name must end in one of {', '.join(makers)}")
     content = checkpoint.load(expanded(parsed.checkpoint))
-    method = target_of(content["config"]["model"], ALLOWED_FROM_CHECKPOINT)
+    with naming(parsed.checkpoint), fitting():
+        method = target_of(content["config"]["model"], ALLOWED_FROM_CHECKPOINT)
     if not method.directions:  # before it is built, which may fetch a VGG
         name = method.__name__.lower()
         raise UserError(

@@ -16,7 +16,7 @@ from gan_style.data.images import list_images
 from gan_style.errors import UserError
 from gan_style.evaluation import CPU, Features, Result, Scores, compare_sets, file_format, protocol
 from gan_style.inference import NOISE, LoadedTranslator
-from gan_style.loading import loaded
+from gan_style.loading import loaded, naming
 from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor, rounded
 from gan_style.metrics.extractors import frechet_name
@@ -83,7 +83,8 @@ class Judge:
             UserError: it cannot be read, or makes pictures that these scores are not for.
         """
         content = checkpoint.load(expanded(path))
-        translator = loaded(content, self.device)
+        with naming(path):
+            translator = loaded(content, self.device)
         if not translator.model.directions:
             raise UserError(
                 f"{path} translates between no domains, so there is nothing to compare: see gan-style sheet"

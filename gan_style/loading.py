@@ -22,6 +22,7 @@ from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.models.translator import Translator
+from gan_style.networks.vgg import VGG
 from gan_style.paths import expanded
 
 # What a model may have beside the weights of its file: discriminators, which an export leaves out.
@@ -165,9 +166,9 @@ def restore(content: Mapping[str, Any]) -> Translator:
     config = copy.deepcopy(dict(content["config"]["model"]))
     state = content["state_dict"]
     target = target_of(config, ALLOWED_FROM_CHECKPOINT)
-    for node in (config.get("vgg"), (config.get("discriminator") or {}).get("vgg")):
-        if node and not target.reads_vgg:  # training is over; an encoder's weights are in the checkpoint
-            own = state.get("encoder._extra_state", {})
+    if not target.reads_vgg:  # training is over; an encoder's weights are in the checkpoint
+        own = state.get("encoder._extra_state", {})
+        for node in _vgg_nodes(config):
             node.update({"weights": "random", "depth": own.get("depth", node["depth"])})
     extra: dict[str, Any] = {f"channels_{letter}": d["channels"] for letter, d in content["domains"].items()}
     if content.get("styles") and takes(config, "styles", ALLOWED_FROM_CHECKPOINT):
@@ -183,6 +184,18 @@ def restore(content: Mapping[str, Any]) -> Translator:
     if wrong:
         raise UserError(f"the checkpoint does not fit its own config: {wrong[0]}")
     return model
+
+
+def _vgg_nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a config that makes a VGG, wherever it stands: building it must read no file and no network."""
+    if isinstance(node, dict):
+        if str(node.get("_target_", "")).startswith(f"{VGG.__module__}."):
+            yield node
+        for value in node.values():
+            yield from _vgg_nodes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _vgg_nodes(value)
 
 
 def device_of(device: Any) -> torch.device:

@@ -25,6 +25,7 @@ from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
+from gan_style.plain_data import require_plain
 from gan_style.refusals import (
     differences,
     refuse_missing_warm_start,
@@ -130,6 +131,7 @@ def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     Raises:
         UserError: the first that is not.
     """
+    require_plain(config, "")
     config = check_signature(RunConfig, config)
     config["best"] = check_signature(BestRule, config["best"], "best")
     check_signature(Doctor, config["doctor"], "doctor")

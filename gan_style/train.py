@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
+from gan_style.hydra_guard import guard_hydra
 from gan_style.paths import cannot_use
 from gan_style.signals import listening
 
@@ -41,6 +42,7 @@ def main() -> None:
     sys.argv[1:] = flags + [word for word in sys.argv[1:] if word not in flags]
     try:
         with listening():
+            guard_hydra(sys.argv[1:])
             _compose_and_train()
         if _failures:
             raise _failures[0]

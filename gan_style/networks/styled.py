@@ -24,6 +24,7 @@ from gan_style.networks.blocks import (
 from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d, pad
 from gan_style.networks.resnet import DOWNSAMPLING, SMALLEST, stem
+from gan_style.plain_data import require_plain
 from gan_style.types import Count, CountOrNone, Positive
 
 
@@ -239,6 +240,7 @@ def read_trained(path: Path) -> dict[str, Tensor]:
         averages = content["callbacks"].get("EMA", {})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"model.warm_start={path} is not a checkpoint of gan_style: it has no state_dict") from error
+    require_plain(content.get("config"), f"{path}: config")
     for network, average in averages.items():
         state |= {f"{network}.{name}": value for name, value in average.items()}
     return state

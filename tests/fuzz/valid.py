@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import tarfile
 import tempfile
 from functools import cache
@@ -14,6 +15,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from tests.conftest import small_config
 from tests.data.named.tiny_set import zipped
 from tests.data.picture_files import encode, encode_wide
 from tests.fuzz import targets
@@ -155,3 +157,16 @@ def overrides() -> list[bytes]:
 def zero_tensor() -> torch.Tensor:
     """A tensor that claims much and holds nothing: storage of one number, strides of zero."""
     return torch.zeros(1).expand(2**40)
+
+
+def config() -> list[bytes]:
+    """The model of a checkpoint of ours, and what hostile ones put there."""
+    model = small_config("model=cut")["model"]
+    create = "${oc.create:{_target_: os.makedirs, name: x}}"
+    nodes = [
+        model,
+        model | {"gan_mode": create},
+        {**model, "generator": {**model["generator"], "norm": "${oc.env:HOME}"}},
+    ]
+    nodes += [model | {"schedule": {"_target_": target}} for target in ("os.getcwd", "torch.optim.Adam")]
+    return [json.dumps(node).encode() for node in nodes]
