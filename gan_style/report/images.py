@@ -3,11 +3,11 @@
 import base64
 import io
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from PIL import Image
 
+from gan_style.report.markup import escape
 from gan_style.report.read import Run
 
 MAX_EARLIER = 8
