@@ -13,7 +13,7 @@ from typing import Any
 from gan_style.errors import UserError
 from gan_style.paths import cannot_use, expanded
 from gan_style.signals import terminating_as_interrupting
-from gan_style.terminal import say, warn
+from gan_style.terminal import Parser, say, warn
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def _parsed(words: list[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     from gan_style import __version__
 
-    parser = argparse.ArgumentParser("gan-style", description="Unpaired image translation and style transfer.")
+    parser = Parser("gan-style", description="Unpaired image translation and style transfer.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")

@@ -5,6 +5,7 @@ harmless flaws (OpenCV's libjpeg and libpng print them). OpenCV reads only what 
 colour with 16 bits per channel.
 """
 
+import errno
 import logging
 import threading
 import warnings
@@ -147,6 +148,8 @@ def read_bytes(path: Path) -> bytes:
             raise UserError(f"{path} is no regular file (it is a pipe, a socket or a device): remove it.")
         return path.read_bytes()
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a link that leads back to itself: remove it.") from error
         if path.is_symlink() and not path.exists():
             raise UserError(f"{path} is a link to a missing file: mend the link or remove it.") from error
         raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights.") from error

@@ -188,6 +188,8 @@ def read_index(path: Path) -> Shard | None:
     """The shard as its index tells; None where that is missing, broken, older than the tar or of another size."""
     try:
         index, tar = index_path(path), path.stat()
+        if not index.is_file():
+            return None
         content = json.loads(index.read_text(encoding="utf-8"))
         if index.stat().st_mtime_ns < tar.st_mtime_ns or (content["version"], content["size"]) != (
             VERSION,
