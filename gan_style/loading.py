@@ -21,6 +21,7 @@ from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, takes, target_of
 from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
+from gan_style.memory import raise_if_out
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded, printable
 
@@ -120,6 +121,7 @@ def fitting() -> Iterator[None]:
         raise
     # No list of classes: a value of a wrong type fails wherever it is first used.
     except Exception as error:
+        raise_if_out(error, "the model was made")
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise UserError(f"the checkpoint was not written by gan_style, or was changed ({reason})") from error
 
@@ -199,5 +201,6 @@ def device_of(device: Any) -> torch.device:
         torch.empty(0, device=device)
         return torch.device(device)
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        raise_if_out(error)
         there = "cpu, cuda" if torch.cuda.is_available() else "cpu (torch sees no CUDA device)"
         raise UserError(f"device={device} cannot be used: take {there}") from error

@@ -16,6 +16,7 @@ from torch import Tensor
 from gan_style import __version__
 from gan_style.errors import UserError
 from gan_style.extras import extra
+from gan_style.memory import raise_if_out
 
 SUFFIX = ".safetensors"
 FORMAT = 1
@@ -59,6 +60,7 @@ def read(path: Path) -> dict[str, Any]:
         given = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
         about = {key: json.loads(text) for key, text in given.items()} if "gan_style" in given else {}
     except (damaged, OSError, ValueError, RecursionError) as error:
+        raise_if_out(error)
         raise UserError(f"{path} is no whole .safetensors file: copy it again or name another file") from error
     if not about:
         raise UserError(f"{path} is not of gan_style: it does not say of what model its tensors are")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 
 ZIP, PICKLE = b"PK", b"\x80"
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|class ([\w.]+)|function ([\w.]+)")
@@ -35,6 +36,7 @@ def read(path: Path, what: str) -> Any:
             warnings.simplefilter("ignore")  # torch warns about pickles that it then refuses
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere in torch's reader, and rarely says why
+        raise_if_out(error, f"{path} was read")
         raise UserError(f"{path} is not {what}: {_what_it_is(path, str(error))}") from error
     damaged = _damaged_part(path)
     if damaged:

@@ -160,7 +160,7 @@ def test_a_run_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: C
     os.symlink(folder.name, "run")
     folder.mkdir()
     words = ["model=style_conditional", "data=styles", "data.root=set", "data.image_size=24", "trainer.max_steps=1"]
-    words += fitting("model=style_conditional") + ["data.num_workers=0", "trainer.accelerator=cpu"]
+    words += [*fitting("model=style_conditional"), "data.num_workers=0", "trainer.accelerator=cpu"]
     assert run(["train", *words], tmp_path, monkeypatch) == 0
     assert SEEN in heard()
     report = (folder / "report.html").read_text()

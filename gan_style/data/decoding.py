@@ -37,6 +37,7 @@ from gan_style.data.containers import (
     tiff_is_cut,
 )
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 
 READERS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -123,6 +124,7 @@ def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise too_large(path) from error
     except Exception as error:  # a broken file can raise nearly anything in a decoder
+        raise_if_out(error, f"{path} was read")
         cut = isinstance(error, TruncatedError | EOFError) or "truncated" in str(error).lower()
         if cut or (kind == "TIFF" and tiff_is_cut(data)):
             raise UserError(

@@ -17,6 +17,7 @@ from gan_style.data.containers import tiff_goes_round
 from gan_style.data.decoding import composite, decode, decode_raw, open_bytes, read_bytes, turn, verify
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 TIFF = (".tif", ".tiff")
@@ -195,8 +196,7 @@ def _read_tiff(path: Path, data: bytes) -> Array:
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             page: Any = file.pages[0]
-            several = len(file.series[0].pages) > 1 if file.series else False
-            numbers = file.series[0].size if file.series else 1
+            several, numbers = (len(file.series[0].pages) > 1, file.series[0].size) if file.series else (False, 1)
             pixels = page.imagewidth * page.imagelength
             refuse_too_large(path, page.imagewidth, page.imagelength, numbers // max(1, pixels))
             array = None if _pillow_reads(page) and not several else np.asarray(file.series[0].asarray())
@@ -259,9 +259,8 @@ def _refuse_a_lying_header(path: Path, data: bytes) -> None:
     if not data.startswith(np.lib.format.MAGIC_PREFIX):
         return
     file = BytesIO(data)
-    first = np.lib.format.read_magic(file) == (1, 0)
-    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0}
+    shape, _, dtype = readers.get(np.lib.format.read_magic(file), np.lib.format.read_array_header_2_0)(file)
     numbers = math.prod(shape)
     if len(shape) > 1:
         refuse_too_large(path, shape[1], shape[0], numbers // max(1, shape[0] * shape[1]))
@@ -296,5 +295,6 @@ def _read_dicom(path: Path, data: bytes) -> Array:
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> UserError:
+    raise_if_out(error, f"{path} was read")
     reason = " ".join(str(error).split())[:150].rstrip(".") or type(error).__name__
     return UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.")
