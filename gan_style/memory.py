@@ -48,6 +48,12 @@ def raise_if_out(error: BaseException, doing: str = "") -> None:
         raise error
 
 
+def asked(error: BaseException) -> float:
+    """How many bytes an error for which `ran_out` says were asked for; 0 where it says nothing."""
+    wanted = _WANTED.search(str(error))
+    return float(wanted[1]) * _UNITS.get(wanted[2].lower(), 0) if wanted else 0
+
+
 def sentence(error: BaseException, advice: str) -> str:
     """One line for a person.
 
@@ -55,14 +61,12 @@ def sentence(error: BaseException, advice: str) -> str:
         error: for which `ran_out`.
         advice: what can be lowered.
     """
-    text = str(error)
+    text, size = str(error), asked(error)
     card = "CUDA" in text or "CUBLAS" in text or type(error).__name__ == "OutOfMemoryError"
-    wanted = _WANTED.search(text)
-    size = float(wanted[1]) * _UNITS.get(wanted[2].lower(), 0) if wanted else 0
-    asked = f" ({size / 1e9:.3g} GB more were asked for)" if size >= 1e6 else ""
+    more = f" ({size / 1e9:.3g} GB more were asked for)" if size >= 1e6 else ""
     notes = getattr(error, "__notes__", ())
     when = f" while {printable(notes[0])}" if notes else ""
-    return f"{'the memory of the graphics card' if card else 'memory'} ran out{when}{asked}: {advice}"
+    return f"{'the memory of the graphics card' if card else 'memory'} ran out{when}{more}: {advice}"
 
 
 _ELSE = "close other programs, or take a machine with more"

@@ -31,6 +31,10 @@ def read(path: Path, what: str) -> Any:
         path.open("rb").close()
     except OSError as error:
         raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights") from error
+    if _has_packed_parts(path):
+        raise UserError(
+            f"{path} is not {what}: its parts are packed, which torch.save does not do; unpack it and save it again"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about pickles that it then refuses
@@ -42,6 +46,18 @@ def read(path: Path, what: str) -> Any:
     if damaged:
         raise UserError(f"{path} is damaged ({damaged} is not what was written): copy it again, or take another file")
     return content
+
+
+def _has_packed_parts(path: Path) -> bool:
+    """Whether a zip has parts that grow when they are read: up to a thousand times."""
+    with open(path, "rb") as file:
+        if file.read(2) != ZIP:
+            return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
+        return False  # which torch finds, too
 
 
 def _damaged_part(path: Path) -> str | None:

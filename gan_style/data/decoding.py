@@ -30,6 +30,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from gan_style.data.budget import refuse_too_large, too_large
 from gan_style.data.containers import (
     TruncatedError,
+    damaged,
     exif_orientation,
     sniff,
     strip_jpeg,
@@ -130,8 +131,7 @@ def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
             raise UserError(
                 f"{path} is cut off (its {kind} data ends too early): copy it again or remove it."
             ) from error
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.") from error
+        raise damaged(path, kind, error) from error
 
 
 def open_picture(path: Path) -> OpenPicture:
