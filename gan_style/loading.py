@@ -193,6 +193,7 @@ def restore(content: Mapping[str, Any]) -> Translator:
     try:
         missing, unknown = model.load_state_dict(wanted, strict=False)
     except RuntimeError as error:
+        memory.raise_if_out(error)
         raise UserError(f"the checkpoint does not fit its own config: {' '.join(str(error).split())[:200]}") from error
     wrong = [*unknown, *(key for key in missing if key.split(".")[0] not in model.discriminators)]
     if wrong:

@@ -55,6 +55,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     try:
         module.load_state_dict(dict(state))
     except RuntimeError as error:
+        raise_if_out(error)
         raise UserError(f"these weights are not those of {what}: names or shapes differ, take another file") from error
     if not all(bool(value.isfinite().all()) for value in state.values()):
         raise UserError(f"these weights of {what} hold values that are NaN or infinite: take another file")
