@@ -40,7 +40,7 @@ def audit(words: Sequence[str], iterations: int = 3, out: Path | None = None) ->
     finding = compare(composed(words, name="audit"), iterations)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(finding, indent=2) + "\n")
+        write_whole(out, json.dumps(finding, indent=2) + "\n")
     say(verdict(finding))
     return 0 if finding["same"] else 1
 

@@ -112,8 +112,8 @@ def _data_sets(verbs: Any) -> None:
 
 def _files(verbs: Any) -> None:
     """The verbs that read and write models."""
-    describe = verbs.add_parser("describe", help="say what a checkpoint holds")
-    describe.add_argument("checkpoint")
+    describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
+    describe.add_argument("checkpoint", metavar="FILE")
     describe.set_defaults(run=_verb("describe", "describe"))
     export = verbs.add_parser("export", help="write a trained model for other programs")
     export.add_argument("checkpoint")

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_style import checkpoint, official, portable
+from gan_style import __version__, checkpoint, exported, official, portable
 from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, target_of
 from gan_style.errors import UserError
 from gan_style.export_graph import SIZES, TRACED, Distance, Graph, distance, worst
@@ -123,7 +123,7 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     graph, channels = Graph(translator.model, direction), _channels(translator, direction)
     program = _traced(graph, channels)
     program.example_inputs = None  # or the file holds these pictures, too
-    described = {"gan_style.json": json.dumps(_described(translator, graph, direction))}
+    described = {exported.TEXT: json.dumps(_described(translator, graph, direction))}
 
     def put(path: Path) -> tuple[str, Distance]:
         with warnings.catch_warnings():
@@ -160,6 +160,7 @@ def _official(translator: LoadedTranslator, direction: str, _: bool) -> Put:
 
     def put(path: Path) -> tuple[str, Distance]:
         torch.save(state, path)
+        exported.put_into_zip(path, {"direction": direction, "gan_style": __version__, **(translator.about or {})})
         read, _ = official.read(path)
         again = build(read.node, ALLOWED_FROM_CHECKPOINT)(in_channels=read.in_channels, out_channels=read.out_channels)
         again.load_state_dict(read.state)
@@ -232,4 +233,5 @@ def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> di
         for index, name in enumerate(translator.style_names)
     }
     general = next(iter(model.general_style().values()))[0].tolist() if graph.code_size else None
-    return {**(translator.about or {}), "direction": direction, "codes": codes, "general_code": general}
+    own = {"direction": direction, "inputs": graph.inputs, "codes": codes, "general_code": general}
+    return {"gan_style": __version__, "format": portable.FORMAT, **(translator.about or {}), **own}
