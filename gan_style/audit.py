@@ -15,6 +15,7 @@ from gan_style.callbacks.recorder import Recorder
 from gan_style.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import UserError
+from gan_style.paths import write_whole
 from gan_style.refusals import refuse_missing_warm_start
 from gan_style.run import checked, model_of
 from gan_style.terminal import say
