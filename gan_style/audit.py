@@ -15,8 +15,10 @@ from gan_style.callbacks.recorder import Recorder
 from gan_style.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import UserError
+from gan_style.paths import write_whole
 from gan_style.refusals import refuse_missing_warm_start
 from gan_style.run import checked, model_of
+from gan_style.terminal import say
 from gan_style.train import composed
 from gan_style.trainer import TrainerSettings, quiet_lightning
 
@@ -39,8 +41,8 @@ def audit(words: Sequence[str], iterations: int = 3, out: Path | None = None) ->
     finding = compare(composed(words, name="audit"), iterations)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(finding, indent=2) + "\n")
-    print(verdict(finding))
+        write_whole(out, json.dumps(finding, indent=2) + "\n")
+    say(verdict(finding))
     return 0 if finding["same"] else 1
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gan_style import memory
 from gan_style.errors import UserError
 from gan_style.paths import cannot_use, expanded
 from gan_style.signals import terminating_as_interrupting
+from gan_style.terminal import Parser, say, warn
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,16 +29,19 @@ def main(arguments: list[str] | None = None) -> int:
         with terminating_as_interrupting():
             return int(parsed.run(parsed) or 0)
     except UserError as error:
-        print(f"gan_style: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno is None or error.filename is None:
-            raise  # of no file: a fault of ours, or a closed pipe
-        print(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk", file=sys.stderr)
+        warn(f"gan_style: {error}")
         return 2
     except KeyboardInterrupt:
-        print("gan_style: interrupted", file=sys.stderr)
+        warn("gan_style: interrupted")
         return 130
+    except Exception as error:
+        if memory.ran_out(error):
+            warn(f"gan_style: {memory.sentence(error, memory.advice_of(parsed.verb))}")
+        elif isinstance(error, OSError) and None not in (error.errno, error.filename):
+            warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
+        else:
+            raise  # a fault of ours, or a closed pipe
+        return 2
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
@@ -53,7 +58,7 @@ def _parsed(words: list[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     from gan_style import __version__
 
-    parser = argparse.ArgumentParser("gan-style", description="Unpaired image translation and style transfer.")
+    parser = Parser("gan-style", description="Unpaired image translation and style transfer.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
@@ -107,8 +112,8 @@ def _data_sets(verbs: Any) -> None:
 
 def _files(verbs: Any) -> None:
     """The verbs that read and write models."""
-    describe = verbs.add_parser("describe", help="say what a checkpoint holds")
-    describe.add_argument("checkpoint")
+    describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
+    describe.add_argument("checkpoint", metavar="FILE")
     describe.set_defaults(run=_verb("describe", "describe"))
     export = verbs.add_parser("export", help="write a trained model for other programs")
     export.add_argument("checkpoint")
@@ -249,11 +254,11 @@ def _download(parsed: argparse.Namespace) -> None:
 
     if parsed.list or not parsed.name:
         row = "{:24}{:28}{:>9}{:>15}  {}"
-        print(row.format("name", "A and B", "pictures", "size", "licence"))
+        say(row.format("name", "A and B", "pictures", "size", "licence"))
         for entry in NAMED_SETS.values():
             pictures = sum(entry.counts.values()) or "?"
             size = "by hand" if entry.withdrawn else entry.size
-            print(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
+            say(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
         return
     from gan_style.data.named.download import fetch
 
@@ -267,7 +272,7 @@ def _download(parsed: argparse.Namespace) -> None:
 def _report(parsed: argparse.Namespace) -> None:
     from gan_style.report import write_report
 
-    print(write_report(*parsed.run_dir, out=parsed.out))
+    say(write_report(*parsed.run_dir, out=parsed.out))
 
 
 def _audit(parsed: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.errors import UserError, did_you_mean
+from gan_style.memory import raise_if_out
 from gan_style.paths import printable
 from gan_style.plain_data import require_plain
 
@@ -116,9 +117,8 @@ def _made(value: Any, allowed: Sequence[str]) -> Any:
         return factory()
     except UserError:
         raise
-    except MemoryError:
-        raise
     except Exception as error:  # whatever a constructor has against its arguments: the config is to be mended
+        raise_if_out(error)
         raise UserError(_one_line(f"{value['_target_']}: {error}")) from error
 
 

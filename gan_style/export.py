@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_style import checkpoint, official, portable
+from gan_style import __version__, checkpoint, exported, official, portable
 from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, target_of
 from gan_style.errors import UserError
 from gan_style.export_graph import SIZES, TRACED, Distance, Graph, distance, worst
@@ -32,6 +32,7 @@ from gan_style.loading import fitting, loaded, naming, restore
 from gan_style.models.pretrained import Pretrained, network_of
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded
+from gan_style.terminal import say
 from gan_style.verbs import refuse_overwriting
 
 OPSET = 18
@@ -61,8 +62,8 @@ def export(parsed: Namespace) -> None:
         said, found = put(beside)
         if not found.is_rounding:
             raise UserError(f"{out} was not written: it is {found}, which is more than rounding")
-    print(f"{out}: {said}; {translator.about['weights'] if translator.about else 'raw'} weights")
-    print(f"at {len(SIZES)} sizes {found}")
+    say(f"{out}: {said}; {translator.about['weights'] if translator.about else 'raw'} weights")
+    say(f"at {len(SIZES)} sizes {found}")
 
 
 def weights_of(translator: LoadedTranslator, direction: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -104,10 +105,10 @@ def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     made.model.metadata_props.update(portable.texts(_described(translator, graph, direction)))
 
     def put(path: Path) -> tuple[str, Distance]:
-        made.save(str(path))
+        path.write_bytes(made.model_proto.SerializeToString())
         options = runtime.SessionOptions()
         options.log_severity_level = 3
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
         def run(inputs: tuple[Tensor, ...]) -> Tensor:
             feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
@@ -123,13 +124,15 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     graph, channels = Graph(translator.model, direction), _channels(translator, direction)
     program = _traced(graph, channels)
     program.example_inputs = None  # or the file holds these pictures, too
-    described = {"gan_style.json": json.dumps(_described(translator, graph, direction))}
+    described = {exported.TEXT: json.dumps(_described(translator, graph, direction))}
 
     def put(path: Path) -> tuple[str, Distance]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.export.save(program, path, extra_files=described)
-            run = torch.export.load(path).module()
+            with open(path, "wb") as file:  # by a name that is not UTF-8 torch opens none
+                torch.export.save(program, file, extra_files=described)
+            with open(path, "rb") as file:
+                run = torch.export.load(file).module()
         said = f"a program of torch.export, {', '.join(graph.inputs)} to a picture, any batch, height and width"
         return said, distance(graph, functools.partial(_called, run), channels)
 
@@ -158,6 +161,7 @@ def _official(translator: LoadedTranslator, direction: str, _: bool) -> Put:
 
     def put(path: Path) -> tuple[str, Distance]:
         torch.save(state, path)
+        exported.put_into_zip(path, {"direction": direction, "gan_style": __version__, **(translator.about or {})})
         read, _ = official.read(path)
         again = build(read.node, ALLOWED_FROM_CHECKPOINT)(in_channels=read.in_channels, out_channels=read.out_channels)
         again.load_state_dict(read.state)
@@ -230,4 +234,5 @@ def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> di
         for index, name in enumerate(translator.style_names)
     }
     general = next(iter(model.general_style().values()))[0].tolist() if graph.code_size else None
-    return {**(translator.about or {}), "direction": direction, "codes": codes, "general_code": general}
+    own = {"direction": direction, "inputs": graph.inputs, "codes": codes, "general_code": general}
+    return {"gan_style": __version__, "format": portable.FORMAT, **(translator.about or {}), **own}

@@ -15,7 +15,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from gan_style import checkpoint, portable
+from gan_style import checkpoint, memory, portable
 from gan_style.checks import shown
 from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, takes, target_of
 from gan_style.data.values import ValueRange
@@ -23,10 +23,11 @@ from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.models.translator import Translator
 from gan_style.networks.vgg import VGG
-from gan_style.paths import expanded
+from gan_style.paths import expanded, printable
 
 # What a model may have beside the weights of its file: discriminators, which an export leaves out.
 SPARE_NUMBERS, SPARE_LAYERS = 2**28, 10_000
+LARGER = "the checkpoint's config asks for a far larger network than its weights are of"
 
 
 def load(
@@ -67,7 +68,7 @@ def naming(path: str | Path) -> Iterator[None]:
         yield
     except UserError as error:
         said = str(error)
-        raise UserError(said if str(path) in said else f"{path}: {said}") from error
+        raise UserError(said if printable(str(path)) in said else f"{path}: {said}") from error
 
 
 def loaded(
@@ -95,11 +96,13 @@ def _loaded(
     averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
     for name, state in averages.items() if ema else ():
         getattr(model, name).load_state_dict(state)
-    domains = {letter: str(domain["name"]) for letter, domain in content["domains"].items()}
+    domains = {letter: printable(str(domain["name"])) for letter, domain in content["domains"].items()}
     values = {letter: ValueRange.described(domain) for letter, domain in content["domains"].items()}
     names: list[str] = []
     if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
-        names = list(content.get("styles") or [domains["B"]])  # data without names is one style, its domain
+        names = [
+            printable(str(name)) for name in content.get("styles") or [domains["B"]]
+        ]  # data without names is one style, its domain
     model.requires_grad_(False).eval().to(device)
     if channels_last:
         model.to(memory_format=torch.channels_last)
@@ -119,6 +122,7 @@ def fitting() -> Iterator[None]:
         raise
     # No list of classes: a value of a wrong type fails wherever it is first used.
     except Exception as error:
+        memory.raise_if_out(error, "the model was made")
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise UserError(f"the checkpoint was not written by gan_style, or was changed ({reason})") from error
 
@@ -133,21 +137,32 @@ def no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
         UserError: there are more layers or numbers than weights could fill.
     """
     layers, numbers = 0, 0
-    most = 2 * sum(value.numel() for value in state.values() if isinstance(value, Tensor)) + SPARE_NUMBERS
+    most = 2 * sum(_numbers(value) for value in state.values() if isinstance(value, Tensor)) + SPARE_NUMBERS
 
     def count(module: nn.Module, name: str, value: nn.Module | nn.Parameter | None) -> None:
         nonlocal layers, numbers
         layers += 1
         numbers += value.numel() if isinstance(value, nn.Parameter) else 0
         if layers > len(state) + SPARE_LAYERS or numbers > most:
-            raise UserError("the checkpoint's config asks for a far larger network than its weights are of")
+            raise UserError(LARGER)
 
     handles = [register_module_module_registration_hook(count), register_module_parameter_registration_hook(count)]
     try:
         yield
+    except Exception as error:
+        if memory.ran_out(error) and memory.asked(error) > 8 * most:  # by one layer, before it could be counted
+            raise UserError(LARGER) from error
+        raise
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _numbers(value: Tensor) -> int:
+    """How many numbers a tensor holds: one that is repeated by its strides is there once, one of meta not at all."""
+    if value.layout != torch.strided or value.is_meta:
+        return 0
+    return min(value.numel(), value.untyped_storage().nbytes() // value.element_size())
 
 
 def _refuse_precision(precision: str, device: torch.device) -> None:
@@ -179,6 +194,7 @@ def restore(content: Mapping[str, Any]) -> Translator:
     try:
         missing, unknown = model.load_state_dict(wanted, strict=False)
     except RuntimeError as error:
+        memory.raise_if_out(error)
         raise UserError(f"the checkpoint does not fit its own config: {' '.join(str(error).split())[:200]}") from error
     wrong = [*unknown, *(key for key in missing if key.split(".")[0] not in model.discriminators)]
     if wrong:
@@ -210,5 +226,6 @@ def device_of(device: Any) -> torch.device:
         torch.empty(0, device=device)
         return torch.device(device)
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        memory.raise_if_out(error)
         there = "cpu, cuda" if torch.cuda.is_available() else "cpu (torch sees no CUDA device)"
         raise UserError(f"device={device} cannot be used: take {there}") from error

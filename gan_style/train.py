@@ -25,11 +25,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_style import memory
 from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.hydra_guard import guard_hydra
 from gan_style.paths import cannot_use
 from gan_style.signals import listening
+from gan_style.terminal import warn
 
 
 def main() -> None:
@@ -68,6 +70,8 @@ def refused(error: OSError) -> str:
     return cannot_use(error, "a file of the run") + advice
 
 
+# What ends a run with a sentence.
+_EXPECTED = (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException)
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
 _failures: list[BaseException] = []
 _started: list[bool] = []
@@ -85,14 +89,18 @@ def _compose_and_train(config: DictConfig) -> None:
         from gan_style.run import train
 
         train(plain(config), multirun_dir=multirun)
-    except (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException) as error:
+    except (Exception, Interrupted) as error:
+        if not memory.ran_out(error) and not isinstance(error, _EXPECTED):
+            raise
         failure = UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error
+        if memory.ran_out(error):  # before training began
+            failure = TrainingFailed(memory.sentence(error, memory.advice_of("train")))
         # A launcher such as submitit runs the job elsewhere, with a copy of these lists: the error itself goes back.
         if os.getpid() not in _commands:
             raise failure from None
         _failures.append(failure)
         if multirun:
-            print(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}", file=sys.stderr)
+            warn(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}")
 
 
 def composed(words: Sequence[str], name: str = "plan") -> dict[str, Any]:
@@ -165,7 +173,7 @@ def _is_child() -> bool:
 
 def _fail(message: str, status: int) -> int:
     if not _is_child():
-        print(f"gan_style: {message}", file=sys.stderr)
+        warn(f"gan_style: {message}")
         return status
     # Once the processes are connected the first one notices that another is gone, and a signal it was sent itself;
     # a status other than 0 would have Lightning kill it before it can say so.

@@ -198,7 +198,7 @@ def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ([*base, str(out), "--size", "0"], "--size=0 is not valid"),
         (["import", str(tmp_path / "none.pth"), str(out)], "there is no file"),
         (["import", str(saved(tmp_path / "ours.ckpt")), str(out)], "needs no import"),
-        (["describe", str(tmp_path / "net_G.pth")], "gan-style import takes in"),
+        (["export", str(tmp_path / "net_G.pth"), str(tmp_path / "x.onnx")], "gan-style import takes in"),
     ):
         assert cli.main(words) == 2
         assert sentence in capsys.readouterr().err

@@ -26,6 +26,7 @@ from gan_style.data.files import decode_picture, picture_size
 from gan_style.data.images import SUFFIXES, too_small
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
+from gan_style.terminal import say
 
 VERSION = 1  # of the index
 REMEDY = "copy it again, or write it again with gan-style shards"
@@ -135,7 +136,7 @@ def open_shards(
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         shards = [shard for shard in pool.map(read_index, paths) if shard]
         if len(shards) < len(paths):
-            rank_zero_only(print)(f"{what}: {len(paths) - len(shards)} shards without an index are read, once")
+            rank_zero_only(say)(f"{what}: {len(paths) - len(shards)} shards without an index are read, once")
             shards = list(pool.map(open_shard, paths))
     numbered = [np.insert(shard.places, 0, number, axis=1) for number, shard in enumerate(shards)]
     names = [name for shard in shards for name in shard.names]
@@ -187,6 +188,8 @@ def read_index(path: Path) -> Shard | None:
     """The shard as its index tells; None where that is missing, broken, older than the tar or of another size."""
     try:
         index, tar = index_path(path), path.stat()
+        if not index.is_file():
+            return None
         content = json.loads(index.read_text(encoding="utf-8"))
         if index.stat().st_mtime_ns < tar.st_mtime_ns or (content["version"], content["size"]) != (
             VERSION,
@@ -195,9 +198,10 @@ def read_index(path: Path) -> Shard | None:
             return None
         places = np.array(content["places"], np.int64).reshape(-1, 4)
         names = [str(name) for name in content["names"]]
+        inside = (places[:, :2] >= 0).all() and (places[:, :2].sum(axis=1) <= tar.st_size).all()
     except (OSError, ValueError, TypeError, LookupError, OverflowError):
         return None
-    return Shard(path, names, places) if 0 < len(names) == len(places) else None
+    return Shard(path, names, places) if inside and 0 < len(names) == len(places) else None
 
 
 def write_index(shard: Shard) -> None:

@@ -26,6 +26,7 @@ from gan_style.inspection.findings import (
     size_findings,
 )
 from gan_style.inspection.page import SEVERITIES, as_json, print_page, status_of
+from gan_style.paths import write_whole
 
 CHECKS = (
     file_findings,
@@ -106,6 +107,6 @@ def _folder(name: str) -> Path:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_whole(path, text + "\n")
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): check the disk and its rights.") from error

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 from gan_style.metrics.extractor import Extractor
 from gan_style.metrics.weights import fill, hub, read
 
@@ -48,6 +49,7 @@ class InceptionExtractor(Extractor):
         try:
             self.network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=safe)
         except RuntimeError as error:
+            raise_if_out(error)
             raise UserError(
                 "these weights are not those of Inception of 2015: names or shapes differ, take another file"
             ) from error

@@ -28,6 +28,7 @@ from gan_style.networks.factory import require_argument
 from gan_style.networks.styled import StyledGenerator, fitting_tensors, read_trained
 from gan_style.networks.vgg import VGG
 from gan_style.paths import expanded
+from gan_style.terminal import say
 from gan_style.types import Count, CountOrNone, Weight
 
 MOMENTUM = 0.99  # of the mean code of a style
@@ -254,11 +255,10 @@ class StyleConditional(Translator):
         self.style_means += weights[:, None] * (means - self.style_means)
 
     def on_fit_start(self) -> None:
-        if self.warm_start is None or self.iteration > 0:  # a resumed run has its weights
-            return
-        said = take_weights(self, expanded(self.warm_start))
-        if self.global_rank == 0:
-            print(said, flush=True)
+        if self.warm_start is not None and self.iteration == 0:  # a resumed run has its weights
+            said = take_weights(self, expanded(self.warm_start))
+            if self.global_rank == 0:
+                say(said, flush=True)
 
 
 class _Styled(dict[str, Tensor]):

@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from gan_style import memory
 from gan_style.callbacks.cost import peak_gigabytes
 from gan_style.callbacks.ema import EMA
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
 from gan_style.planning.parts import Parts, parts_of
+from gan_style.terminal import say, warn
 from gan_style.trainer import quiet_lightning
 
 
@@ -143,9 +145,14 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="gan-style-plan-") as folder:
             result = tried(parts_of(given["config"]), given["iterations"], Path(folder))
     except UserError as error:
-        print(f"gan_style: {error}", file=sys.stderr)
+        warn(f"gan_style: {error}")
         return 2
-    print(json.dumps(result))
+    except Exception as error:
+        if not memory.ran_out(error):
+            raise
+        warn(f"gan_style: {memory.sentence(error, memory.advice_of('plan'))}")
+        return 2
+    say(json.dumps(result))
     return 0
 
 

@@ -3,11 +3,12 @@
 import base64
 import io
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from PIL import Image
 
+from gan_style.data.budget import refuse_too_large
+from gan_style.report.markup import escape
 from gan_style.report.read import Run
 
 MAX_EARLIER = 8
@@ -44,8 +45,9 @@ def embed(iteration: int, path: Path, large: bool) -> Picture | None:
     """Returns a picture as a data URI, or None where the file cannot be read."""
     side, budget = (_LARGE_SIDE, _LARGE_BYTES) if large else (_SMALL_SIDE, _SMALL_BYTES)
     try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        content = path.read_bytes() if path.is_file() else b""
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            refuse_too_large(path, *image.size)
             image.load()
             picture = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

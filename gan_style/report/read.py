@@ -12,6 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gan_style.paths import resolved
+
 # Beyond it the difference of two values may overflow; no loss that means anything is there.
 _HUGE = 1e300
 _FILES = ("config.yaml", "metrics.csv", "scores.json", "run.json")
@@ -97,7 +99,7 @@ def read_run(run_dir: Path) -> Run:
     problems: dict[str, str] = {}
     texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
     return Run(
-        folder=run_dir.resolve().name,
+        folder=resolved(run_dir).name,
         config=_config(texts["config.yaml"], problems),
         config_text=texts["config.yaml"],
         metrics=_metrics(texts["metrics.csv"]),

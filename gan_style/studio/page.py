@@ -7,15 +7,16 @@ import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from gan_style import memory
 from gan_style.errors import UserError
 from gan_style.models.gatys import Gatys
+from gan_style.report.markup import escape
 from gan_style.studio import runs
 from gan_style.studio.controls import PAINTING_SIDE, Controls, controls, fitting
 from gan_style.studio.inputs import refuse_addresses, refuse_other_files
@@ -70,6 +71,11 @@ def sentences(function: Callable[..., Any]) -> Callable[..., Any]:
             raise gr.Error(plain(error), print_exception=False, title="That did not work") from None
         except Stopped:
             raise gr.Error("stopped: nothing was kept", print_exception=False, title="Stopped") from None
+        except Exception as error:
+            if not memory.ran_out(error):
+                raise
+            said = UserError(memory.sentence(error, memory.advice_of("studio")))
+        raise gr.Error(plain(said), print_exception=False, title="Out of memory")  # when what it held is let go
 
     return guarded
 
@@ -126,6 +132,7 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
 
     gr.on([page.load, chosen.model.change], choose, chosen.model, shows, show_progress="hidden", **ONE_AT_A_TIME)
 
+    @sentences
     def taken(path: str | None) -> str | None:
         try:
             return str(check_upload(Path(path))) if path else None
@@ -133,6 +140,7 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
             gr.Warning(plain(error), title="This picture cannot be used")
             return None
 
+    @sentences
     def below_the_brush(path: str | None) -> dict[str, Any] | None:
         try:
             background = shown(check_upload(Path(path)), PAINTING_SIDE) if path else None

@@ -29,7 +29,8 @@ from gan_style.data.named.table import FOLDERS, NamedSet, named_set
 from gan_style.data.named.transfer import Unreachable, check_url, download, public
 from gan_style.data.named.unpacking import unpack
 from gan_style.errors import UserError
-from gan_style.paths import expanded
+from gan_style.paths import expanded, resolved
+from gan_style.terminal import say
 
 Say = Callable[[str], None]
 
@@ -48,7 +49,7 @@ class _Order:
     @property
     def place(self) -> Path:
         """Where the folder really is: a link must not be replaced by a folder."""
-        return self.root.resolve()
+        return resolved(self.root)
 
     def beside(self, suffix: str) -> Path:
         return self.place.parent / f".{self.set.name}{suffix}"
@@ -61,7 +62,7 @@ def fetch(
     url: str | None = None,
     archive: str | None = None,
     sha256: str | None = None,
-    say: Say = print,
+    say: Say = say,
 ) -> Path:
     """See to it that a folder holds a named set.
 
