@@ -76,13 +76,16 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
 
     from gan_style.studio.guard import Guard
     from gan_style.studio.order import StreamFirst
-    from gan_style.studio.page import build, style_sheet, theme
+    from gan_style.studio.page import bound_sessions, build, style_sheet, theme
     from gan_style.studio.pictures import MAX_BYTES
+    from gan_style.studio.room import Room
 
-    page = build(models, folder).queue(max_size=20)
+    room = Room(folder)
+    page = build(models, room).queue(max_size=20)
+    bound_sessions(page)
     app = FastAPI(openapi_url=None)
     app.add_middleware(StreamFirst)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, room=room)
     if is_loopback(host):  # a name of another site that leads here is refused
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, bracketed(host)])
     # not page.launch(): that asks itself over HTTP whether it is there, and gives up on a busy machine
@@ -100,6 +103,7 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
         theme=theme(),
         css=style_sheet(),
     )
+    room.keep()  # the samples
     page.has_launched = True  # only then Gradio refuses paths that were not uploaded, as tests/studio shows
     return app
 
