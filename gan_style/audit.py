@@ -17,6 +17,7 @@ from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import UserError
 from gan_style.refusals import refuse_missing_warm_start
 from gan_style.run import checked, model_of
+from gan_style.terminal import say
 from gan_style.train import composed
 from gan_style.trainer import TrainerSettings, quiet_lightning
 
@@ -40,7 +41,7 @@ def audit(words: Sequence[str], iterations: int = 3, out: Path | None = None) ->
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(finding, indent=2) + "\n")
-    print(verdict(finding))
+    say(verdict(finding))
     return 0 if finding["same"] else 1
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from gan_style.errors import UserError
 from gan_style.paths import cannot_use, expanded
 from gan_style.signals import terminating_as_interrupting
+from gan_style.terminal import say, warn
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,15 +28,15 @@ def main(arguments: list[str] | None = None) -> int:
         with terminating_as_interrupting():
             return int(parsed.run(parsed) or 0)
     except UserError as error:
-        print(f"gan_style: {error}", file=sys.stderr)
+        warn(f"gan_style: {error}")
         return 2
     except OSError as error:
         if error.errno is None or error.filename is None:
             raise  # of no file: a fault of ours, or a closed pipe
-        print(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk", file=sys.stderr)
+        warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
         return 2
     except KeyboardInterrupt:
-        print("gan_style: interrupted", file=sys.stderr)
+        warn("gan_style: interrupted")
         return 130
 
 
@@ -249,11 +250,11 @@ def _download(parsed: argparse.Namespace) -> None:
 
     if parsed.list or not parsed.name:
         row = "{:24}{:28}{:>9}{:>15}  {}"
-        print(row.format("name", "A and B", "pictures", "size", "licence"))
+        say(row.format("name", "A and B", "pictures", "size", "licence"))
         for entry in NAMED_SETS.values():
             pictures = sum(entry.counts.values()) or "?"
             size = "by hand" if entry.withdrawn else entry.size
-            print(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
+            say(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
         return
     from gan_style.data.named.download import fetch
 
@@ -267,7 +268,7 @@ def _download(parsed: argparse.Namespace) -> None:
 def _report(parsed: argparse.Namespace) -> None:
     from gan_style.report import write_report
 
-    print(write_report(*parsed.run_dir, out=parsed.out))
+    say(write_report(*parsed.run_dir, out=parsed.out))
 
 
 def _audit(parsed: argparse.Namespace) -> int:

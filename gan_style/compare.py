@@ -15,9 +15,10 @@ from gan_style.data.saving import save_image
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.loading import load
-from gan_style.paths import expanded
+from gan_style.paths import expanded, printable
 from gan_style.sheet import draw_sheet
 from gan_style.stylize import LARGEST_SEED
+from gan_style.terminal import say
 from gan_style.verbs import check_output, gatys, parse_style, refuse_method, refuse_overwriting
 
 Mix = list[tuple[str, float]]
@@ -61,7 +62,7 @@ def sheet(parsed: Namespace) -> None:
             rows.append((expanded(content), row))
     shown = [expanded(style) for style in styles]
     save_image(draw_sheet(rows, [column.label for column in columns], shown, cell=parsed.cell), output)
-    print(output)
+    say(output)
 
 
 def refuse_words(parsed: Namespace, output: Path) -> list[str]:
@@ -140,5 +141,5 @@ def name_checkpoints(paths: Sequence[str]) -> dict[str, str]:
     names = {}
     for path, labels in zip(paths, choices, strict=True):
         label = next((x for i, x in enumerate(labels) if [c[i] for c in choices].count(x) == 1), path)
-        names[label] = path
+        names[printable(label)] = path
     return names

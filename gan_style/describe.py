@@ -11,6 +11,7 @@ from gan_style.data.values import ValueRange
 from gan_style.loading import fitting, naming, restore
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded, printable
+from gan_style.terminal import say
 
 
 def describe(parsed: Namespace) -> None:
@@ -22,7 +23,7 @@ def describe(parsed: Namespace) -> None:
             vgg["weights"] = "random"  # nothing is computed, so nothing has to be fetched
         found = list(rows(content, restore(content)))
     for name, value in found:
-        print(f"{name:14}{printable(value)}")
+        say(f"{name:14}{printable(value)}")
 
 
 def rows(content: Mapping[str, Any], model: Translator) -> Iterator[tuple[str, str]]:

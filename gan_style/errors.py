@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from gan_style.paths import printable
+
 
 class UserError(ValueError):
     """A mistake that the user can mend; shown as one line, exit status 2.
@@ -15,11 +17,15 @@ class UserError(ValueError):
     def __str__(self) -> str:
         # A worker of a data loader hands an error on as its whole traceback; our sentence is its last line.
         text = super().__str__()
-        return text.rstrip().rsplit("UserError: ", 1)[-1] if "\n" in text else text
+        # A line for the terminal, a page and a file alike, whatever the names in it hold.
+        return printable(text.rstrip().rsplit("UserError: ", 1)[-1] if "\n" in text else text)
 
 
 class TrainingFailed(Exception):  # noqa: N818 (an event, as Interrupted)
     """Training cannot go on, for example a loss that is not finite; shown as one line, exit status 1."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class Interrupted(BaseException):

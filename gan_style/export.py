@@ -32,6 +32,7 @@ from gan_style.loading import loaded, naming, restore
 from gan_style.models.pretrained import Pretrained, network_of
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded
+from gan_style.terminal import say
 from gan_style.verbs import refuse_overwriting
 
 OPSET = 18
@@ -60,8 +61,8 @@ def export(parsed: Namespace) -> None:
         said, found = put(beside)
         if not found.is_rounding:
             raise UserError(f"{out} was not written: it is {found}, which is more than rounding")
-    print(f"{out}: {said}; {translator.about['weights'] if translator.about else 'raw'} weights")
-    print(f"at {len(SIZES)} sizes {found}")
+    say(f"{out}: {said}; {translator.about['weights'] if translator.about else 'raw'} weights")
+    say(f"at {len(SIZES)} sizes {found}")
 
 
 def weights_of(translator: LoadedTranslator, direction: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,6 +12,7 @@ from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.models.pretrained import Pretrained, network_of
 from gan_style.paths import expanded
+from gan_style.terminal import say
 from gan_style.verbs import refuse_overwriting
 
 OTHER = {"A2B": "B2A", "B2A": "A2B"}
@@ -28,7 +29,7 @@ def import_official(parsed: Namespace) -> None:
     refuse_overwriting([out], files.values())
     content = imported(dict(sorted(files.items())), parsed.size)
     checkpoint.save(content, out, "free some space, or write somewhere else")
-    print(f"{out}: {official.said(content['config']['model']['generator'])}; {' and '.join(sorted(files))}")
+    say(f"{out}: {official.said(content['config']['model']['generator'])}; {' and '.join(sorted(files))}")
 
 
 def imported(files: dict[str, Path], size: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.models.translator import Translator
-from gan_style.paths import expanded
+from gan_style.paths import expanded, printable
 
 # What a model may have beside the weights of its file: discriminators, which an export leaves out.
 SPARE_NUMBERS, SPARE_LAYERS = 2**28, 10_000
@@ -66,7 +66,7 @@ def naming(path: str | Path) -> Iterator[None]:
         yield
     except UserError as error:
         said = str(error)
-        raise UserError(said if str(path) in said else f"{path}: {said}") from error
+        raise UserError(said if printable(str(path)) in said else f"{path}: {said}") from error
 
 
 def loaded(
@@ -94,11 +94,13 @@ def _loaded(
     averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
     for name, state in averages.items() if ema else ():
         getattr(model, name).load_state_dict(state)
-    domains = {letter: str(domain["name"]) for letter, domain in content["domains"].items()}
+    domains = {letter: printable(str(domain["name"])) for letter, domain in content["domains"].items()}
     values = {letter: ValueRange.described(domain) for letter, domain in content["domains"].items()}
     names: list[str] = []
     if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
-        names = list(content.get("styles") or [domains["B"]])  # data without names is one style, its domain
+        names = [
+            printable(str(name)) for name in content.get("styles") or [domains["B"]]
+        ]  # data without names is one style, its domain
     model.requires_grad_(False).eval().to(device)
     if channels_last:
         model.to(memory_format=torch.channels_last)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,6 +12,8 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from gan_style.terminal import warn
 
 
 class CSVLog(Logger):
@@ -136,7 +137,7 @@ class ForgivingWandb(WandbLogger):
         except Exception as error:  # of its service, the network or its disk, whose errors have no common class
             self.lost = True
             reason = " ".join(f"{error}".split())[:120]
-            print(f"note: W&B has failed ({reason}): training goes on, and metrics.csv has every row", file=sys.stderr)
+            warn(f"note: W&B has failed ({reason}): training goes on, and metrics.csv has every row")
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -193,7 +194,7 @@ def wandb_loggers(
         run = wandb.init(mode=mode, **arguments)
     except (wandb.errors.CommError, wandb.errors.UsageError) as error:
         reason = " ".join(str(error).split())[:120]
-        print(f"W&B cannot be reached ({reason}): this run is logged offline", file=sys.stderr)
+        warn(f"W&B cannot be reached ({reason}): this run is logged offline")
         run = wandb.init(mode="offline", **arguments)
     logger = ForgivingWandb(experiment=run, save_dir=run_dir)
     logger.upload_checkpoint = upload_checkpoint  # type: ignore[attr-defined]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from gan_style import loggers
+from gan_style import loggers, terminal
 from gan_style.callbacks.cost import Cost
 from gan_style.callbacks.doctor import Doctor
 from gan_style.callbacks.keeper import Keeper
@@ -213,7 +212,7 @@ def fit(
     except (UserError, TrainingFailed) as error:
         stopped = f"failed: {error}"
         if not trainer.is_global_zero:  # the first process only learns that this one is gone
-            print(f"gan_style: process {trainer.global_rank}: {error}", file=sys.stderr, flush=True)
+            terminal.warn(f"gan_style: process {trainer.global_rank}: {error}")
         raise
     except RuntimeError as error:
         if WORKER_LOST.search(str(error)):
@@ -293,4 +292,4 @@ def _width(column: str) -> int:
 
 @rank_zero_only
 def say(text: str) -> None:
-    print(text, flush=True)
+    terminal.say(text, flush=True)

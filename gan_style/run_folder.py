@@ -23,6 +23,7 @@ from gan_style.data.named.table import NAMED_SETS
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded, write_whole
+from gan_style.terminal import say
 from gan_style.trainer import machine
 
 DRAWN = {
@@ -89,7 +90,7 @@ def load_to_go_on(path: Path, newest: bool) -> dict[str, Any]:
         content = checkpoint.load(before)
         if loggers.is_first_process():
             said = f"note: {error}; the one before it is taken, {before} of iteration {content['iteration']}"
-            print(said, flush=True)
+            say(said, flush=True)
         return content
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
 from gan_style.evaluation import Result
 from gan_style.report.chart import nice_ticks
+from gan_style.report.markup import escape
 from gan_style.score_table import Row, directions, rows
 
 COLUMNS = 2

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gan_style.evaluation import Result, other_protocol
+from gan_style.paths import printable
 
 HIGHER = ("precision", "recall", "density", "coverage", "psnr", "ssim", "edge_agreement", "cycle_honesty", "diversity")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -56,7 +57,7 @@ def markdown(results: Mapping[str, Result]) -> str:
     """A table per direction: a row per score, a column per result; the best value bold."""
     parts = []
     for direction in directions(results):
-        head = [direction, "better", *results, "floor", "input"]
+        head = [direction, "better", *map(printable, results), "floor", "input"]
         lines = [head, ["---"] * len(head)]
         for row in rows(results, direction):
             cells = [_cell(cell) for cell in row.cells]
@@ -107,7 +108,7 @@ def terminal(results: Mapping[str, Result]) -> str:
     """Each result by itself: value, interval, floor and what the input scores."""
     lines = []
     for name, result in results.items():
-        lines.append(name)
+        lines.append(printable(name))
         for direction in result["scores"]:
             lines.append(f"  {direction:32} {'value':>10} {'95% interval':>23} {'floor':>10} {'input':>10}")
             for row in rows({name: result}, direction):
@@ -135,4 +136,4 @@ def _short(value: float | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(LATEX.get(c, c) for c in text)
+    return "".join(LATEX.get(c, c) for c in printable(text))

@@ -23,6 +23,7 @@ from gan_style.paths import expanded, why, write_whole
 from gan_style.picture_scores import PictureScores
 from gan_style.score_table import terminal
 from gan_style.scored_set import ScoredSet, open_set
+from gan_style.terminal import say
 
 
 def compare(parsed: Namespace) -> None:
@@ -86,14 +87,15 @@ def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -
         UserError: results of different protocols.
     """
     refuse_other_protocol(results, parsed.force)
-    print(terminal(results))
+    for line in terminal(results).splitlines():
+        say(line)
     for note in notes(results):
-        print(f"warning: {note}")
+        say(f"warning: {note}")
     if other := other_protocol(results):
-        print(f"warning: {other}")
+        say(f"warning: {other}")
     if out is not None:
         write_json(out, results)
-        print(out)
+        say(out)
 
 
 def notes(results: Mapping[str, Result]) -> list[str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gan_style.data.images import read_image
+from gan_style.paths import printable
 
 GAP, HEAD = 6, 22
 
@@ -66,5 +67,6 @@ def fitted(picture: Image.Image, cell: int) -> Image.Image:
 
 def shortened(label: str, width: int) -> str:
     """A label that fits into `width` pixels."""
+    label = printable(label)
     longest = max(8, width // 7)  # about 7 pixels a letter
     return label if len(label) <= longest else label[: longest - 1] + "…"

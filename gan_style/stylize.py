@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 from gan_style.checks import require_finite, require_whole
 from gan_style.data.images import SUFFIXES, list_images, to_uint8
@@ -24,8 +24,9 @@ from gan_style.inference import RESULT, LoadedTranslator
 from gan_style.loading import load
 from gan_style.models.gatys import Gatys
 from gan_style.overlapping import Writer, by_size, read_ahead
-from gan_style.paths import expanded
+from gan_style.paths import expanded, printable
 from gan_style.pictures_in import given_picture
+from gan_style.terminal import say, warn
 from gan_style.tiling.tiled import Watch
 from gan_style.verbs import check_output, gatys, parse_style, refuse_method, refuse_overwriting, save
 
@@ -85,11 +86,11 @@ def translate(parsed: Namespace) -> None:
         raise UserError(unread[0])
     if unread:
         for sentence in unread:
-            print(f"gan_style: {sentence}", file=sys.stderr)
+            warn(f"gan_style: {sentence}")
         done = len(pairs) - len(unread)
         raise UserError(f"{len(unread)} of {len(pairs)} pictures cannot be read, see above; {done} are in {target}")
     fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
-    print(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}")
+    say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}")
 
 
 def trained(parsed: Namespace) -> LoadedTranslator:
@@ -140,7 +141,7 @@ def watch_in(progress: Progress) -> Watch:
     def watch(done: int, total: int, sentence: str) -> None:
         if sentence not in said:
             said.add(sentence)
-            progress.console.print(f"gan_style: {sentence}", highlight=False, soft_wrap=True)
+            progress.console.print(Text(printable(f"gan_style: {sentence}")), soft_wrap=True)
         progress.update(task, completed=done, total=total, visible=done < total)
 
     return watch

@@ -29,6 +29,7 @@ from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.paths import cannot_use
 from gan_style.signals import listening
+from gan_style.terminal import warn
 
 
 def main() -> None:
@@ -90,7 +91,7 @@ def _compose_and_train(config: DictConfig) -> None:
             raise failure from None
         _failures.append(failure)
         if multirun:
-            print(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}", file=sys.stderr)
+            warn(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}")
 
 
 def composed(words: Sequence[str], name: str = "plan") -> dict[str, Any]:
@@ -163,7 +164,7 @@ def _is_child() -> bool:
 
 def _fail(message: str, status: int) -> int:
     if not _is_child():
-        print(f"gan_style: {message}", file=sys.stderr)
+        warn(f"gan_style: {message}")
         return status
     # Once the processes are connected the first one notices that another is gone, and a signal it was sent itself;
     # a status other than 0 would have Lightning kill it before it can say so.

@@ -10,6 +10,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from gan_style.terminal import say
+
 MUCH = 0.05  # of the time
 SETTLED = 20  # iterations after which the loaders have started
 
@@ -50,7 +52,7 @@ class Cost(pl.Callback):
         if share > MUCH and self._iterations > SETTLED and not self._said:
             self._said = True
             text = f"note: training waits for its data for {share:.0%} of the time: raise data.num_workers"
-            rank_zero_only(print)(text, flush=True)
+            rank_zero_only(say)(text, flush=True)
         self._waited, self._since, self.peak_gigabytes = 0.0, now, peak_gigabytes()
         return {"time/data_wait": round(share, 4), "memory/peak_GB": round(self.peak_gigabytes, 3)}
 

@@ -16,6 +16,7 @@ from gan_style.metrics.probe import ProbeResult, steganography_probe
 from gan_style.metrics.truth import bootstrap
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
+from gan_style.terminal import say
 from gan_style.types import CountOrNone
 
 
@@ -45,7 +46,7 @@ class CycleScores(pl.Callback):
         fits = data.look_transform.fixed_size and all(n in (1, 3) for n in data.channels.values())
         if count < 2 or not fits:
             if trainer.is_global_zero:
-                print("no cycle_honesty in validations: it takes two pictures of one size, grey or RGB", flush=True)
+                say("no cycle_honesty in validations: it takes two pictures of one size, grey or RGB", flush=True)
             return
         items = [data.on_after_batch_transfer(data.val_set[i], 0) for i in range(count)]
         self._probed = {domain: torch.stack([item[domain] for item in items]) for domain in "AB"}

@@ -22,6 +22,7 @@ from gan_style.doctor.statistics import Sketch, measure, sketch
 from gan_style.doctor.verdict import verdict
 from gan_style.errors import TrainingFailed, UserError, did_you_mean
 from gan_style.models.translator import Images, Terms, Translator
+from gan_style.terminal import say
 from gan_style.types import Count, CountOrNone
 
 WINDOW = 4  # iterations before a look whose pictures are compared
@@ -117,7 +118,7 @@ class Doctor(pl.Callback):
         return True
 
     def rewound(self, model: Translator) -> None:
-        print(f"doctor: went back to iteration {model.iteration}; pictures and noise go on as new ones", flush=True)
+        say(f"doctor: went back to iteration {model.iteration}; pictures and noise go on as new ones", flush=True)
 
     # Looking
 
@@ -176,7 +177,7 @@ class Doctor(pl.Callback):
         return Finding(code, where, model.iteration, seen, change_for(code, type(model)))
 
     def _say(self, trainer: pl.Trainer, finding: Finding) -> None:
-        print(f"doctor: {finding}", flush=True)
+        say(f"doctor: {finding}", flush=True)
         self.file.add(finding)
         for logger in trainer.loggers:
             logger.log_metrics({f"doctor/found/{finding.code}": 1.0}, step=finding.iteration)

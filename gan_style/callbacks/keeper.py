@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from gan_style.callbacks.score_file import keep_best
 from gan_style.errors import Interrupted, UserError, did_you_mean
 from gan_style.models.translator import Translator
 from gan_style.signals import raise_if_received
+from gan_style.terminal import warn
 
 
 class Keeper(pl.Callback):
@@ -141,7 +141,7 @@ class Keeper(pl.Callback):
             if os.read(end, 1):  # a signal; nothing was trained yet, so nothing is lost
                 first = getattr(rank_zero_only, "rank", 0) == 0
                 if first:
-                    print(f"gan_style: interrupted before training began{self._what_is_left()}", file=sys.stderr)
+                    warn(f"gan_style: interrupted before training began{self._what_is_left()}")
                 os._exit(130 if first else 0)
 
         threading.Thread(target=wait, args=(self._pipe[0],), daemon=True).start()

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gan_style.callbacks.losses import LogLosses
 from gan_style.models.translator import Translator
+from gan_style.terminal import say
 
 
 class ShowProgress(ProgressBar):
@@ -58,7 +59,7 @@ class ShowProgress(ProgressBar):
         elif self.iterations and self._line_is_due(pl_module.iteration):
             self._last_line = time.monotonic()
             left = self._time_left(pl_module.iteration, trainer)
-            print(f"iteration {pl_module.iteration}/{self.iterations}  {left}  {self._note()}", flush=True)
+            say(f"iteration {pl_module.iteration}/{self.iterations}  {left}  {self._note()}", flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()

@@ -26,6 +26,7 @@ from gan_style.metrics.sliced import SMALLEST, LaplacianPatches, sliced_wasserst
 from gan_style.metrics.truth import ColourTransfer
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
+from gan_style.terminal import say
 from gan_style.types import CountOrNone
 
 BATCH = 8  # training pictures that are looked at together
@@ -162,7 +163,7 @@ class SetScores(pl.Callback):
                 notes += [f"warning: {few}"] if few else []
         if trainer.is_global_zero:
             for note in notes:
-                print(note, flush=True)
+                say(note, flush=True)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._rows = defaultdict(dict)

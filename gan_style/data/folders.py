@@ -13,6 +13,7 @@ from gan_style.data.named.download import fetch
 from gan_style.data.stored import StoredDataModule
 from gan_style.data.unpaired import FolderPictures, open_pictures
 from gan_style.errors import UserError
+from gan_style.terminal import say
 from gan_style.types import Share
 
 
@@ -54,8 +55,7 @@ class FoldersDataModule(StoredDataModule):
 
     def read(self) -> Splits:
         if self.set and self.root:
-            say = rank_zero_only(print)
-            fetch(self.set, self.root, url=self.url, archive=self.archive, sha256=self.sha256, say=say)
+            fetch(self.set, self.root, url=self.url, archive=self.archive, sha256=self.sha256, say=rank_zero_only(say))
         return super().read()
 
     def layout(self) -> Layout:

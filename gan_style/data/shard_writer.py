@@ -18,6 +18,7 @@ from gan_style.data.layout import find_layout, find_set
 from gan_style.data.seeding import derive_seed, epoch_order
 from gan_style.data.shards import Shard, index_path, write_index
 from gan_style.errors import UserError
+from gan_style.terminal import say
 
 MEGABYTE = 10**6
 UNFINISHED = ".unfinished"  # where shards stay until all are written; a set that holds it is refused
@@ -41,15 +42,15 @@ def shards(name: str, out: Path, *, size: float, shuffle: int | None) -> None:
         raise UserError(f"--size {size:g} is no size: give the MB of a shard, such as 256")
     layout = find_layout(find_set(name))
     for note in layout.notes:
-        print(note)
+        say(note)
     with Progress(
         TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
     ) as bar:
         task = bar.add_task("", total=sum(map(len, layout.parts.values())))
         written = write_shards(layout.parts, out, int(size * MEGABYTE), shuffle, lambda: bar.advance(task))
     for part, count in written.items():
-        print(f"{part}: {len(layout.parts[part])} pictures in {count} shard{'s' * (count > 1)}")
-    print(f"train with: data=shards data.root={out}")
+        say(f"{part}: {len(layout.parts[part])} pictures in {count} shard{'s' * (count > 1)}")
+    say(f"train with: data=shards data.root={out}")
 
 
 def write_shards(

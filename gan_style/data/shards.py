@@ -26,6 +26,7 @@ from gan_style.data.files import decode_picture, picture_size
 from gan_style.data.images import SUFFIXES, too_small
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
+from gan_style.terminal import say
 
 VERSION = 1  # of the index
 REMEDY = "copy it again, or write it again with gan-style shards"
@@ -135,7 +136,7 @@ def open_shards(
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         shards = [shard for shard in pool.map(read_index, paths) if shard]
         if len(shards) < len(paths):
-            rank_zero_only(print)(f"{what}: {len(paths) - len(shards)} shards without an index are read, once")
+            rank_zero_only(say)(f"{what}: {len(paths) - len(shards)} shards without an index are read, once")
             shards = list(pool.map(open_shard, paths))
     numbered = [np.insert(shard.places, 0, number, axis=1) for number, shard in enumerate(shards)]
     names = [name for shard in shards for name in shard.names]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gan_style.data.images import SUFFIXES, list_images
 from gan_style.errors import UserError
+from gan_style.paths import printable
 
 SHOWN = 8  # names that a message lists
 
@@ -64,7 +65,7 @@ def find_styles(folder: Path) -> dict[str, list[Path]]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in SUFFIXES):
             continue
-        name = path.name if path.is_dir() else path.stem
+        name = printable(path.name if path.is_dir() else path.stem)  # it is shown, typed and kept in checkpoints
         if name in found:
             raise UserError(f"two styles in {folder} are named {name}: rename {path.name}")
         found[name] = list_images(path) if path.is_dir() else [path]

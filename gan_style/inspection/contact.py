@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gan_style.inspection.findings import Inspection
 from gan_style.inspection.seen import look_at
-from gan_style.paths import printable
 from gan_style.sheet import GAP, HEAD, fitted, shortened
 
 CELL, COLUMNS = 160, 8
@@ -48,7 +47,7 @@ def _draw(rows: Sequence[Sequence[Entry]]) -> NDArray[np.uint8]:
         top = GAP + row * height
         for column, (label, path) in enumerate(entries):
             left = GAP + column * (CELL + GAP)
-            draw.text((left, top), shortened(printable(label), CELL), fill="black", font=font)
+            draw.text((left, top), shortened(label, CELL), fill="black", font=font)
             picture = fitted(Image.fromarray(look_at(path).shown), CELL)
             page.paste(picture, (left + (CELL - picture.width) // 2, top + HEAD + (CELL - picture.height) // 2))
     return np.asarray(page)

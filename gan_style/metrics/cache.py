@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gan_style.paths import expanded
+from gan_style.terminal import warn
 
 
 def default_folder() -> Path:
@@ -63,7 +63,4 @@ class FeatureCache:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:80]
-            print(
-                f"gan_style: features cannot be kept in {self.folder} ({reason}): free some space, or add --no-cache",
-                file=sys.stderr,
-            )
+            warn(f"gan_style: features cannot be kept in {self.folder} ({reason}): free some space, or add --no-cache")

@@ -9,7 +9,6 @@ the input, so that the style branch holds what is added to it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator, l1
 from gan_style.networks.factory import make_generator
 from gan_style.networks.vgg import VGG
+from gan_style.terminal import warn
 from gan_style.types import Count, CountOrNone, Weight
 
 
@@ -143,10 +143,9 @@ class PerceptualGAN(Translator):
         if self.has_branches and self.iteration > 0 and self.global_rank == 0:
             share = float(self._style_share)
             if not 0.02 <= share <= 0.98:
-                print(
+                warn(
                     f"note: the style branch holds {share:.1%} of the energy at iteration {self.iteration}: "
-                    "the split is degenerate; change model.lambda_branch or model.generator.alpha",
-                    file=sys.stderr,
+                    "the split is degenerate; change model.lambda_branch or model.generator.alpha"
                 )
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:

@@ -28,6 +28,7 @@ from gan_style.networks.factory import require_argument
 from gan_style.networks.styled import StyledGenerator, fitting_tensors, read_trained
 from gan_style.networks.vgg import VGG
 from gan_style.paths import expanded
+from gan_style.terminal import say
 from gan_style.types import Count, CountOrNone, Weight
 
 MOMENTUM = 0.99  # of the mean code of a style
@@ -258,7 +259,7 @@ class StyleConditional(Translator):
             return
         said = take_weights(self, expanded(self.warm_start))
         if self.global_rank == 0:
-            print(said, flush=True)
+            say(said, flush=True)
 
 
 class _Styled(dict[str, Tensor]):

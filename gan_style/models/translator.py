@@ -21,6 +21,7 @@ from gan_style.models.optimizers import restore, take_step
 from gan_style.models.passes import compile_networks, ways
 from gan_style.models.processes import GradientAverage, gather
 from gan_style.schedules import ConstantThenLinear
+from gan_style.terminal import say
 from gan_style.types import Count, Positive, Seed
 
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
@@ -268,7 +269,7 @@ class Translator(pl.LightningModule):
         if self.compiled != "off":
             networks = [network for player in self.players() for network in self.networks(player)]
             if (said := compile_networks(networks, self.compiled)) and self.global_rank == 0:
-                print(f"note: {said}", flush=True)
+                say(f"note: {said}", flush=True)
         if self.trainer.world_size > 1:
             self._averages = {player: GradientAverage(self._parameters_of(player)) for player in self.players()}
         self.restore_gradients()

@@ -24,6 +24,7 @@ from gan_style.callbacks.ema import EMA
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
 from gan_style.planning.parts import Parts, parts_of
+from gan_style.terminal import say, warn
 from gan_style.trainer import quiet_lightning
 
 
@@ -143,9 +144,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="gan-style-plan-") as folder:
             result = tried(parts_of(given["config"]), given["iterations"], Path(folder))
     except UserError as error:
-        print(f"gan_style: {error}", file=sys.stderr)
+        warn(f"gan_style: {error}")
         return 2
-    print(json.dumps(result))
+    say(json.dumps(result))
     return 0
 
 

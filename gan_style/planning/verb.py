@@ -20,6 +20,7 @@ from gan_style.planning.parts import Parts, parts_of
 from gan_style.planning.prediction import Cost, Line, bytes_of, hours_of, trial_batch, trial_sizes
 from gan_style.planning.proposals import Proposal, Target, fitting, scaled
 from gan_style.planning.table import lines
+from gan_style.terminal import say
 from gan_style.train import composed
 
 KEPT = 3  # checkpoints: last.ckpt, previous.ckpt and best.ckpt
@@ -40,7 +41,8 @@ def plan(parsed: Namespace) -> None:
     found = planned(parsed.words, parsed.iterations, memory, hours)
     if parsed.json is not None:
         write_whole(parsed.json, json.dumps(found, indent=2) + "\n")
-    print("\n".join(lines(found)))
+    for line in lines(found):
+        say(line)
 
 
 def planned(words: Sequence[str], iterations: int, memory: float | None, hours: float | None) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Line charts as inline SVG; colours come from the style sheet, so that dark mode needs no second chart."""
 
 import math
-from html import escape
 
 from gan_style.report.curves import Chart, Line, Points
+from gan_style.report.markup import escape
 from gan_style.report.names import compact
 
 WIDTH, HEIGHT = 460, 236

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from html import escape
 from typing import Any
 
 from gan_style.report.curves import overlay
 from gan_style.report.images import side_by_side
-from gan_style.report.markup import NONE, definition_list, table, upper
+from gan_style.report.markup import NONE, definition_list, escape, table, upper
 from gan_style.report.names import plain
 from gan_style.report.page import CURVES_NOTE, draw_all, page
 from gan_style.report.read import Run, as_mapping

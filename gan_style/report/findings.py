@@ -1,9 +1,8 @@
 """What the training doctor found, as a table."""
 
-from html import escape
 from typing import Any
 
-from gan_style.report.markup import table, upper
+from gan_style.report.markup import escape, table, upper
 from gan_style.report.read import Run, as_number
 
 _HEAD = ("Finding", "Iteration", "Seen", "Why, most likely", "What to change")

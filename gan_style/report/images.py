@@ -5,7 +5,6 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from PIL import Image
@@ -13,6 +12,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from gan_style.data.budget import refuse_too_large
 from gan_style.errors import UserError
+from gan_style.report.markup import escape
 from gan_style.report.read import Run
 
 MAX_EARLIER = 8

@@ -1,9 +1,19 @@
 """Pieces of HTML that several parts of a report are made of."""
 
+import html
 from collections.abc import Sequence
-from html import escape
+
+from gan_style.paths import printable
 
 NONE = '<span class="none">\N{EN DASH}</span>'
+
+
+def escape(text: str) -> str:
+    """Returns text for a page: neither markup nor what a terminal, an editor or a reader's eye would obey.
+
+    Lines stay lines: of one name the page makes one, but a configuration has several.
+    """
+    return html.escape("\n".join(map(printable, text.split("\n"))))
 
 
 def definition_list(rows: Sequence[tuple[str, str]], kind: str = "facts") -> str:

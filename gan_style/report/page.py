@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from html import escape
 from importlib import resources
 from string import Template
 
@@ -12,7 +11,7 @@ from gan_style.report.chart import draw
 from gan_style.report.curves import Chart, make_charts
 from gan_style.report.findings import findings_section
 from gan_style.report.images import image_section
-from gan_style.report.markup import definition_list, table
+from gan_style.report.markup import definition_list, escape, table
 from gan_style.report.read import Run
 from gan_style.report.scores import headline, make_rows, rule_of, score_section
 from gan_style.report.summary import data_name, facts, failure, iterations, model_name, origin

@@ -1,10 +1,9 @@
 """The score table of a report, and the sentence that sums it up."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
-from gan_style.report.markup import NONE, definition_list, table, upper
+from gan_style.report.markup import NONE, definition_list, escape, table, upper
 from gan_style.report.names import Score, describe, describe_baseline, plain
 from gan_style.report.read import Run, as_mapping, as_number, at
 

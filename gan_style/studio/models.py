@@ -12,7 +12,7 @@ from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.loading import load
 from gan_style.models.adain import AdaIN
-from gan_style.paths import expanded
+from gan_style.paths import expanded, printable
 from gan_style.report.read import read_run
 from gan_style.report.summary import model_name
 from gan_style.verbs import gatys
@@ -104,7 +104,7 @@ def find_runs(folder: Path) -> dict[str, Path]:
     for last in sorted(folder.rglob("checkpoints/last.ckpt")) + sorted(folder.rglob("checkpoints/best.ckpt")):
         found[last.parent.parent] = last  # the best, where there is one
     runs = sorted(found, key=lambda run: found[run].stat().st_mtime_ns, reverse=True)
-    return {str(run.relative_to(folder)): found[run] for run in runs if model_name(read_run(run)) != "Gatys"}
+    return {printable(str(run.relative_to(folder))): found[run] for run in runs if model_name(read_run(run)) != "Gatys"}
 
 
 def weights_at_hand(given: str | None) -> str | None:

@@ -7,7 +7,6 @@ import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from gradio.utils import LRUCache
 
 from gan_style.errors import UserError
 from gan_style.models.gatys import Gatys
+from gan_style.report.markup import escape
 from gan_style.studio import runs
 from gan_style.studio.controls import PAINTING_SIDE, Controls, controls, fitting
 from gan_style.studio.inputs import refuse_addresses, refuse_other_files

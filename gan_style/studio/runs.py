@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from gan_style.report.images import embed
+from gan_style.report.markup import escape
 from gan_style.report.page import sentence
 from gan_style.report.read import read_run
 from gan_style.report.scores import score_section

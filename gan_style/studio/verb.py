@@ -7,7 +7,6 @@ import importlib.util
 import ipaddress
 import os
 import socket
-import sys
 import tempfile
 from argparse import Namespace
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 from gan_style.checks import require_whole
 from gan_style.errors import UserError
 from gan_style.paths import expanded
+from gan_style.terminal import say, warn
 
 LOOPBACK = ["127.0.0.1", "localhost"]
 PORTS = range(7860, 7960)  # tried in this order
@@ -41,9 +41,9 @@ def studio(parsed: Namespace) -> None:
 
         if not is_loopback(parsed.host):
             opened = f"--host {parsed.host} opens the page, without a password, to everyone who reaches this machine"
-            print(f"gan_style: {opened}", file=sys.stderr)
+            warn(f"gan_style: {opened}")
         host = "localhost" if parsed.host in ("0.0.0.0", "::") else parsed.host
-        print(f"http://{bracketed(host)}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
+        say(f"http://{bracketed(host)}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])

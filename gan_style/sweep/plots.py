@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
+from gan_style.report.markup import escape
 from gan_style.sweep.scores import Rule
 from gan_style.sweep.space import Choice, Dimension, Space
 

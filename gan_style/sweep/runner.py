@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from gan_style import terminal
 from gan_style.errors import Interrupted, UserError
 from gan_style.sweep import summary
 from gan_style.sweep.process import Training, end_orphans, train_command
@@ -253,4 +254,4 @@ class Runner:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    terminal.say(text, flush=True)

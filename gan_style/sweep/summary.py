@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import statistics
-from html import escape
 from typing import Any
 
 import yaml
 
 from gan_style.paths import write_whole
+from gan_style.report.markup import escape
 from gan_style.sweep.plots import importance, parallel
 from gan_style.sweep.scores import Rule
 from gan_style.sweep.settings import Sweep

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.pictures_in import given_picture
 from gan_style.stylize import inputs_and_outputs, progress_bars, renamed, trained, watch_in
+from gan_style.terminal import say, warn
 from gan_style.verbs import refuse_overwriting
 from gan_style.video.flicker import Flicker, FlickerSample
 from gan_style.video.reading import SUFFIXES, Frame, VideoReader, pyav
@@ -155,14 +155,14 @@ def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any
             done = translate_frames(
                 translator, renamed(pairs, translator.written(parsed.direction, options["style"])), **words
             )
-    print(f"{done.frames} frames into {pairs[0][1] if video else target}")
+    say(f"{done.frames} frames into {pairs[0][1] if video else target}")
     for line in done.flicker.sentences(smooth) if done.flicker else ():
-        print(line)
+        say(line)
     if video and done.unread:
         raise UserError(f"{done.unread[0]}; these are in {pairs[0][1]}")
     if done.unread:
         for sentence in done.unread:
-            print(f"gan_style: {sentence}", file=sys.stderr)
+            warn(f"gan_style: {sentence}")
         lost = f"{len(done.unread)} of {len(pairs)} frames cannot be read, see above"
         raise UserError(f"{lost}; {done.frames} are in {target}")
 

@@ -30,6 +30,7 @@ from gan_style.data.named.transfer import Unreachable, check_url, download, publ
 from gan_style.data.named.unpacking import unpack
 from gan_style.errors import UserError
 from gan_style.paths import expanded
+from gan_style.terminal import say
 
 Say = Callable[[str], None]
 
@@ -61,7 +62,7 @@ def fetch(
     url: str | None = None,
     archive: str | None = None,
     sha256: str | None = None,
-    say: Say = print,
+    say: Say = say,
 ) -> Path:
     """See to it that a folder holds a named set.
 

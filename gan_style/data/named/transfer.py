@@ -27,6 +27,7 @@ from rich.progress import (
 
 from gan_style.data.named.unpacking import CHUNK, check_space
 from gan_style.errors import UserError
+from gan_style.terminal import say
 
 TIMEOUT = 30.0  # seconds, to connect and for each read
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new try; one that brought new bytes begins the row again
@@ -55,7 +56,7 @@ def public(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def download(url: str, part: Path, size: int | None, say: Callable[[str], None] = print) -> None:
+def download(url: str, part: Path, size: int | None, say: Callable[[str], None] = say) -> None:
     """Complete the file `part` from a server, starting after what it already holds.
 
     Whether it is the right file the caller must check: a file that changed on the server between two tries is not

@@ -16,6 +16,7 @@ from zipfile import ZipFile, ZipInfo
 
 from gan_style.data.named.table import FOLDERS, PICTURES
 from gan_style.errors import UserError
+from gan_style.terminal import say
 
 MAX_ENTRIES = 200_000
 # A zip of pictures unpacks to about its own size; these leave room for pictures stored raw.
@@ -29,7 +30,7 @@ SHOWN = 80
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 
 
-def unpack(archive: BinaryIO, source: str, target: Path, say: Callable[[str], None] = print) -> dict[str, int]:
+def unpack(archive: BinaryIO, source: str, target: Path, say: Callable[[str], None] = say) -> dict[str, int]:
     """Write the pictures in trainA, trainB, testA and testB of a zip below a new folder.
 
     Args:
