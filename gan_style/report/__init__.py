@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gan_style.errors import UserError
-from gan_style.paths import printable, write_whole
+from gan_style.paths import write_whole
 from gan_style.report.comparison import render_comparison
 from gan_style.report.page import render
 from gan_style.report.read import find_runs, read_run
@@ -51,7 +51,7 @@ def write_report(*folders: Path, out: Path | None = None) -> Path:
     else:
         # Below what they have in common, so that the page is the same wherever the folders lie.
         above = os.path.commonpath(runs)
-        page = render_comparison([replace(read_run(path), folder=printable(str(path.relative_to(above)))) for path in runs])
+        page = render_comparison([replace(read_run(path), folder=str(path.relative_to(above))) for path in runs])
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, page)
     return target

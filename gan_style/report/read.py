@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_style.paths import printable
 from gan_style.report.plain import from_json, from_yaml
 
 # Beyond it the difference of two values may overflow; no loss that means anything is there.
@@ -100,7 +99,7 @@ def read_run(run_dir: Path) -> Run:
     problems: dict[str, str] = {}
     texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
     return Run(
-        folder=printable(run_dir.resolve().name),
+        folder=run_dir.resolve().name,
         config=_mapping("config.yaml", texts["config.yaml"], from_yaml, problems),
         config_text=texts["config.yaml"],
         metrics=_metrics(texts["metrics.csv"], problems),
@@ -144,7 +143,7 @@ def _mapping(name: str, text: str, read: Callable[[str], Any], problems: dict[st
     try:
         return as_mapping(read(text))
     except ValueError as error:
-        problems[name] = f"{name} cannot be read: {error}."
+        problems[name] = f"{name} cannot be read: {str(error).rstrip('.')}."
         return {}
 
 
