@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "losses": set(),
     "metrics": {"networks"},
     "data": set(),
-    "report": set(),
+    "report": {"data.budget"},
     "inspection": {"data", "sheet"},
     "tiling": {"checks", "data.cache"},
     "models": {"networks", "losses", "data.seeding", "schedules"},
