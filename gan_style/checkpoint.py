@@ -26,6 +26,7 @@ import torch
 
 from gan_style import __version__, portable, torch_files
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 from gan_style.paths import why
 
 FORMAT = 1
@@ -59,6 +60,7 @@ def writing(path: Path, advice: str = "free some space, or write somewhere else"
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
+        raise_if_out(error, f"{path} was written")
         # torch's writer hides a full disk behind a RuntimeError of its own
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         if "DataLoader worker" in str(error):  # torch says that anywhere in the main process, as a signal handler does

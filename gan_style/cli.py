@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gan_style import memory
 from gan_style.errors import UserError
 from gan_style.paths import cannot_use, expanded
 from gan_style.signals import terminating_as_interrupting
-from gan_style.terminal import say, warn
+from gan_style.terminal import Parser, say, warn
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,14 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         warn(f"gan_style: {error}")
         return 2
-    except OSError as error:
-        if error.errno is None or error.filename is None:
-            raise  # of no file: a fault of ours, or a closed pipe
-        warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
-        return 2
     except KeyboardInterrupt:
         warn("gan_style: interrupted")
         return 130
+    except Exception as error:
+        if memory.ran_out(error):
+            warn(f"gan_style: {memory.sentence(error, memory.advice_of(parsed.verb))}")
+        elif isinstance(error, OSError) and None not in (error.errno, error.filename):
+            warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
+        else:
+            raise  # a fault of ours, or a closed pipe
+        return 2
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
@@ -54,7 +58,7 @@ def _parsed(words: list[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     from gan_style import __version__
 
-    parser = argparse.ArgumentParser("gan-style", description="Unpaired image translation and style transfer.")
+    parser = Parser("gan-style", description="Unpaired image translation and style transfer.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")

@@ -15,7 +15,7 @@ from gan_style.data.saving import save_image
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.loading import load
-from gan_style.paths import expanded, printable
+from gan_style.paths import expanded, printable, resolved
 from gan_style.sheet import draw_sheet
 from gan_style.stylize import LARGEST_SEED
 from gan_style.terminal import say
@@ -132,7 +132,7 @@ def name_checkpoints(paths: Sequence[str]) -> dict[str, str]:
     choices = []
     seen = set()
     for given in map(Path, paths):
-        whole = expanded(given).resolve()
+        whole = resolved(expanded(given))
         if whole in seen:
             raise UserError(f"--checkpoint {given} is given twice: leave one out")
         seen.add(whole)

@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.errors import UserError, did_you_mean
+from gan_style.memory import raise_if_out
 
 # Only what is *defined* under one of these may be built. An alias such as gan_style.config.os.system
 # resolves to something defined elsewhere and is refused.
@@ -80,6 +81,7 @@ def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
         cause = error.__cause__ if isinstance(error, InstantiationException) else error
         if isinstance(cause, UserError):
             raise cause from None
+        raise_if_out(cause or error)
         raise UserError(_one_line(f"{values['_target_']}: {cause or error}")) from error
 
 

@@ -104,10 +104,10 @@ def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     made.model.metadata_props.update(portable.texts(_described(translator, graph, direction)))
 
     def put(path: Path) -> tuple[str, Distance]:
-        made.save(str(path))
+        path.write_bytes(made.model_proto.SerializeToString())
         options = runtime.SessionOptions()
         options.log_severity_level = 3
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
         def run(inputs: tuple[Tensor, ...]) -> Tensor:
             feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
@@ -128,8 +128,10 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     def put(path: Path) -> tuple[str, Distance]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.export.save(program, path, extra_files=described)
-            run = torch.export.load(path).module()
+            with open(path, "wb") as file:  # by a name that is not UTF-8 torch opens none
+                torch.export.save(program, file, extra_files=described)
+            with open(path, "rb") as file:
+                run = torch.export.load(file).module()
         said = f"a program of torch.export, {', '.join(graph.inputs)} to a picture, any batch, height and width"
         return said, distance(graph, functools.partial(_called, run), channels)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 from gan_style.models.translator import Translator
 
 # Batch, height and width of what is compared, and of the style pictures beside them.
@@ -94,6 +95,7 @@ def distance(graph: Graph, run: Run, channels: int) -> Distance:
             try:
                 truth = precise(*(one.double() for one in inputs))
             except RuntimeError as error:  # a method of one's own
+                raise_if_out(error)
                 reason = " ".join(str(error).split())[:120]
                 raise UserError(
                     f"the model does not pass in float64, which an export is compared with ({reason}): "

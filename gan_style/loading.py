@@ -15,7 +15,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from gan_style import checkpoint, portable
+from gan_style import checkpoint, memory, portable
 from gan_style.checks import shown
 from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, takes, target_of
 from gan_style.data.values import ValueRange
@@ -26,6 +26,7 @@ from gan_style.paths import expanded, printable
 
 # What a model may have beside the weights of its file: discriminators, which an export leaves out.
 SPARE_NUMBERS, SPARE_LAYERS = 2**28, 10_000
+LARGER = "the checkpoint's config asks for a far larger network than its weights are of"
 
 
 def load(
@@ -120,6 +121,7 @@ def fitting() -> Iterator[None]:
         raise
     # No list of classes: a value of a wrong type fails wherever it is first used.
     except Exception as error:
+        memory.raise_if_out(error, "the model was made")
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise UserError(f"the checkpoint was not written by gan_style, or was changed ({reason})") from error
 
@@ -134,21 +136,32 @@ def no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
         UserError: there are more layers or numbers than weights could fill.
     """
     layers, numbers = 0, 0
-    most = 2 * sum(value.numel() for value in state.values() if isinstance(value, Tensor)) + SPARE_NUMBERS
+    most = 2 * sum(_numbers(value) for value in state.values() if isinstance(value, Tensor)) + SPARE_NUMBERS
 
     def count(module: nn.Module, name: str, value: nn.Module | nn.Parameter | None) -> None:
         nonlocal layers, numbers
         layers += 1
         numbers += value.numel() if isinstance(value, nn.Parameter) else 0
         if layers > len(state) + SPARE_LAYERS or numbers > most:
-            raise UserError("the checkpoint's config asks for a far larger network than its weights are of")
+            raise UserError(LARGER)
 
     handles = [register_module_module_registration_hook(count), register_module_parameter_registration_hook(count)]
     try:
         yield
+    except Exception as error:
+        if memory.ran_out(error) and memory.asked(error) > 8 * most:  # by one layer, before it could be counted
+            raise UserError(LARGER) from error
+        raise
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _numbers(value: Tensor) -> int:
+    """How many numbers a tensor holds: one that is repeated by its strides is there once, one of meta not at all."""
+    if value.layout != torch.strided or value.is_meta:
+        return 0
+    return min(value.numel(), value.untyped_storage().nbytes() // value.element_size())
 
 
 def _refuse_precision(precision: str, device: torch.device) -> None:
@@ -199,5 +212,6 @@ def device_of(device: Any) -> torch.device:
         torch.empty(0, device=device)
         return torch.device(device)
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        memory.raise_if_out(error)
         there = "cpu, cuda" if torch.cuda.is_available() else "cpu (torch sees no CUDA device)"
         raise UserError(f"device={device} cannot be used: take {there}") from error

@@ -11,6 +11,11 @@ def expanded(name: str | Path) -> Path:
     return Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
 
 
+def resolved(path: Path) -> Path:
+    """The path without links; a link that leads to itself stands for itself."""
+    return Path(os.path.realpath(path))  # Path.resolve raises at such a link
+
+
 def why(error: OSError) -> str:
     """What the system says of a path, in words that tell what to do where a file lies where a folder should."""
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from gan_style import loggers, terminal
+from gan_style import failures, loggers, terminal
 from gan_style.callbacks.cost import Cost
 from gan_style.callbacks.doctor import Doctor
 from gan_style.callbacks.keeper import Keeper
@@ -38,12 +38,6 @@ from gan_style.rules import BestRule, nothing_left, resolve
 from gan_style.run_folder import load_to_go_on, locate, scores_of, write_run_file
 from gan_style.trainer import TrainerSettings, quiet_lightning
 from gan_style.types import Seed
-
-# What gloo and NCCL say when another process is gone, each in its own words.
-CONNECTION_LOST = re.compile(r"closed by peer|reset by peer|Broken pipe|remote process|NCCL|Socket", re.IGNORECASE)
-
-# What a loader says when the system has killed one of its processes.
-WORKER_LOST = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)", re.DOTALL)
 
 
 @dataclass
@@ -204,7 +198,8 @@ def fit(
     started, stopped = time.perf_counter(), "failed"
     try:
         keeper.listen()
-        trainer.fit(model, datamodule=data)
+        with _explaining(trainer, keeper):
+            trainer.fit(model, datamodule=data)
         stopped = "finished"
     except Interrupted:
         stopped = "interrupted"
@@ -214,17 +209,6 @@ def fit(
         if not trainer.is_global_zero:  # the first process only learns that this one is gone
             terminal.warn(f"gan_style: process {trainer.global_rank}: {error}")
         raise
-    except RuntimeError as error:
-        if WORKER_LOST.search(str(error)):
-            stopped = "failed: a loader worker was killed"
-            raise TrainingFailed(
-                "a loader worker was killed, mostly by the system because memory ran out; the last checkpoint is kept: "
-                "lower data.num_workers, data.batch_size or data.cache, then go on with resume=last"
-            ) from error
-        if trainer.world_size == 1 or not CONNECTION_LOST.search(str(error)):
-            raise
-        stopped = "failed: another process of the run ended"
-        raise TrainingFailed(f"{stopped[8:]}, see its message above; the last checkpoint is kept") from error
     finally:
         if trainer.is_global_zero:
             try:
@@ -235,6 +219,18 @@ def fit(
                 say(f"cannot finish {run_dir} ({error.strerror}): free some space, then gan-style report {run_dir}")
         keeper.stop_listening()
     summarise(run_dir, keeper)
+
+
+@contextlib.contextmanager
+def _explaining(trainer: pl.Trainer, keeper: Keeper) -> Iterator[None]:
+    """Make a TrainingFailed of what a library says in its own words: memory that ran out, a process that is gone."""
+    try:
+        yield
+    except Exception as error:
+        said = failures.explained(error, trainer.world_size)
+        if said is None:
+            raise
+        raise TrainingFailed(f"{said}{keeper.what_is_left()}") from error
 
 
 def schedule_ends(model: Translator, iterations: int) -> bool:

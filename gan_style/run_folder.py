@@ -22,7 +22,7 @@ from gan_style.data.named.folder import read_manifest
 from gan_style.data.named.table import NAMED_SETS
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
-from gan_style.paths import expanded, write_whole
+from gan_style.paths import expanded, resolved, write_whole
 from gan_style.terminal import say
 from gan_style.trainer import machine
 
@@ -56,7 +56,7 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
         own = path.parent.parent
         if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
             given = own
-        if given is not None and holds_a_run(given) and path.resolve().parent != (given / "checkpoints").resolve():
+        if given is not None and holds_a_run(given) and resolved(path).parent != resolved(given / "checkpoints"):
             raise UserError(f"run_dir={given} holds another run than {path}: name another folder")
         return given or new_run_dir(config["name"]), path
     if given is not None and holds_a_run(given) and loggers.is_first_process():

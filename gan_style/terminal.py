@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from typing import NoReturn
 
 from gan_style.paths import printable
 
@@ -20,3 +22,10 @@ def say(text: object, *, flush: bool = False) -> None:
 def warn(text: object) -> None:
     """One line on stderr, likewise."""
     print(printable(str(text)), file=sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """Obeys no name among the words that it refuses: a shell writes file names in place of a pattern."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 
 ZIP, PICKLE = b"PK", b"\x80"
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|class ([\w.]+)|function ([\w.]+)")
@@ -30,16 +31,33 @@ def read(path: Path, what: str) -> Any:
         path.open("rb").close()
     except OSError as error:
         raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights") from error
+    if _has_packed_parts(path):
+        raise UserError(
+            f"{path} is not {what}: its parts are packed, which torch.save does not do; unpack it and save it again"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about pickles that it then refuses
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere in torch's reader, and rarely says why
+        raise_if_out(error, f"{path} was read")
         raise UserError(f"{path} is not {what}: {_what_it_is(path, str(error))}") from error
     damaged = _damaged_part(path)
     if damaged:
         raise UserError(f"{path} is damaged ({damaged} is not what was written): copy it again, or take another file")
     return content
+
+
+def _has_packed_parts(path: Path) -> bool:
+    """Whether a zip has parts that grow when they are read: up to a thousand times."""
+    with open(path, "rb") as file:
+        if file.read(2) != ZIP:
+            return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
+        return False  # which torch finds, too
 
 
 def _damaged_part(path: Path) -> str | None:

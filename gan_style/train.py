@@ -25,6 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_style import memory
 from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.paths import cannot_use
@@ -67,6 +68,8 @@ def refused(error: OSError) -> str:
     return cannot_use(error, "a file of the run") + advice
 
 
+# What ends a run with a sentence.
+_EXPECTED = (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException)
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
 _failures: list[BaseException] = []
 _started: list[bool] = []
@@ -84,8 +87,12 @@ def _compose_and_train(config: DictConfig) -> None:
         from gan_style.run import train
 
         train(plain(config), multirun_dir=multirun)
-    except (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException) as error:
+    except (Exception, Interrupted) as error:
+        if not memory.ran_out(error) and not isinstance(error, _EXPECTED):
+            raise
         failure = UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error
+        if memory.ran_out(error):  # before training began
+            failure = TrainingFailed(memory.sentence(error, memory.advice_of("train")))
         # A launcher such as submitit runs the job elsewhere, with a copy of these lists: the error itself goes back.
         if os.getpid() not in _commands:
             raise failure from None

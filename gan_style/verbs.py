@@ -15,7 +15,7 @@ from gan_style.data.images import SUFFIXES
 from gan_style.data.saving import save_image
 from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
-from gan_style.paths import expanded
+from gan_style.paths import expanded, resolved
 
 
 def gatys(weights: str | None, seed: int, overrides: Sequence[str]) -> LoadedTranslator:
@@ -79,11 +79,11 @@ def check_output(path: Path) -> None:
 
 def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
     """Raise a UserError if an output is one of the inputs, or lies in one that is a folder."""
-    read = {expanded(given).resolve(): given for given in inputs if expanded(given).exists()}
+    read = {resolved(expanded(given)): given for given in inputs if expanded(given).exists()}
     folders = {path for path in read if path.is_dir()}
     files = set(read) - folders
     for output in outputs:
-        target = output.resolve()
+        target = resolved(output)
         inside = next((path for path in (target, *target.parents) if path in folders), None)
         if target in files or inside:
             where = f"lies in {read[inside]}, which is read" if inside else "is read and would be overwritten"

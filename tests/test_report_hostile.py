@@ -1,4 +1,4 @@
-"""Run folders of strangers: what their files hold is shown as text, within bounds, and nothing is built or looked up."""
+"""Run folders of strangers: what they hold is shown as text, within bounds, and nothing is built or looked up."""
 
 from __future__ import annotations
 
@@ -133,9 +133,7 @@ def test_files_that_would_fill_the_memory_are_not_read(run: Path, monkeypatch: p
         assert len(read_run(run).problems) == 5
 
 
-def test_a_grid_of_another_format_starts_no_program(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_grid_of_another_format_starts_no_program(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow reads PostScript by a program `gs`, whatever the file is called."""
     started = tmp_path / "started"
     program = tmp_path / "bin" / "gs"

@@ -141,7 +141,7 @@ class Keeper(pl.Callback):
             if os.read(end, 1):  # a signal; nothing was trained yet, so nothing is lost
                 first = getattr(rank_zero_only, "rank", 0) == 0
                 if first:
-                    warn(f"gan_style: interrupted before training began{self._what_is_left()}")
+                    warn(f"gan_style: interrupted before training began{self.what_is_left()}")
                 os._exit(130 if first else 0)
 
         threading.Thread(target=wait, args=(self._pipe[0],), daemon=True).start()
@@ -169,7 +169,7 @@ class Keeper(pl.Callback):
             self._save(trainer, pl_module)
         batches.ready += int(self._went_back(trainer, pl_module))  # from weights that could not be saved
         if stop:
-            raise Interrupted(f"stopped at iteration {pl_module.iteration} by a signal{self._what_is_left()}")
+            raise Interrupted(f"stopped at iteration {pl_module.iteration} by a signal{self.what_is_left()}")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, Translator)
@@ -248,10 +248,11 @@ class Keeper(pl.Callback):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:  # the second one does not wait for the iteration to end
-            raise Interrupted(f"stopped at once by a second signal{self._what_is_left()}")
+            raise Interrupted(f"stopped at once by a second signal{self.what_is_left()}")
         self._signal = number
 
-    def _what_is_left(self) -> str:
+    def what_is_left(self) -> str:
+        """How to go on, after a sentence about the end of a run."""
         last = self.folder / "last.ckpt"
         return "; go on with resume=last and the same run_dir" if last.is_file() else "; no checkpoint was saved yet"
 

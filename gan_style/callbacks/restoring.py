@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 from gan_style.models.translator import Translator
 
 
@@ -49,6 +50,7 @@ def load_weights(model: Translator, state: Mapping[str, Any]) -> None:
     try:
         model.load_state_dict(state["state_dict"])
     except RuntimeError as error:
+        raise_if_out(error)
         reason = str(error).split("\n\t")[1] if "\n\t" in str(error) else str(error)
         raise UserError(f"the checkpoint is of another architecture: {' '.join(reason.split())[:200]}") from error
 

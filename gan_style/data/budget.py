@@ -44,8 +44,13 @@ def refuse_too_large(path: Path, width: int, height: int, channels: int = 1) -> 
 
 def too_large(path: Path) -> UserError:
     """The sentence about a picture above the bound."""
-    most = max_pixels()
-    said = f"{most // 10**6} million" if most >= 10**6 else f"{most:,}"
     return UserError(
-        f"{path} claims more than {said} pixels: make it smaller or remove it, or raise {SETTING} in the environment."
+        f"{path} claims more than {pixels_in_words()}: make it smaller or remove it, or raise {SETTING} in the "
+        "environment."
     )
+
+
+def pixels_in_words() -> str:
+    """The bound in force, as `178 million pixels`."""
+    most = max_pixels()
+    return f"{most // 10**6} million pixels" if most >= 10**6 else f"{most:,} pixels"

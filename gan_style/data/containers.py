@@ -3,7 +3,9 @@
 import struct
 from pathlib import Path
 
+from gan_style.data.budget import refuse_too_large
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 
 MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -39,7 +41,7 @@ def sniff(path: Path, data: bytes) -> str:
         "JPEG", "PNG", "WebP", "BMP" or "TIFF".
 
     Raises:
-        UserError: If it is none of these; the message says what it is instead.
+        UserError: If it is none of these; the message says what it is instead. Also if it is a WebP that is too large.
     """
     if not data:
         raise UserError(f"{path} is empty (0 bytes): copy it again or remove it.")
@@ -48,6 +50,7 @@ def sniff(path: Path, data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         if len(data) < 8 + int.from_bytes(data[4:8], "little"):
             raise UserError(f"{path} is cut off (its WebP data ends too early): copy it again or remove it.")
+        refuse_too_large(path, *webp_size(data))  # its reader takes memory for two before it says how large they are
         return "WebP"
     for magic, kind in MAGIC.items():
         if data.startswith(magic):
@@ -66,6 +69,26 @@ def sniff(path: Path, data: bytes) -> str:
 
 def _is_text(head: bytes) -> bool:
     return not any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head)
+
+
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the canvas that a WebP claims; (0, 0) where its first part is none that says so."""
+    part, begin = data[12:16], data[20:30]
+    if part == b"VP8X" and len(begin) == 10:
+        return int.from_bytes(begin[4:7], "little") + 1, int.from_bytes(begin[7:10], "little") + 1
+    if part == b"VP8L" and begin[:1] == b"\x2f":
+        bits = int.from_bytes(begin[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if part == b"VP8 " and begin[3:6] == b"\x9d\x01\x2a":
+        return int.from_bytes(begin[6:8], "little") & 0x3FFF, int.from_bytes(begin[8:10], "little") & 0x3FFF
+    return 0, 0
+
+
+def damaged(path: Path, kind: str, error: Exception) -> UserError:
+    """The sentence about a file that no decoder can read, unless it was memory that ran out."""
+    raise_if_out(error, f"{path} was read")
+    reason = " ".join(str(error).split())[:150].rstrip(".") or type(error).__name__
+    return UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.")
 
 
 def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:

@@ -5,6 +5,7 @@ harmless flaws (OpenCV's libjpeg and libpng print them). OpenCV reads only what 
 colour with 16 bits per channel.
 """
 
+import errno
 import logging
 import threading
 import warnings
@@ -29,6 +30,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from gan_style.data.budget import refuse_too_large, too_large
 from gan_style.data.containers import (
     TruncatedError,
+    damaged,
     exif_orientation,
     sniff,
     strip_jpeg,
@@ -36,6 +38,7 @@ from gan_style.data.containers import (
     tiff_is_cut,
 )
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 
 READERS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -122,13 +125,13 @@ def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise too_large(path) from error
     except Exception as error:  # a broken file can raise nearly anything in a decoder
+        raise_if_out(error, f"{path} was read")
         cut = isinstance(error, TruncatedError | EOFError) or "truncated" in str(error).lower()
         if cut or (kind == "TIFF" and tiff_is_cut(data)):
             raise UserError(
                 f"{path} is cut off (its {kind} data ends too early): copy it again or remove it."
             ) from error
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.") from error
+        raise damaged(path, kind, error) from error
 
 
 def open_picture(path: Path) -> OpenPicture:
@@ -147,6 +150,8 @@ def read_bytes(path: Path) -> bytes:
             raise UserError(f"{path} is no regular file (it is a pipe, a socket or a device): remove it.")
         return path.read_bytes()
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a link that leads back to itself: remove it.") from error
         if path.is_symlink() and not path.exists():
             raise UserError(f"{path} is a link to a missing file: mend the link or remove it.") from error
         raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights.") from error

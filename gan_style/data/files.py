@@ -13,8 +13,10 @@ import numpy as np
 import tifffile
 
 from gan_style.data.budget import refuse_too_large
-from gan_style.data.containers import tiff_goes_round
+from gan_style.data.containers import damaged, tiff_goes_round
 from gan_style.data.decoding import composite, decode, decode_raw, open_bytes, read_bytes, turn, verify
+from gan_style.data.dicom import read_dicom
+from gan_style.data.packed import tiff_unpacks_to_more
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
 
@@ -98,7 +100,7 @@ def read_raw(path: Path, data: bytes | None = None) -> Array:
     Raises:
         UserError: If the file cannot be read.
     """
-    readers: dict[str, Callable[[Path, bytes], Array]] = {".npy": _read_npy, ".dcm": _read_dicom}
+    readers: dict[str, Callable[[Path, bytes], Array]] = {".npy": _read_npy, ".dcm": read_dicom}
     readers |= dict.fromkeys(TIFF, _read_tiff)
     read = readers.get(path.suffix.lower(), lambda path, data: decode_raw(open_bytes(path, data)))
     array = read(path, read_bytes(path) if data is None else data)
@@ -191,14 +193,15 @@ def _fit_channels(path: Path, array: Array, wanted: int, alpha: bool) -> Array:
 def _read_tiff(path: Path, data: bytes) -> Array:
     """By Pillow what is grey, a palette, RGB, RGBA or CMYK of at most 16 bits; everything else by tifffile."""
     if tiff_goes_round(data):
-        raise _damaged(path, "TIFF", ValueError("its directories go round in a circle"))
+        raise damaged(path, "TIFF", ValueError("its directories go round in a circle"))
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             page: Any = file.pages[0]
-            several = len(file.series[0].pages) > 1 if file.series else False
-            numbers = file.series[0].size if file.series else 1
+            several, numbers = (len(file.series[0].pages) > 1, file.series[0].size) if file.series else (False, 1)
             pixels = page.imagewidth * page.imagelength
             refuse_too_large(path, page.imagewidth, page.imagelength, numbers // max(1, pixels))
+            if any(tiff_unpacks_to_more(page, data) for page in file.series[0].pages if page is not None):
+                raise damaged(path, "TIFF", ValueError("it unpacks to more than its pixels"))
             array = None if _pillow_reads(page) and not several else np.asarray(file.series[0].asarray())
             separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
             inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
@@ -209,7 +212,7 @@ def _read_tiff(path: Path, data: bytes) -> Array:
         open_bytes(path, data)  # has the message of an empty, cut off or foreign file
         if "imagecodecs" in str(error):
             raise UserError(f"{path} is compressed in a way that needs a package: pip install imagecodecs") from error
-        raise _damaged(path, "TIFF", error) from error
+        raise damaged(path, "TIFF", error) from error
     if array is None:
         picture = open_bytes(path, data)
         array = decode_raw(picture)
@@ -245,7 +248,7 @@ def _read_npy(path: Path, data: bytes) -> Array:
     except UserError:
         raise
     except Exception as error:  # cut off, empty, of objects, or not NumPy's at all
-        raise _damaged(path, "NumPy", error) from error
+        raise damaged(path, "NumPy", error) from error
     if not isinstance(array, np.ndarray) or array.ndim not in (2, 3) or 0 in array.shape:
         shape = getattr(array, "shape", "several arrays")
         raise UserError(f"{path} has the shape {shape}, but a picture is [height, width] or [height, width, channels]")
@@ -259,42 +262,10 @@ def _refuse_a_lying_header(path: Path, data: bytes) -> None:
     if not data.startswith(np.lib.format.MAGIC_PREFIX):
         return
     file = BytesIO(data)
-    first = np.lib.format.read_magic(file) == (1, 0)
-    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0}
+    shape, _, dtype = readers.get(np.lib.format.read_magic(file), np.lib.format.read_array_header_2_0)(file)
     numbers = math.prod(shape)
     if len(shape) > 1:
         refuse_too_large(path, shape[1], shape[0], numbers // max(1, shape[0] * shape[1]))
     if not dtype.hasobject and numbers * dtype.itemsize > len(data) - file.tell():
         raise ValueError(f"it ends too early for the shape {shape}")
-
-
-def _read_dicom(path: Path, data: bytes) -> Array:
-    try:
-        import pydicom
-    except ImportError as error:
-        raise UserError(f"{path} is a DICOM file: pip install 'gan-style[dicom]' to read such files") from error
-    try:
-        dataset = pydicom.dcmread(BytesIO(data))
-        slices = int(dataset.get("NumberOfFrames", 1) or 1) * int(dataset.get("SamplesPerPixel", 1))
-        refuse_too_large(path, int(dataset.Columns), int(dataset.Rows), slices)
-        array, kind = np.asarray(dataset.pixel_array), dataset.PhotometricInterpretation
-        if kind == "PALETTE COLOR":
-            array = pydicom.pixels.apply_color_lut(array, dataset)
-        elif kind == "MONOCHROME1":  # its lowest value is white
-            array = (-1 if dataset.PixelRepresentation else 2**dataset.BitsStored - 1) - array
-        slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
-    except UserError:
-        raise
-    except Exception as error:  # pydicom's own errors have no common class
-        raise _damaged(path, "DICOM", error) from error
-    if (slope, intercept) != (1.0, 0.0):
-        array = (array * slope + intercept).astype(np.float32)  # modality units, such as Hounsfield's
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4):
-        raise UserError(f"{path} holds {array.shape[0]} slices: save each slice as a file of its own")
-    return array[..., None] if array.ndim == 2 else array
-
-
-def _damaged(path: Path, kind: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:150].rstrip(".") or type(error).__name__
-    return UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.")

@@ -1,8 +1,9 @@
 """Folders of pictures: list, read, check and convert to tensors."""
 
+import heapq
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from gan_style.data.decoding import decode, open_picture
 from gan_style.data.files import check_picture
 from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
+from gan_style.paths import resolved
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy", ".dcm")
 
@@ -51,7 +53,9 @@ def list_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} is a file, but a folder of pictures is expected: give its folder.")
     try:
-        files = sorted(_walk(folder, ()), key=lambda path: path.relative_to(folder).as_posix())
+        files = sorted(
+            (path for _, held in walked(folder) for path in held), key=lambda path: path.relative_to(folder).as_posix()
+        )
     except OSError as error:
         raise UserError(f"{error.filename} cannot be listed ({error.strerror}): check its rights.") from error
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
@@ -65,18 +69,30 @@ def list_images(folder: Path) -> list[Path]:
     return pictures
 
 
-def _walk(folder: Path, parents: tuple[Path, ...]) -> list[Path]:
-    """All visible files below a folder; a link to one of its own parents is not entered."""
-    parents = (*parents, folder.resolve())
-    files: list[Path] = []
-    for path in folder.iterdir():
-        if path.name.startswith("."):
+def walked(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """A folder and all visible ones below it, each with its visible files, and each once.
+
+    Links to folders are entered last, and never a second time: links that lead to one another would else be gone
+    through in every order.
+    """
+    seen: set[Path] = set()
+    waiting, links = [folder], list[Path]()
+    while waiting or links:
+        here = waiting.pop() if waiting else heapq.heappop(links)
+        if (real := resolved(here)) in seen:
             continue
-        if not path.is_dir():
-            files.append(path)
-        elif path.resolve() not in parents:
-            files.extend(_walk(path, parents))
-    return files
+        seen.add(real)
+        files = []
+        for path in here.iterdir():
+            if path.name.startswith("."):
+                continue
+            if not path.is_dir():
+                files.append(path)
+            elif path.is_symlink():
+                heapq.heappush(links, path)
+            else:
+                waiting.append(path)
+        yield here, files
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from gan_style.data.images import SUFFIXES, list_images
 from gan_style.data.seeding import derive_seed
 from gan_style.data.sources import list_source
 from gan_style.errors import UserError
-from gan_style.paths import expanded
+from gan_style.paths import expanded, resolved
 
 WANTED = "trainA and trainB, train/A and train/B, or A and B"
 SETTINGS = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}  # that name a part's pictures
@@ -107,7 +107,7 @@ def compared(layout: Layout) -> Layout:
     Raises:
         UserError: If a file is a picture of both domains.
     """
-    files = {part: {path.resolve(): path for path in paths} for part, paths in layout.parts.items()}
+    files = {part: {resolved(path): path for path in paths} for part, paths in layout.parts.items()}
     of = {d: {k: v for part, found in files.items() if part[-1] == d for k, v in found.items()} for d in "AB"}
     both = [of["A"][path] for path in of["A"] if path in of["B"]]
     if both:

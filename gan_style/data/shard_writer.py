@@ -126,10 +126,11 @@ def _groups(files: Sequence[Path], size: int) -> Iterator[Numbered]:
     group: Numbered = []
     total = 0
     for number, path in enumerate(files):
-        total += path.stat().st_size
+        own = path.stat().st_size if path.is_file() else 0  # what is no file is named when it is read
+        total += own
         if group and total > size:
             yield group
-            group, total = [], path.stat().st_size
+            group, total = [], own
         group.append((number, path))
     yield group
 

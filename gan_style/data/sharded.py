@@ -9,6 +9,7 @@ from pathlib import Path
 from gan_style.data.layout import SETTINGS, Layout, require_both
 from gan_style.data.shard_writer import UNFINISHED
 from gan_style.data.shards import ShardPictures, open_shards
+from gan_style.data.sources import matches
 from gan_style.data.stored import StoredDataModule
 from gan_style.errors import UserError
 from gan_style.paths import expanded
@@ -95,7 +96,7 @@ def find_shards(key: str, value: str) -> list[Path]:
         path = expanded(word)
         if path.is_dir():
             path /= "*.tar"
-        found = sorted(map(Path, glob.glob(str(path), recursive=True))) if glob.has_magic(str(path)) else [path]
+        found = sorted(set(matches(str(path)))) if glob.has_magic(str(path)) else [path]
         missing = [path for path in found or [path] if not path.is_file()]
         if missing:
             raise UserError(f"{key} names {missing[0]}, but there is no such shard: check the path, or copy it there")

@@ -188,6 +188,8 @@ def read_index(path: Path) -> Shard | None:
     """The shard as its index tells; None where that is missing, broken, older than the tar or of another size."""
     try:
         index, tar = index_path(path), path.stat()
+        if not index.is_file():
+            return None
         content = json.loads(index.read_text(encoding="utf-8"))
         if index.stat().st_mtime_ns < tar.st_mtime_ns or (content["version"], content["size"]) != (
             VERSION,
@@ -196,9 +198,10 @@ def read_index(path: Path) -> Shard | None:
             return None
         places = np.array(content["places"], np.int64).reshape(-1, 4)
         names = [str(name) for name in content["names"]]
+        inside = (places[:, :2] >= 0).all() and (places[:, :2].sum(axis=1) <= tar.st_size).all()
     except (OSError, ValueError, TypeError, LookupError, OverflowError):
         return None
-    return Shard(path, names, places) if 0 < len(names) == len(places) else None
+    return Shard(path, names, places) if inside and 0 < len(names) == len(places) else None
 
 
 def write_index(shard: Shard) -> None:

@@ -3,11 +3,12 @@
 import csv
 import glob
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from gan_style.data.images import SUFFIXES, list_images
+from gan_style.data.images import SUFFIXES, list_images, walked
 from gan_style.errors import UserError
-from gan_style.paths import expanded
+from gan_style.paths import expanded, resolved
 
 LISTS = (".txt", ".csv", ".tsv")
 COLUMNS = ("path", "file", "filename", "image")  # headers that name the column of a list
@@ -43,9 +44,8 @@ def list_source(key: str, value: str) -> list[Path]:
 
 
 def _matching(key: str, pattern: str) -> list[Path]:
-    found = sorted(map(Path, glob.glob(pattern, recursive=True)), key=lambda path: (len(path.parts), path))
-    # a link to one of its own parents would be gone through forty times
-    once = {path.resolve(): path for path in reversed(found) if path.is_file() and path.suffix.lower() in SUFFIXES}
+    found = sorted(set(matches(pattern)), key=lambda path: (len(path.parts), path))
+    once = {resolved(path): path for path in reversed(found) if path.is_file() and path.suffix.lower() in SUFFIXES}
     pictures = sorted(once.values())
     if not pictures:
         what = f"{len(found)} files, but no picture among them" if found else "nothing"
@@ -53,7 +53,22 @@ def _matching(key: str, pattern: str) -> list[Path]:
     return pictures
 
 
+def matches(pattern: str) -> Iterator[Path]:
+    """What glob gives, but each folder below a `**` once: it goes through links that lead in a circle 40 times."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from map(Path, glob.glob(pattern))
+        return
+    place = parts.index("**")
+    before, after = os.path.join(".", *parts[:place]), os.path.join(*(parts[place + 1 :] or ("*",)))
+    for root in map(Path, glob.glob(before)):
+        for folder, _ in walked(root) if root.is_dir() else ():
+            yield from matches(os.path.join(glob.escape(str(folder)), after))
+
+
 def _listed(key: str, path: Path) -> list[Path]:
+    if path.exists() and not path.is_file():  # a pipe may be waited for for ever
+        raise UserError(f"the list {key}={path} is no regular file: name a file of text")
     try:
         text = path.read_text(encoding="utf-8-sig")
         words = _words(text, path.suffix.lower())

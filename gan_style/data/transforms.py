@@ -13,6 +13,7 @@ import numpy as np
 from gan_style.data.seeding import derive_seed
 from gan_style.data.values import Array, ValueRange
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 
 # The loader's workers are the parallelism; OpenCV's own threads would compete with them.
 cv2.setNumThreads(0)
@@ -186,6 +187,7 @@ class TrainTransform:
         try:
             found = self._pipeline(image=self.fit(drawn))["image"]
         except Exception as error:  # every transform has its own
+            raise_if_out(error)
             reason = " ".join(str(error).split())[:150]
             raise UserError(
                 f"data.augment fails on a picture of domain {domain} ({reason}): mend or remove it"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gan_style import torch_files
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 from gan_style.paths import expanded
 
 
@@ -45,6 +46,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except Exception as error:  # its own error has no public name
+        raise_if_out(error, f"{path} was read")
         raise UserError(f"{path} is no whole .safetensors file: copy it again or name another file") from error
 
 

@@ -255,11 +255,10 @@ class StyleConditional(Translator):
         self.style_means += weights[:, None] * (means - self.style_means)
 
     def on_fit_start(self) -> None:
-        if self.warm_start is None or self.iteration > 0:  # a resumed run has its weights
-            return
-        said = take_weights(self, expanded(self.warm_start))
-        if self.global_rank == 0:
-            say(said, flush=True)
+        if self.warm_start is not None and self.iteration == 0:  # a resumed run has its weights
+            said = take_weights(self, expanded(self.warm_start))
+            if self.global_rank == 0:
+                say(said, flush=True)
 
 
 class _Styled(dict[str, Tensor]):

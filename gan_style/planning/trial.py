@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from gan_style import memory
 from gan_style.callbacks.cost import peak_gigabytes
 from gan_style.callbacks.ema import EMA
 from gan_style.errors import UserError
@@ -145,6 +146,11 @@ def main() -> int:
             result = tried(parts_of(given["config"]), given["iterations"], Path(folder))
     except UserError as error:
         warn(f"gan_style: {error}")
+        return 2
+    except Exception as error:
+        if not memory.ran_out(error):
+            raise
+        warn(f"gan_style: {memory.sentence(error, memory.advice_of('plan'))}")
         return 2
     say(json.dumps(result))
     return 0

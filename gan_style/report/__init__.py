@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gan_style.errors import UserError
-from gan_style.paths import write_whole
+from gan_style.paths import resolved, write_whole
 from gan_style.report.comparison import render_comparison
 from gan_style.report.page import render
 from gan_style.report.read import find_runs, read_run
@@ -40,7 +40,7 @@ def write_report(*folders: Path, out: Path | None = None) -> Path:
                 f"{folder} is not a run folder, nor a folder of such: it holds no config.yaml, metrics.csv, "
                 "scores.json, run.json or images/iteration-*.png"
             )
-        runs |= dict.fromkeys(path.resolve() for path in found)
+        runs |= dict.fromkeys(resolved(path) for path in found)
     if out is None and len(folders) > 1:
         raise UserError("several runs make a page of their own: say where with --out FILE.html")
     target = Path(folders[0]) / "report.html" if out is None else Path(out)

@@ -50,7 +50,7 @@ def embed(iteration: int, path: Path, large: bool) -> Picture | None:
     """Returns a picture as a data URI, or None where the file cannot be read."""
     side, budget = (_LARGE_SIDE, _LARGE_BYTES) if large else (_SMALL_SIDE, _SMALL_BYTES)
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
         content = path.read_bytes()
         # PNG alone: of other formats Pillow reads some by programs of the machine, such as Ghostscript.

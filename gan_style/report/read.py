@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gan_style.paths import resolved
 from gan_style.report.plain import from_json, from_yaml
 
 # Beyond it the difference of two values may overflow; no loss that means anything is there.
@@ -99,7 +100,7 @@ def read_run(run_dir: Path) -> Run:
     problems: dict[str, str] = {}
     texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
     return Run(
-        folder=run_dir.resolve().name,
+        folder=resolved(run_dir).name,
         config=_mapping("config.yaml", texts["config.yaml"], from_yaml, problems),
         config_text=texts["config.yaml"],
         metrics=_metrics(texts["metrics.csv"], problems),

@@ -12,7 +12,7 @@ from gan_style.errors import UserError
 from gan_style.inference import LoadedTranslator
 from gan_style.loading import load
 from gan_style.models.adain import AdaIN
-from gan_style.paths import expanded, printable
+from gan_style.paths import expanded, printable, resolved
 from gan_style.report.read import read_run
 from gan_style.report.summary import model_name
 from gan_style.verbs import gatys
@@ -47,8 +47,8 @@ class Models:
     def look(self) -> None:
         """Search the folder of runs again."""
         found = find_runs(self.runs)
-        place = {path.resolve(): name for name, path in found.items()}
-        named = {place.pop(path.resolve(), name): path for name, path in self._given.items()}
+        place = {resolved(path): name for name, path in found.items()}
+        named = {place.pop(resolved(path), name): path for name, path in self._given.items()}
         left = {name: found[name] for name in place.values()}
         self._checkpoints = named | {str(path) if name in named else name: path for name, path in left.items()}
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import LRUCache
 
+from gan_style import memory
 from gan_style.errors import UserError
 from gan_style.models.gatys import Gatys
 from gan_style.report.markup import escape
@@ -27,7 +27,6 @@ from gan_style.studio.stopping import Stopped, Stops
 from gan_style.studio.translating import Report, compare, style_options, translate
 
 RESULT = 50_000_000  # bytes that there must be room for before work begins
-SESSIONS = 1000  # opened pages that something is remembered of, the newest
 # One model at a time works, whoever asks: a second would only share the same cores and memory.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"}  # what takes no time
@@ -74,6 +73,11 @@ def sentences(function: Callable[..., Any]) -> Callable[..., Any]:
             raise gr.Error(plain(error), print_exception=False, title="That did not work") from None
         except Stopped:
             raise gr.Error("stopped: nothing was kept", print_exception=False, title="Stopped") from None
+        except Exception as error:
+            if not memory.ran_out(error):
+                raise
+            said = UserError(memory.sentence(error, memory.advice_of("studio")))
+        raise gr.Error(plain(said), print_exception=False, title="Out of memory")  # when what it held is let go
 
     return guarded
 
@@ -119,13 +123,6 @@ def build(models: Models, room: Room) -> gr.Blocks:
     return page
 
 
-def bound_sessions(page: gr.Blocks) -> None:
-    """Let a page with a queue remember the newest sessions alone: who asks may name a new one each time."""
-    page.state_session_capacity = SESSIONS
-    page._queue.pending_messages_per_session = LRUCache(SESSIONS)
-    page._queue.pending_event_ids_session = LRUCache(SESSIONS)
-
-
 def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
     """What happens on the left side itself."""
     slots = chosen.slots
@@ -137,6 +134,7 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
 
     gr.on([page.load, chosen.model.change], choose, chosen.model, shows, show_progress="hidden", **ONE_AT_A_TIME)
 
+    @sentences
     def taken(path: str | None) -> str | None:
         try:
             return str(check_upload(Path(path))) if path else None
@@ -144,6 +142,7 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
             gr.Warning(plain(error), title="This picture cannot be used")
             return None
 
+    @sentences
     def below_the_brush(path: str | None) -> dict[str, Any] | None:
         try:
             background = shown(check_upload(Path(path)), PAINTING_SIDE) if path else None

@@ -12,7 +12,7 @@ import yaml
 
 from gan_style.config import check_signature, config_dir
 from gan_style.errors import UserError, did_you_mean
-from gan_style.paths import expanded
+from gan_style.paths import expanded, resolved
 from gan_style.sweep.space import Space, grid, read_space
 from gan_style.types import Count, CountOrNone, Seed
 
@@ -134,7 +134,7 @@ def _checked(name: str, file: SweepFile, words: dict[str, str], options: list[st
     trials = min(file.trials or points or 0, points or file.trials or 0)
     if file.gpus is not None and not file.gpus:
         raise UserError("gpus=[] is empty: name the numbers of the GPUs, or leave it out")
-    folder = expanded(file.folder or Path("runs") / "sweeps" / name).resolve()
+    folder = resolved(expanded(file.folder or Path("runs") / "sweeps" / name))
     sweep = Sweep(name, file, space, words, options, trials, folder)
     _refuse_unknown_words(sweep)
     return sweep

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gan_style.errors import UserError
+from gan_style.paths import resolved
 from gan_style.tiling.steps import Window
 
 ITEM = 4  # bytes of a float32
@@ -116,7 +117,7 @@ def _file_system(folder: Path) -> str:
         lines = Path("/proc/mounts").read_text().splitlines()
     except OSError:
         return ""
-    where = folder.resolve()
+    where = resolved(folder)
     mounts = [(Path(words[1]), words[2]) for words in map(str.split, lines) if len(words) > 2]
     inside = [(len(mount.parts), kind) for mount, kind in mounts if mount in (where, *where.parents)]
     return max(inside, key=lambda entry: entry[0])[1] if inside else ""

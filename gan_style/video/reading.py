@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_style.data.budget import SETTING, max_pixels, pixels_in_words
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 from gan_style.paths import printable
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".flv", ".wmv", ".3gp")
 # A playlist would have other files and addresses opened, whatever its suffix says.
 DEMUXERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,ogg,flv,asf"
 USUAL_RATE = Fraction(25)  # frames per second, where a file names none
+PADDING = 2**22  # pixels that FFmpeg may add to the rows of a frame; the frame itself is measured without them
 BEGINNING = 0.1  # seconds of sound that a decoder may need to begin with
 
 
@@ -38,14 +41,24 @@ def pyav() -> Any:
 
 
 def opened(path: Path) -> Any:
-    """A container of PyAV, to read."""
+    """A container of PyAV, to read; to know what is in it FFmpeg decodes some frames, but no too large ones."""
     # By its whole path: FFmpeg takes what stands before a colon for a protocol.
-    options = {"format_whitelist": DEMUXERS}
+    options = {"format_whitelist": DEMUXERS, **bounded()}
     return pyav().open(str(path.absolute()), options=options, metadata_errors="replace")
 
 
+def bounded() -> dict[str, str]:
+    """What has a decoder of FFmpeg refuse larger frames than pictures may be before it takes memory for them."""
+    return {"max_pixels": str(min(max_pixels() + PADDING, 2**31 - 1))}
+
+
 def reason(error: Exception) -> str:
-    """What FFmpeg or the system says, without the name of the file."""
+    """What FFmpeg or the system says, without the name of the file.
+
+    Raises:
+        Exception: the error itself, where memory ran out.
+    """
+    raise_if_out(error)
     return printable(getattr(error, "strerror", None) or str(error))
 
 
@@ -73,7 +86,11 @@ class VideoReader:
             self._container.close()
             raise UserError(f"{path} has no video in it: give a file with moving pictures")
         self.stream: Any = streams[0]
+        if why := self._refused(self.stream.width, self.stream.height):
+            self._container.close()
+            raise UserError(f"{path} {why}: make it smaller, or raise {SETTING} in the environment")
         self.stream.thread_type = "AUTO"
+        self.stream.codec_context.options = bounded()
         self.sound: list[Any] = list(self._container.streams.audio)
         self.time_base: Fraction = self.stream.time_base or 1 / USUAL_RATE
         self.rate: Fraction = self.stream.average_rate or self.stream.guessed_rate or USUAL_RATE
@@ -111,23 +128,35 @@ class VideoReader:
                             yield packet
                     continue
                 for decoded in packet.decode():
+                    if why := self._refused(decoded.width, decoded.height):
+                        self.unread = f"{self.path} is given up after {count} frames: it {why}"
+                        return
                     size = size or (decoded.width, decoded.height)
                     count, last = count + 1, self._frame(decoded, size, last)
                     yield last
         except (av.FFmpegError, OSError) as error:
+            context = self.stream.codec_context
+            why = self._refused(context.width, context.height) or reason(error)
             for decoded in self._held():
                 count, last = count + 1, self._frame(decoded, size or (decoded.width, decoded.height), last)
                 yield last
-            self.unread = f"{self.path} is broken after {count} frames ({reason(error)})"
+            self.unread = f"{self.path} is broken after {count} frames ({why})"
             return
         if last and self._is_short(count, self._end(last)):
             self.unread = f"{self.path} is cut off: it has {count} frames of {self.stream.frames}"
+
+    def _refused(self, width: int, height: int) -> str:
+        """Why no frame of this size is taken; a decoder that has refused one says 0."""
+        if 0 < width * height <= max_pixels():
+            return ""
+        return f"claims frames of more than {pixels_in_words()}{'' if width * height else ', or of no size'}"
 
     def _held(self) -> list[Any]:
         """What the decoder has not given yet, because it waits for what comes after it; its threads may lose some."""
         try:
             return list(self.stream.codec_context.decode(None))
-        except (pyav().FFmpegError, OSError):
+        except (pyav().FFmpegError, OSError) as error:
+            raise_if_out(error)
             return []
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gan_style.errors import UserError
+from gan_style.memory import raise_if_out
 from gan_style.video.reading import Frame, VideoReader, opened, pyav, reason
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -109,7 +110,8 @@ class VideoWriter:
             for track in source.streams.audio:
                 try:
                     packet = next(source.demux(track), None)
-                except av.FFmpegError:  # of the source, which is said when it is read
+                except av.FFmpegError as error:  # of the source, which is said when it is read
+                    raise_if_out(error)
                     continue
                 if packet is None or packet.dts is None:  # an empty track
                     continue
@@ -119,6 +121,7 @@ class VideoWriter:
                         packet.stream = trial.add_stream_from_template(track)
                         trial.mux(packet)
                 except (av.FFmpegError, ValueError) as error:
+                    raise_if_out(error)
                     codec = getattr(track.codec_context, "name", "unknown")
                     raise UserError(f"{self.path} cannot hold this sound ({codec}): name it .mkv, which can") from error
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import resource
 import struct
+import tarfile
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,10 +16,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 
 from gan_style import torch_files
 from gan_style.data import budget
 from gan_style.data.files import read_raw
+from gan_style.data.shards import Shard, open_shard, read_index, scan, write_index
 from gan_style.errors import UserError
 from gan_style.loading import load
 from tests.data.picture_files import png
@@ -107,6 +111,99 @@ def test_a_header_that_claims_gigabytes_is_refused_before_memory_is_taken(name: 
 def test_a_webp_of_the_largest_size_is_refused() -> None:
     with little_memory(), pytest.raises(UserError, match=r"a\.webp "):
         read_raw(Path("a.webp"), large_webp())
+
+
+def animated_webp(side: int) -> bytes:
+    """A canvas of this side, on which a small picture lies: its reader makes two of the canvas at once."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "WEBP", lossless=True)
+    three = struct.pack("<I", side - 1)[:3]
+    frame = bytes(6) + b"\7\0\0" * 2 + b"\x64\0\0\0" + buffer.getvalue()[12:]
+    parts = {b"VP8X": b"\2\0\0\0" + three * 2, b"ANIM": bytes(6), b"ANMF": frame}
+    body = b"WEBP" + b"".join(name + struct.pack("<I", len(part)) + part for name, part in parts.items())
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def test_a_canvas_is_measured_before_it_is_made() -> None:
+    assert read_raw(Path("a.webp"), animated_webp(8)).shape == (8, 8, 3)
+    with little_memory(), pytest.raises(UserError, match=r"a\.webp claims more than 178 million pixels"):
+        read_raw(Path("a.webp"), animated_webp(60_000))
+
+
+def packed_tiff(size: int) -> bytes:
+    """A float picture of 10 x 10 in one strip that unpacks to `size` bytes of zeros."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((10, 10), np.float32), compression="zlib", metadata=None)
+    data = bytearray(buffer.getvalue())
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        places = {code: file.pages[0].tags[code].offset for code in (273, 279)}
+    strip = deflated(size)
+    for code, value in ((273, len(data)), (279, len(strip))):
+        struct.pack_into("<HII", data, places[code] + 2, 4, 1, value)
+    return bytes(data) + strip
+
+
+def deflated(size: int) -> bytes:
+    packer, block = zlib.compressobj(9), bytes(min(size, 10**7))
+    return b"".join([*(packer.compress(block) for _ in range(size // len(block))), packer.flush()])
+
+
+def packed_dicom(size: int) -> bytes:
+    """A DICOM file that is packed as a whole, with an element of `size` bytes of zeros before its picture."""
+    from pydicom import dcmread
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    dataset = dcmread(io.BytesIO(valid.dicom()))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.add_new(0x00091001, "OB", bytes(size))
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="only Linux bounds the memory of a process")
+@pytest.mark.parametrize(("name", "make", "size"), [("a.tif", packed_tiff, 10**9), ("a.dcm", packed_dicom, 5 * 10**8)])
+def test_what_unpacks_to_gigabytes_is_refused(name: str, make: Callable[[int], bytes], size: int) -> None:
+    assert read_raw(Path(name), make(400)).size in (100, 30)
+    data = make(size)
+    assert len(data) < 2_000_000
+    with little_memory(200_000_000), pytest.raises(UserError, match=rf"{name} is a damaged .* unpacks to "):
+        read_raw(Path(name), data)
+
+
+def test_a_checkpoint_with_packed_parts_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    whole = zipfile.ZipFile(io.BytesIO(targets.saved_bytes({"a": torch.zeros(100)})))
+    with whole, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for part in whole.namelist():
+            packed.writestr(part, whole.read(part))
+    with pytest.raises(UserError, match=r"a\.ckpt is not a checkpoint: its parts are packed"):
+        torch_files.read(path, "a checkpoint")
+
+
+@pytest.mark.parametrize("meta", [False, True])
+def test_weights_that_are_there_once_do_not_count_a_million_times(tmp_path: Path, meta: bool) -> None:
+    path = saved(tmp_path / "a.ckpt", "model=cut")
+    content = torch.load(path, weights_only=True)
+    content["config"]["model"]["generator"]["filters"] = 20_000
+    empty = torch.empty(10**12, device="meta") if meta else torch.zeros(1).expand(10**12)
+    content["state_dict"]["G_AB.large"] = empty
+    torch.save(content, path)
+    with little_memory(3 * 10**9), pytest.raises(UserError, match="asks for a far larger network than its weights"):
+        load(path, device="cpu")
+
+
+def test_an_index_that_points_out_of_its_shard_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "trainA-000000.tar"
+    with tarfile.open(path, "w") as tar:
+        member, data = tarfile.TarInfo("000000.png"), png(np.zeros((4, 4, 3)), 2, 8)
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    for offset, size in ((512, 10**12), (-1, 10), (512, -1)):
+        whole = scan(path)
+        write_index(Shard(path, whole.names, np.array([[offset, size, 4, 4]])))
+        assert read_index(path) is None
+        assert open_shard(path).places.tolist() == whole.places.tolist()
 
 
 def test_the_budget_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

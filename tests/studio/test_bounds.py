@@ -95,11 +95,11 @@ def claims(path: Path, width: int, height: int) -> Path:
 def test_a_video_of_huge_frames_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = claims(tmp_path / "a.mov", 16_000, 16_000)
     assert path.stat().st_size < 10_000
-    with pytest.raises(UserError, match=r"a\.mov claims more than 178 million pixels"):
+    with pytest.raises(UserError, match=r"a\.mov claims frames of more than 178 million pixels"):
         check_video(path)
     check_video(claims(tmp_path / "b.mov", 160, 160))
     monkeypatch.setenv(budget.SETTING, "100")
-    with pytest.raises(UserError, match=r"b\.mov claims more than 100 pixels"):
+    with pytest.raises(UserError, match=r"b\.mov claims frames of more than 100 pixels"):
         check_video(tmp_path / "b.mov")
 
 
@@ -126,7 +126,7 @@ def waits(line: socket.socket) -> bool:
 SESSIONS_OF_A_PAGE = """
 import gradio
 from gradio.state_holder import StateHolder
-from gan_style.studio.page import SESSIONS, bound_sessions
+from gan_style.studio.verb import SESSIONS, bound_sessions
 
 with gradio.Blocks() as page:
     pass
@@ -210,7 +210,7 @@ class TestServer:
         given = {"video": {"path": path, **MARK}, "model": "cyclegan/first"}
         data = [given.get(components[i].get("elem_id"), components[i].get("value")) for i in event["inputs"]]
         answer = answered(client, event["id"], *data)
-        assert "a.mov claims more than 178 million pixels" in answer
+        assert "a.mov claims frames of more than 178 million pixels" in answer
         assert "Traceback" not in answer
 
 

@@ -29,7 +29,7 @@ from gan_style.data.named.table import FOLDERS, NamedSet, named_set
 from gan_style.data.named.transfer import Unreachable, check_url, download, public
 from gan_style.data.named.unpacking import unpack
 from gan_style.errors import UserError
-from gan_style.paths import expanded
+from gan_style.paths import expanded, resolved
 from gan_style.terminal import say
 
 Say = Callable[[str], None]
@@ -49,7 +49,7 @@ class _Order:
     @property
     def place(self) -> Path:
         """Where the folder really is: a link must not be replaced by a folder."""
-        return self.root.resolve()
+        return resolved(self.root)
 
     def beside(self, suffix: str) -> Path:
         return self.place.parent / f".{self.set.name}{suffix}"
