@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.errors import UserError
+from gan_style.terminal import say, warn
 from gan_style.types import Count, CountOrNone
 
 CELL = 128  # pixels that a picture on a sheet has at least
@@ -57,10 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return run(read(parsed.words))
     except UserError as error:
-        print(f"gan_style: {error}", file=sys.stderr)
+        warn(f"gan_style: {error}")
         return 2
     except KeyboardInterrupt:
-        print("gan_style: interrupted", file=sys.stderr)
+        warn("gan_style: interrupted")
         return 130
 
 
@@ -92,10 +93,11 @@ def read(words: Sequence[str]) -> Settings:
 
 def run(settings: Settings) -> int:
     """Score all, write what is asked for, and say what could not be scored."""
+    from rich.markup import escape
     from rich.progress import Progress
 
     from gan_style.evaluation import other_protocol, refuse_other_protocol
-    from gan_style.paths import expanded
+    from gan_style.paths import expanded, printable
     from gan_style.score_table import terminal
     from gan_style.scored_set import open_set
     from gan_style.scoring import judge_of, notes, write_json
@@ -116,7 +118,7 @@ def run(settings: Settings) -> int:
                 jobs[label] = lambda p=path, d=direction: judge.folder(p, d, side(settings, results))
         bar.update(whole, total=len(jobs))
         for name, job in jobs.items():
-            bar.update(whole, description=name)
+            bar.update(whole, description=escape(printable(name)))  # which may look like markup of Rich
             try:
                 results[name] = job()
                 shown[name] = first_pictures(judge, settings.pictures)
@@ -125,16 +127,17 @@ def run(settings: Settings) -> int:
                 failed.append(f"{name}: {error}")
             bar.advance(whole)
     if results:
-        print(terminal(results))
+        for line in terminal(results).splitlines():
+            say(line)
         for note in notes(results):
-            print(f"warning: {note}")
-        print(out / "scores.json")
+            say(f"warning: {note}")
+        say(out / "scores.json")
         refuse_other_protocol(results, settings.force)
         if other := other_protocol(results):
-            print(f"warning: {other}")
+            say(f"warning: {other}")
         write_all(out, results, shown, judge, settings.pictures)
     for sentence in failed:
-        print(f"gan_style: {sentence}", file=sys.stderr)
+        warn(f"gan_style: {sentence}")
     if failed:
         raise UserError(f"{len(failed)} of {len(jobs)} could not be scored, see above; the others are in {out}")
     return 0
@@ -225,7 +228,8 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
         if rows:
             names.append(f"sheet-{direction}.png")
             save_image(draw_sheet(rows, list(columns), [], cell=max(size, CELL)), out / names[-1])
-    print("\n".join(str(out / name) for name in names[1:]))
+    for name in names[1:]:
+        say(out / name)
 
 
 def enlarged(picture: Any) -> Any:

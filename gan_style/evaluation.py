@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -22,6 +21,8 @@ from gan_style.metrics.intervals import floor_sizes, scored
 from gan_style.metrics.kernel import cmmd, kid
 from gan_style.metrics.manifold import manifold
 from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
+from gan_style.report.plain import from_json
+from gan_style.report.read import as_number
 from gan_style.scored_set import SizedPictures
 
 BATCH = 8  # pictures that are looked at together
@@ -203,7 +204,7 @@ def read_results(path: Path) -> dict[str, Result]:
         UserError: it cannot be read, or is no file of results.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no JSON"
         raise UserError(f"{path} cannot be read as a file of scores ({reason}): check its name") from error
@@ -220,12 +221,19 @@ def _is_result(one: Any) -> bool:
     if not (isinstance(one, dict) and isinstance(one.get("protocol"), dict) and isinstance(one.get("scores"), dict)):
         return False
     rows = [row for scores in one["scores"].values() if isinstance(scores, dict) for row in scores.values()]
-    ends = ("value", "low", "high")
-    return bool(rows) and all(isinstance(row, dict) and all(_number(row.get(end)) for end in ends) for row in rows)
+    notes = one.get("notes", [])
+    return (
+        bool(rows)
+        and all(isinstance(scores, dict) for scores in one["scores"].values())
+        and all(isinstance(row, dict) and _is_row(row) for row in rows)
+        and isinstance(notes, list)
+        and all(isinstance(note, str) for note in notes)
+    )
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_row(row: Mapping[str, Any]) -> bool:
+    ends = [row[key] for key in ("floor", "ceiling") if row.get(key) is not None]
+    return all(as_number(value) is not None for value in [*(row.get(key) for key in ("value", "low", "high")), *ends])
 
 
 def _manifold(name: str) -> Callable[[Tensor, Tensor], Tensor]:

@@ -17,6 +17,7 @@ from gan_style.export import weights_of
 from gan_style.extras import extra
 from gan_style.loading import load
 from gan_style.paths import expanded
+from gan_style.quoting import in_markdown
 
 if TYPE_CHECKING:
     from gan_style.inference import LoadedTranslator
@@ -83,11 +84,12 @@ def card(about: Mapping[str, Any], name: str) -> str:
         "chosen by": (about["best"] or {}).get("rule", ""),
         "weights": about["weights"],
     }
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    table = "\n".join(f"| {key} | {in_markdown(value)} |" for key, value in rows.items())
+    title, translates = in_markdown(name), in_markdown(f"{domains[0]} to {domains[1]}")
     return (
         "---\nlibrary_name: gan-style\npipeline_tag: image-to-image\ntags:\n- image-to-image\n- gan\n---\n\n"
-        f"# {name}\n\nTranslates pictures: {domains[0]} to {domains[1]}. The licence of the training pictures was not "
+        f"# {title}\n\nTranslates pictures: {translates}. The licence of the training pictures was not "
         f"recorded; add it here.\n\n| | |\n| --- | --- |\n{table}\n\n"
-        f'```python\nimport gan_style\n\ntranslator = gan_style.from_pretrained("{name}")\n'
+        f'```python\nimport gan_style\n\ntranslator = gan_style.from_pretrained({json.dumps(name)})\n'
         'picture = translator.translate("photo.jpg")\n```\n'
     )

@@ -51,7 +51,7 @@ def _panel(direction: str, row: Row, names: list[str]) -> str:
         return LABELS + (value - low) / (high - low) * (WIDTH - LABELS - MARGIN)
 
     better = "higher is better" if row.higher else "lower is better"
-    parts = [f'<text x="{LABELS}" y="18" class="b">{direction} {escape(row.score)}</text>']
+    parts = [f'<text x="{LABELS}" y="18" class="b">{escape(f"{direction} {row.score}")}</text>']
     parts.append(f'<text x="{WIDTH - MARGIN}" y="18" class="s e">{better}</text>')
     for tick in nice_ticks(low, high, 4):
         parts.append(f'<path d="M{at(tick):.1f} {HEAD}V{bottom}" stroke="#e4e4e4"/>')

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from gan_style.evaluation import Result, other_protocol
 from gan_style.paths import printable
+from gan_style.quoting import in_markdown
 
 HIGHER = ("precision", "recall", "density", "coverage", "psnr", "ssim", "edge_agreement", "cycle_honesty", "diversity")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -57,17 +58,17 @@ def markdown(results: Mapping[str, Result]) -> str:
     """A table per direction: a row per score, a column per result; the best value bold."""
     parts = []
     for direction in directions(results):
-        head = [direction, "better", *map(printable, results), "floor", "input"]
+        head = [in_markdown(name) for name in (direction, "better", *results, "floor", "input")]
         lines = [head, ["---"] * len(head)]
         for row in rows(results, direction):
             cells = [_cell(cell) for cell in row.cells]
             for best in row.best():
                 cells[best] = f"**{cells[best].replace(' (', '** (', 1)}"
             lines.append(
-                [row.score, "higher" if row.higher else "lower", *cells, _short(row.floor), _short(row.ceiling)]
+                [in_markdown(row.score), "higher" if row.higher else "lower", *cells, *map(_short, row[2:])]
             )
-        parts.append("\n".join("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines))
-    return "\n\n".join([*parts, _about(results)]) + "\n"
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join([*parts, in_markdown(_about(results))]) + "\n"
 
 
 def latex(results: Mapping[str, Result]) -> str:
@@ -83,7 +84,7 @@ def latex(results: Mapping[str, Result]) -> str:
             ends = [_short(row.floor), _short(row.ceiling)]
             lines.append(" & ".join([f"{_escaped(row.score)} {arrow}", *cells, *ends]) + r" \\")
         parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
-    return f"% {_about(results)}\n" + "\n\n".join(parts) + "\n"
+    return f"% {printable(_about(results))}\n" + "\n\n".join(parts) + "\n"
 
 
 def _about(results: Mapping[str, Result]) -> str:
@@ -110,13 +111,13 @@ def terminal(results: Mapping[str, Result]) -> str:
     for name, result in results.items():
         lines.append(printable(name))
         for direction in result["scores"]:
-            lines.append(f"  {direction:32} {'value':>10} {'95% interval':>23} {'floor':>10} {'input':>10}")
+            lines.append(f"  {printable(direction):32} {'value':>10} {'95% interval':>23} {'floor':>10} {'input':>10}")
             for row in rows({name: result}, direction):
                 one = row.cells[0]
                 assert one is not None
                 interval = f"{one['low']:.4g} to {one['high']:.4g}"
                 ends = f"{_short(row.floor):>10} {_short(row.ceiling):>10}"
-                lines.append(f"    {row.score:30} {one['value']:10.4g} {interval:>23} {ends}".rstrip())
+                lines.append(f"    {printable(row.score):30} {one['value']:10.4g} {interval:>23} {ends}".rstrip())
     return "\n".join(lines)
 
 

@@ -2,18 +2,23 @@
 
 import base64
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from gan_style.data.budget import refuse_too_large
+from gan_style.errors import UserError
 from gan_style.report.markup import escape
 from gan_style.report.read import Run
 
 MAX_EARLIER = 8
 _LARGE_BYTES, _SMALL_BYTES = 1_000_000, 300_000
 _LARGE_SIDE, _SMALL_SIDE = 2400, 1000
+_MOST_BYTES = 100_000_000  # of a grid
 _QUALITY = 90
 _SHRINK = 0.8
 
@@ -45,12 +50,15 @@ def embed(iteration: int, path: Path, large: bool) -> Picture | None:
     """Returns a picture as a data URI, or None where the file cannot be read."""
     side, budget = (_LARGE_SIDE, _LARGE_BYTES) if large else (_SMALL_SIDE, _SMALL_BYTES)
     try:
-        content = path.read_bytes() if path.is_file() else b""
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            return None
+        content = path.read_bytes()
+        # PNG alone: of other formats Pillow reads some by programs of the machine, such as Ghostscript.
+        with PngImageFile(io.BytesIO(content)) as image:
             refuse_too_large(path, *image.size)
             image.load()
             picture = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, UserError):
         return None
     size = picture.size
     kind = "png"

@@ -2,21 +2,22 @@
 
 import contextlib
 import csv
-import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from gan_style.paths import resolved
+from gan_style.report.plain import from_json, from_yaml
 
 # Beyond it the difference of two values may overflow; no loss that means anything is there.
 _HUGE = 1e300
 _FILES = ("config.yaml", "metrics.csv", "scores.json", "run.json")
+# Bytes that are read; ours have far less, and a stranger's are not to fill the memory.
+_MOST = {"metrics.csv": 500_000_000}
+_MOST_OF_OTHERS = 20_000_000
 _IMAGE = re.compile(r"iteration-(\d+)\.png")
 
 
@@ -100,9 +101,9 @@ def read_run(run_dir: Path) -> Run:
     texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
     return Run(
         folder=resolved(run_dir).name,
-        config=_config(texts["config.yaml"], problems),
+        config=_mapping("config.yaml", texts["config.yaml"], from_yaml, problems),
         config_text=texts["config.yaml"],
-        metrics=_metrics(texts["metrics.csv"]),
+        metrics=_metrics(texts["metrics.csv"], problems),
         scores=_json(run_dir / "scores.json", problems),
         record=_json(run_dir / "run.json", problems),
         images=_images(run_dir / "images"),
@@ -115,6 +116,10 @@ def _text(path: Path, problems: dict[str, str]) -> str:
     if not path.is_file():
         return ""
     try:
+        most = _MOST.get(path.name, _MOST_OF_OTHERS)
+        if path.stat().st_size > most:
+            problems[path.name] = f"{path.name} cannot be read: it has more than {most / 1e6:.0f} MB."
+            return ""
         return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         problems[path.name] = f"{path.name} cannot be read: {error.strerror}."
@@ -122,32 +127,24 @@ def _text(path: Path, problems: dict[str, str]) -> str:
 
 
 def _json(path: Path, problems: dict[str, str]) -> dict[str, Any]:
-    text = _text(path, problems)
-    if not text.strip():
-        return {}
-    try:
-        return as_mapping(json.loads(text))
-    except ValueError as error:
-        problems[path.name] = f"{path.name} cannot be read: {error}."
-        return {}
+    return _mapping(path.name, _text(path, problems), from_json, problems)
 
 
 def _findings(text: str) -> list[dict[str, Any]]:
     rows = []
     for line in text.splitlines():
         with contextlib.suppress(ValueError):  # half a line that a power cut left
-            rows.append(as_mapping(json.loads(line)))
+            rows.append(as_mapping(from_json(line)))
     return rows
 
 
-def _config(text: str, problems: dict[str, str]) -> dict[str, Any]:
+def _mapping(name: str, text: str, read: Callable[[str], Any], problems: dict[str, str]) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        return as_mapping(OmegaConf.to_container(OmegaConf.create(text), resolve=False))
-    except Exception as error:  # what somebody changed can fail by an assertion of OmegaConf as well
-        reason = " ".join(str(error).split()) or "it is no config"
-        problems["config.yaml"] = f"config.yaml cannot be read: {reason}."
+        return as_mapping(read(text))
+    except ValueError as error:
+        problems[name] = f"{name} cannot be read: {str(error).rstrip('.')}."
         return {}
 
 
@@ -165,9 +162,13 @@ def _cell(text: str | None) -> float | None:
         return None
 
 
-def _metrics(text: str) -> list[Series]:
-    # A NUL byte is what a crash leaves at the end of a file, and csv refuses it.
-    rows = list(csv.reader(text.replace("\0", "").splitlines()))
+def _metrics(text: str, problems: dict[str, str]) -> list[Series]:
+    try:
+        # A NUL byte is what a crash leaves at the end of a file, and csv refuses it.
+        rows = list(csv.reader(text.replace("\0", "").splitlines()))
+    except csv.Error as error:
+        problems["metrics.csv"] = f"metrics.csv cannot be read: {error}."
+        return []
     if not rows:
         return []
     header, body = rows[0], rows[1:]
@@ -176,7 +177,7 @@ def _metrics(text: str) -> list[Series]:
     columns: dict[str, dict[float, float]] = {name: {} for name in header if name and name != "iteration"}
     for number, row in enumerate(body, start=1):
         x = float(number) if at is None else _cell(row[at] if at < len(row) else None)
-        if x is None or not math.isfinite(x):
+        if x is None or not abs(x) < _HUGE:
             continue
         for name, cell in zip(header, row, strict=False):
             value = _cell(cell) if name in columns else None

@@ -13,7 +13,7 @@ from gan_style.inference import LoadedTranslator
 from gan_style.loading import load
 from gan_style.models.adain import AdaIN
 from gan_style.paths import expanded, printable, resolved
-from gan_style.report.read import read_run
+from gan_style.report.read import as_number, read_run
 from gan_style.report.summary import model_name
 from gan_style.verbs import gatys
 
@@ -86,11 +86,11 @@ def caution(translator: LoadedTranslator) -> str:
         return (
             "This AdaIN has a VGG of random weights, which sees no styles: expect pale pictures; train it on real ones."
         )
-    iteration = int(about["iteration"])
-    if iteration < FEW:
+    iteration = as_number(about["iteration"])
+    if iteration is not None and iteration < FEW:
         times = "iteration" if iteration == 1 else "iterations"
         return (
-            f"This model was trained for {iteration} {times} only: expect pale or blurred pictures until it has more."
+            f"This model was trained for {iteration:g} {times} only: expect pale or blurred pictures until it has more."
         )
     return ""
 
@@ -102,7 +102,8 @@ def find_runs(folder: Path) -> dict[str, Path]:
     """
     found: dict[Path, Path] = {}
     for last in sorted(folder.rglob("checkpoints/last.ckpt")) + sorted(folder.rglob("checkpoints/best.ckpt")):
-        found[last.parent.parent] = last  # the best, where there is one
+        if last.is_file():  # no link to nowhere
+            found[last.parent.parent] = last  # the best, where there is one
     runs = sorted(found, key=lambda run: found[run].stat().st_mtime_ns, reverse=True)
     return {printable(str(run.relative_to(folder))): found[run] for run in runs if model_name(read_run(run)) != "Gatys"}
 

@@ -21,10 +21,12 @@ from gan_style.studio import runs
 from gan_style.studio.controls import PAINTING_SIDE, Controls, controls, fitting
 from gan_style.studio.inputs import refuse_addresses, refuse_other_files
 from gan_style.studio.models import Models
-from gan_style.studio.pictures import check_upload, shown
+from gan_style.studio.pictures import check_upload, check_video, shown
+from gan_style.studio.room import FULL, Room
 from gan_style.studio.stopping import Stopped, Stops
 from gan_style.studio.translating import Report, compare, style_options, translate
 
+RESULT = 50_000_000  # bytes that there must be room for before work begins
 # One model at a time works, whoever asks: a second would only share the same cores and memory.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"}  # what takes no time
@@ -86,8 +88,8 @@ def plain(error: UserError) -> str:
     return escape(" ".join(words))
 
 
-def build(models: Models, folder: Path) -> gr.Blocks:
-    """The page; its files go into `folder`."""
+def build(models: Models, room: Room) -> gr.Blocks:
+    """The page; its files go into the folder of `room`."""
     with gr.Blocks(title="gan_style studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HEAD)
         with gr.Tabs():
@@ -96,13 +98,13 @@ def build(models: Models, folder: Path) -> gr.Blocks:
                     gr.HTML(NO_MODEL)
                 with gr.Row(elem_id="desk"):
                     with gr.Column(scale=5, min_width=320, elem_id="left"):
-                        chosen = controls(models, folder)
+                        chosen = controls(models, room.folder)
                     with gr.Column(scale=7, min_width=320, elem_id="right"), gr.Tabs(elem_id="results"):
                         stops = Stops()
-                        _result(models, chosen, folder, stops)
-                        choices = _compare(models, chosen, folder, stops)
+                        _result(models, chosen, room, stops)
+                        choices = _compare(models, chosen, room, stops)
                         if importlib.util.find_spec("gan_style.video"):
-                            _video(models, chosen, folder, stops)
+                            _video(models, chosen, room, stops)
             with gr.Tab("Runs", id="runs"):
                 again = gr.Button("Look again", size="sm", elem_id="again", scale=0)
                 cards = gr.HTML()
@@ -186,7 +188,7 @@ def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> Any:
     return go.click(begin, None, None, **AT_ONCE)
 
 
-def _result(models: Models, chosen: Controls, folder: Path, stops: Stops) -> None:
+def _result(models: Models, chosen: Controls, room: Room, stops: Stops) -> None:
     with gr.Tab("Result", id="result"):
         go = _buttons("Translate", "translate", "stop", stops)
         slider = gr.ImageSlider(
@@ -204,13 +206,13 @@ def _result(models: Models, chosen: Controls, folder: Path, stops: Stops) -> Non
         translator = models.load(name)
         stem = wish.picture.stem if wish.picture else ""
         with stops.heard(request.session_hash):
-            made = translate(translator, wish, _new(folder), f"{stem}-{_file_name(name)}", _report(progress))
+            made = translate(translator, wish, _new(room), f"{stem}-{_file_name(name)}", _report(progress))
         return (made.before, made.after), gr.update(value=str(made.file), visible=True)
 
     go.then(run, chosen.inputs | {chosen.model}, [slider, download], scroll_to_output=True, **ONE_AT_A_TIME)
 
 
-def _compare(models: Models, chosen: Controls, folder: Path, stops: Stops) -> gr.CheckboxGroup:
+def _compare(models: Models, chosen: Controls, room: Room, stops: Stops) -> gr.CheckboxGroup:
     with gr.Tab("Compare", id="compare"):
         choices = gr.CheckboxGroup(
             models.names, value=models.names[:2], label="Methods, on the same picture", elem_id="methods"
@@ -231,7 +233,7 @@ def _compare(models: Models, chosen: Controls, folder: Path, stops: Stops) -> gr
     def run(values: dict[Any, Any], request: gr.Request, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
         pairs = [(name, functools.partial(models.load, name)) for name in values[choices]]
         with stops.heard(request.session_hash):
-            made, failed = compare(pairs, chosen.wish(values), _new(folder), _report(progress))
+            made, failed = compare(pairs, chosen.wish(values), _new(room), _report(progress))
         for sentence in failed:
             gr.Warning(plain(UserError(sentence)), title="Left out")
         return made
@@ -240,7 +242,7 @@ def _compare(models: Models, chosen: Controls, folder: Path, stops: Stops) -> gr
     return choices
 
 
-def _video(models: Models, chosen: Controls, folder: Path, stops: Stops) -> None:
+def _video(models: Models, chosen: Controls, room: Room, stops: Stops) -> None:
     with gr.Tab("Video", id="video"):
         gr.HTML('<p class="quiet">Every frame, with its sound. Painted regions hold for pictures only.</p>')
         source = gr.Video(label="Video", sources=["upload"], elem_id="video", buttons=[])
@@ -253,12 +255,12 @@ def _video(models: Models, chosen: Controls, folder: Path, stops: Stops) -> None
 
         if not values[source]:
             raise UserError("choose a video first")
-        path, wish, name = Path(values[source]), chosen.wish(values), values[chosen.model]
+        path, wish, name = check_video(Path(values[source])), chosen.wish(values), values[chosen.model]
         translator = models.load(name)
         if isinstance(translator.model, Gatys):
             raise UserError("gatys takes minutes for a single picture: choose a trained model for a video")
         options = style_options(translator, replace(wish, layers=()), (0, 0))
-        result = _new(folder) / f"{path.stem}-{_file_name(name)}.mp4"
+        result = _new(room) / f"{path.stem}-{_file_name(name)}.mp4"
         with stops.heard(request.session_hash):
             translate_video(
                 translator,
@@ -279,8 +281,15 @@ def _report(progress: gr.Progress) -> Report:
     return lambda share, text: progress(share, desc=text)
 
 
-def _new(folder: Path) -> Path:
-    return Path(tempfile.mkdtemp(dir=folder))
+def _new(room: Room) -> Path:
+    """A folder for a result, with room for it.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not room.make(RESULT):
+        raise UserError(FULL)
+    return Path(tempfile.mkdtemp(dir=room.folder))
 
 
 def _file_name(model: str | None) -> str:

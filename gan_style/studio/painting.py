@@ -9,14 +9,17 @@ import gradio as gr
 import numpy as np
 from fastapi import HTTPException
 from gradio.components.base import server
-from gradio.components.image_editor import AcceptBlobs, EditorData
+from gradio.components.image_editor import AcceptBlobs, EditorData, EditorDataBlobs
 from gradio.data_classes import FileData
 from numpy.typing import NDArray
 from PIL import Image
 
+from gan_style.studio.room import oldest_above
+
 SIDE = 2560  # pixels; a screen may have several for each of the canvas
 LAYERS = 8
 WAITING = 40  # paintings that were sent and not yet asked for: two for each place in the queue
+BYTES = 200_000_000  # of them all together
 WRONG = f"a painting has at most {LAYERS} layers, which are PNG pictures of at most {SIDE} pixels a side"
 
 
@@ -34,8 +37,9 @@ def bound(editor: gr.ImageEditor) -> None:
         except gr.Error:
             raise HTTPException(400, WRONG) from None
         accept(data)
-        while len(editor.blob_storage) > WAITING:
-            editor.blob_storage.pop(next(iter(editor.blob_storage)))
+        sizes = {name: size_of(painting) for name, painting in list(editor.blob_storage.items())}
+        for name in oldest_above(sizes, WAITING, BYTES):
+            editor.blob_storage.pop(name, None)
 
     def preprocess(payload: EditorData | None) -> dict[str, Any] | None:
         if payload is None:
@@ -49,6 +53,11 @@ def bound(editor: gr.ImageEditor) -> None:
     # Not a class of its own: Gradio writes a file beside each class of its kind.
     editor.accept_blobs = accept_blobs
     editor.preprocess = preprocess  # type: ignore[method-assign, assignment]
+
+
+def size_of(painting: EditorDataBlobs) -> int:
+    """Bytes of all that is kept of a painting."""
+    return sum(len(part) for part in (painting.background, painting.composite, *painting.layers) if part)
 
 
 def opened(layer: FileData | bytes) -> Image.Image:

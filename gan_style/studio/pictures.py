@@ -29,15 +29,34 @@ def check_upload(path: Path) -> Path:
     Raises:
         UserError: it is too large or no picture.
     """
-    if path.stat().st_size > MAX_BYTES:
-        found = path.stat().st_size / 1e6
-        raise UserError(f"{path.name} has {found:.0f} MB, and {MAX_BYTES / 1e6:.0f} MB are allowed: save it smaller")
+    refuse_many_bytes(path)
     width, height = open_picture(path).size
     if width * height > MAX_PIXELS:
         raise UserError(
             f"{path.name} has {width}x{height} pixels, and {MAX_PIXELS / 1e6:.0f} million are allowed: shrink it first"
         )
     return path
+
+
+def check_video(path: Path) -> Path:
+    """The path of a video, after a look at its size and its header.
+
+    Raises:
+        UserError: it is too large, or no video, or its frames have more pixels than any picture may have.
+    """
+    from gan_style.video.reading import VideoReader  # PyAV is an extra of its own
+
+    refuse_many_bytes(path)
+    with VideoReader(path):
+        return path
+
+
+def refuse_many_bytes(path: Path) -> None:
+    """Raises: UserError: a file is larger than an upload may be."""
+    found = path.stat().st_size
+    if found > MAX_BYTES:
+        allowed = f"{MAX_BYTES / 1e6:.0f} MB are allowed"
+        raise UserError(f"{path.name} has {found / 1e6:.0f} MB, and {allowed}: save it smaller")
 
 
 def shown(path: Path, side: int) -> NDArray[np.uint8]:

@@ -15,18 +15,25 @@ class Stopped(Exception):  # noqa: N818 (an event, as Interrupted)
 
 
 class Stops:
-    """Which sessions of the page want no more of what they asked for."""
+    """Which sessions of the page want no more of what they asked for.
 
-    def __init__(self) -> None:
-        self._asked: set[Hashable] = set()
+    Args:
+        most: that are remembered, the newest; only those of the queue mean something.
+    """
+
+    def __init__(self, most: int = 1000) -> None:
+        self.most = most
+        self._asked: dict[Hashable, None] = {}
 
     def ask(self, session: Hashable) -> None:
         """Stop what this session has running or waiting; without anything it means nothing."""
-        self._asked.add(session)
+        self._asked[session] = None
+        for old in list(self._asked)[: -self.most]:
+            self._asked.pop(old, None)
 
     def begin(self, session: Hashable) -> None:
         """A new wish, which may have to wait: what was asked before is not meant for it."""
-        self._asked.discard(session)
+        self._asked.pop(session, None)
 
     @contextmanager
     def heard(self, session: Hashable) -> Iterator[None]:
@@ -36,7 +43,7 @@ class Stops:
             Stopped: also at once, where it was asked for since `begin`.
         """
         if session in self._asked:  # while it waited
-            self._asked.discard(session)
+            self._asked.pop(session, None)
             raise Stopped
         own = threading.get_ident()
 
@@ -50,4 +57,4 @@ class Stops:
             yield
         finally:
             handle.remove()
-            self._asked.discard(session)
+            self._asked.pop(session, None)

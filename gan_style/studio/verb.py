@@ -19,6 +19,7 @@ from gan_style.paths import expanded
 from gan_style.terminal import say, warn
 
 LOOPBACK = ["127.0.0.1", "localhost"]
+SESSIONS = 1000  # opened pages that something is remembered of, the newest
 PORTS = range(7860, 7960)  # tried in this order
 
 
@@ -78,11 +79,14 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
     from gan_style.studio.order import StreamFirst
     from gan_style.studio.page import build, style_sheet, theme
     from gan_style.studio.pictures import MAX_BYTES
+    from gan_style.studio.room import Room
 
-    page = build(models, folder).queue(max_size=20)
+    room = Room(folder)
+    page = build(models, room).queue(max_size=20)
+    bound_sessions(page)
     app = FastAPI(openapi_url=None)
     app.add_middleware(StreamFirst)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, room=room)
     if is_loopback(host):  # a name of another site that leads here is refused
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, bracketed(host)])
     # not page.launch(): that asks itself over HTTP whether it is there, and gives up on a busy machine
@@ -100,8 +104,18 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
         theme=theme(),
         css=style_sheet(),
     )
+    room.keep()  # the samples
     page.has_launched = True  # only then Gradio refuses paths that were not uploaded, as tests/studio shows
     return app
+
+
+def bound_sessions(page: Any) -> None:
+    """Let a page with a queue remember the newest sessions alone: who asks may name a new one each time."""
+    from gradio.utils import LRUCache
+
+    page.state_session_capacity = SESSIONS
+    page._queue.pending_messages_per_session = LRUCache(SESSIONS)
+    page._queue.pending_event_ids_session = LRUCache(SESSIONS)
 
 
 def listening(host: str, port: int | None) -> socket.socket:

@@ -36,7 +36,7 @@ def parallel(rows: list[dict[str, Any]], space: Space, rule: Rule) -> str:
         points = " ".join(f"{_x(i)},{_y(axes[i][1](value)):.1f}" for i, value in enumerate(values))
         good = (row["score"] - low) / spread if sign > 0 else (high - row["score"]) / spread
         dashes = "" if row["state"] == "done" else ' stroke-dasharray="3 4"'
-        title = f"trial {row['trial']}, {row['state']}: {rule.monitor} {row['score']:.4g}"
+        title = escape(f"trial {row['trial']}, {row['state']}: {rule.monitor} {row['score']:.4g}")
         parts.append(f'<polyline points="{points}" stroke="{_colour(good)}"{dashes}><title>{title}</title></polyline>')
     parts[-1] = parts[-1].replace("<polyline", '<polyline stroke-width="4"')
     lines = f'<g fill="none" stroke-width="1.6" stroke-opacity=".85">{"".join(parts)}</g>'

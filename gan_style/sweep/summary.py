@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from gan_style.paths import write_whole
+from gan_style.paths import printable, write_whole
+from gan_style.quoting import in_markdown
 from gan_style.report.markup import escape
 from gan_style.sweep.plots import importance, parallel
 from gan_style.sweep.scores import Rule
@@ -49,10 +50,12 @@ def write(sweep: Sweep, study: Any) -> None:
     title = f"Sweep {sweep.name}"
     about = _about(sweep, rows, rule)
     table = [_cells(sweep, rule), *(_cells(sweep, rule, row) for row in _ranked(rows, rule))]
-    markdown = [f"# {title}", "", about, "", _line(table[0]), _line(["---"] * len(table[0])), *map(_line, table[1:])]
+    rule_below = _line(["---"] * len(table[0]))
+    markdown = [f"# {in_markdown(title)}", "", in_markdown(about), "", _line(table[0]), rule_below]
+    markdown += map(_line, table[1:])
     if importances:  # how many trials it takes: study.ENOUGH
         shares = ", ".join(f"{key} {value:.0%}" for key, value in importances.items())
-        markdown += ["", f"Importance (PED-ANOVA): {shares}."]
+        markdown += ["", in_markdown(f"Importance (PED-ANOVA): {shares}.")]
     write_whole(sweep.folder / "summary.md", "\n".join(markdown) + "\n")
     content = {
         "sweep": sweep.name,
@@ -75,7 +78,8 @@ def write(sweep: Sweep, study: Any) -> None:
         write_whole(sweep.folder / "experiment" / "best.yaml", config)
     head, *body = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table)
     html = f"<table>{head.replace('td>', 'th>')}{''.join(body)}</table>"
-    page = PAGE.format(title=title, about=escape(about), plots="".join(plots.values()), table=html, best=escape(config))
+    texts = {"title": escape(title), "about": escape(about), "best": escape(config)}
+    page = PAGE.format(**texts, plots="".join(plots.values()), table=html)
     write_whole(sweep.folder / "sweep.html", page)
 
 
@@ -103,8 +107,8 @@ def best_config(sweep: Sweep, base: Any, best: dict[str, Any]) -> str:
     rule = base.rule
     head = [
         "# @package _global_",
-        f"# Trial {best['trial']} of sweep {sweep.name}: {rule.mode} {rule.monitor}, {best['score']:.6g} "
-        f"at iteration {best['iteration']}.",
+        f"# Trial {best['trial']} of sweep {printable(sweep.name)}: {rule.mode} {printable(rule.monitor)}, "
+        f"{best['score']:.6g} at iteration {best['iteration']}.",
     ]
     removed = [text for text in sweep.words.values() if text.startswith("~")]
     if removed:  # a file cannot take something out
@@ -170,4 +174,4 @@ def _cells(sweep: Sweep, rule: Rule, row: dict[str, Any] | None = None) -> list[
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return f"| {' | '.join(map(in_markdown, cells))} |"

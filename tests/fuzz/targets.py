@@ -29,7 +29,10 @@ from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
 from gan_style.loading import load
 from gan_style.pictures_in import given_mask, given_picture
+from gan_style.report.comparison import render_comparison
+from gan_style.report.page import render
 from gan_style.report.read import read_run
+from gan_style.studio.runs import card
 from gan_style.video.reading import VideoReader
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -164,11 +167,13 @@ def video(path: Path, data: bytes) -> None:
 
 
 def run_folder(path: Path, data: bytes) -> None:
-    """The files that the report reads; a NUL byte parts them."""
-    names = ("metrics.csv", "scores.json", "run.json", "config.yaml")
+    """The files that the report and the studio's runs read; a NUL byte parts them."""
+    names = ("metrics.csv", "scores.json", "run.json", "config.yaml", "findings.jsonl")
     for name, part in zip(names, data.split(b"\0"), strict=False):
         (path.parent / name).write_bytes(part)
-    read_run(path.parent)
+    run = read_run(path.parent)
+    for page in (render(run), render_comparison([run, run]), card("inside", path.parent)):
+        page.encode()  # as it is written, or sent
 
 
 TARGETS = {

@@ -144,10 +144,13 @@ def video() -> tuple[bytes, ...]:
     return tuple(found)
 
 
+FOUND = b'{"code": "collapse", "iteration": 3, "severity": "critical", "symptom": "x", "cause": "y"}\n'
+
+
 def run_folder() -> list[bytes]:
     metrics = b"iteration,train/G,lr/G\n1,0.5,0.1\n2,nan,0.1\n"
     scores = b'{"scores": {"A2B": {"psnr": {"value": 1}}}, "baselines": {}}'
-    return [b"\0".join((metrics, scores, b'{"iterations": 3}', b"name: x\nmodel:\n  _target_: a.b\n"))]
+    return [b"\0".join((metrics, scores, b'{"iterations": 3}', b"name: x\nmodel:\n  _target_: a.b\n", FOUND))]
 
 
 def overrides() -> list[bytes]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
@@ -111,15 +113,48 @@ def test_what_is_sent_has_a_bound_whatever_it_is(client: Any) -> None:
     two = [("files", ("a.png", half)), ("files", ("b.png", half))]
     assert client.post("/gradio_api/upload", files=two).status_code == 413
     field = {"data": {"x": "a" * (MAX_BYTES + 2_000_000)}, "files": {"files": ("a.png", picture())}}
-    for route in ("upload", "component_server", "process_recording"):
+    for route in ("upload", "component_server"):
         assert client.post(f"/gradio_api/{route}", **field).status_code == 413
-    answer = client.post("/gradio_api/queue/join", json={"data": ["a" * 1_100_000], "fn_index": 0})
+    layer = {"file": ("blob", bytes(11_000_000))}
+    assert client.post("/gradio_api/component_server", files=layer).text == "refused: longer than 10 MB"
+    answer = client.post("/gradio_api/queue/join", json={"data": ["a" * 110_000], "fn_index": 0})
     assert answer.status_code == 413
-    assert answer.text == "refused: longer than 1 MB"
+    assert answer.text == "refused: longer than 0.1 MB"
     endless = client.post("/gradio_api/queue/join", content=iter([b'{"data": ["', b"a" * 10, b'"]}']))
     assert endless.status_code == 411
-    deep = b'{"fn_index": 0, "data": ' + b"[" * 400_000
+    deep = b'{"fn_index": 0, "data": ' + b"[" * 90_000
     assert client.post("/gradio_api/queue/join", content=deep).status_code in (400, 422)
+
+
+def test_another_site_is_refused_whatever_it_asks_and_a_link_of_it_too(client: Any, server: Server) -> None:
+    [mine] = upload(client, picture()).json()
+    link = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-user": "?1"}
+    for path in ("/", "/config", f"/gradio_api/file={mine}", "/gradio_api/queue/data?session_hash=x", "/nothing"):
+        for site in ("cross-site", "same-site", "Cross-Site", "new-kind"):
+            for more in ({}, link):
+                for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT"):
+                    answer = client.request(method, path, headers={"sec-fetch-site": site, **more})
+                    assert answer.status_code == 403, (method, path, site)
+        assert "to open it, type its address" in client.get(path, headers={"sec-fetch-site": "cross-site"}).text
+    for site in ("none", "same-origin"):
+        assert client.get("/", headers={"sec-fetch-site": site}).status_code == 200
+        assert upload(client, picture(), **{"sec-fetch-site": site}).status_code == 200
+
+
+def test_a_websocket_of_another_site_is_refused(server: Server) -> None:
+    where = urlsplit(server.address)
+    words = f"GET / HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    words += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    for more in ("Origin: https://elsewhere.example", "Sec-Fetch-Site: cross-site"):
+        with socket.create_connection((where.hostname, where.port), timeout=60) as line:
+            line.sendall(f"{words}{more}\r\n\r\n".encode())
+            assert b" 403 " in line.recv(1000).split(b"\r\n")[0], more
+
+
+def test_what_the_page_does_not_use_runs_no_program(client: Any) -> None:
+    answer = client.post("/gradio_api/process_recording", files={"video": ("a.mp4", b"no video")})
+    assert answer.status_code == 403
+    assert answer.text == "refused: the page does not use it"
 
 
 def test_a_painting_has_bounds(client: Any) -> None:

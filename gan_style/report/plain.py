@@ -1,0 +1,66 @@
+"""Text of a stranger's file as plain data, within bounds: nothing is built, looked up or filled in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+LONGEST = 1_000_000  # characters of a config; ours have some thousands
+DEEPEST = 60  # levels of one value within another
+_LARGEST = 10**15  # of whole numbers that are kept as numbers; larger ones have too many digits to be shown
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def from_yaml(text: str) -> Any:
+    """The value of a config: interpolations in it stay the text that they are.
+
+    Raises:
+        ValueError: it is no YAML, or holds what no config of ours has: tags, aliases, many levels.
+    """
+    if len(text) > LONGEST:
+        raise ValueError(f"it has more than {LONGEST:,} characters")
+    try:
+        # An alias is a few bytes and can stand for as much as one likes, so it is refused before anything is built.
+        depth = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ValueError(f"it has more than {DEEPEST} levels")
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("it has an alias, which no config needs")
+        return plain_value(yaml.load(text, _Loader))
+    except (yaml.YAMLError, TypeError, AttributeError, LookupError, OverflowError) as error:
+        raise ValueError(" ".join(str(error).split()) or "it is no config") from error
+
+
+def from_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, or has too many levels.
+    """
+    try:
+        return plain_value(json.loads(text))
+    except RecursionError:
+        raise ValueError(f"it has more than {DEEPEST} levels") from None
+
+
+def plain_value(value: Any, level: int = 0) -> Any:
+    """The same as mappings of text, lists, numbers that have a float, and text that every file can hold.
+
+    Raises:
+        ValueError: it has too many levels.
+    """
+    if level > DEEPEST:
+        raise ValueError(f"it has more than {DEEPEST} levels")
+    if isinstance(value, dict):
+        return {str(plain_value(key, level + 1)): plain_value(item, level + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain_value(item, level + 1) for item in value]
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < _LARGEST else "a number of many digits"
+    return str(value).encode("utf-8", "replace").decode()
