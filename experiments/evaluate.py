@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.errors import UserError
+from gan_style.signals import command, stoppable
 from gan_style.types import Count, CountOrNone
 
 CELL = 128  # pixels that a picture on a sheet has at least
@@ -55,7 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", metavar="key=value")
     parsed = parser.parse_args(arguments)
     try:
-        return run(read(parsed.words))
+        settings = read(parsed.words)
+        with stoppable():
+            return run(settings)
     except UserError as error:
         print(f"gan_style: {error}", file=sys.stderr)
         return 2
@@ -235,4 +238,5 @@ def enlarged(picture: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with command():
+        sys.exit(main())

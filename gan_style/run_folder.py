@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style import __version__, checkpoint, loggers
 from gan_style.callbacks.cost import peak_gigabytes
@@ -150,3 +151,35 @@ def credits_of(data: Any) -> dict[str, str] | None:
     if name not in NAMED_SETS:
         return None
     return {key: getattr(NAMED_SETS[name], key) for key in ("name", "about", "licence", "citation")}
+
+
+def summarise(run_dir: Path, keeper: Keeper) -> None:
+    """The last lines of a run: scores beside their baselines, and where things are."""
+    if not loggers.is_first_process():
+        return
+    columns = scores_of(run_dir)
+    if columns:
+        say(f"{'':28}{''.join(f'{name:>{_width(name)}}' for name in columns)}")
+    for direction, scores in columns.get("last", {}).items():
+        for score in scores:
+            found = [(name, column.get(direction, {}).get(score, {}).get("value")) for name, column in columns.items()]
+            cells = ["" if value is None else f"{value:.4g}" for _, value in found]
+            say(
+                f"{direction + ' ' + score:28}"
+                + "".join(f"{cell:>{_width(name)}}" for (name, _), cell in zip(found, cells, strict=True))
+            )
+    say(f"pictures    {run_dir / 'images'}")
+    say(f"report      {run_dir / 'report.html'}")
+    best = keeper.best
+    say(f"checkpoint  {keeper.folder / 'best.ckpt'} (iteration {best['iteration']}, {best['rule']})")
+    if keeper.ended_early:
+        say(f"ended early: {keeper.ended_early}; to go on, resume=last with a higher best.patience or without it")
+
+
+def _width(column: str) -> int:
+    return max(len(column) + 6, 12)  # the longest number of four digits has ten characters
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    print(text, flush=True)
