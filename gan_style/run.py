@@ -37,7 +37,15 @@ from gan_style.refusals import (
 )
 from gan_style.report import write_report
 from gan_style.rules import BestRule, nothing_left, resolve
-from gan_style.run_folder import load_to_go_on, locate, say, summarise, write_run_file
+from gan_style.run_folder import (
+    load_to_go_on,
+    locate,
+    refuse_another_run,
+    say,
+    summarise,
+    write_run_file,
+)
+from gan_style.run_lock import held
 from gan_style.trainer import TrainerSettings, quiet_lightning
 from gan_style.types import Seed
 
@@ -94,6 +102,23 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     settings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
     run_dir, resume_from = locate(config, multirun_dir)
+    if not loggers.is_first_process():  # it writes nothing
+        _train(config, allowed, settings, run_dir, resume_from)
+        return run_dir
+    with held(run_dir):
+        refuse_another_run(run_dir, resume_from)
+        _train(config, allowed, settings, run_dir, resume_from)
+    return run_dir
+
+
+def _train(
+    config: dict[str, Any],
+    allowed: tuple[str, ...],
+    settings: TrainerSettings,
+    run_dir: Path,
+    resume_from: Path | None,
+) -> None:
+    """`train` once the run folder is this run's alone."""
     resume = load_to_go_on(resume_from, newest=config["resume"] == "last") if resume_from else None
     if resume is not None:
         refuse_weights_alone(resume, resume_from)
@@ -116,7 +141,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
     if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
         say(f"{resume_from} {done}: nothing is left to do")
-        return run_dir
+        return
     if schedule_ends(model, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     announce(config, data, model, iterations, run_dir, resume)
@@ -127,7 +152,6 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
         keeper.raise_if_signalled()
     finally:
         keeper.stop_listening()
-    return run_dir
 
 
 def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

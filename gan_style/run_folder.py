@@ -26,6 +26,8 @@ from gan_style.models.translator import Translator
 from gan_style.paths import expanded, write_whole
 from gan_style.trainer import machine
 
+STARTED = "GAN_STYLE_STARTED"
+
 DRAWN = {
     "name": "scenes",
     "about": "landscapes, drawn by gan_style as photos and as paintings",
@@ -34,10 +36,10 @@ DRAWN = {
 
 
 def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
-    """The run folder, and the checkpoint to go on from.
+    """The run folder, and the checkpoint to go on from; nothing is made yet.
 
     Raises:
-        UserError: nothing to resume, or a folder that already holds another run.
+        UserError: nothing to resume.
     """
     resume = config["resume"]
     for key in ("run_dir", "resume"):
@@ -56,14 +58,28 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
         own = path.parent.parent
         if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
             given = own
-        if given is not None and holds_a_run(given) and path.resolve().parent != (given / "checkpoints").resolve():
-            raise UserError(f"run_dir={given} holds another run than {path}: name another folder")
         return given or new_run_dir(config["name"]), path
-    if given is not None and holds_a_run(given) and loggers.is_first_process():
-        raise UserError(
-            f"run_dir={given} already holds a run: add resume=last to go on with it, or name another folder"
-        )
     return given or new_run_dir(config["name"]), None
+
+
+def refuse_another_run(run_dir: Path, resume_from: Path | None) -> None:
+    """Refuse a folder of another run; to be asked while the folder is held, else one could begin there meanwhile.
+
+    Args:
+        run_dir: where the run is to write.
+        resume_from: the checkpoint that it goes on from.
+
+    Raises:
+        UserError: the folder holds another run than that of the checkpoint.
+    """
+    if not holds_a_run(run_dir):
+        return
+    if resume_from is None:
+        raise UserError(
+            f"run_dir={run_dir} already holds a run: add resume=last to go on with it, or name another folder"
+        )
+    if resume_from.resolve().parent != (run_dir / "checkpoints").resolve():
+        raise UserError(f"run_dir={run_dir} holds another run than {resume_from}: name another folder")
 
 
 def holds_a_run(folder: Path) -> bool:
@@ -95,8 +111,10 @@ def load_to_go_on(path: Path, newest: bool) -> dict[str, Any]:
 
 
 def new_run_dir(name: str) -> Path:
-    """`runs/<name>/<time>`; the processes of one run share it through the environment."""
-    stamp = os.environ.setdefault("GAN_STYLE_STARTED", datetime.now().strftime("%Y%m%d-%H%M%S-%f"))
+    """`runs/<name>/<time>`; the first process of a run tells it to the others through the environment."""
+    now = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    stamp = now if loggers.is_first_process() else os.environ.get(STARTED, now)
+    os.environ[STARTED] = stamp
     return Path("runs") / name / stamp
 
 
