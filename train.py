@@ -1,9 +1,9 @@
 """Train a model: `python train.py model=cyclegan data=monet2photo`. `--help` lists the choices."""
 
-try:
-    from gan_style.train import main
-except KeyboardInterrupt:
-    raise SystemExit(130) from None
+from gan_style.signals import command
 
 if __name__ == "__main__":
-    main()
+    with command():
+        from gan_style.train import main
+
+        main()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.errors import UserError
+from gan_style.signals import command, stoppable
 from gan_style.terminal import say, warn
 from gan_style.types import Count, CountOrNone
 
@@ -56,7 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", metavar="key=value")
     parsed = parser.parse_args(arguments)
     try:
-        return run(read(parsed.words))
+        settings = read(parsed.words)
+        with stoppable():
+            return run(settings)
     except UserError as error:
         warn(f"gan_style: {error}")
         return 2
@@ -239,4 +242,5 @@ def enlarged(picture: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with command():
+        sys.exit(main())

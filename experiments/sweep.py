@@ -13,6 +13,7 @@ import argparse
 import sys
 
 from gan_style.errors import Interrupted, UserError
+from gan_style.signals import command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,4 +40,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with command():
+        sys.exit(main())

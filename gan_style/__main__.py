@@ -2,6 +2,11 @@
 
 import sys
 
+from gan_style import signals
+
+if __name__ == "__main__":
+    signals.begin()
+
 from gan_style.cli import main
 
 sys.exit(main())

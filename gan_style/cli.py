@@ -13,21 +13,31 @@ from typing import Any
 from gan_style import memory
 from gan_style.errors import UserError
 from gan_style.paths import cannot_use, expanded
-from gan_style.signals import terminating_as_interrupting
+from gan_style.signals import command, hold_back, stoppable
 from gan_style.terminal import Parser, say, warn
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; its exit status: 0 done, 1 what inspect or audit found, 2 the user's mistake, 130 interrupted."""
-    words = sys.argv[1:] if arguments is None else arguments
+    """Run one verb; its exit status: 0 done, 1 what inspect or audit found, 2 the user's mistake, 130 interrupted.
+
+    Args:
+        arguments: of a verb that runs within another program; None takes this process's own.
+    """
+    if arguments is not None:
+        return _run(arguments)
+    with command():
+        return _run(sys.argv[1:])
+
+
+def _run(words: list[str]) -> int:
     if words[:1] == ["train"]:
         # In this process's place: Hydra and the launcher of several devices both read the command line again, and
         # a signal must reach the training itself.
+        hold_back()
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
     parsed = _parsed(words)
     try:
-        with terminating_as_interrupting():
-            return int(parsed.run(parsed) or 0)
+        return int(parsed.run(parsed) or 0)
     except UserError as error:
         warn(f"gan_style: {error}")
         return 2
@@ -242,9 +252,13 @@ def _method_options(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")
 
 
-def _verb(module: str, name: str) -> Callable[[argparse.Namespace], None]:
-    def run(parsed: argparse.Namespace) -> None:
-        getattr(importlib.import_module(f"gan_style.{module}"), name)(parsed)
+def _verb(module: str, name: str) -> Callable[..., Any]:
+    """A function of the package, imported when it is called; while it is, a signal ends the process at once."""
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        verb = getattr(importlib.import_module(f"gan_style.{module}"), name)
+        with stoppable():
+            return verb(*arguments, **options)
 
     return run
 
@@ -260,37 +274,29 @@ def _download(parsed: argparse.Namespace) -> None:
             size = "by hand" if entry.withdrawn else entry.size
             say(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
         return
-    from gan_style.data.named.download import fetch
-
     for word in ("root", "url", "archive"):
         if getattr(parsed, word) == "":
             raise UserError(f"--{word} is empty: give it a value, or leave it out")
     root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
+    fetch = _verb("data.named.download", "fetch")
     fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
 
 
 def _report(parsed: argparse.Namespace) -> None:
-    from gan_style.report import write_report
-
-    say(write_report(*parsed.run_dir, out=parsed.out))
+    say(_verb("report", "write_report")(*parsed.run_dir, out=parsed.out))
 
 
 def _audit(parsed: argparse.Namespace) -> int:
-    from gan_style.audit import audit
-
-    return audit(parsed.words, parsed.iterations, parsed.json)
+    return int(_verb("audit", "audit")(parsed.words, parsed.iterations, parsed.json))
 
 
 def _inspect(parsed: argparse.Namespace) -> int:
-    from gan_style.inspection.verb import inspect
-
-    return inspect(parsed.set, out=parsed.out, sheet=parsed.sheet, image_size=parsed.image_size)
+    inspect = _verb("inspection.verb", "inspect")
+    return int(inspect(parsed.set, out=parsed.out, sheet=parsed.sheet, image_size=parsed.image_size))
 
 
 def _shards(parsed: argparse.Namespace) -> None:
-    from gan_style.data.shard_writer import shards
-
-    shards(parsed.set, parsed.out, size=parsed.size, shuffle=parsed.shuffle)
+    _verb("data.shard_writer", "shards")(parsed.set, parsed.out, size=parsed.size, shuffle=parsed.shuffle)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from gan_style.config import ALLOWED, build, check, check_signature, takes
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.models.translator import Translator
+from gan_style.paths import write_whole
 from gan_style.plain_data import require_plain
 from gan_style.refusals import (
     differences,
@@ -36,7 +37,15 @@ from gan_style.refusals import (
 )
 from gan_style.report import write_report
 from gan_style.rules import BestRule, nothing_left, resolve
-from gan_style.run_folder import load_to_go_on, locate, scores_of, write_run_file
+from gan_style.run_folder import (
+    load_to_go_on,
+    locate,
+    refuse_another_run,
+    say,
+    summarise,
+    write_run_file,
+)
+from gan_style.run_lock import held
 from gan_style.trainer import TrainerSettings, quiet_lightning
 from gan_style.types import Seed
 
@@ -87,6 +96,23 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     settings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
     run_dir, resume_from = locate(config, multirun_dir)
+    if not loggers.is_first_process():  # it writes nothing
+        _train(config, allowed, settings, run_dir, resume_from)
+        return run_dir
+    with held(run_dir):
+        refuse_another_run(run_dir, resume_from)
+        _train(config, allowed, settings, run_dir, resume_from)
+    return run_dir
+
+
+def _train(
+    config: dict[str, Any],
+    allowed: tuple[str, ...],
+    settings: TrainerSettings,
+    run_dir: Path,
+    resume_from: Path | None,
+) -> None:
+    """`train` once the run folder is this run's alone."""
     resume = load_to_go_on(resume_from, newest=config["resume"] == "last") if resume_from else None
     if resume is not None:
         refuse_weights_alone(resume, resume_from)
@@ -109,13 +135,17 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
     if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
         say(f"{resume_from} {done}: nothing is left to do")
-        return run_dir
+        return
     if schedule_ends(model, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     announce(config, data, model, iterations, run_dir, resume)
     trainer, logs, keeper = assemble(config, settings, data, model, chosen, run_dir, iterations, resume)
-    fit(trainer, model, data, keeper, logs, run_dir)
-    return run_dir
+    try:
+        fit(trainer, model, data, keeper, logs, run_dir)
+        summarise(run_dir, keeper)
+        keeper.raise_if_signalled()
+    finally:
+        keeper.stop_listening()
 
 
 def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -219,8 +249,6 @@ def fit(
                 write_report(run_dir)
             except OSError as error:  # a full disk must not hide why training stopped
                 say(f"cannot finish {run_dir} ({error.strerror}): free some space, then gan-style report {run_dir}")
-        keeper.stop_listening()
-    summarise(run_dir, keeper)
 
 
 @contextlib.contextmanager
@@ -251,7 +279,7 @@ def announce(
 ) -> None:
     """Write config.yaml and say what is about to happen."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    write_whole(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
     counts = model.parameter_counts()
     say(f"{config['name']}: {', '.join(f'{name} {count:,} parameters' for name, count in counts.items())}")
     assert data.splits is not None
@@ -259,35 +287,3 @@ def announce(
         say(note)
     start = f"iteration {resume['iteration']} to {iterations}" if resume else f"{iterations} iterations"
     say(f"{start} of {data.batch_size} at {data.image_size} px, into {run_dir}")
-
-
-def summarise(run_dir: Path, keeper: Keeper) -> None:
-    """The last lines of a run: scores beside their baselines, and where things are."""
-    if not loggers.is_first_process():
-        return
-    columns = scores_of(run_dir)
-    if columns:
-        say(f"{'':28}{''.join(f'{name:>{_width(name)}}' for name in columns)}")
-    for direction, scores in columns.get("last", {}).items():
-        for score in scores:
-            found = [(name, column.get(direction, {}).get(score, {}).get("value")) for name, column in columns.items()]
-            cells = ["" if value is None else f"{value:.4g}" for _, value in found]
-            say(
-                f"{direction + ' ' + score:28}"
-                + "".join(f"{cell:>{_width(name)}}" for (name, _), cell in zip(found, cells, strict=True))
-            )
-    say(f"pictures    {run_dir / 'images'}")
-    say(f"report      {run_dir / 'report.html'}")
-    best = keeper.best
-    say(f"checkpoint  {keeper.folder / 'best.ckpt'} (iteration {best['iteration']}, {best['rule']})")
-    if keeper.ended_early:
-        say(f"ended early: {keeper.ended_early}; to go on, resume=last with a higher best.patience or without it")
-
-
-def _width(column: str) -> int:
-    return max(len(column) + 6, 12)  # the longest number of four digits has ten characters
-
-
-@rank_zero_only
-def say(text: str) -> None:
-    terminal.say(text, flush=True)

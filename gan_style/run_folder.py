@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from gan_style import __version__, checkpoint, loggers
+from gan_style import __version__, checkpoint, loggers, terminal
 from gan_style.callbacks.cost import peak_gigabytes
 from gan_style.callbacks.keeper import Keeper
 from gan_style.callbacks.losses import LogLosses
@@ -23,8 +24,9 @@ from gan_style.data.named.table import NAMED_SETS
 from gan_style.errors import UserError
 from gan_style.models.translator import Translator
 from gan_style.paths import expanded, resolved, write_whole
-from gan_style.terminal import say
 from gan_style.trainer import machine
+
+STARTED = "GAN_STYLE_STARTED"
 
 DRAWN = {
     "name": "scenes",
@@ -34,10 +36,10 @@ DRAWN = {
 
 
 def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
-    """The run folder, and the checkpoint to go on from.
+    """The run folder, and the checkpoint to go on from; nothing is made yet.
 
     Raises:
-        UserError: nothing to resume, or a folder that already holds another run.
+        UserError: nothing to resume.
     """
     resume = config["resume"]
     for key in ("run_dir", "resume"):
@@ -56,14 +58,28 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
         own = path.parent.parent
         if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
             given = own
-        if given is not None and holds_a_run(given) and resolved(path).parent != resolved(given / "checkpoints"):
-            raise UserError(f"run_dir={given} holds another run than {path}: name another folder")
         return given or new_run_dir(config["name"]), path
-    if given is not None and holds_a_run(given) and loggers.is_first_process():
-        raise UserError(
-            f"run_dir={given} already holds a run: add resume=last to go on with it, or name another folder"
-        )
     return given or new_run_dir(config["name"]), None
+
+
+def refuse_another_run(run_dir: Path, resume_from: Path | None) -> None:
+    """Refuse a folder of another run; to be asked while the folder is held, else one could begin there meanwhile.
+
+    Args:
+        run_dir: where the run is to write.
+        resume_from: the checkpoint that it goes on from.
+
+    Raises:
+        UserError: the folder holds another run than that of the checkpoint.
+    """
+    if not holds_a_run(run_dir):
+        return
+    if resume_from is None:
+        raise UserError(
+            f"run_dir={run_dir} already holds a run: add resume=last to go on with it, or name another folder"
+        )
+    if resolved(resume_from).parent != resolved(run_dir / "checkpoints"):
+        raise UserError(f"run_dir={run_dir} holds another run than {resume_from}: name another folder")
 
 
 def holds_a_run(folder: Path) -> bool:
@@ -88,15 +104,15 @@ def load_to_go_on(path: Path, newest: bool) -> dict[str, Any]:
         if not newest or not before.is_file():
             raise
         content = checkpoint.load(before)
-        if loggers.is_first_process():
-            said = f"note: {error}; the one before it is taken, {before} of iteration {content['iteration']}"
-            say(said, flush=True)
+        say(f"note: {error}; the one before it is taken, {before} of iteration {content['iteration']}")
         return content
 
 
 def new_run_dir(name: str) -> Path:
-    """`runs/<name>/<time>`; the processes of one run share it through the environment."""
-    stamp = os.environ.setdefault("GAN_STYLE_STARTED", datetime.now().strftime("%Y%m%d-%H%M%S-%f"))
+    """`runs/<name>/<time>`; the first process of a run tells it to the others through the environment."""
+    now = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    stamp = now if loggers.is_first_process() else os.environ.get(STARTED, now)
+    os.environ[STARTED] = stamp
     return Path("runs") / name / stamp
 
 
@@ -151,3 +167,36 @@ def credits_of(data: Any) -> dict[str, str] | None:
     if name not in NAMED_SETS:
         return None
     return {key: getattr(NAMED_SETS[name], key) for key in ("name", "about", "licence", "citation")}
+
+
+def summarise(run_dir: Path, keeper: Keeper) -> None:
+    """The last lines of a run: scores beside their baselines, and where things are."""
+    if not loggers.is_first_process():
+        return
+    columns = scores_of(run_dir)
+    if columns:
+        say(f"{'':28}{''.join(f'{name:>{_width(name)}}' for name in columns)}")
+    for direction, scores in columns.get("last", {}).items():
+        for score in scores:
+            found = [(name, column.get(direction, {}).get(score, {}).get("value")) for name, column in columns.items()]
+            cells = ["" if value is None else f"{value:.4g}" for _, value in found]
+            say(
+                f"{direction + ' ' + score:28}"
+                + "".join(f"{cell:>{_width(name)}}" for (name, _), cell in zip(found, cells, strict=True))
+            )
+    say(f"pictures    {run_dir / 'images'}")
+    say(f"report      {run_dir / 'report.html'}")
+    best = keeper.best
+    say(f"checkpoint  {keeper.folder / 'best.ckpt'} (iteration {best['iteration']}, {best['rule']})")
+    if keeper.ended_early:
+        say(f"ended early: {keeper.ended_early}; to go on, resume=last with a higher best.patience or without it")
+
+
+def _width(column: str) -> int:
+    return max(len(column) + 6, 12)  # the longest number of four digits has ten characters
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """A line of the first process."""
+    terminal.say(text, flush=True)

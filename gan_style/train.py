@@ -5,6 +5,7 @@ Nothing heavy is imported before the config is composed, so `--help` and a missp
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -12,6 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from gan_style import signals
+
+if __name__ == "__main__":
+    signals.begin()  # what is imported next takes a second
 
 # Before anything imports it: albumentations asks the package index for a newer version of itself.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -30,7 +36,6 @@ from gan_style.config import config_dir, did_you_mean, plain
 from gan_style.errors import Interrupted, TrainingFailed, UserError
 from gan_style.hydra_guard import guard_hydra
 from gan_style.paths import cannot_use
-from gan_style.signals import listening
 from gan_style.terminal import warn
 
 
@@ -43,9 +48,8 @@ def main() -> None:
     flags = [word for word in sys.argv[1:] if word in ("-m", "--multirun")]
     sys.argv[1:] = flags + [word for word in sys.argv[1:] if word not in flags]
     try:
-        with listening():
-            guard_hydra(sys.argv[1:])
-            _compose_and_train()
+        guard_hydra(sys.argv[1:])
+        _compose_and_train()
         if _failures:
             raise _failures[0]
     except UserError as error:
@@ -88,7 +92,9 @@ def _compose_and_train(config: DictConfig) -> None:
     try:
         from gan_style.run import train
 
-        train(plain(config), multirun_dir=multirun)
+        # A launcher that runs the job in another process answers signals there itself.
+        with signals.listening() if os.getpid() in _commands else contextlib.nullcontext():
+            train(plain(config), multirun_dir=multirun)
     except (Exception, Interrupted) as error:
         if not memory.ran_out(error) and not isinstance(error, _EXPECTED):
             raise
@@ -182,4 +188,5 @@ def _fail(message: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    with signals.command():
+        main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from gan_style import signals
 from gan_style.config import config_dir, plain
 from tests.offline import refused
 
@@ -51,6 +52,17 @@ def composed(*overrides: str) -> dict[str, Any]:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config: dict[str, Any] = plain(compose("train", list(overrides)))
     return config
+
+
+@pytest.fixture(autouse=True)
+def _same_signals() -> Iterator[None]:
+    """A command that was interrupted within this process hears nothing more; the next test does."""
+    before = {number: signal.getsignal(number) for number in signals.ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    signals.received.clear()
+    signals._heard, signals._waiting = -float("inf"), None
 
 
 # What makes each method small; a part of a config that a method does not have cannot be set.

@@ -262,3 +262,38 @@ def test_a_damaged_checkpoint_that_was_named_is_refused(run: Run) -> None:
     last.write_bytes(last.read_bytes()[:-500])
     with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint of gan_style: it is cut off"):
         run("parts", "trainer.max_steps=3", f"resume={last}")
+
+
+def recipe() -> str:
+    """The job script of docs/resume.md."""
+    text = (ROOT / "docs" / "resume.md").read_text()
+    block = text[text.index("    #SBATCH") :]
+    lines = block[: block.index("\nA job that")].splitlines()
+    assert all(line.startswith("    ") or not line for line in lines)
+    return "".join(f"{line[4:]}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("training", "requeue", "status", "requeued"),
+    [(0, 0, 0, False), (1, 0, 1, False), (2, 0, 2, False), (130, 0, 0, True), (130, 1, 130, True)],
+    ids=["done", "failed", "a mistake", "interrupted", "not requeued"],
+)
+@pytest.mark.parametrize("saved", [False, True], ids=["first", "requeued before"])
+def test_the_slurm_recipe_says_how_the_job_ended(
+    tmp_path: Path, training: int, requeue: int, status: int, requeued: bool, saved: bool
+) -> None:
+    for name, end in (("srun", training), ("scontrol", requeue)):
+        stub = tmp_path / "bin" / name
+        stub.parent.mkdir(exist_ok=True)
+        stub.write_text(f'#!/bin/sh\necho {name} "$@" >> said\nexit {end}\n')
+        stub.chmod(0o755)
+    if saved:
+        (tmp_path / "runs" / "mine" / "checkpoints").mkdir(parents=True)
+        (tmp_path / "runs" / "mine" / "checkpoints" / "last.ckpt").touch()
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "17"}
+    done = subprocess.run(["bash", "-c", recipe()], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, "")
+    said = (tmp_path / "said").read_text().splitlines()
+    assert said[0].startswith("srun python train.py model=cyclegan ")
+    assert said[0].endswith(" resume=last" if saved else " run_dir=runs/mine")
+    assert said[1:] == ["scontrol requeue 17"] * requeued

@@ -20,14 +20,12 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from gan_style import checkpoint
+from gan_style import checkpoint, signals
 from gan_style.callbacks.broken import end_or_go_back
 from gan_style.callbacks.restoring import restore, rewind
 from gan_style.callbacks.score_file import keep_best
 from gan_style.errors import Interrupted, UserError, did_you_mean
 from gan_style.models.translator import Translator
-from gan_style.signals import raise_if_received
-from gan_style.terminal import warn
 
 
 class Keeper(pl.Callback):
@@ -127,7 +125,7 @@ class Keeper(pl.Callback):
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.signal(number, self._on_signal)
                 self._handlers.setdefault(number, before)
-            raise_if_received()  # here, because from now on signals are noted, not raised
+            signals.raise_if_received()  # here, because from now on signals are noted, not raised
             if self._processes > 1 and self._pipe is None:
                 self._end_at_a_signal_while_the_processes_meet()
 
@@ -139,10 +137,8 @@ class Keeper(pl.Callback):
 
         def wait(end: int) -> None:
             if os.read(end, 1):  # a signal; nothing was trained yet, so nothing is lost
-                first = getattr(rank_zero_only, "rank", 0) == 0
-                if first:
-                    warn(f"gan_style: interrupted before training began{self.what_is_left()}")
-                os._exit(130 if first else 0)
+                said = f"interrupted before training began{self.what_is_left()}"
+                signals.end(said, first=getattr(rank_zero_only, "rank", 0) == 0)
 
         threading.Thread(target=wait, args=(self._pipe[0],), daemon=True).start()
 
@@ -210,12 +206,24 @@ class Keeper(pl.Callback):
         self._save(trainer, pl_module)
 
     def stop_listening(self) -> None:
-        """Give the signals back to whoever had them; also after a run that failed before it trained."""
+        """Give the signals back to whoever had them; also after a run that failed before it trained.
+
+        Not to the handler of a run that is being prepared: this one is over, and only its command's end is left.
+        """
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._handlers.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if handler is signals.interrupt else handler)
             self._handlers = {}
         self._stop_waiting()
+
+    def raise_if_signalled(self) -> None:
+        """For the end of a run.
+
+        Raises:
+            Interrupted: a signal came when it was too late to stop anything.
+        """
+        if self._signal is not None:
+            raise Interrupted("interrupted when the run was complete: nothing is left to do")
 
     def _save(self, trainer: pl.Trainer, model: Translator) -> None:
         if self._saved_at == model.iteration and not self._improved:
@@ -247,7 +255,9 @@ class Keeper(pl.Callback):
     # Signals
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:  # the second one does not wait for the iteration to end
+        if not signals.heard(number):
+            return
+        if self._signal is not None:  # the second wish does not wait for the iteration to end
             raise Interrupted(f"stopped at once by a second signal{self.what_is_left()}")
         self._signal = number
 
