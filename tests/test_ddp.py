@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
-import torch
 
 from gan_style.checkpoint import load
 from gan_style.errors import UserError

@@ -6,7 +6,7 @@ import csv
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,8 @@ from tests.models.test_contract import MODELS
 from tests.test_ddp import TWO, start, train_on_two_ranks
 from tests.test_resume import state
 
-pytestmark = pytest.mark.ddp
+pytestmark = [pytest.mark.ddp, pytest.mark.timeout(1200)]
+QUICK = ("~callbacks.set_scores", "~callbacks.image_grid")  # their part is tested elsewhere
 BATCH_NORM = ("model.generator.norm=batch", "model.discriminator.norm=batch")
 HALF = ("trainer.precision=16-mixed", "model.accumulate=2")
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -38,16 +39,16 @@ END, CUT = 6, 3  # odd, so that it cuts an accumulated step
 
 
 @pytest.fixture(scope="module")
-def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     runs = []
     for name in GROUPS[request.param]:
         whole, parts = folder / name / "whole", folder / name / "parts"
-        words = (*SETTINGS[name], *LEAVE, f"trainer.val_every={CUT}")
+        words = (*SETTINGS[name], *QUICK, *LEAVE, f"trainer.val_every={CUT}")
         runs += [(whole, (*words, f"trainer.max_steps={END}")), (parts, (*words, f"trainer.max_steps={CUT}"))]
         runs += [(parts, (*words, f"trainer.max_steps={END}", "resume=last"))]
     train_on_two_ranks(*runs, seconds=900)
-    yield folder
+    return folder
 
 
 def rows(run_dir: Path) -> list[dict[str, str]]:
@@ -119,7 +120,7 @@ def test_two_ranks_of_batch_2_equal_one_process_of_batch_4(run: Callable[..., Pa
     In float64: in float32 four iterations turn a difference of 4e-9 into one of 3e-5 on some CPUs.
     """
     same = {
-        name: (*words, "trainer.precision=64-true", "trainer.max_steps=4", "trainer.val_every=99")
+        name: (*words, *QUICK, "trainer.precision=64-true", "trainer.max_steps=4", "trainer.val_every=99")
         for name, words in ALIKE.items()
     }
     train_on_two_ranks(*((tmp_path / f"two {name}", words) for name, words in same.items()))

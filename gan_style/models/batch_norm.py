@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.distributed as dist
 from pytorch_lightning.plugins.layer_sync import LayerSync, TorchSyncBatchNorm
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.processes import averaged, count
 from gan_style.models.translator import Translator
+
+
+class _Sum(torch.autograd.Function):
+    """Over all processes; so is the gradient, since every process's loss depends on every part."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _sum(gradient.contiguous())
+
+
+def _sum(x: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(x)
+    return total
 
 
 class SyncedBatchNorm(_BatchNorm):
@@ -31,11 +52,11 @@ class SyncedBatchNorm(_BatchNorm):
         others = [dim for dim in range(x.dim()) if dim != 1]
         shape = [1, -1] + [1] * (x.dim() - 2)
         here = wide.new_tensor([x.numel() / x.shape[1]])
-        total = all_reduce(torch.cat([wide.sum(others), here]))
+        total = _sum(torch.cat([wide.sum(others), here]))
         values = total[-1].detach()
         mean = total[:-1] / values
         centred = wide - mean.view(shape)
-        variance = all_reduce(centred.square().sum(others)) / values
+        variance = _sum(centred.square().sum(others)) / values
         self._remember(mean.detach(), variance.detach() * values / (values - 1))
         y = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:

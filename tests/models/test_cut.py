@@ -85,7 +85,8 @@ def train_reference(
     history = []
     for t, (A, B) in enumerate(batches):
         torch.manual_seed(derive_seed(0, "iteration", t, 0))
-        mirrored = kind == "fastcut" and bool(torch.randint(2, ()))
+        coin = torch.Generator().manual_seed(derive_seed(0, "mirrored", t))
+        mirrored = kind == "fastcut" and bool(torch.randint(2, (), generator=coin))
         sources = [A, B] if kind == "cut" else [A]
         fakes = [resnet(G, x.flip(3) if mirrored else x) for x in sources]
         loss_D = 0.5 * (((patchgan(D, B) - 1) ** 2).mean() + (patchgan(D, fakes[0].detach()) ** 2).mean())
