@@ -12,13 +12,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+from torch import nn
 
 from gan_style.checkpoint import load
 from gan_style.errors import UserError
-from tests.conftest import BASICS, HARD, SMALL, SMALL_RESNET, differences
+from tests.conftest import BASICS, HARD, SMALL, SMALL_RESNET, differences, fitting
 from tests.test_resume import interrupt_when_training, rows, state
 
 pytestmark = pytest.mark.ddp
@@ -124,6 +126,40 @@ def test_a_failure_on_one_rank_is_said_and_ends_the_others(tmp_path: Path) -> No
     assert "Traceback" not in stderr
     assert "process 1: this picture is gone" in stderr
     assert "another process of the run ended" in stderr
+
+
+class OverflowOnTheSecondRank(pl.Callback):
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, *_: object) -> None:
+        if trainer.global_rank == 1 and pl_module.iteration == 2:
+            batch["A"].mul_(1e38)
+
+
+def test_a_number_that_is_not_finite_on_one_rank_ends_all(tmp_path: Path) -> None:
+    """It looks for the layer by itself: the styles that all learn together must not make it wait for the other."""
+    words = ("model=adain", *fitting("model=adain"), *TWO, "trainer.max_steps=400")
+    fail = ("+callbacks.fail._target_=tests.test_ddp.OverflowOnTheSecondRank", "allow=[tests.]")
+    process = start(tmp_path / "run", *words, *fail)
+    _, stderr = process.communicate(timeout=200)
+    assert process.returncode == 1, stderr
+    assert "Traceback" not in stderr
+    assert "process 1: the loss term" in stderr
+    assert "the first layer whose output is not finite is" in stderr
+
+
+class FreezeALayer(pl.Callback):
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        layer = pl_module.D_B.layers[0]  # type: ignore[union-attr,index]
+        layer.forward = lambda x: nn.functional.conv2d(x, layer.weight.detach(), layer.bias, 2, 1)
+
+
+def test_a_weight_without_a_gradient_is_named(tmp_path: Path) -> None:
+    fail = ("+callbacks.fail._target_=tests.test_ddp.FreezeALayer", "allow=[tests.]")
+    process = start(tmp_path / "run", *TWO, *fail, "trainer.max_steps=400", "doctor.every=400")
+    _, stderr = process.communicate(timeout=200)
+    assert process.returncode == 2, stderr
+    assert "Traceback" not in stderr
+    assert "D_B.layers.0.weight had no gradient in a turn of D" in stderr
+    assert "ddp_find_unused_parameters_true" in stderr
 
 
 def test_more_ranks_than_pictures_to_look_at_score_each_once(run: Callable[..., Path], tmp_path: Path) -> None:
