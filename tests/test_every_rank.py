@@ -19,7 +19,7 @@ from tests.models.test_contract import MODELS
 from tests.test_ddp import TWO, start, train_on_two_ranks
 from tests.test_resume import state
 
-pytestmark = [pytest.mark.ddp, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ddp, pytest.mark.timeout(1500)]
 QUICK = ("~callbacks.set_scores", "~callbacks.image_grid")  # their part is tested elsewhere
 BATCH_NORM = ("model.generator.norm=batch", "model.discriminator.norm=batch")
 HALF = ("trainer.precision=16-mixed", "model.accumulate=2")
@@ -31,10 +31,11 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "accumulate": (*HARD, "model.accumulate=2"),
     "float16": (*HARD, "trainer.precision=16-mixed"),
     "accumulate in float16 with batch norm": (*HARD, *HALF, *BATCH_NORM),
+    "checkpointing with batch norm": (*HARD, *BATCH_NORM, "trainer.checkpointing=true"),
     "fastcut with batch norm": ("model=fastcut", *fitting("model=fastcut"), *BATCH_NORM),
     **{name: (f"model={name}", *fitting(f"model={name}")) for name in MODELS if name != "cyclegan"},
 }
-GROUPS = [list(SETTINGS)[i : i + 4] for i in range(0, len(SETTINGS), 4)]  # as many start together
+GROUPS = [list(SETTINGS)[i : i + 9] for i in range(0, len(SETTINGS), 9)]  # most of a start is the imports
 END, CUT = 6, 3  # odd, so that it cuts an accumulated step
 
 
@@ -47,7 +48,7 @@ def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         words = (*SETTINGS[name], *QUICK, *LEAVE, f"trainer.val_every={CUT}")
         runs += [(whole, (*words, f"trainer.max_steps={END}")), (parts, (*words, f"trainer.max_steps={CUT}"))]
         runs += [(parts, (*words, f"trainer.max_steps={END}", "resume=last"))]
-    train_on_two_ranks(*runs, seconds=900)
+    train_on_two_ranks(*runs, seconds=1400)
     return folder
 
 
