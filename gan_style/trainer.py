@@ -14,21 +14,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import MixedPrecision
-from pytorch_lightning.strategies import DDPStrategy
 
 from gan_style.errors import UserError
-from gan_style.models.processes import same_start
+from gan_style.models.batch_norm import SyncBatchNorms
 from gan_style.models.translator import Translator
 from gan_style.networks.quick import pays
+from gan_style.strategy import strategy_of
 from gan_style.types import Count
-
-
-class OneGradientPerPlayer(DDPStrategy):
-    """Lightning's processes without DistributedDataParallel: a `Translator` averages each player's gradients."""
-
-    def configure_ddp(self) -> None:
-        assert self.model is not None
-        same_start(self.model)
 
 
 class ScaledByPlayer(MixedPrecision):
@@ -47,6 +39,11 @@ class TrainerSettings:
         accelerator: "auto" takes a GPU where there is one.
         devices: how many processes on this machine, "auto" as many as there are GPUs.
         num_nodes: machines; each starts the same command under torchrun or SLURM.
+        strategy: name of one of Lightning's that trains whole models in several processes: ddp, or
+            ddp_find_unused_parameters_true; null: that where there are several.
+        sync_batchnorm: whether batch norms take their statistics over the batches of all processes, so that N of batch
+            B train what one of batch N B trains; false: over each one's own, and what they learn is averaged; null:
+            true.
         precision: "bf16-mixed" and "16-mixed" compute the networks in half precision and the losses in float32; the
             second scales each player's loss so that small gradients do not vanish. "tf32" rounds the factors of float32
             products to 10 bits on a GPU that has such units; elsewhere it is "32-true". torch by itself does so in
@@ -71,6 +68,8 @@ class TrainerSettings:
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: Count | Literal["auto"] = 1
     num_nodes: Count = 1
+    strategy: str | None = None
+    sync_batchnorm: bool | None = None
     precision: Literal["32-true", "tf32", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
     max_steps: Count | None = None
     max_epochs: Count | None = 200
@@ -135,8 +134,9 @@ class TrainerSettings:
         """Raise the errors that Lightning would raise late, or not at all.
 
         Raises:
-            UserError: no such device, or a multirun whose jobs would each start processes of their own.
+            UserError: no such device or strategy, or a multirun whose jobs would each start processes of their own.
         """
+        strategy_of(self.strategy, self.world_size)
         if self.checkpointing and self.compile != "off":
             raise UserError(
                 f"trainer.checkpointing=true and trainer.compile={self.compile} exclude each other: leave one out"
@@ -167,18 +167,18 @@ class TrainerSettings:
         Iterations, accumulation, clipping, schedules, checkpoints and the sampler are not Lightning's: it counts
         optimiser steps, refuses clipping and accumulation, steps no schedule and replaces the sampler.
         """
-        strategy = OneGradientPerPlayer() if self.world_size > 1 else "auto"
         on_gpu = torch.cuda.is_available() and self.accelerator in ("auto", "gpu")
         if self.precision == "tf32" and on_gpu:
             torch.set_float32_matmul_precision("high")  # of matrix products: convolutions take it by default
         half = [ScaledByPlayer("cuda" if on_gpu else "cpu")] if self.precision == "16-mixed" else []
+        together = [SyncBatchNorms(on_gpu)] if self.world_size > 1 and self.sync_batchnorm is not False else []
         return pl.Trainer(
             accelerator=self.accelerator,
             devices=self.device_count,
             num_nodes=self.num_nodes,
-            strategy=strategy,
+            strategy=strategy_of(self.strategy, self.world_size),
             precision=None if half else "32-true" if self.precision == "tf32" else self.precision,
-            plugins=list(half),
+            plugins=[*half, *together],
             max_epochs=-1,  # one endless stream; Keeper ends it at the exact iteration
             val_check_interval=val,
             check_val_every_n_epoch=None,

@@ -17,7 +17,8 @@ from gan_style.config import build
 from gan_style.errors import UserError
 from gan_style.models.cyclegan import CycleGAN
 from gan_style.schedules import ConstantThenLinear
-from gan_style.trainer import OneGradientPerPlayer, TrainerSettings
+from gan_style.strategy import DDPPerPlayer
+from gan_style.trainer import TrainerSettings
 from tests.conftest import SGD, differences, small_config
 
 Run = Callable[..., Path]
@@ -136,7 +137,38 @@ def test_multirun_with_several_devices_says_what_to_do() -> None:
 
 def test_several_devices_get_a_strategy_that_works_for_two_players() -> None:
     trainer = TrainerSettings(accelerator="cpu", devices=2).make([], [], Path("unused"), 1)
-    assert isinstance(trainer.strategy, OneGradientPerPlayer)
+    assert isinstance(trainer.strategy, DDPPerPlayer)
+
+
+@pytest.mark.parametrize("name", [None, "auto", "ddp", "ddp_find_unused_parameters_true"])
+def test_strategies_of_lightning_by_name_are_ours_where_they_fit(name: str | None) -> None:
+    trainer = TrainerSettings(accelerator="cpu", devices=2, strategy=name).make([], [], Path("unused"), 1)
+    assert isinstance(trainer.strategy, DDPPerPlayer)
+    assert trainer.strategy._ddp_kwargs.get("find_unused_parameters", False) == (name or "").endswith("true")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fsdp", "players take turns and each holds the whole model: take trainer.strategy=ddp"),
+        ("deepspeed_stage_2", "each holds the whole model"),
+        ("ddp_spawn", "would train in copies of this process"),
+        ("ddp_fork_find_unused_parameters_true", "would train in copies of this process"),
+        ("dpp", "is no strategy of Lightning: did you mean ddp?"),
+        ("single_device", "is not for 2 processes"),
+    ],
+)
+def test_strategies_that_cannot_train_two_players_are_refused(run: Run, name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        run("run", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", f"trainer.strategy={name}")
+    assert str(caught.value).startswith(f"trainer.strategy={name} ")
+    assert "\n" not in str(caught.value)
+
+
+def test_one_process_needs_no_strategy() -> None:
+    for name in (None, "auto", "single_device"):
+        trainer = TrainerSettings(accelerator="cpu", strategy=name).make([], [], Path("unused"), 1)
+        assert not isinstance(trainer.strategy, DDPPerPlayer)
 
 
 @pytest.mark.slow
@@ -171,7 +203,7 @@ def test_hydra_makes_no_folder_of_its_own(run: Run, tmp_path: Path) -> None:
 
 def test_checkpoint_of_a_finished_accumulation_carries_no_gradient(run: Run) -> None:
     folder = run("run", "trainer.max_steps=4", "model.accumulate=2")
-    assert load(folder / "checkpoints/last.ckpt")["gradients"] == {}
+    assert load(folder / "checkpoints/last.ckpt")["gradients"] == [{}]
 
 
 def test_the_module_counts_iterations_itself(run: Run) -> None:

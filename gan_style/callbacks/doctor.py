@@ -21,6 +21,7 @@ from gan_style.doctor.gradients import gradient_norm, slopes
 from gan_style.doctor.statistics import Sketch, measure, sketch
 from gan_style.doctor.verdict import verdict
 from gan_style.errors import TrainingFailed, UserError, did_you_mean
+from gan_style.models.batch_norm import computes_together
 from gan_style.models.translator import Images, Terms, Translator
 from gan_style.terminal import say
 from gan_style.types import Count, CountOrNone
@@ -79,8 +80,10 @@ class Doctor(pl.Callback):
         iteration = pl_module.iteration + 1
         look, left = -(-iteration // self.every), -iteration % self.every
         wanted = left < SLOPES_WINDOW and (look <= FIRST_SLOPES or look % SLOPES_EVERY == 0)
-        # a compiled network frees its graph in the first pass back
-        if wanted and trainer.is_global_zero and pl_module.compiled == "off":
+        # A compiled network frees its graph in the first pass back; through a synchronised norm all processes would
+        # have to take one more.
+        alone = pl_module.compiled == "off" and not computes_together(pl_module)
+        if wanted and trainer.is_global_zero and alone:
             self._listen(pl_module)
 
     def on_train_batch_end(

@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gan_style.models.processes import alone
 from gan_style.models.translator import Translator
 
 
 def first_broken_layer(model: Translator, batch: Mapping[str, Any]) -> str:
     """Say in a few words which layer is the first to give NaN or infinity.
 
-    Only for a model that has already failed: its buffers and pools move on.
+    Only for a model that has already failed: its buffers and pools move on. Other processes are not waited for, since
+    they may not have failed.
 
     Args:
         model: after the iteration that failed.
@@ -29,7 +31,7 @@ def first_broken_layer(model: Translator, batch: Mapping[str, Any]) -> str:
     try:
         model.begin_iteration()
         losses = {"G": model.generator_loss, "D": model.discriminator_loss}
-        with torch.enable_grad(), model.quick_ways():
+        with alone(), torch.enable_grad(), model.quick_ways():
             images = model.generate(batch)
             for turn in (turn for turn in model.turns if turn in model.players()):
                 if not found:

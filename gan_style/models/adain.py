@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.losses.perceptual import PerceptualLoss, mean_std, total_variation
+from gan_style.models.processes import averaged
 from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
 from gan_style.networks.adain import adain
 from gan_style.networks.blocks import InstanceNorm2d, crop, pad_to_multiple
@@ -142,7 +143,8 @@ class AdaIN(Translator):
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, std: Tensor) -> None:
-        """A running mean over the styles seen, plain at first."""
+        """A running mean over the styles that all processes have seen, plain at first."""
         weight = max(0.01, 1 / (self.iteration + 1))
-        self.style_mean.lerp_(mean.mean(dim=0, keepdim=True), weight)
-        self.style_std.lerp_(std.mean(dim=0, keepdim=True), weight)
+        found = averaged([mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)])
+        for learned, value in zip((self.style_mean, self.style_std), found, strict=True):
+            learned.lerp_(value, weight)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from gan_style.data.seeding import derive_seed
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.patchnce import patch_nce
 from gan_style.models.passes import joined
@@ -102,7 +103,7 @@ class CUT(Translator):
         originals = {"real_A": batch["A"], "real_B": batch["B"]}
         if not self.training:
             return originals | dict(zip(names, self._passes(None, reals), strict=True))
-        mirrored = self.flip_equivariance and bool(torch.randint(2, ()))
+        mirrored = self.flip_equivariance and self._throws_heads()
         if mirrored:
             fakes = self._passes(None, [x.flip(3) for x in reals])
             with torch.no_grad():
@@ -131,6 +132,11 @@ class CUT(Translator):
         real, fake = joined(self.D_B, images["real_B"], images["fake_B"].detach(), join=self.join_passes)
         loss = self.gan.discriminator(real, fake)
         return loss, {"B": loss}
+
+    def _throws_heads(self) -> bool:
+        """A coin for each iteration, the same on every process: both sides have other passes to be done together."""
+        seed = derive_seed(self.seed, "mirrored", self.iteration + self.skipped)
+        return bool(torch.randint(2, (), generator=torch.Generator().manual_seed(seed)))
 
     def _contrast(self, features: list[Tensor], keys: list[Tensor], ids: list[Tensor], mirrored: bool) -> Tensor:
         """Mean over the layers."""

@@ -72,6 +72,7 @@ class Gatys(Translator):
     """
 
     takes_float16 = False
+    find_unused_parameters = True  # of the canvases one is worked on
     generators = ()
     helpers = ("canvas",)  # it translates no other picture, and the mean of its past would be a blurred one
     directions = ()
@@ -251,7 +252,7 @@ class Gatys(Translator):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
         self.begin_iteration()
         images = self.generate(batch)
-        loss, backward = functools.partial(self.generator_loss, images), functools.partial(self.average_backward, "G")
+        loss, backward = functools.partial(self.generator_loss, images), functools.partial(self.backward_of, "G")
         terms = take_step(self.optimizers(), loss, backward)
         self.iteration += 1
         if self.iteration % self.steps == 0 and self.iteration < self.last_iteration:

@@ -1,8 +1,8 @@
-"""What the processes of a run do together: average gradients, start alike, gather values."""
+"""What the processes of a run do together: start alike, agree on what is learned without gradients, gather values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,126 +10,66 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-BUCKET_BYTES = 25 * 2**20  # what DistributedDataParallel sends at once
+from gan_style.errors import UserError
+
+Gradients = Mapping[str, Tensor]  # parameter -> open gradient
+_alone = False
 
 
-class GradientAverage:
-    """The mean of one player's gradients over all processes, taken while its backward pass still runs.
+class Player(nn.Module):
+    """What one player trains, as the one model that DistributedDataParallel knows. What it gives out is its loss.
 
-    Data-parallel training (Li et al. 2020, arXiv:2006.15704) of one of two players.
-
-    DistributedDataParallel knows one model: in either turn it sends the other player's gradients too, walks the graph
-    to find which parameters have none, and sends that list. Here a turn sends its own player's gradients, bucket by
-    bucket, the last layers first, each as soon as it is whole; afterwards the gradients are views of the buckets.
+    It holds parameters and no networks, so that DistributedDataParallel finds no buffers to send.
 
     Args:
-        parameters: of the player, in order of the forward pass; the same on every process.
-        bucket_bytes: of one message.
+        trained: the parameters, in the order of the forward pass.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], bucket_bytes: int = BUCKET_BYTES) -> None:
-        self._buckets: list[_Bucket] = []
-        self._launched = 0
-        self._listening = False
-        for group in _groups([p for p in reversed(parameters) if p.requires_grad], bucket_bytes):
-            bucket = _Bucket(group)
-            self._buckets.append(bucket)
-            for parameter in group:
-                parameter.register_post_accumulate_grad_hook(lambda _, bucket=bucket: self._one_more(bucket))
+    def __init__(self, trained: Sequence[nn.Parameter]) -> None:
+        super().__init__()
+        self.trained = nn.ParameterList(trained)
 
-    @contextmanager
-    def during_backward(self) -> Iterator[None]:
-        """Around one backward pass; afterwards every gradient is the mean over the processes.
-
-        A parameter without a gradient on any process has none afterwards, as in a single process.
-        """
-        self._listening, self._launched = True, 0
-        for bucket in self._buckets:
-            bucket.missing = len(bucket.parameters)
-        try:
-            yield
-        finally:
-            self._listening = False
-        self._launch(len(self._buckets))
-        for bucket in self._buckets:
-            bucket.finish()
-
-    def _one_more(self, bucket: _Bucket) -> None:
-        if not self._listening:
-            return
-        bucket.missing -= 1
-        whole = self._launched
-        while whole < len(self._buckets) and self._buckets[whole].missing <= 0:
-            whole += 1
-        self._launch(whole)
-
-    def _launch(self, until: int) -> None:
-        """Send the buckets before this one, in order: every process must send the same one next."""
-        for bucket in self._buckets[self._launched : until]:
-            bucket.launch()
-        self._launched = max(self._launched, until)
+    def forward(self, loss: Tensor) -> Tensor:
+        """The loss [], as it came."""
+        return loss
 
 
-class _Bucket:
-    """Parameters whose gradients travel as one tensor, and a flag for each that has one."""
+def settle_buckets(wrapped: nn.parallel.DistributedDataParallel) -> None:
+    """Have the buckets of gradients in their final order before the first iteration.
 
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
-        self.parameters = parameters
-        self.missing = 0
-        self._values = sum(p.numel() for p in parameters)
-        self._flat: Tensor | None = None
-        self._absent: list[int] = []
-        self._work: dist.Work | None = None
-
-    def launch(self) -> None:
-        first = self.parameters[0]
-        if self._flat is None:
-            self._flat = torch.empty(self._values + len(self.parameters), dtype=first.dtype, device=first.device)
-        flags = self._flat[self._values :].fill_(1)
-        self._absent = [i for i, p in enumerate(self.parameters) if p.grad is None]
-        for i, (parameter, view) in enumerate(zip(self.parameters, self._views(), strict=True)):
-            if parameter.grad is None:
-                view.zero_()
-                flags[i] = 0
-            elif parameter.grad.data_ptr() != view.data_ptr():
-                view.copy_(parameter.grad)
-                parameter.grad = view
-        self._flat.div_(dist.get_world_size())
-        self._work = dist.all_reduce(self._flat, async_op=True)
-
-    def finish(self) -> None:
-        assert self._work is not None
-        assert self._flat is not None
-        self._work.wait()
-        if self._absent:  # another process may have had a gradient; rare, so it may wait for the device
-            had = self._flat[self._values :].tolist()
-            views = self._views()
-            for i in self._absent:
-                if had[i] > 0:
-                    self.parameters[i].grad = views[i]
-
-    def _views(self) -> list[Tensor]:
-        """Laid out as the parameters are: fused optimisers walk both alike."""
-        assert self._flat is not None
-        views, start = [], 0
-        for parameter in self.parameters:
-            views.append(self._flat.as_strided(parameter.shape, parameter.stride(), start))
-            start += parameter.numel()
-        return views
+    After its first backward pass DistributedDataParallel sorts them anew, and from three processes on the order decides
+    how a sum is rounded: the first iteration of a resumed run would not be the same number of an undisturbed one.
+    """
+    trained = list(wrapped.module.parameters())
+    wrapped(0 * sum(parameter.sum() for parameter in trained)).backward()
+    for parameter in trained:
+        parameter.grad = None
 
 
-def _groups(parameters: Sequence[nn.Parameter], bucket_bytes: int) -> Iterator[list[nn.Parameter]]:
-    group: list[nn.Parameter] = []
-    size = 0
-    for parameter in parameters:
-        alike = not group or (group[0].dtype, group[0].device) == (parameter.dtype, parameter.device)
-        if group and (not alike or size + parameter.nbytes > bucket_bytes):
-            yield group
-            group, size = [], 0
-        group.append(parameter)
-        size += parameter.nbytes
-    if group:
-        yield group
+def refuse_missing_gradients(wrapped: nn.parallel.DistributedDataParallel, model: nn.Module, player: str) -> None:
+    """Look after a backward pass whether it reached all that the player trains.
+
+    Raises:
+        UserError: it did not, and nobody said that this may be: the others were not averaged.
+    """
+    missed = {id(parameter) for parameter in wrapped.module.parameters() if parameter.grad is None}
+    if not missed or wrapped.find_unused_parameters:
+        return
+    names = [name for name, parameter in model.named_parameters() if id(parameter) in missed]
+    raise UserError(
+        f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''} had no gradient in a turn of {player}: train "
+        "in one process, set trainer.strategy=ddp_find_unused_parameters_true, or find_unused_parameters = True in "
+        f"{type(model).__name__}"
+    )
+
+
+def own_gradients(saved: Gradients | Sequence[Gradients], rank: int) -> dict[str, Tensor]:
+    """A process's part of a step that was saved half accumulated; of another number of processes, their mean."""
+    if isinstance(saved, Mapping):  # of a version in which all had the mean
+        return dict(saved)
+    if len(saved) == count():
+        return dict(saved[rank])
+    return {name: torch.stack([one[name] for one in saved]).mean(dim=0) for name in saved[0]}
 
 
 def same_start(module: nn.Module) -> None:
@@ -138,10 +78,42 @@ def same_start(module: nn.Module) -> None:
         dist.broadcast(tensor.detach(), 0)
 
 
+def count() -> int:
+    """How many processes compute together; 1 inside `alone`."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() and not _alone else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process waits for no other: what is summed over all processes is its own part."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
+
+
+@torch.no_grad()
+def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Each tensor's sum over all processes, the same bits on every one; in a single process the tensors themselves."""
+    if count() == 1:
+        return list(tensors)
+    flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def averaged(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Each tensor's mean over all processes, the same bits on every one."""
+    return [total / count() for total in summed(tensors)] if count() > 1 else list(tensors)
+
+
 def gather(value: Any) -> list[Any]:
     """The value of every rank, in order, on every rank."""
-    if not (dist.is_available() and dist.is_initialized()):
+    if count() == 1:
         return [value]
-    values: list[Any] = [None] * dist.get_world_size()
+    values: list[Any] = [None] * count()
     dist.all_gather_object(values, value)
     return values

@@ -22,6 +22,7 @@ from gan_style.losses.adversarial import Logits, adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName
 from gan_style.models.passes import joined
+from gan_style.models.processes import summed
 from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
 from gan_style.networks.blocks import crop
 from gan_style.networks.factory import require_argument
@@ -246,13 +247,12 @@ class StyleConditional(Translator):
 
     @torch.no_grad()
     def _remember(self, code: Tensor, labels: Tensor) -> None:
-        """A running mean per style, plain over its first visits so that it does not begin at zero."""
+        """A running mean per style over all processes, plain over its first visits: it does not begin at zero."""
         chosen = nn.functional.one_hot(labels, len(self.style_means)).to(self.style_means.dtype)
-        counts = chosen.sum(dim=0)
-        means = chosen.T @ code.to(self.style_means.dtype) / counts.clamp_min(1)[:, None]
+        counts, totals = summed([chosen.sum(dim=0), chosen.T @ code.to(self.style_means.dtype)])
         self.style_visits += counts > 0
-        weights = self.style_visits.clamp_min(1).to(means.dtype).reciprocal().clamp_min(1 - MOMENTUM) * (counts > 0)
-        self.style_means += weights[:, None] * (means - self.style_means)
+        weights = self.style_visits.clamp_min(1).to(totals.dtype).reciprocal().clamp_min(1 - MOMENTUM) * (counts > 0)
+        self.style_means += weights[:, None] * (totals / counts.clamp_min(1)[:, None] - self.style_means)
 
     def on_fit_start(self) -> None:
         if self.warm_start is not None and self.iteration == 0:  # a resumed run has its weights

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from gan_style.data.seeding import derive_seed
 from gan_style.errors import UserError
@@ -19,7 +20,7 @@ from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.optimizers import restore, take_step
 from gan_style.models.passes import compile_networks, ways
-from gan_style.models.processes import GradientAverage, gather
+from gan_style.models.processes import gather, own_gradients, refuse_missing_gradients
 from gan_style.schedules import ConstantThenLinear
 from gan_style.terminal import say
 from gan_style.types import Count, Positive, Seed
@@ -50,6 +51,7 @@ class Translator(pl.LightningModule):
     turns: ClassVar[tuple[str, ...]] = ("G", "D")
     directions: tuple[str, ...] = ("A2B",)
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
+    find_unused_parameters: ClassVar[bool] = False  # whether a turn may leave some of its player without a gradient
     takes_float16: ClassVar[bool] = True  # whether it leaves its steps to `_take_turn`, which scales losses
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`
     shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
@@ -79,7 +81,7 @@ class Translator(pl.LightningModule):
         self.compiled: Literal["off", "default", "max"] = "off"
         self._restored_gradients: dict[str, Tensor] = {}
         self._scalers: dict[str, torch.amp.GradScaler] = {}  # in float16
-        self._averages: dict[str, GradientAverage] = {}  # none in a single process
+        self.wrapped: dict[str, DistributedDataParallel] = {}  # players; none in a single process
 
     # What a method writes
 
@@ -197,17 +199,19 @@ class Translator(pl.LightningModule):
             if self.iteration % self.accumulate == 0:
                 optimizer.zero_grad()
             scaler = self._scalers.get(turn)
-            total = total / self.accumulate
-            self.average_backward(turn, scaler.scale(total) if scaler else total)
-            if (self.iteration + 1) % self.accumulate == 0:
+            total, steps = total / self.accumulate, (self.iteration + 1) % self.accumulate == 0
+            self.backward_of(turn, scaler.scale(total) if scaler else total, steps)
+            if steps:
                 take_step(optimizer, self.clip_grad_norm, scaler)
         return terms
 
-    def average_backward(self, player: str, loss: Tensor) -> None:
-        """The gradients of one player's loss, their mean over all processes."""
-        averaging = self._averages[player].during_backward() if self._averages else nullcontext()
-        with averaging:
-            self.manual_backward(loss)
+    def backward_of(self, player: str, loss: Tensor, steps: bool = True) -> None:
+        """The gradients of one player's loss; where a step follows, their mean over all processes."""
+        wrapped = self.wrapped.get(player)
+        with nullcontext() if wrapped is None or steps else wrapped.no_sync():
+            self.manual_backward(loss if wrapped is None else wrapped(loss))
+        if wrapped is not None:
+            refuse_missing_gradients(wrapped, self, player)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         made = []
@@ -243,13 +247,13 @@ class Translator(pl.LightningModule):
     # State: everything that a resumed run needs beside the weights
 
     def training_state(self) -> dict[str, Any]:
-        """Collective: every rank must call it, because pools differ between ranks."""
+        """Collective: every rank must call it, because pools and gradients of an open step differ between ranks."""
         return {
             "iteration": self.iteration,
             "skipped": self.skipped,
             "optimizers": {p: o.state_dict() for p, o in self.optimizer_of().items()},
             "pools": gather({name: pool.state_dict() for name, pool in self._pools().items()}),
-            "gradients": self._open_gradients(),
+            "gradients": gather(self._open_gradients()),
             "scalers": {player: scaler.state_dict() for player, scaler in self._scalers.items()},
         }
 
@@ -257,10 +261,9 @@ class Translator(pl.LightningModule):
         self.iteration, self.skipped = state["iteration"], state.get("skipped", 0)
         for player, optimizer in self.optimizer_of().items():
             restore(optimizer, state["optimizers"][player])
-        per_rank = state["pools"]
         for name, pool in self._pools().items():
-            pool.load_state_dict(per_rank[self.global_rank % len(per_rank)][name])
-        self._restored_gradients = dict(state["gradients"])
+            pool.load_state_dict(state["pools"][self.global_rank % len(state["pools"])][name])
+        self._restored_gradients = own_gradients(state["gradients"], self.global_rank)
         for player, scaler in self._scalers.items():
             if player in state.get("scalers", {}):  # a checkpoint of another precision has none
                 scaler.load_state_dict(state["scalers"][player])
@@ -270,8 +273,6 @@ class Translator(pl.LightningModule):
             networks = [network for player in self.players() for network in self.networks(player)]
             if (said := compile_networks(networks, self.compiled)) and self.global_rank == 0:
                 say(f"note: {said}", flush=True)
-        if self.trainer.world_size > 1:
-            self._averages = {player: GradientAverage(self._parameters_of(player)) for player in self.players()}
         self.restore_gradients()
 
     def restore_gradients(self) -> None:
@@ -285,7 +286,7 @@ class Translator(pl.LightningModule):
         """Gradients are state only between the first and the last iteration of an accumulated step."""
         if self.iteration % self.accumulate == 0:
             return {}
-        return {name: p.grad for name, p in self.named_parameters() if p.grad is not None}
+        return {name: p.grad.cpu() for name, p in self.named_parameters() if p.grad is not None}
 
     def _pools(self) -> dict[str, ImagePool]:
         return {name: value for name, value in vars(self).items() if isinstance(value, ImagePool)}
