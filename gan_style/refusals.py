@@ -121,7 +121,10 @@ def refuse_other_weights(model: Translator, resume: Mapping[str, Any], path: Pat
     Raises:
         UserError: one has another shape, such as that of pictures with other channels, or is missing.
     """
-    then, now = ({name: tuple(x.shape) for name, x in s.items()} for s in (resume["state_dict"], model.state_dict()))
+    then, now = (
+        {name: tuple(getattr(x, "shape", ())) for name, x in s.items()}
+        for s in (resume["state_dict"], model.state_dict())
+    )
     found = next(checkpoint.differences(then, now, "tensor"), None)
     if found:
         raise UserError(f"{path} is of another architecture: {found}")
