@@ -12,7 +12,7 @@ import pytest
 
 from gan_style.callbacks.keeper import Keeper
 from gan_style.checkpoint import load
-from tests.conftest import differences
+from tests.conftest import SGD, differences
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Path]
@@ -21,6 +21,9 @@ CUT, END = 6, 12
 BASE = ("trainer.val_every=2", "data.val_count=2", "doctor.every=2", "~callbacks.image_grid", "callbacks.ema.decay=0.9")
 BRIEF = ("~callbacks.set_scores", "callbacks.cycle_scores.pictures=2")
 CYCLEGAN = ("model.pool_size=3", "model.generator.dropout=0.5")
+STYLES = ("data=styles", "data.count=4", "data.image_size=32", "data.load_size=36")
+FLOAT16 = ("trainer.precision=16-mixed",)
+DECAY = ("unit=iterations", "constant=4", "decay=8")
 SETTINGS: dict[str, tuple[str, ...]] = {
     "adain": ("model=adain",),
     "cut": ("model=cut",),
@@ -28,16 +31,16 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "gatys by lbfgs": ("model=gatys",),
     "gatys by adam": ("model=gatys", "model.method=adam", "model.steps=8"),
     "perceptual_gan": ("model=perceptual_gan", "model.pool_size=3"),
-    "style_conditional": ("model=style_conditional", "data=styles", "data.count=4", "data.image_size=32", "data.load_size=36"),
+    "style_conditional": ("model=style_conditional", *STYLES),
     "two branches": ("model=perceptual_gan", "model/generator=two_branch", "model.lambda_branch=1"),
     "accumulate": (*CYCLEGAN, "model.accumulate=4"),
-    "accumulate, clipped, in float16": (*CYCLEGAN, "model.accumulate=4", "model.clip_grad_norm=0.5", "trainer.precision=16-mixed"),
+    "accumulate, clipped, in float16": (*CYCLEGAN, "model.accumulate=4", "model.clip_grad_norm=0.5", *FLOAT16),
     "clip": (*CYCLEGAN, "model.clip_grad_norm=0.1"),
     "no averages": (*CYCLEGAN, "~callbacks.ema"),
     "no pool": ("model.pool_size=0",),
     "a pool that is not full": ("model.pool_size=9",),
     "bfloat16": (*CYCLEGAN, "trainer.precision=bf16-mixed"),
-    "float16": (*CYCLEGAN, "trainer.precision=16-mixed"),
+    "float16": (*CYCLEGAN, *FLOAT16),
     "float64": (*CYCLEGAN, "trainer.precision=64-true"),
     "quick": (*CYCLEGAN, "trainer.quick=true"),
     "checkpointing": (*CYCLEGAN, "trainer.checkpointing=true"),
@@ -50,11 +53,11 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "vanilla without identity": (*CYCLEGAN, "model.gan_mode=vanilla", "model.lambda_idt=0"),
     "wgan with a penalty": (*CYCLEGAN, "model.gan_mode=wgan", "model.lambda_gp=10"),
     "batch norm": (*CYCLEGAN, "model.generator.norm=batch", "data.batch_size=2"),
-    "U-Net": ("model/generator=unet", "model.generator.levels=3", "model.pool_size=3"),
+    "U-Net": ("model/generator=unet128", "model.generator.depth=3", "model.pool_size=3"),
     "spectral norm": (*CYCLEGAN, "model.discriminator.spectral=true"),
-    "a decaying rate by SGD": (*CYCLEGAN, "model.schedule.unit=iterations", "model.schedule.constant=4", "model.schedule.decay=8"),
-    "workers and augmentation": (*CYCLEGAN, "data.num_workers=2", "data.jitter=0.2", "data.rotate=10", "data.batch_size=2"),
-}  # fmt: skip
+    "a decaying rate by SGD": (*CYCLEGAN, *SGD, *(f"model.schedule.{word}" for word in DECAY)),
+    "workers and augmentation": (*CYCLEGAN, "data.num_workers=2", "data.jitter=0.2", "data.rotate=10"),
+}
 
 
 def left_behind(monkeypatch: pytest.MonkeyPatch, whole: Path, parts: Path) -> None:
