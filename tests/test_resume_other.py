@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import pytorch_lightning as pl
@@ -22,7 +22,7 @@ from tests.test_resume import state
 
 Run = Callable[..., Path]
 BRIEF = ("~callbacks.set_scores", "~callbacks.cycle_scores", "~callbacks.image_grid", "data.val_count=2")
-SAID = ("callbacks.set_scores.metrics=[]", "callbacks.cycle_scores.pictures=4", "~callbacks.image_grid")
+SCORED = ("callbacks.set_scores.metrics=[]", "callbacks.cycle_scores.pictures=4", "~callbacks.image_grid")
 
 
 def go_on(run: Run, before: tuple[str, ...], after: tuple[str, ...], cut: int, end: int) -> Path:
@@ -154,8 +154,36 @@ def test_tensors_of_other_shapes_are_refused_before_the_run_folder_changes(run: 
 # What a validation made
 
 
-class Nothing(pl.Callback):
-    """Of another package, which may score anything."""
+class Sometimes(pl.Callback):
+    """Of another package: it scores the validation of iteration 2 alone."""
+
+    seen: ClassVar[list[tuple[int, bool]]] = []
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if pl_module.iteration == 2:
+            pl_module.log("val/mine", 1.0, batch_size=1)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.seen.append((int(pl_module.iteration), "val/mine" in trainer.callback_metrics))  # type: ignore[arg-type]
+
+
+MINE = ("+callbacks.mine={_target_: tests.test_resume_other.Sometimes}", "allow=[tests.]", "best.mode=highest")
+
+
+def test_a_score_of_another_package_is_not_there_where_it_was_not_made(run: Run) -> None:
+    words = (*BRIEF, *MINE, "best.monitor=val/mine", "trainer.val_every=2")
+    Sometimes.seen.clear()
+    whole = run("whole", *words, "trainer.max_steps=6")
+    assert Sometimes.seen == [(2, True), (4, False), (6, False)]
+    run("parts", *words, "trainer.max_steps=4")
+    parts = run("parts", *words, "trainer.max_steps=6", "resume=last")
+    bests = [load(folder / "checkpoints/last.ckpt")["best"] for folder in (whole, parts)]
+    assert bests == [{"rule": "highest val/mine", "score": 1.0, "iteration": 2, "stale": 2}] * 2
+
+
+def test_a_score_of_another_package_that_is_never_made_is_refused(run: Run) -> None:
+    with pytest.raises(UserError, match=r"best\.monitor=val/mine is not a score of this run"):
+        run("run", *BRIEF, *MINE, "best.monitor=val/mine", "trainer.val_every=3", "trainer.max_steps=3")
 
 
 def probe_of(honesty: dict[int, float | None]) -> Any:
@@ -182,7 +210,7 @@ def test_a_score_that_a_validation_does_not_make_is_not_the_last_one(run: Run, m
         original(trainer, model, table, *more)
 
     monkeypatch.setattr(scores, "record", record)
-    words = (*SAID, "trainer.val_every=2", "best.monitor=psnr")
+    words = (*SCORED, "trainer.val_every=2", "best.monitor=psnr")
     whole = run("whole", *words, "trainer.max_steps=8")
     run("parts", *words, "trainer.max_steps=4")
     parts = run("parts", *words, "trainer.max_steps=8", "resume=last")
@@ -198,16 +226,15 @@ def test_a_score_that_a_validation_does_not_make_is_not_the_last_one(run: Run, m
 
 def test_a_score_that_is_undefined_at_first_ends_no_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cycle_scores.CycleScores, "_probe", probe_of({4: 0.5}))
-    honest = ("best.monitor=val/cycle_honesty", "best.mode=highest", "allow=[tests.]")
-    mine = "+callbacks.mine={_target_: tests.test_resume_other.Nothing}"
-    folder = run("run", *SAID, *honest, mine, "trainer.val_every=2", "trainer.max_steps=4")
+    honest = (*MINE, "best.monitor=val/cycle_honesty")  # of ours, but offered by none
+    folder = run("run", *SCORED, *honest, "trainer.val_every=2", "trainer.max_steps=4")
     best = load(folder / "checkpoints/best.ckpt")["best"]
     assert (best["score"], best["iteration"]) == (0.5, 4)
 
 
 def test_scores_after_the_checkpoint_are_taken_again(run: Run) -> None:
     """As rows of metrics.csv are: what a killed run had scored beyond its checkpoint is not mixed with new scores."""
-    words = (*SAID, "trainer.val_every=2", "trainer.save_every=2")
+    words = (*SCORED, "trainer.val_every=2", "trainer.save_every=2")
     folder = run("run", *words, "trainer.max_steps=4")
     path, last = folder / "scores.json", folder / "checkpoints" / "last.ckpt"
     content = json.loads(path.read_text())
