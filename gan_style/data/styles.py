@@ -253,10 +253,11 @@ class StylesDataModule(UnpairedDataModule):
         good = open_pictures("styles", paths, self.on_error, self.smallest_picture, notes)
         assert good.sizes is not None
         assert good.digests is not None
-        known = {path: facts for path, *facts in zip(good.paths, good.sizes, good.digests, strict=True)}
-        usable = {name: [path for path in own if path in known] for name, own in found.items()}
+        sizes = dict(zip(good.paths, good.sizes, strict=True))
+        digests = dict(zip(good.paths, good.digests, strict=True))
+        usable = {name: [path for path in own if path in sizes] for name, own in found.items()}
         opened = {
-            name: FolderPictures(own, None, *([known[path][fact] for path in own] for fact in (0, 1)))
+            name: FolderPictures(own, None, [sizes[path] for path in own], [digests[path] for path in own])
             for name, own in usable.items()
             if own
         }
