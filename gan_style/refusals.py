@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_style import checkpoint
+from gan_style import arithmetic, checkpoint
 from gan_style.config import ALLOWED, with_defaults
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.errors import UserError
@@ -16,7 +16,15 @@ from gan_style.paths import expanded
 from gan_style.trainer import TrainerSettings
 
 SHOWN = 4  # names that a message lists
-SAME_NUMBERS = ("data.num_workers", "data.cache", "callbacks.set_scores", "callbacks.cycle_scores")  # change no weight
+# Settings that change no weight. Where pictures lie is among them: what they hold is compared.
+SAME_NUMBERS = {
+    "data": "num_workers cache on_error root A B test_A test_B content styles test_content "
+    "set url archive sha256 name_A name_B",
+    "model": "warm_start",
+    "callbacks": "image_grid truth_scores set_scores cycle_scores",
+    "trainer": "accelerator devices num_nodes precision quick compile checkpointing profiler "  # see `arithmetic`
+    "max_steps max_epochs val_every save_every log_every",
+}
 
 
 def refuse_weights_alone(resume: Mapping[str, Any], path: Path | None) -> None:
@@ -43,22 +51,42 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
             raise UserError(f"{path} is of another architecture: {found}")
 
 
-def differences(config: Mapping[str, Any], resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
-    """What of the settings and of the pictures is not what it was when the checkpoint was saved."""
-    trainer = {key: resume["config"]["trainer"].get(key) for key in ("precision", "devices", "num_nodes")}
-    now = {key: config["trainer"].get(key) for key in trainer}
-    for key in ("seed", "data", "model", "callbacks", "trainer"):
-        saved, here = (trainer, now) if key == "trainer" else (resume["config"].get(key), config.get(key))
-        saved = _completed(saved, here, (*ALLOWED, *config["allow"]))
-        for found in checkpoint.differences(saved, here, key):
-            if not found.startswith(SAME_NUMBERS):
+def differences(
+    config: Mapping[str, Any], resume: Mapping[str, Any], data: Mapping[str, Any], settings: TrainerSettings
+) -> Iterator[str]:
+    """What of the settings, the pictures and the machine is not what it was when a checkpoint was saved, in sentences.
+
+    Args:
+        config, resume: of the command, and the content of the checkpoint.
+        data: what the pictures say of themselves, see `UnpairedDataModule.describe`.
+        settings: of the command's trainer.
+    """
+    for found in (*_of_settings(config, resume), *_of_pictures(resume, data)):
+        yield f"{found}; {arithmetic.NOT_EXACTLY}"
+    yield from arithmetic.changes(settings, data["preprocessing"]["image_size"], resume)
+
+
+def _of_settings(config: Mapping[str, Any], resume: Mapping[str, Any]) -> Iterator[str]:
+    for group in ("seed", "data", "model", "callbacks", "trainer"):
+        here = config.get(group)
+        saved = _completed(resume["config"].get(group), here, (*ALLOWED, *config["allow"]))
+        same = {f"{group}.{key}" for key in SAME_NUMBERS.get(group, "").split()}
+        for found in checkpoint.differences(saved, here, group):
+            key = ".".join(found.split("=")[0].split(".")[:2])
+            if key not in same:
                 yield found
+
+
+def _of_pictures(resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
     then, there = resume["preprocessing"].get("pictures", {}), data["preprocessing"]["pictures"]
-    for domain in then:
-        if then[domain] != there[domain]:
-            counts = [pictures["count"] for pictures in (then[domain], there[domain])]
+    for part in (part for part in there if part in then):
+        counts = [pictures["count"] for pictures in (then[part], there[part])]
+        # Names only where files cannot be compared: in their order, the same files give the same numbers.
+        known = "content" if "content" in then[part] and "content" in there[part] else "names"
+        if counts[0] != counts[1] or then[part][known] != there[part][known]:
+            kind, domain = "validation" if part.startswith("test_") else "training", part[-1]
             also = "; others of the same number" if counts[0] == counts[1] else ""
-            yield f"domain {domain} had {counts[0]} training pictures and has {counts[1]}{also}"
+            yield f"domain {domain} had {counts[0]} {kind} pictures and has {counts[1]}{also}"
 
 
 def _completed(saved: Any, now: Any, allowed: Sequence[str]) -> Any:
@@ -85,6 +113,21 @@ def refuse_other_styles(resume: Mapping[str, Any], names: Sequence[str], path: P
         f"{path} has learned {len(learned)} named styles, but the data has {len(names)} ({'; '.join(parts)}): give the "
         "styles their names and number of then, or begin a new run with model.warm_start"
     )
+
+
+def refuse_other_weights(model: Translator, resume: Mapping[str, Any], path: Path | None) -> None:
+    """Compare the tensors of a checkpoint with those of the model that was built, before a run folder is written to.
+
+    Raises:
+        UserError: one has another shape, such as that of pictures with other channels, or is missing.
+    """
+    then, now = (
+        {name: tuple(getattr(x, "shape", ())) for name, x in s.items()}
+        for s in (resume["state_dict"], model.state_dict())
+    )
+    found = next(checkpoint.differences(then, now, "tensor"), None)
+    if found:
+        raise UserError(f"{path} is of another architecture: {found}")
 
 
 def refuse_missing_warm_start(node: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from gan_style import failures, loggers, terminal
+from gan_style import arithmetic, failures, loggers, terminal
 from gan_style.callbacks.cost import Cost
 from gan_style.callbacks.doctor import Doctor
 from gan_style.callbacks.keeper import Keeper
@@ -31,6 +31,7 @@ from gan_style.refusals import (
     refuse_missing_warm_start,
     refuse_other_architecture,
     refuse_other_styles,
+    refuse_other_weights,
     refuse_small_pictures,
     refuse_unfit_settings,
     refuse_weights_alone,
@@ -127,9 +128,11 @@ def _train(
     if resume is not None:
         if takes(config["model"], "styles", allowed):
             refuse_other_styles(resume, data.style_names, resume_from)
-        for difference in differences(config, resume, data.describe()):
-            say(f"note: {difference}; the run goes on, but not as if it had never stopped")
+        for difference in differences(config, resume, data.describe(), settings):
+            say(f"note: {difference}")
     model = model_of(config, allowed, settings, data)
+    if resume is not None:
+        refuse_other_weights(model, resume, resume_from)
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
@@ -201,9 +204,10 @@ def assemble(
     cost = Cost()
     losses = LogLosses(log_every, cost)
     rule = BestRule(**config["best"])
+    computed = arithmetic.describe(settings, data.image_size)
     keeper = Keeper(
         run_dir / "checkpoints",
-        {"config": dict(config), **data.describe(), "wandb_id": loggers.wandb_run_id(logs)},
+        {"config": dict(config), **data.describe(), **computed, "wandb_id": loggers.wandb_run_id(logs)},
         iterations=iterations,
         every=save_every,
         processes=settings.world_size,

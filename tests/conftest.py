@@ -120,9 +120,10 @@ def run(tmp_path: Path) -> Callable[..., Path]:
 
 
 def differences(a: Any, b: Any, path: str = "") -> list[str]:
-    """Where two nested structures differ, bit for bit; empty when nowhere."""
+    """Where two nested structures differ, bit for bit; empty when nowhere. NaN is NaN: gradients may overflow."""
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        return [] if a.dtype == b.dtype and torch.equal(a, b) else [path]
+        alike = a.dtype == b.dtype and a.shape == b.shape
+        return [] if alike and bool(((a == b) | (a.isnan() & b.isnan())).all()) else [path]
     if isinstance(a, dict) and isinstance(b, dict):
         if a.keys() != b.keys():
             return [f"{path}: keys {set(a) ^ set(b)}"]

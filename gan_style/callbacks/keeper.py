@@ -174,6 +174,8 @@ class Keeper(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Translator)
+        # Lightning keeps the values of the validations before: what this one does not make would be read as the last.
+        trainer.callback_metrics.clear()
         refuse_broken_weights(trainer, pl_module)  # before anybody tries to score what they make
         self._went_back(trainer, pl_module)
 
@@ -183,13 +185,15 @@ class Keeper(pl.Callback):
             self._improved = True
             self.best |= {"iteration": pl_module.iteration}
             return
-        if self.monitor not in trainer.callback_metrics:
+        known = self.best["score"] is not None or self.best["stale"] > 0  # an earlier validation made it
+        if self.monitor not in trainer.callback_metrics and not known:
             there = [name for name in trainer.callback_metrics if name.startswith("val/")]
             raise UserError(
                 f"best.monitor={self.monitor} is not a score of this run{did_you_mean(self.monitor, there)}"
             )
-        # The first rank's: one that differed in its last digit would have the ranks part.
-        score = trainer.strategy.broadcast(float(trainer.callback_metrics[self.monitor]))
+        # The first rank's: one that differed in its last digit would have the ranks part. NaN where this validation
+        # could not tell.
+        score = trainer.strategy.broadcast(float(trainer.callback_metrics.get(self.monitor, math.nan)))
         before = self.best["score"]
         sign = 1 if self.mode == "highest" else -1
         if math.isfinite(score) and (before is None or sign * score > sign * before):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,18 @@ def record(
     """
     row: dict[str, float] = {}
     means: dict[str, list[float]] = {}
+    made: dict[str, float] = {}
     for direction, found in scores.items():
         for name, score in found.items():
             value = score["value"]
+            made |= dict.fromkeys((f"val/{direction}/{name}", f"val/{name}"), math.nan)
             if value is not None:
                 row[f"val/{direction}/{name}"] = value
                 means.setdefault(f"val/{name}", []).append(value)
     row |= {name: sum(values) / len(values) for name, values in means.items()}
-    # Lightning's table of metrics, which the rule for best.ckpt reads
-    model.log_dict({k: torch.tensor(v, dtype=torch.float64) for k, v in row.items()}, logger=False, batch_size=1)
+    # Lightning's table of metrics, which the rule for best.ckpt reads: NaN is a score that has no value this time
+    table = {name: torch.tensor(value, dtype=torch.float64) for name, value in (made | row).items()}
+    model.log_dict(table, logger=False, batch_size=1)
     if not trainer.is_global_zero:
         return
     for logger in trainer.loggers:
@@ -75,6 +79,12 @@ def keep_best(run_dir: Path, rule: str, iteration: int) -> None:
         return
     content["protocol"]["checkpoint rule"] = rule
     _write(run_dir / BEST, content)
+
+
+def cut(run_dir: Path, iteration: int) -> None:
+    """Drop scores of an iteration after the one that the run goes on from: they are taken again."""
+    if _read(run_dir / LAST).get("protocol", {}).get("iteration", 0) > iteration:
+        (run_dir / LAST).unlink()
 
 
 def _add(path: Path, new: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gan_style.data.pictures import content_of
 from gan_style.data.transforms import TrainTransform
 from gan_style.data.unpaired import StoredPictures
 from gan_style.data.values import Array, ValueRange
@@ -99,6 +100,10 @@ class CachedPictures:
 
     def name(self, index: int, /) -> str:
         return self.pictures.name(index)
+
+    def content(self) -> str | None:
+        """Of the files themselves."""
+        return content_of(self.pictures)
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_memory": None}

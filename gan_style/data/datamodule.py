@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from gan_style.data.cache import share_out
-from gan_style.data.pictures import first
+from gan_style.data.pictures import content_of, first
 from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
 from gan_style.data.unpaired import (
     PLAIN,
@@ -108,6 +108,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         self.seed = seed
         self.splits: Splits | None = None
         self.style_names: list[str] = []  # of data that has many styles
+        self._known: dict[str, dict[str, Any]] | None = None  # see `_pictures`
 
     def read(self) -> Splits:
         """Find, check and open the pictures."""
@@ -226,14 +227,19 @@ class UnpairedDataModule(pl.LightningDataModule):
         }
 
     def _pictures(self) -> dict[str, dict[str, Any]]:
-        """How many there are to train on, and a sum of their names that moving them leaves as it is."""
-        assert self.splits is not None
-        found = {}
-        for domain, pictures in (("A", self.splits.train_A), ("B", self.splits.train_B)):
-            names = "\n".join(Path(pictures.name(i)).name for i in range(len(pictures)))
-            digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-            found[domain] = {"count": len(pictures), "names": digest}
-        return found
+        """How many there are to train on (A, B) and, of others, to look at (test_A, test_B), and sums to know them by.
+
+        `names` and, of files, `content`: moving them leaves both as they are.
+        """
+        if self._known is None:
+            assert self.splits is not None
+            parts = {"A": self.splits.train_A, "B": self.splits.train_B}
+            for domain, looked_at in (("A", self.splits.test_A), ("B", self.splits.test_B)):
+                if looked_at.name(0) != parts[domain].name(0):
+                    stored = isinstance(looked_at, StoredPictures)
+                    parts[f"test_{domain}"] = first(looked_at, self.val_count) if stored else looked_at
+            self._known = {part: _fingerprint(pictures) for part, pictures in parts.items()}
+        return self._known
 
     def _loading(self) -> dict[str, Any]:
         workers = self.num_workers
@@ -259,6 +265,13 @@ class UnpairedDataModule(pl.LightningDataModule):
 
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer else 1
+
+
+def _fingerprint(pictures: Pictures) -> dict[str, Any]:
+    names = "\n".join(Path(pictures.name(i)).name for i in range(len(pictures)))
+    digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    content = content_of(pictures)
+    return {"count": len(pictures), "names": digest} | ({} if content is None else {"content": content})
 
 
 def leave_signals_to_the_main_process(worker: int) -> None:

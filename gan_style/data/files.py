@@ -59,8 +59,8 @@ def picture_size(path: Path, data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def check_picture(path: Path, values: ValueRange) -> tuple[tuple[int, int], list[str]]:
-    """Reads a picture once and says what `read_picture` makes of it.
+def check_picture(path: Path, values: ValueRange, data: bytes | None = None) -> tuple[tuple[int, int], list[str]]:
+    """Reads a picture once, where `data` is not what it holds, and says what `read_picture` makes of it.
 
     Returns:
         Width and height, and conversions such as "grey to RGB"; a JPEG is only decoded at an eighth of its size.
@@ -68,7 +68,7 @@ def check_picture(path: Path, values: ValueRange) -> tuple[tuple[int, int], list
     Raises:
         UserError: As `read_picture`.
     """
-    data = read_bytes(path)
+    data = read_bytes(path) if data is None else data
     if values.plain and path.suffix.lower() not in RAW:
         picture = open_bytes(path, data)
         _refuse_narrowing(path, picture.bits, values)

@@ -1,5 +1,6 @@
 """Folders of pictures: list, read, check and convert to tensors."""
 
+import hashlib
 import heapq
 import os
 from collections import Counter
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gan_style.data.decoding import decode, open_picture
+from gan_style.data.decoding import decode, open_picture, read_bytes
 from gan_style.data.files import check_picture
 from gan_style.data.values import ValueRange
 from gan_style.errors import UserError
@@ -31,12 +32,14 @@ class ImageCheck:
         skipped: Pictures left out, each with the sentence that says why.
         conversions: How many good pictures need each conversion, such as "CMYK to RGB".
         sizes: Width and height of each good picture, in the order of `good`.
+        digests: 16 bytes each that are the same for the same file, likewise.
     """
 
     good: list[Path] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     conversions: dict[str, int] = field(default_factory=dict)
     sizes: list[tuple[int, int]] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -153,6 +156,7 @@ def check_images(
                 check.good.append(path)
                 check.sizes.append(result[0])
                 counts.update(result[1])
+                check.digests.append(result[2])
             if progress is not None:
                 progress(done, len(paths))
     check.conversions = dict(sorted(counts.items()))
@@ -161,15 +165,16 @@ def check_images(
     return check
 
 
-def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tuple[int, int], list[str]] | str:
-    """Size and conversions of a good picture, or what is wrong with it."""
+def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tuple[int, int], list[str], bytes] | str:
+    """Size, conversions and digest of a good picture, or what is wrong with it."""
     try:
-        size, conversions = check_picture(path, values)
+        data = read_bytes(path)
+        size, conversions = check_picture(path, values, data)
     except UserError as error:
         return str(error)
     if min_size is not None and min(size) < min_size:
         return too_small(path, size, min_size)
-    return size, conversions
+    return size, conversions, hashlib.blake2b(data, digest_size=16).digest()
 
 
 def too_small(path: Path, size: tuple[int, int], min_size: int) -> str:

@@ -17,6 +17,12 @@ def first(pictures: Pictures, limit: int | None) -> Pictures:
     return pictures.first(limit) if isinstance(pictures, StoredPictures) else First(pictures, limit)
 
 
+def content_of(pictures: Pictures) -> str | None:
+    """A sum of what the files of these pictures hold; None where it is not known, or there are none."""
+    content = getattr(pictures, "content", None)
+    return None if content is None else content()
+
+
 class First:
     """The first `limit` pictures; all of them for None."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.images import list_images
-from gan_style.data.pictures import ScenePictures, first
+from gan_style.data.pictures import ScenePictures, content_of, first
 from gan_style.data.scenes.looks import LOOKS, draw_look
 from gan_style.data.seeding import derive_seed
 from gan_style.data.style_folders import SHOWN, find_folders, find_styles
@@ -63,6 +64,11 @@ class StylePictures:
             return None
         paths = [parts[style].paths[number] for number, style in self._places]
         return FolderPictures(paths, sizes=[(parts[style].sizes or [])[number] for number, style in self._places])
+
+    def content(self) -> str | None:
+        """A sum of what the files of all styles hold; None where that is not known."""
+        sums = [content_of(part) for part in self._parts]
+        return None if None in sums else hashlib.blake2b("".join(map(str, sums)).encode(), digest_size=16).hexdigest()
 
     def name(self, index: int, /) -> str:
         number, style = self._places[index]
@@ -246,9 +252,15 @@ class StylesDataModule(UnpairedDataModule):
         paths = [path for own in found.values() for path in own]
         good = open_pictures("styles", paths, self.on_error, self.smallest_picture, notes)
         assert good.sizes is not None
+        assert good.digests is not None
         sizes = dict(zip(good.paths, good.sizes, strict=True))
+        digests = dict(zip(good.paths, good.digests, strict=True))
         usable = {name: [path for path in own if path in sizes] for name, own in found.items()}
-        opened = {name: FolderPictures(own, sizes=[sizes[path] for path in own]) for name, own in usable.items() if own}
+        opened = {
+            name: FolderPictures(own, None, [sizes[path] for path in own], [digests[path] for path in own])
+            for name, own in usable.items()
+            if own
+        }
         B = StylePictures(opened)
         counts = [f"{name} {len(own)}" for name, own in B.styles.items()]
         more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""

@@ -6,6 +6,7 @@ t * batch size, and nothing about the past has to be saved.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, runtime_checkable
@@ -64,6 +65,7 @@ class FolderPictures:
         paths: One file each.
         values: Type, range and channels.
         sizes: Width and height of each, where they are known.
+        digests: Of each file's content, where they are known.
     """
 
     def __init__(
@@ -71,9 +73,11 @@ class FolderPictures:
         paths: Sequence[Path],
         values: ValueRange | None = None,
         sizes: Sequence[tuple[int, int]] | None = None,
+        digests: Sequence[bytes] | None = None,
     ) -> None:
         self.paths, self.values = list(paths), values or ValueRange()
         self.sizes = None if sizes is None else list(sizes)
+        self.digests = None if digests is None else list(digests)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -88,7 +92,13 @@ class FolderPictures:
 
     def first(self, limit: int | None) -> Self:
         """The first `limit` pictures; all of them for None."""
-        return type(self)(self.paths[:limit], self.values, self.sizes and self.sizes[:limit])
+        return type(self)(
+            self.paths[:limit], self.values, self.sizes and self.sizes[:limit], self.digests and self.digests[:limit]
+        )
+
+    def content(self) -> str | None:
+        """A sum of what the files hold, in their order; None where that is not known."""
+        return None if self.digests is None else hashlib.blake2b(b"".join(self.digests), digest_size=16).hexdigest()
 
     def state(self) -> list[Any]:
         """Plain values that change where the files do."""
@@ -113,7 +123,7 @@ def open_pictures(
     if result.skipped:
         found.append(f"{len(result.skipped)} unreadable skipped, the first {result.skipped[0][0].name}")
     notes.append(f"{what}: {len(result.good)} pictures" + (f" ({'; '.join(found)})" if found else ""))
-    return FolderPictures(result.good, values, result.sizes)
+    return FolderPictures(result.good, values, result.sizes, result.digests)
 
 
 class Shuffled:

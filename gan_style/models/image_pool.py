@@ -44,5 +44,5 @@ class ImagePool:
         return {"images": [image.cpu() for image in self.images], "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.images = list(state["images"])
+        self.images = list(state["images"])[: self.size]  # of a larger pool the rest would be kept and never shown
         self.generator.set_state(state["generator"])

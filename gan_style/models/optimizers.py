@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -27,6 +27,34 @@ def take_step(optimizer: LightningOptimizer, clip: float | None, scaler: torch.a
         scaler.update()
     else:
         optimizer.step()
+
+
+def goes_on(
+    optimizer: torch.optim.Optimizer,
+    make: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
+    saved: Mapping[str, Any],
+) -> bool:
+    """Whether what was saved of an optimiser is what this one goes on from.
+
+    Args:
+        optimizer: of the same parameters.
+        make: makes one of its kind.
+        saved: a state dict.
+    """
+    own, other = (_switches(state["param_groups"][0]) for state in (optimizer.state_dict(), saved))
+    if own == other:
+        return True
+    parameter = nn.Parameter(torch.zeros(1, 1))
+    parameter.grad = torch.zeros(1, 1)
+    trial = make([parameter])
+    trial.step(lambda: 0.0)  # those that want none do not mind one
+    needed = set(trial.state[parameter])
+    return all(needed <= set(kept) for kept in saved["state"].values() if kept)
+
+
+def _switches(group: Mapping[str, Any]) -> dict[str, bool]:
+    """Which settings a group has and which of them are on: they decide what is kept of a parameter."""
+    return {name: bool(value) for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
 
 
 def restore(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
