@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 from gan_style.callbacks.score_file import cut
 from gan_style.errors import UserError
 from gan_style.memory import raise_if_out
 from gan_style.models.optimizers import goes_on
+from gan_style.models.processes import own_gradients
 from gan_style.models.translator import Translator
 from gan_style.terminal import say
 
@@ -51,7 +53,8 @@ def fitting(state: Mapping[str, Any], model: Translator, data: Any) -> tuple[dic
         if not goes_on(optimizer, model._make_optimizer[player], state["optimizers"][player]):
             fits["optimizers"][player] = {**state["optimizers"][player], "state": {}}
             notes.append(f"the optimiser of {player} is of another kind than the one that was saved: it begins anew")
-    if state["gradients"] and _gathered_otherwise(state, model):
+    gradients = own_gradients(state["gradients"], model.global_rank)
+    if gradients and _gathered_otherwise(state, gradients, model):
         fits["gradients"] = {}
         notes.append("the gradients of an unfinished step, which were accumulated or scaled otherwise, are left out")
     return fits, notes
@@ -75,10 +78,10 @@ def _pools_of_size(per_rank: Any, shape: tuple[int, int] | None) -> tuple[Any, i
     return kept, dropped
 
 
-def _gathered_otherwise(state: Mapping[str, Any], model: Translator) -> bool:
+def _gathered_otherwise(state: Mapping[str, Any], gradients: Mapping[str, Tensor], model: Translator) -> bool:
     """Whether the open gradients of a checkpoint are of another number of iterations a step, scale or type."""
     accumulate = state["config"]["model"].get("accumulate", 1)
-    then = accumulate, bool(state.get("scalers")), {gradient.dtype for gradient in state["gradients"].values()}
+    then = accumulate, bool(state.get("scalers")), {gradient.dtype for gradient in gradients.values()}
     return then != (model.accumulate, bool(model._scalers), {parameter.dtype for parameter in model.parameters()})
 
 
