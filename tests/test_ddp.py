@@ -162,6 +162,22 @@ def test_a_weight_without_a_gradient_is_named(tmp_path: Path) -> None:
     assert "ddp_find_unused_parameters_true" in stderr
 
 
+class NoMemoryOnTheSecondRank(pl.Callback):
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.global_rank == 1 and trainer.lightning_module.iteration == 2:  # type: ignore[union-attr]
+            torch.empty(10**15)
+
+
+def test_memory_that_runs_out_on_one_rank_is_said(tmp_path: Path) -> None:
+    fail = ("+callbacks.fail._target_=tests.test_ddp.NoMemoryOnTheSecondRank", "allow=[tests.]")
+    process = start(tmp_path / "run", *TWO, *fail, "trainer.max_steps=400", "trainer.save_every=1")
+    _, stderr = process.communicate(timeout=280)
+    assert process.returncode == 1, stderr
+    assert "Traceback" not in stderr
+    assert "process 1: memory ran out (4e+06 GB more were asked for): lower data.batch_size" in stderr
+    assert "gan_style: another process of the run ended, see its message above; go on with resume=last" in stderr
+
+
 def test_more_ranks_than_pictures_to_look_at_score_each_once(run: Callable[..., Path], tmp_path: Path) -> None:
     words = ("trainer.max_steps=1", "data.val_count=1", "model.optimizer_G.lr=0")
     train_on_two_ranks((tmp_path / "two", words))

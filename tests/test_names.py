@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -278,3 +279,32 @@ def test_deep_folders_are_gone_through(tmp_path: Path, monkeypatch: pytest.Monke
     Image.new("RGB", (2, 2)).save("a.png")
     os.chdir(tmp_path)
     assert len(list_images(Path("d"))) == 1
+
+
+@pytest.mark.parametrize("closed", ["trainA", "trainA/deep", "."])
+def test_a_folder_that_may_not_be_read_is_named(
+    closed: str, monkeypatch: pytest.MonkeyPatch, heard: Callable[[], str]
+) -> None:
+    import gan_style.inspection.verb  # noqa: F401 (before another user, who may not read it, wants to)
+
+    root = os.geteuid() == 0  # who may read everything
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name)
+        for part in ("trainA", "trainB", "trainA/deep"):
+            picture(data / part / "a.png")
+        for folder in (data, *data.rglob("*")):
+            folder.chmod(0o755)
+        (data / closed).chmod(0)
+        try:
+            os.seteuid(65534 if root else os.geteuid())
+            assert cli.main(["inspect", str(data)]) == 2
+            with pytest.raises((UserError, PermissionError)):
+                list_images(data / "trainA")
+        finally:
+            os.seteuid(0 if root else os.geteuid())
+            for folder in (data, data / "trainA", data / "trainA/deep"):
+                folder.chmod(0o755)
+    said = heard()
+    assert said.count("\n") == 1
+    assert "Permission denied" in said
+    assert str(data) in said
