@@ -90,6 +90,6 @@ def card(about: Mapping[str, Any], name: str) -> str:
         "---\nlibrary_name: gan-style\npipeline_tag: image-to-image\ntags:\n- image-to-image\n- gan\n---\n\n"
         f"# {title}\n\nTranslates pictures: {translates}. The licence of the training pictures was not "
         f"recorded; add it here.\n\n| | |\n| --- | --- |\n{table}\n\n"
-        f'```python\nimport gan_style\n\ntranslator = gan_style.from_pretrained({json.dumps(name)})\n'
+        f"```python\nimport gan_style\n\ntranslator = gan_style.from_pretrained({json.dumps(name)})\n"
         'picture = translator.translate("photo.jpg")\n```\n'
     )

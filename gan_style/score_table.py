@@ -64,9 +64,7 @@ def markdown(results: Mapping[str, Result]) -> str:
             cells = [_cell(cell) for cell in row.cells]
             for best in row.best():
                 cells[best] = f"**{cells[best].replace(' (', '** (', 1)}"
-            lines.append(
-                [in_markdown(row.score), "higher" if row.higher else "lower", *cells, *map(_short, row[2:])]
-            )
+            lines.append([in_markdown(row.score), "higher" if row.higher else "lower", *cells, *map(_short, row[2:])])
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
     return "\n\n".join([*parts, in_markdown(_about(results))]) + "\n"
 
