@@ -109,7 +109,13 @@ def load_to_go_on(path: Path, newest: bool) -> dict[str, Any]:
 
 
 def new_run_dir(name: str) -> Path:
-    """`runs/<name>/<time>`; the first process of a run tells it to the others through the environment."""
+    """`runs/<name>/<time>`; the first process of a run tells it to the others through the environment.
+
+    Raises:
+        UserError: the name leads out of runs, as that of somebody else's experiment may.
+    """
+    if not name or os.path.isabs(name) or ".." in Path(name).parts or not name.isprintable():
+        raise UserError(f"name={name} is no name of a folder below runs: take letters, or give the folder as run_dir=")
     now = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     stamp = now if loggers.is_first_process() else os.environ.get(STARTED, now)
     os.environ[STARTED] = stamp

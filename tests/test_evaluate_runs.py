@@ -119,6 +119,16 @@ def test_other_sizes_are_not_put_into_one_table(
     assert (out / "table.md").exists()
 
 
+def test_a_run_whose_name_looks_like_markup_or_moves_the_cursor(
+    evaluate: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(tmp_path / "runs" / "[/red]\x1b[2J\n" / "last.ckpt", "model=cut")
+    assert evaluate.main([f"runs={tmp_path / 'runs'}", f"data={root}", *QUICK]) == 0
+    said = "".join(capsys.readouterr())
+    assert "[/red]\\x1b[2J\\n/last" in said
+    assert "\x1b[2J" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -1,7 +1,9 @@
 """What the bytes of a picture file say before any decoder sees them."""
 
+import os
 import struct
 from pathlib import Path
+from typing import IO
 
 from gan_style.data.budget import refuse_too_large
 from gan_style.errors import UserError
@@ -199,3 +201,20 @@ def exif_orientation(exif: bytes) -> int:
     except struct.error:
         pass
     return 1
+
+
+class Bounded:
+    """A file that is never asked for more than it holds: a header of a tar may claim any number of bytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.size = file, file.seek(0, os.SEEK_END)
+        self.tell = file.tell
+        file.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many bytes."""
+        return self.file.read(min(size, self.size))
+
+    def seek(self, place: int) -> int:
+        """To a place, or to the end where that is before it."""
+        return self.file.seek(min(place, self.size))

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from gan_style.data.containers import Bounded
 from gan_style.data.files import decode_picture, picture_size
 from gan_style.data.images import SUFFIXES, too_small
 from gan_style.data.values import Array, ValueRange
@@ -260,13 +261,14 @@ def scan(path: Path) -> Shard:
 
 def _members(path: Path, file: IO[bytes]) -> list[tarfile.TarInfo]:
     """All members of a whole tar."""
+    bounded: Any = Bounded(file)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
+        with tarfile.open(fileobj=bounded, mode="r:") as tar:
             members = tar.getmembers()
             file.seek(tar.offset)
             # tarfile takes a damaged header for the end; only a block of zeros is one
             whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:  # the last of headers upon headers
         file.seek(0)
         if file.read(2) == b"\x1f\x8b":
             raise UserError(

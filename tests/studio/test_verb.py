@@ -85,6 +85,7 @@ def ask(path: str, **headers: str) -> tuple[int, dict[str, str]]:
     from starlette.responses import PlainTextResponse
 
     from gan_style.studio.guard import Guard
+    from gan_style.studio.room import Room
 
     sent: list[Any] = []
 
@@ -96,7 +97,7 @@ def ask(path: str, **headers: str) -> tuple[int, dict[str, str]]:
 
     pairs = [(key.encode(), value.encode()) for key, value in {"host": "127.0.0.1:7860", **headers}.items()]
     scope = {"type": "http", "method": "POST", "path": path, "headers": pairs}
-    asyncio.run(Guard(PlainTextResponse("well"))(scope, receive, send))
+    asyncio.run(Guard(PlainTextResponse("well"), Room(Path("nowhere")))(scope, receive, send))
     return sent[0]["status"], {key.decode(): value.decode() for key, value in sent[0]["headers"]}
 
 
@@ -108,6 +109,10 @@ def test_the_guard_refuses_other_origins_and_other_addresses() -> None:
     assert ask("/")[0] == 200  # no page asks, but a person
     for origin in ("http://127.0.0.1:7861", "https://elsewhere.example", "null", ""):
         assert ask("/", origin=origin)[0] == 403, origin
+    for site in ("cross-site", "same-site"):  # which a browser says of a GET too
+        assert ask("/", **{"sec-fetch-site": site})[0] == 403, site
+    for site in ("same-origin", "none"):
+        assert ask("/", **{"sec-fetch-site": site})[0] == 200, site
     for address in ("http://elsewhere.example/x", "HTTPS://elsewhere.example/x"):
         assert ask(f"/gradio_api/file={address}")[0] == 403
     assert ask("/gradio_api/file=/tmp/http.png")[0] == 200

@@ -24,6 +24,7 @@ MAX_UNPACKED = 4 * 1024**3
 MAX_GROWTH = 20
 # Deflate's own limit is 1032, which only constant bytes come near.
 MAX_RATIO, RATIO_FROM = 1000, 1_000_000
+LONGEST_PART, LONGEST = 255, 1000  # bytes of a file's name, and with its folders; file systems take no more
 CHUNK = 1 << 16
 SHOWN = 80
 # What zipfile and zlib raise at a damaged zip: a bad CRC, a cut stream, an offset or a name that cannot be.
@@ -92,6 +93,13 @@ def choose(archive: ZipFile, source: str, size: int) -> dict[PurePosixPath, ZipI
         names[same] = info.orig_filename
         tops.add("/".join(parts[:depth]))
         chosen[path] = info
+    for same in names:
+        above = next((str(folder) for folder in PurePosixPath(same).parents if str(folder) in names), None)
+        if above:
+            raise UserError(
+                f"{source} is refused: its entry {names[same][:SHOWN]!r} lies in {names[above][:SHOWN]!r}, which is a "
+                "picture; get another zip"
+            )
     if len(tops) > 1:
         found = ", ".join(sorted(top or "its top" for top in tops)[:4])
         raise UserError(f"{source} is refused: it holds several sets (in {found}), and one is wanted; get another zip")
@@ -125,6 +133,8 @@ def _parts(info: ZipInfo, source: str) -> list[str]:
         wrong = "has a backslash in its name"
     elif any(ord(letter) < 32 for letter in name):
         wrong = "has a control character in its name"
+    elif len(name.encode()) > LONGEST or any(len(part.encode()) > LONGEST_PART for part in parts):
+        wrong = "has a name that is too long"
     elif ".." in parts:
         wrong = "leads out of its folder"
     elif stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
