@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import os
 import signal
 import time
@@ -40,16 +41,20 @@ END, CUT = 6, 3  # odd, so that it cuts an accumulated step
 
 
 @pytest.fixture(scope="module")
-def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    runs = []
-    for name in GROUPS[request.param]:
-        whole, parts = folder / name / "whole", folder / name / "parts"
-        words = (*SETTINGS[name], *QUICK, *LEAVE, f"trainer.val_every={CUT}")
-        runs += [(whole, (*words, f"trainer.max_steps={END}")), (parts, (*words, f"trainer.max_steps={CUT}"))]
-        runs += [(parts, (*words, f"trainer.max_steps={END}", "resume=last"))]
-    train_on_two_ranks(*runs, seconds=1400)
-    return folder
+def group_of_runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    @functools.cache
+    def trained(group: int) -> Path:
+        folder = tmp_path_factory.mktemp("runs")
+        runs = []
+        for name in GROUPS[group]:
+            whole, parts = folder / name / "whole", folder / name / "parts"
+            words = (*SETTINGS[name], *QUICK, *LEAVE, f"trainer.val_every={CUT}")
+            runs += [(whole, (*words, f"trainer.max_steps={END}")), (parts, (*words, f"trainer.max_steps={CUT}"))]
+            runs += [(parts, (*words, f"trainer.max_steps={END}", "resume=last"))]
+        train_on_two_ranks(*runs, seconds=1400)
+        return folder
+
+    return trained
 
 
 def rows(run_dir: Path) -> list[dict[str, str]]:
@@ -59,12 +64,11 @@ def rows(run_dir: Path) -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if not k.startswith(("time/", "memory/"))} for row in found]
 
 
-CASES = [(number, name) for number, names in enumerate(GROUPS) for name in names]
-
-
-@pytest.mark.parametrize(("folders", "name"), CASES, indirect=["folders"], ids=[name for _, name in CASES])
-def test_ranks_agree_and_a_resumed_run_is_an_undisturbed_one(folders: Path, name: str) -> None:
-    whole, parts = folders / name / "whole", folders / name / "parts"
+@pytest.mark.parametrize(("group", "name"), [(i, name) for i, names in enumerate(GROUPS) for name in names])
+def test_ranks_agree_and_a_resumed_run_is_an_undisturbed_one(
+    group_of_runs: Callable[[int], Path], group: int, name: str
+) -> None:
+    whole, parts = (group_of_runs(group) / name / kind for kind in ("whole", "parts"))
     for first, second in (states(whole), states(parts)):
         assert first["same"]["iteration"] == END
         assert differences(first["same"], second["same"]) == []
