@@ -178,11 +178,13 @@ def test_a_signal_saves_and_the_resumed_run_is_bit_exact(run: Run, tmp_path: Pat
 def interrupt_when_training(
     process: subprocess.Popen[str], folder: Path, number: int, kill: Callable[[int, int], None] = os.kill
 ) -> None:
-    for _ in range(600):
+    for _ in range(2000):  # the import alone takes a minute on a busy machine
         time.sleep(0.1)
         if (folder / "metrics.csv").is_file() and len((folder / "metrics.csv").read_text().splitlines()) > 4:
             break
         assert process.poll() is None, "training ended before it could be interrupted"
+    else:
+        raise AssertionError("training has not begun")
     kill(process.pid, number)
 
 
