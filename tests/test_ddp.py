@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from torch import nn
 
 from gan_style.checkpoint import load
