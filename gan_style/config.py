@@ -281,10 +281,10 @@ def _require_type(made: Any, hint: Any, full: str) -> None:
 
 
 def _product(hint: Any) -> type | None:
-    """The class that a factory is to make: nn.Module of `Callable[..., nn.Module]`, or None."""
+    """The kind of thing that a factory is to make: nn.Module for `Callable[..., ResnetGenerator]`, or None."""
     kinds = [one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is Callable]
     made = typing.get_args(kinds[0])[-1] if kinds else None
-    return made if isinstance(made, type) and made.__module__ != "builtins" else None
+    return made.__mro__[-2] if isinstance(made, type) and made.__module__ != "builtins" else None
 
 
 def _converted(value: Any, hint: Any, full: str) -> Any:

@@ -25,6 +25,7 @@ LONGEST = 5.0  # seconds that who asks again, while the end is being made, has t
 received: list[int] = []
 before_the_end: list[Callable[[], None]] = []  # of a process that ends where it is
 _heard = -float("inf")  # when the last one was, by the monotonic clock
+_postponed: list[int] = []  # a signal that is looked at again soon
 _waiting: float | None = None  # since when somebody asks again while the end is being made
 
 
@@ -89,7 +90,9 @@ def _raise(error: BaseException, number: int, frame: FrameType | None) -> None:
     """Raise for a new wish; behind an import, for a library whose start is broken off may end the whole process."""
     while frame is not None:
         if frame.f_globals.get("__name__") == "importlib._bootstrap":
-            _thread.start_new_thread(_again, (number,))  # not by `threading`, whose locks this thread may hold
+            if not _postponed:
+                _postponed.append(number)
+                _thread.start_new_thread(_again, (number,))  # not by `threading`, whose locks this thread may hold
             return
         frame = frame.f_back
     if heard(number):
@@ -98,6 +101,7 @@ def _raise(error: BaseException, number: int, frame: FrameType | None) -> None:
 
 def _again(number: int) -> None:
     time.sleep(LATER)
+    _postponed.clear()
     os.kill(os.getpid(), number)
 
 

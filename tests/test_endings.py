@@ -201,6 +201,7 @@ def test_a_library_is_imported_whole_before_a_signal_ends_what_needs_it(
     with pytest.raises(KeyboardInterrupt):
         verb()
     assert sys.modules["slow_library"].whole
+    assert not signals._postponed, "none comes later, when another test listens"
 
 
 def test_after_an_interruption_nobody_listens_any_more() -> None:
