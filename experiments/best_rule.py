@@ -52,8 +52,8 @@ def train(seed: int, iterations: int, validations: int, folder: str, *words: str
     """A run of the demo's networks with all scores in every validation."""
     from hydra import compose, initialize_config_dir
 
-    from gan_style.config import config_dir, plain
-    from gan_style.run import train as run
+    from gan_style.core.config import config_dir, plain
+    from gan_style.training.run import train as run
 
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config: dict[str, Any] = plain(

@@ -21,10 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_style.errors import UserError
-from gan_style.signals import command, stoppable
-from gan_style.terminal import say, warn
-from gan_style.types import Count, CountOrNone
+from gan_style.core.errors import UserError
+from gan_style.core.signals import command, stoppable
+from gan_style.core.terminal import say, warn
+from gan_style.core.types import Count, CountOrNone
 
 CELL = 128  # pixels that a picture on a sheet has at least
 
@@ -77,7 +77,7 @@ def read(words: Sequence[str]) -> Settings:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from gan_style.config import check_signature
+    from gan_style.core.config import check_signature
 
     for word in words:
         if "=" not in word:
@@ -99,11 +99,11 @@ def run(settings: Settings) -> int:
     from rich.markup import escape
     from rich.progress import Progress
 
-    from gan_style.evaluation import other_protocol, refuse_other_protocol
-    from gan_style.paths import expanded, printable
-    from gan_style.score_table import terminal
-    from gan_style.scored_set import open_set
-    from gan_style.scoring import judge_of, notes, write_json
+    from gan_style.cli.evaluate import judge_of, notes, write_json
+    from gan_style.core.paths import expanded, printable
+    from gan_style.evaluation.distances import other_protocol, refuse_other_protocol
+    from gan_style.evaluation.sets import open_set
+    from gan_style.evaluation.table import terminal
 
     found = checkpoints(expanded(settings.runs)) if settings.runs else {}
     base = expanded(settings.runs) if settings.runs else Path(".")
@@ -171,7 +171,7 @@ def checkpoints(runs: Path) -> dict[str, Path]:
 
 def labelled(folders: Sequence[str]) -> dict[str, Path]:
     """Folders by the shortest ends of their paths that tell them apart."""
-    from gan_style.paths import expanded
+    from gan_style.core.paths import expanded
 
     paths = list(dict.fromkeys(Path(os.path.abspath(expanded(folder))) for folder in folders))
     for length in range(1, max((len(path.parts) for path in paths), default=0) + 1):
@@ -206,12 +206,12 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
     """The tables, the plot, and a sheet per direction: inputs down, what was made of them across."""
     from PIL import Image
 
+    from gan_style.cli.evaluate import write
+    from gan_style.data.contact_sheet import draw_sheet
     from gan_style.data.images import to_uint8
     from gan_style.data.saving import save_image
-    from gan_style.score_plot import plot
-    from gan_style.score_table import directions, latex, markdown
-    from gan_style.scoring import write
-    from gan_style.sheet import draw_sheet
+    from gan_style.evaluation.plot import plot
+    from gan_style.evaluation.table import directions, latex, markdown
 
     write(out / "table.md", markdown(results))
     write(out / "table.tex", latex(results))

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gan_style.errors import Interrupted, UserError
-from gan_style.signals import command
+from gan_style.core.errors import Interrupted, UserError
+from gan_style.core.signals import command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_intermixed_args(arguments)  # words on either side of an option
     options = ["--config-dir", parsed.config_dir] if parsed.config_dir else []
     try:
-        from gan_style.sweep import runner, settings
+        from gan_style.apps.sweep import runner, settings
 
         runner.run(settings.read(parsed.words, options))
     except UserError as error:

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from gan_style import load
 from gan_style.data.images import to_tensor
+from gan_style.inference.images import given_picture
+from gan_style.inference.video.flicker import MARGIN, steps
+from gan_style.inference.video.flow import flow_between
+from gan_style.inference.video.reading import Frame, VideoReader
+from gan_style.inference.video.smoothing import Smoother, smoother
 from gan_style.metrics.edges import sobel
 from gan_style.metrics.flicker import SHIFTS, moved, shift_error, warped_error
-from gan_style.pictures_in import given_picture
-from gan_style.video.flicker import MARGIN, steps
-from gan_style.video.flow import flow_between
-from gan_style.video.reading import Frame, VideoReader
-from gan_style.video.smoothing import Smoother, smoother
 
 
 def frames_of(path: Path, first: int, count: int, size: int) -> list[Tensor]:

@@ -18,7 +18,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from gan_style import cli
+from gan_style.cli import main as cli
 from gan_style.data.scenes import draw_scene
 
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from gan_style.inference import LoadedTranslator
+from gan_style.core.version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from gan_style.inference.translator import LoadedTranslator
 
 
 def load(path: Any, *, device: str | None = None, ema: bool = True, **options: Any) -> LoadedTranslator:
-    """A trained model from its checkpoint; see `gan_style.loading.load`, imported when it is called."""
-    from gan_style import loading
+    """A trained model from its checkpoint; see `gan_style.inference.load.load`, imported when it is called."""
+    from gan_style.inference import load as module
 
-    return loading.load(path, device=device, ema=ema, **options)
+    return module.load(path, device=device, ema=ema, **options)
 
 
 def from_pretrained(name: Any, *, device: str | None = None) -> LoadedTranslator:
-    """A model from a folder that `save_pretrained` wrote, or from a repository of a hub; see `gan_style.hub`."""
-    from gan_style import hub
+    """A model from a folder that `save_pretrained` wrote, or from a repository of a hub.
 
-    return hub.from_pretrained(name, device=device)
+    See `gan_style.inference.load.from_pretrained`, imported when it is called.
+    """
+    from gan_style.inference import load as module
+
+    return module.from_pretrained(name, device=device)

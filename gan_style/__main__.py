@@ -2,11 +2,11 @@
 
 import sys
 
-from gan_style import signals
+from gan_style.core import signals
 
 if __name__ == "__main__":
     signals.begin()
 
-from gan_style.cli import main
+from gan_style.cli.main import main
 
 sys.exit(main())

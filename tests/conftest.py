@@ -15,8 +15,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from gan_style import signals
-from gan_style.config import config_dir, plain
+from gan_style.core import signals
+from gan_style.core.config import config_dir, plain
 from tests.offline import refused
 
 __all__ = ["refused"]  # a fixture of every test
@@ -111,7 +111,7 @@ def small_config(*overrides: str) -> dict[str, Any]:
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Path]:
     """Trains a small run into a folder of its own and returns the folder."""
-    from gan_style.run import train
+    from gan_style.training.run import train
 
     def start(folder: str, *overrides: str) -> Path:
         return train(small_config(*overrides, f"run_dir={tmp_path / folder}"))

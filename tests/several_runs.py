@@ -10,7 +10,7 @@ import sys
 
 import torch.distributed as dist
 
-from gan_style.run import train
+from gan_style.training.run import train
 from tests.conftest import composed
 
 if __name__ == "__main__":

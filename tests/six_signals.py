@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gan_style import signals
+from gan_style.core import signals
 
 ROUNDS = 6
 
@@ -74,10 +74,10 @@ class Slow:
 def prepare(moment: str, there: Path) -> None:
     import torch
 
-    from gan_style import run
-    from gan_style.callbacks import keeper
     from gan_style.data.datamodule import UnpairedDataModule
     from gan_style.models.translator import Translator
+    from gan_style.training import run
+    from gan_style.training.callbacks import keeper
 
     def half(content: object, file: Any) -> None:
         file.write(b"PK" + bytes(5000))
@@ -102,8 +102,8 @@ def prepare(moment: str, there: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    from gan_style import run  # noqa: F401 (for the children)
-    from gan_style.train import main as train
+    from gan_style.cli.train import main as train
+    from gan_style.training import run  # noqa: F401 (for the children)
     from tests.faults.harness import WORDS
 
     words = [*WORDS, "trainer.max_steps=8", "trainer.save_every=2", "trainer.val_every=4"]

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from gan_style import checkpoint
-from gan_style.config import build
+from gan_style.checkpoints import checkpoint
+from gan_style.core.config import build
 from gan_style.data.values import ValueRange
-from gan_style.inference import LoadedTranslator
+from gan_style.inference.translator import LoadedTranslator
 from gan_style.models.translator import Translator
 from tests.conftest import small_config
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import gan_style
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from tests.small_models import loaded, saved
 
 WAVE = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_style import cli
-from gan_style.audit import compare, counted, verdict
+from gan_style.cli.audit import compare, counted, verdict
+from gan_style.cli.main import main
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.networks.blocks import ResidualBlock
 from tests.conftest import BASICS, fitting, small_config
@@ -27,7 +27,7 @@ class Noise(nn.Module):
 
 def command(*options: str) -> int:
     model = "model=perceptual_gan"
-    return cli.main(["audit", *BASICS, "trainer=cpu", "data.num_workers=0", *fitting(model), model, *options])
+    return main(["audit", *BASICS, "trainer=cpu", "data.num_workers=0", *fitting(model), model, *options])
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_what_repeats_exits_with_0_and_leaves_no_folder(
     ],
 )
 def test_a_mistake_is_one_sentence(word: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["audit", "data=tiny", word]) == 2
+    assert main(["audit", "data=tiny", word]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) == 1
 
 
 def test_no_iterations_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["audit", "data=tiny", "--iterations", "0"]) == 2
+    assert main(["audit", "data=tiny", "--iterations", "0"]) == 2
     assert "give 1 or more" in capsys.readouterr().err

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_style import cli, train
+from gan_style.cli import train
+from gan_style.cli.main import main
 from tests.conftest import SMALL, SMALL_RESNET
 
 ROOT = Path(__file__).parents[1]
@@ -257,9 +258,9 @@ def test_help_and_version_are_quick_and_plain() -> None:
 def test_the_report_verb(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(*HERE, "trainer.max_steps=1")[0] == 0
     (tmp_path / "run" / "report.html").unlink()
-    assert cli.main(["report", str(tmp_path / "run")]) == 0
+    assert main(["report", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run" / "report.html").is_file()
-    assert cli.main(["report", str(tmp_path / "nowhere")]) == 2
+    assert main(["report", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
 
 

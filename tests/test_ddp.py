@@ -19,8 +19,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from gan_style.checkpoint import load
-from gan_style.errors import UserError
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.errors import UserError
 from tests.conftest import BASICS, HARD, SMALL, SMALL_RESNET, differences, fitting
 from tests.test_resume import interrupt_when_training, rows, state
 

@@ -15,8 +15,9 @@ import torch
 from onnx import TensorProto, helper
 
 import gan_style
-from gan_style import cli, exported, hub, official
-from gan_style.errors import UserError
+from gan_style.checkpoints import exported, hub, official
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.models.translator import Translator
 from gan_style.networks.resnet import ResnetGenerator
 from tests.small_models import saved
@@ -44,7 +45,7 @@ def trained(path: Path, *words: str) -> Path:
 
 def described(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
-    assert cli.main(["describe", str(path)]) == 0
+    assert main(["describe", str(path)]) == 0
     return capsys.readouterr().out
 
 
@@ -53,7 +54,7 @@ def test_of_each_export(
     tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / f"out{suffix}"
-    assert cli.main(["export", str(trained(tmp_path / "a.ckpt", "model=cut")), str(out)]) == 0
+    assert main(["export", str(trained(tmp_path / "a.ckpt", "model=cut")), str(out)]) == 0
     if suffix in exported.GRAPHS:  # nothing of it is loaded
         monkeypatch.setattr(torch.export, "load", None)
         monkeypatch.setattr(onnx, "load", None)
@@ -77,7 +78,7 @@ def test_of_each_export(
 @pytest.mark.slow
 def test_of_a_graph_that_takes_styles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = saved(tmp_path / "a.ckpt", "model=style_conditional", styles=["a", "b"])
-    assert cli.main(["export", str(model), str(tmp_path / "a.onnx")]) == 0
+    assert main(["export", str(model), str(tmp_path / "a.onnx")]) == 0
     page = described(tmp_path / "a.onnx", capsys)
     assert "styles        a, b" in page
     assert "inputs        picture, style: codes [batch, " in page
@@ -86,10 +87,10 @@ def test_of_a_graph_that_takes_styles(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_the_exported_pth_is_one_for_the_official_code(tmp_path: Path) -> None:
     """What it says of itself stands beside its tensors, where no other program sees it."""
     model, out = saved(tmp_path / "a.ckpt", "model=cut"), tmp_path / "net_G.pth"
-    assert cli.main(["export", str(model), str(out)]) == 0
+    assert main(["export", str(model), str(out)]) == 0
     state = torch.load(out, weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
-    assert cli.main(["import", str(out), str(tmp_path / "again.ckpt")]) == 0
+    assert main(["import", str(out), str(tmp_path / "again.ckpt")]) == 0
 
 
 def test_of_an_official_generator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +146,7 @@ def test_what_is_no_export_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureF
         tmp_path / "none.pth": "there is no checkpoint",
     }
     for path, sentence in files.items():
-        assert cli.main(["describe", str(path)]) == 2, path.name
+        assert main(["describe", str(path)]) == 2, path.name
         said = capsys.readouterr().err
         assert sentence in said, path.name
         assert path.name in said
@@ -180,7 +181,7 @@ def test_an_export_may_be_read_by_whom_the_umask_lets(tmp_path: Path, suffix: st
     for mask in (0o022, 0o027):
         before = os.umask(mask)
         try:
-            assert cli.main(["export", str(model), str(out)]) == 0
+            assert main(["export", str(model), str(out)]) == 0
             hub.save_pretrained(gan_style.load(model, device="cpu"), tmp_path / f"hub{mask}")
         finally:
             os.umask(before)

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_style import signals
-from gan_style.callbacks.keeper import Keeper
-from gan_style.checkpoint import load
-from gan_style.errors import Interrupted
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core import signals
+from gan_style.core.errors import Interrupted
+from gan_style.training.callbacks.keeper import Keeper
 from tests.conftest import SMALL, SMALL_RESNET
 from tests.six_signals import six
 
@@ -213,7 +213,7 @@ def test_after_an_interruption_nobody_listens_any_more() -> None:
 
 
 def test_a_signal_at_the_end_of_a_run_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gan_style import run as training
+    from gan_style.training import run as training
 
     write = training.write_report
 

@@ -17,7 +17,7 @@ import gan_style
 from gan_style.data.images import read_image
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
-from tests.test_judge import SIDE, trained
+from tests.evaluation.test_judge import SIDE, trained
 
 QUICK = ("draws=2", "pictures=2")
 
@@ -103,7 +103,7 @@ def test_one_checkpoint_on_scenes_is_shown_beside_the_truth(evaluate: ModuleType
 def test_other_sizes_are_not_put_into_one_table(
     evaluate: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from gan_style import checkpoint
+    from gan_style.checkpoints import checkpoint
 
     trained(tmp_path / "runs" / "a.ckpt", "model=cut")
     content = checkpoint.load(tmp_path / "runs" / "a.ckpt")

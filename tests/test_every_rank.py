@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_style.checkpoint import load
+from gan_style.checkpoints.checkpoint import load
 from tests.conftest import HARD, SGD, differences, fitting
 from tests.every_rank import LEAVE, states
 from tests.models.test_contract import MODELS

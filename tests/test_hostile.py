@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 
 import gan_style
-from gan_style import cli, train
-from gan_style.errors import UserError
+from gan_style.checkpoints.official import read, to_official
+from gan_style.cli import train
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.networks.resnet import ResnetGenerator
-from gan_style.official import read, to_official
 from tests.small_models import saved
 
 PLANTED = {"a.ckpt": "checkpoint", "b.ckpt": "pickle", "c.pth": "zip", "d.pt2": "zip", "e.safetensors": "pickle"}
@@ -69,7 +70,7 @@ VERBS: dict[str, str] = {
 def run(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """A verb, in this process."""
     if words[0] != "train":
-        return cli.main(words)
+        return main(words)
     monkeypatch.setattr(sys, "argv", ["train.py", *words[1:], f"run_dir={folder / 'run'}"])
     train._failures.clear()
     train._started.clear()
@@ -138,7 +139,7 @@ def test_folders_that_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (data / folder).mkdir(parents=True)
         np.save(data / folder / "a.npy", np.array([Bomb(exploded)], dtype=object), allow_pickle=True)
     for words in (("report", str(run)), ("inspect", str(data)), ("shards", str(data), str(tmp_path / "shards"))):
-        assert cli.main(list(words)) in (0, 1, 2)
+        assert main(list(words)) in (0, 1, 2)
         assert "Traceback" not in capsys.readouterr().err
         assert not exploded.exists(), words
 
@@ -176,7 +177,7 @@ def test_broken_files_and_other_tools(
             path = tmp_path / f"{name}{suffix}"
             path.write_bytes(content)
             outs = [str(tmp_path / "in.png")] * (words[0] == "translate") + [str(tmp_path / word) for word in words[1:]]
-            assert cli.main([words[0], str(path), *outs]) == 2
+            assert main([words[0], str(path), *outs]) == 2
             said = capsys.readouterr().err
             assert path.name in said
             assert said.count("\n") == 1

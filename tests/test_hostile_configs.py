@@ -20,10 +20,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import gan_style
-from gan_style import cli, portable
-from gan_style.config import ALLOWED_FROM_CHECKPOINT, build, check
-from gan_style.errors import UserError
-from gan_style.studio.models import Models
+from gan_style.apps.studio.models import Models
+from gan_style.checkpoints import safetensors
+from gan_style.cli.main import main
+from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build, check
+from gan_style.core.errors import UserError
 from tests.conftest import small_config
 from tests.small_models import saved
 from tests.test_hostile import run
@@ -88,13 +89,16 @@ NODES: dict[str, tuple[str, Any]] = {
     "a target as schedule": ("schedule", {"_target_": "os.makedirs", "name": "{made}"}),
     "a target in a list": ("num_patches", [{"_target_": "os.makedirs", "name": "{made}"}]),
     "a target deep in a list": ("num_patches", [[{"a": [{"_target_": "os.makedirs", "name": "{made}"}]}]]),
-    "an alias of ours": ("schedule", {"_target_": "gan_style.checkpoint.os.makedirs", "name": "{made}"}),
-    "a function of ours": ("schedule", {"_target_": "gan_style.paths.write_whole", "path": "{made}", "text": "x"}),
+    "an alias of ours": ("schedule", {"_target_": "gan_style.checkpoints.checkpoint.os.makedirs", "name": "{made}"}),
+    "a function of ours": ("schedule", {"_target_": "gan_style.core.paths.write_whole", "path": "{made}", "text": "x"}),
     "a function beside networks": ("schedule", {"_target_": "gan_style.networks.vgg._download", "arch": "vgg19"}),
     "a method": ("schedule", {"_target_": "gan_style.models.cut.CUT.load_from_checkpoint", "checkpoint_path": "x"}),
     "an object of torch": ("schedule", {"_target_": "torch.optim.Optimizer.__init__.__globals__", "name": "x"}),
     "another network's module": ("generator", {"_target_": "gan_style.networks.vgg.torch.hub.load", "repo": "x"}),
-    "arguments without names": ("schedule", {"_target_": "gan_style.schedules.ConstantThenLinear", "_args_": [1]}),
+    "arguments without names": (
+        "schedule",
+        {"_target_": "gan_style.models.schedules.ConstantThenLinear", "_args_": [1]},
+    ),
     "convert": ("generator._convert_", "all"),
     "recursive": ("generator._recursive_", False),
     "partial by a text": ("generator._partial_", "yes"),
@@ -102,7 +106,7 @@ NODES: dict[str, tuple[str, Any]] = {
     "a target that is a number": ("generator._target_", 7),
     "no target": ("generator._target_", None),
     "an optimiser as a number": ("lambda_nce", {"_target_": "torch.optim.Adam", "_partial_": True}),
-    "a schedule as generator": ("generator", {"_target_": "gan_style.schedules.ConstantThenLinear"}),
+    "a schedule as generator": ("generator", {"_target_": "gan_style.models.schedules.ConstantThenLinear"}),
     "a key with dots": ("generator.a.b", None),
     "a key that is a code": ("generator.\x1b[2J", "x"),
     "a dunder": ("generator.__class__", "x"),
@@ -204,7 +208,7 @@ def test_verbs(
     bomb = bomb_of(places, name, armed, tmp_path)
     for verb, words in VERBS.items():
         filled_words = [word.format(bomb=bomb, out=tmp_path / "out", **places) for word in words.split()]
-        assert cli.main(filled_words) == 2, verb
+        assert main(filled_words) == 2, verb
         said = capsys.readouterr().err
         assert said.count("\n") == 1, verb
         assert len(said) < 1000, verb
@@ -228,10 +232,10 @@ def test_python_and_the_studio(name: str, places: dict[str, Path], armed: Path, 
     try:
         if name in ("too many", "a tuple"):  # JSON would write all of it, and has no tuples
             raise TypeError
-        about = {**portable.described(content, averaged=False)}
+        about = {**safetensors.described(content, averaged=False)}
         json.dumps(about)
         (tmp_path / "hub").mkdir()
-        portable.write(content["state_dict"], about, tmp_path / "hub" / "model.safetensors")
+        safetensors.write(content["state_dict"], about, tmp_path / "hub" / "model.safetensors")
     except (TypeError, ValueError, RecursionError):  # no JSON: such a file cannot be made
         del ways["from_pretrained"]
     for way in ways.values():

@@ -17,17 +17,18 @@ import yaml
 from PIL import Image
 
 import gan_style
-from gan_style import cli
-from gan_style.errors import UserError
-from gan_style.evaluation import read_results
-from gan_style.hub import card, from_pretrained
+from gan_style.apps.studio.models import find_runs
+from gan_style.apps.studio.runs import gallery
+from gan_style.checkpoints.hub import card
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
+from gan_style.evaluation.distances import read_results
+from gan_style.evaluation.plot import plot
+from gan_style.evaluation.table import latex, markdown, terminal
+from gan_style.inference.load import from_pretrained
 from gan_style.report.comparison import render_comparison
 from gan_style.report.page import render
 from gan_style.report.read import read_run
-from gan_style.score_plot import plot
-from gan_style.score_table import latex, markdown, terminal
-from gan_style.studio.models import find_runs
-from gan_style.studio.runs import gallery
 from tests.small_models import saved
 
 HARMLESS = "harmless"
@@ -210,10 +211,10 @@ def test_scores_of_a_stranger_in_a_table_of_ours(
     content["other"]["notes"] = [planted]
     given.write_text(json.dumps({"results": content}))
     words = ["compare", str(pictures), str(pictures), "--size", "24", "--draws", "2", "--against", str(given)]
-    assert cli.main(words) == 2, "another protocol"
-    assert cli.main([*words, "--force", "--out", str(tmp_path / "out.json")]) == 0
+    assert main(words) == 2, "another protocol"
+    assert main([*words, "--force", "--out", str(tmp_path / "out.json")]) == 0
     assert quiet("".join(capsys.readouterr()))
-    assert cli.main(["compare", *words[1:3], "--size", "24", "--against", str(tmp_path / "out.json"), "--force"]) == 0
+    assert main(["compare", *words[1:3], "--size", "24", "--against", str(tmp_path / "out.json"), "--force"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -274,16 +275,16 @@ def test_a_checkpoint_s_texts_on_the_terminal(
 ) -> None:
     path, photo, out = hostile(planted), tmp_path / "photo.png", tmp_path / "out.png"
     Image.new("RGB", (16, 16)).save(photo)
-    assert cli.main(["describe", str(path)]) == 0
+    assert main(["describe", str(path)]) == 0
     lines = capsys.readouterr().out
     assert quiet(lines)
     assert lines.count("\n") == 16
     for words in (["--style", "none"], ["--style", "noise:none"], ["--direction", "B2A"]):
-        assert cli.main(["translate", str(path), str(photo), str(out), *words]) == 2
-    assert cli.main(["translate", str(path), str(photo), str(out), "--style", planted]) in (0, 2)
-    cli.main(["sheet", str(out), "--content", str(photo), "--checkpoint", str(path), "--style", f"{planted}2"])
+        assert main(["translate", str(path), str(photo), str(out), *words]) == 2
+    assert main(["translate", str(path), str(photo), str(out), "--style", planted]) in (0, 2)
+    main(["sheet", str(out), "--content", str(photo), "--checkpoint", str(path), "--style", f"{planted}2"])
     for name in ("a.safetensors", "a.pth"):
-        cli.main(["export", str(path), str(tmp_path / name)])
+        main(["export", str(path), str(tmp_path / name)])
     assert quiet("".join(capsys.readouterr()))
 
 
@@ -314,9 +315,9 @@ def test_what_lies_beside_the_weights_of_a_hub_folder_has_no_say(tmp_path: Path)
 
 def test_the_page_of_a_sweep_holds_them_as_text(tmp_path: Path, planted: str) -> None:
     pytest.importorskip("optuna", reason="sweeps need optuna")
-    from gan_style.sweep import summary
-    from gan_style.sweep.scores import Rule
-    from gan_style.sweep.space import Choice
+    from gan_style.apps.sweep import summary
+    from gan_style.apps.sweep.scores import Rule
+    from gan_style.apps.sweep.space import Choice
 
     def made(folder: Path, text: str) -> Path:
         rows = [

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_style import cli, loggers
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.data.sources import list_source
-from gan_style.errors import UserError
-from gan_style.run_folder import new_run_dir
+from gan_style.training import loggers
+from gan_style.training.run_folder import new_run_dir
 from tests.small_models import saved
 from tests.test_hostile import run
 
@@ -85,7 +86,7 @@ def test_translate_writes_below_its_output_alone(tmp_path: Path) -> None:
     (source / "loop").symlink_to(source)
     (source / "c.png").symlink_to("../elsewhere/b.png")
     before = everything(tmp_path)
-    assert cli.main(["translate", str(checkpoint), str(source), str(tmp_path / "out")]) == 0
+    assert main(["translate", str(checkpoint), str(source), str(tmp_path / "out")]) == 0
     new = everything(tmp_path) - before
     assert {name.split("/")[0] for name in new} == {"out"}
     assert "out/up/b.png" in new
@@ -98,7 +99,7 @@ def test_shards_write_below_their_output_alone(tmp_path: Path) -> None:
         for name in ("..a.png", "deep/a.png", "\x1b[2J.png"):
             picture(tmp_path / "set" / part / name)
     before = everything(tmp_path)
-    assert cli.main(["shards", str(tmp_path / "set"), str(tmp_path / "out")]) == 0
+    assert main(["shards", str(tmp_path / "set"), str(tmp_path / "out")]) == 0
     assert {name.split("/")[0] for name in everything(tmp_path) - before} == {"out"}
 
 
@@ -119,7 +120,7 @@ def test_a_training_of_such_a_name_makes_nothing(
 ) -> None:
     import sys
 
-    from gan_style import train
+    from gan_style.cli import train
 
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

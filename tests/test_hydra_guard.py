@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_style import train
+from gan_style.cli import train
 
 ROOT = Path(__file__).parents[1]
 FOLDER = "{_target_: os.makedirs, name: %s}"

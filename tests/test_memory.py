@@ -19,11 +19,13 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_style import checkpoint, cli, memory
+from gan_style.apps.planning import trial
+from gan_style.checkpoints import checkpoint
+from gan_style.cli.main import main
+from gan_style.core import memory
+from gan_style.core.errors import UserError
 from gan_style.data.files import read_raw
-from gan_style.errors import UserError
 from gan_style.models.cut import CUT
-from gan_style.planning import trial
 from tests.conftest import small_words
 from tests.small_models import saved
 from tests.test_hostile import run
@@ -97,8 +99,8 @@ def noise(path: Path, side: int = 24, seed: int = 0) -> Path:
     return path
 
 
-PASS, READ = "gan_style.inference.LoadedTranslator.translate_all", "PIL.PngImagePlugin.PngImageFile.load"
-MADE, SIZED = "gan_style.models.cut.CUT.load_state_dict", "gan_style.scored_set.SizedPictures.__getitem__"
+PASS, READ = "gan_style.inference.translator.LoadedTranslator.translate_all", "PIL.PngImagePlugin.PngImageFile.load"
+MADE, SIZED = "gan_style.models.cut.CUT.load_state_dict", "gan_style.evaluation.sets.SizedPictures.__getitem__"
 # A command, and what in it has no memory.
 VERBS = {
     "translate": ("translate {model} {photo} {out}.png", PASS),
@@ -109,7 +111,7 @@ VERBS = {
     "evaluate a checkpoint": ("evaluate {model} --data {data} --draws 2 --no-cache", MADE),
     "compare": ("compare {data}/testA {data}/testB --draws 2 --no-cache --size 32", SIZED),
     "export": ("export {model} {out}.safetensors", MADE),
-    "export a graph": ("export {model} {out}.pth", "gan_style.export_graph.Graph.forward"),
+    "export a graph": ("export {model} {out}.pth", "gan_style.apps.export.graph.Graph.forward"),
     "describe": ("describe {model}", MADE),
     "inspect": ("inspect {data}", READ),
     "shards": ("shards {data} {out}", "gan_style.data.shard_writer.picture_size"),
@@ -135,7 +137,7 @@ def test_each_verb_says_what_to_lower(
 
         with monkeypatch.context() as patch:
             patch.setattr(place, raising)
-            assert cli.main([word.format(**places) for word in line.split()]) == 2, name
+            assert main([word.format(**places) for word in line.split()]) == 2, name
         said = capsys.readouterr().err
         assert "ran out" in said.split(":")[1]
         assert said.endswith(f": {memory.advice_of(verb.split()[0])}\n")
@@ -177,15 +179,15 @@ def test_a_checkpoint_that_does_not_fit_is_not_called_damaged(
         raise ERRORS["torch"]()
 
     monkeypatch.setattr(torch, "load", raising)
-    assert cli.main(["describe", str(model)]) == 2
+    assert main(["describe", str(model)]) == 2
     assert f"memory ran out while {model} was read" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="can't allocate"), checkpoint.writing(tmp_path / "b.ckpt"):
         raising()
 
 
 def test_a_video_whose_frames_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gan_style.video import reading
-    from tests.video.clips import clip
+    from gan_style.inference.video import reading
+    from tests.inference.video.clips import clip
 
     source = clip(tmp_path / "in.mp4", 3)
 
@@ -255,7 +257,7 @@ def test_a_trial_of_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_the_studio(monkeypatch: pytest.MonkeyPatch) -> None:
     gradio = pytest.importorskip("gradio")
-    from gan_style.studio.page import sentences
+    from gan_style.apps.studio.page import sentences
 
     @sentences
     def button(name: str) -> str:
@@ -272,8 +274,8 @@ def test_the_studio(monkeypatch: pytest.MonkeyPatch) -> None:
 CHILD = """
 import resource, sys
 from pathlib import Path
-import torch, cv2, gan_style.stylize, gan_style.inspection.verb, gan_style.compare, gan_style.run
-from gan_style import cli, train
+import torch, cv2, gan_style.cli.translate, gan_style.cli.inspect, gan_style.cli.sheet, gan_style.training.run
+from gan_style.cli import main as cli, train
 torch.set_num_threads(1)
 torch.nn.Conv2d(3, 3, 3)(torch.zeros(1, 3, 64, 64))
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -17,14 +17,15 @@ import torch
 from PIL import Image
 
 import gan_style
-from gan_style import cli, terminal
+from gan_style.apps.studio.models import find_runs
+from gan_style.apps.studio.runs import gallery
+from gan_style.cli.main import main
+from gan_style.core import terminal
+from gan_style.core.errors import TrainingFailed, UserError
+from gan_style.core.paths import printable
 from gan_style.data.images import list_images
 from gan_style.data.sources import list_source
-from gan_style.errors import TrainingFailed, UserError
-from gan_style.paths import printable
 from gan_style.report.markup import escape
-from gan_style.studio.models import find_runs
-from gan_style.studio.runs import gallery
 from tests.conftest import fitting
 from tests.small_models import saved
 from tests.test_hostile import run
@@ -90,27 +91,27 @@ def test_pictures_through_the_verbs(tmp_path: Path, heard: Callable[[], str]) ->
     data, out = pictures(tmp_path / "set"), tmp_path / EVIL
     model = str(saved(tmp_path / f"{EVIL}.ckpt", "model=cut"))
     good, broken = str(data / "testA" / f"{EVIL}0.png"), str(data / "testA" / f"{EVIL}.png")
-    assert cli.main(["translate", model, str(data / "testA"), str(out)]) == 2
+    assert main(["translate", model, str(data / "testA"), str(out)]) == 2
     said = heard()
     assert f"testA/{SEEN}.png is a text file" in said
     assert len(said.splitlines()) == 2
-    assert cli.main(["translate", model, broken, f"{out}.png"]) == 2
+    assert main(["translate", model, broken, f"{out}.png"]) == 2
     assert SEEN in heard()
-    assert cli.main(["translate", model, good, f"{out}.png"]) == 0
+    assert main(["translate", model, good, f"{out}.png"]) == 0
     assert SEEN in heard()
-    assert cli.main(["translate", model + "x", good, f"{out}.png"]) == 2
-    assert cli.main(["translate", model, good, f"{out}.xyz"]) == 2
-    assert cli.main(["stylize", good, str(out), "--style", good]) == 2
-    assert cli.main(["sheet", f"{out}-sheet.png", "--content", good, "--checkpoint", model]) == 0
-    assert cli.main(["sheet", f"{out}-sheet.png", "--content", broken, "--checkpoint", model]) == 2
-    assert cli.main(["describe", model]) == 0
-    assert cli.main(["describe", broken]) == 2
-    assert cli.main(["export", broken, f"{out}.safetensors"]) == 2
-    assert cli.main(["import", broken, f"{out}.ckpt"]) == 2
-    assert cli.main(["shards", str(data), str(tmp_path / f"{EVIL}-shards")]) == 2
+    assert main(["translate", model + "x", good, f"{out}.png"]) == 2
+    assert main(["translate", model, good, f"{out}.xyz"]) == 2
+    assert main(["stylize", good, str(out), "--style", good]) == 2
+    assert main(["sheet", f"{out}-sheet.png", "--content", good, "--checkpoint", model]) == 0
+    assert main(["sheet", f"{out}-sheet.png", "--content", broken, "--checkpoint", model]) == 2
+    assert main(["describe", model]) == 0
+    assert main(["describe", broken]) == 2
+    assert main(["export", broken, f"{out}.safetensors"]) == 2
+    assert main(["import", broken, f"{out}.ckpt"]) == 2
+    assert main(["shards", str(data), str(tmp_path / f"{EVIL}-shards")]) == 2
     assert SEEN in heard()
     with pytest.raises(SystemExit):
-        cli.main(["describe", model, good, EVIL])
+        main(["describe", model, good, EVIL])
     assert SEEN in heard()
 
 
@@ -119,14 +120,14 @@ def test_pictures_through_the_verbs(tmp_path: Path, heard: Callable[[], str]) ->
 )
 def test_exports_of_such_a_name(tmp_path: Path, suffix: str, heard: Callable[[], str]) -> None:
     model = saved(tmp_path / f"{EVIL}.ckpt", "model=cut")
-    assert cli.main(["export", str(model), str(tmp_path / f"{EVIL}{suffix}")]) == 0
+    assert main(["export", str(model), str(tmp_path / f"{EVIL}{suffix}")]) == 0
     assert f"{SEEN}{suffix}" in heard()
 
 
 def test_inspect_says_and_writes_them_escaped(tmp_path: Path, heard: Callable[[], str]) -> None:
     data = pictures(tmp_path / f"set{EVIL}")
     out, sheet = tmp_path / "found.json", tmp_path / "sheet.png"
-    assert cli.main(["inspect", str(data), "--out", str(out), "--sheet", str(sheet)]) == 1
+    assert main(["inspect", str(data), "--out", str(out), "--sheet", str(sheet)]) == 1
     assert f"testA/{SEEN}.png" in heard()
     assert harmless(out.read_text())
     content = json.loads(out.read_text())
@@ -142,11 +143,11 @@ def test_scores_of_them(tmp_path: Path, heard: Callable[[], str]) -> None:
     real, fake = (str(tmp_path / f"{name}{EVIL}") for name in ("real", "fake"))
     out = tmp_path / f"{EVIL}.json"
     words = ["--draws", "2", "--no-cache", "--device", "cpu", "--size", "32"]
-    assert cli.main(["compare", real, fake, *words, "--out", str(out)]) == 0
+    assert main(["compare", real, fake, *words, "--out", str(out)]) == 0
     assert SEEN in heard()
-    assert cli.main(["compare", real, fake, *words, "--against", str(out)]) == 0
+    assert main(["compare", real, fake, *words, "--against", str(out)]) == 0
     heard()
-    assert cli.main(["compare", real, str(tmp_path / f"no{EVIL}"), *words]) == 2
+    assert main(["compare", real, str(tmp_path / f"no{EVIL}"), *words]) == 2
     assert SEEN in heard()
 
 
@@ -171,7 +172,7 @@ def test_a_run_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: C
         if path.suffix in (".csv", ".json", ".jsonl", ".yaml", ".html"):
             assert harmless(path.read_text()), path
     assert list(csv.reader((folder / "metrics.csv").read_text().splitlines()))
-    assert cli.main(["report", str(folder), "--out", str(tmp_path / f"{EVIL}.html")]) == 0
+    assert main(["report", str(folder), "--out", str(tmp_path / f"{EVIL}.html")]) == 0
     assert SEEN in heard()
     os.unlink("run")
     assert [name for name in find_runs(tmp_path) if "run" in name] == [f"run{SEEN}"]
@@ -189,7 +190,7 @@ def test_names_in_a_checkpoint_of_somebody_else(tmp_path: Path, heard: Callable[
     translator = gan_style.load(path, device="cpu")
     assert translator.style_names == ["a", SEEN]
     assert translator.domains["A"] == SEEN
-    assert cli.main(["describe", str(path)]) == 0
+    assert main(["describe", str(path)]) == 0
     assert SEEN in heard()
 
 
@@ -217,12 +218,12 @@ def test_what_is_no_picture_is_named_by_every_verb(
             picture(data / part / f"{number}.png", seed=10 * k + number)
     monkeypatch.chdir(tmp_path)
     wrong = no_pictures(data / "trainA")
-    assert cli.main(["inspect", str(data)]) == 1
+    assert main(["inspect", str(data)]) == 1
     page = heard()
     assert "6 of 8 pictures of trainA cannot be read; the first: " in page
     assert "trainA/back.png is a link that leads back to itself: remove it" in page
     model = str(saved(tmp_path / "a.ckpt", "model=cut"))
-    assert cli.main(["translate", model, str(data / "trainA"), str(tmp_path / "out")]) == 2
+    assert main(["translate", model, str(data / "trainA"), str(tmp_path / "out")]) == 2
     said = heard()
     assert all(f"{name}.png {sentence}" in said for name, sentence in wrong.items())
     assert "6 of 8 pictures cannot be read, see above; 2 are in" in said
@@ -231,13 +232,13 @@ def test_what_is_no_picture_is_named_by_every_verb(
             ["translate", model, f"set/trainA/{name}.png", "x.png"],
             ["translate", model, "a", f"{name}.png"],
         ):
-            assert cli.main(words) == 2
+            assert main(words) == 2
             assert heard().count("\n") == 1
     words = ["model=cut", "data=folders", "data.root=set", "data.image_size=16", "trainer.max_steps=1"]
     assert run(["train", *words, "data.num_workers=0"], tmp_path, monkeypatch) == 2
     said = heard()
     assert "trainA/back.png is a link that leads back to itself: remove it (unusable: 6 of 8 pictures" in said
-    assert cli.main(["shards", "set", "shards"]) == 2
+    assert main(["shards", "set", "shards"]) == 2
     assert "trainA/back.png is a link that leads back to itself" in heard()
 
 
@@ -285,7 +286,7 @@ def test_deep_folders_are_gone_through(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_folder_that_may_not_be_read_is_named(
     closed: str, monkeypatch: pytest.MonkeyPatch, heard: Callable[[], str]
 ) -> None:
-    import gan_style.inspection.verb  # noqa: F401 (before another user, who may not read it, wants to)
+    import gan_style.cli.inspect  # noqa: F401 (before another user, who may not read it, wants to)
 
     root = os.geteuid() == 0  # who may read everything
     with tempfile.TemporaryDirectory() as name:
@@ -297,7 +298,7 @@ def test_a_folder_that_may_not_be_read_is_named(
         (data / closed).chmod(0)
         try:
             os.seteuid(65534 if root else os.geteuid())
-            assert cli.main(["inspect", str(data)]) == 2
+            assert main(["inspect", str(data)]) == 2
             with pytest.raises((UserError, PermissionError)):
                 list_images(data / "trainA")
         finally:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.report import write_report
 from gan_style.report.chart import nice_ticks
 from gan_style.report.curves import MAX_POINTS, smooth, thin, thin_extremes

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from gan_style.cli import main
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.named.folder import MANIFEST
 from gan_style.data.named.table import NAMED_SETS
-from gan_style.errors import UserError
 from gan_style.report import write_report
-from gan_style.run_folder import DRAWN, credits_of
+from gan_style.training.run_folder import DRAWN, credits_of
 from tests.test_report import CONFIG, SCORES, Page, table, write_grid, write_metrics
 
 COST = {"seconds": 60.0, "images_per_s": 8.0, "peak_memory_gb": 1.5, "stopped": "finished"}

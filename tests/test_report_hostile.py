@@ -9,12 +9,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from gan_style import cli
+from gan_style.apps.studio.runs import gallery
+from gan_style.cli.main import main
 from gan_style.report import read
 from gan_style.report.page import render
 from gan_style.report.plain import DEEPEST, LONGEST, from_yaml
 from gan_style.report.read import read_run
-from gan_style.studio.runs import gallery
 from tests.conftest import small_config
 from tests.fuzz.test_seeds import little_memory
 
@@ -107,7 +107,7 @@ def test_interpolations_stay_the_text_that_they_are(
     config = {"name": text, "model": {"_target_": f"a.{text}", "lambda_x": text}, "data": {"set": text}, text: text}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     assert read_run(run).config["name"] == text
-    assert cli.main(["report", str(run)]) == 0
+    assert main(["report", str(run)]) == 0
     page = (run / "report.html").read_text() + gallery(run.parent) + "".join(capsys.readouterr())
     assert text in page
     assert "hunter2" not in page

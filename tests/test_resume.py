@@ -18,9 +18,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_style import checkpoint
-from gan_style.checkpoint import load
-from gan_style.errors import UserError
+from gan_style.checkpoints import checkpoint
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.errors import UserError
 from tests.conftest import HARD, SMALL, SMALL_RESNET, differences
 
 Run = Callable[..., Path]

@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_style import arithmetic
-from gan_style.config import build
+from gan_style.core.config import build
 from gan_style.data.shard_writer import write_shards
-from gan_style.refusals import differences
-from gan_style.run import checked
+from gan_style.training import arithmetic
+from gan_style.training.refusals import differences
+from gan_style.training.run import checked
 from tests.conftest import small_config
 
 CPU = "trainer=cpu"
@@ -106,7 +106,7 @@ def test_a_setting_that_changes_no_number_is_not_said(name: str) -> None:
 def test_what_null_stands_for_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a processor where the quick ways pay, null is another thing than where they do not."""
     content = saved(kept(CPU))
-    monkeypatch.setattr("gan_style.trainer.pays", lambda size: True)
+    monkeypatch.setattr("gan_style.training.trainer.pays", lambda size: True)
     (note,) = notes(content, kept(CPU))
     assert note.startswith("trainer.quick=False there, trainer.quick=True here")
     (note,) = notes(saved(kept(CPU)), kept(CPU, "trainer.quick=false"))

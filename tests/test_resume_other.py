@@ -12,11 +12,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from gan_style import checkpoint
-from gan_style.callbacks import cycle_scores, scores
-from gan_style.checkpoint import load
-from gan_style.errors import UserError
+from gan_style.checkpoints import checkpoint
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.errors import UserError
 from gan_style.metrics.probe import ProbeResult
+from gan_style.training.callbacks import cycle_scores, truth_scores
 from tests.conftest import differences
 from tests.test_resume import state
 
@@ -201,7 +201,7 @@ def test_a_score_that_a_validation_does_not_make_is_not_the_last_one(run: Run, m
     monkeypatch.setattr(cycle_scores.CycleScores, "_probe", probe_of({2: 0.0}))
     psnr = {2: 10.0, 6: 9.0}
     taken: list[int] = []
-    original = scores.record
+    original = truth_scores.record
 
     def record(trainer: Any, model: Any, table: Any, *more: Any) -> None:
         taken.append(model.iteration)
@@ -209,7 +209,7 @@ def test_a_score_that_a_validation_does_not_make_is_not_the_last_one(run: Run, m
             found["psnr"]["value"] = psnr.get(model.iteration)
         original(trainer, model, table, *more)
 
-    monkeypatch.setattr(scores, "record", record)
+    monkeypatch.setattr(truth_scores, "record", record)
     words = (*SCORED, "trainer.val_every=2", "best.monitor=psnr")
     whole = run("whole", *words, "trainer.max_steps=8")
     run("parts", *words, "trainer.max_steps=4")

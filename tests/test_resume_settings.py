@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gan_style.callbacks.keeper import Keeper
-from gan_style.checkpoint import load
+from gan_style.checkpoints.checkpoint import load
+from gan_style.training.callbacks.keeper import Keeper
 from tests.conftest import SGD, differences
 
 pytestmark = pytest.mark.slow

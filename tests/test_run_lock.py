@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from gan_style import loggers, run_folder, run_lock
-from gan_style.errors import Interrupted, UserError
-from gan_style.run_lock import NAME, Holder, RunLock, held
+from gan_style.core.errors import Interrupted, UserError
+from gan_style.training import loggers, run_folder, run_lock
+from gan_style.training.run_lock import NAME, Holder, RunLock, held
 from tests.conftest import SMALL, SMALL_RESNET
 
 Run = Callable[..., Path]
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from gan_style import run_lock
+from gan_style.training import run_lock
 {}
 lock = run_lock.RunLock(Path({!r}))
 """
@@ -114,7 +114,7 @@ def test_it_is_let_go_at_every_end(run: Run, tmp_path: Path, monkeypatch: pytest
         if end != "done":
             raise {"mistake": UserError, "interrupted": Interrupted}[end]("so it ends")
 
-    monkeypatch.setattr("gan_style.run.schedule_ends", watch)
+    monkeypatch.setattr("gan_style.training.run.schedule_ends", watch)
     with contextlib.suppress(UserError, Interrupted):
         run("deep/run", "trainer.max_steps=1")
     assert [found.process for found in seen if found] == [os.getpid()]
@@ -222,7 +222,7 @@ def test_one_that_was_thought_dead_writes_no_more(tmp_path: Path) -> None:
 RACE = """
 import os, sys, time
 from pathlib import Path
-from gan_style import errors, run_lock
+from gan_style.core import errors; from gan_style.training import run_lock
 if {locks!r} == "none":
     import errno, fcntl
     def missing(*_):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_style.config import build
+from gan_style.core.config import build
 from gan_style.data.layout import find_layout
 from gan_style.data.shard_writer import write_shards
 from tests.conftest import differences, small_config, small_words
@@ -121,7 +121,7 @@ def test_the_installed_wheel_trains_as_the_checkout(run: Run, tmp_path: Path) ->
     with zipfile.ZipFile(wheel) as packed:
         assert {name for name in packed.namelist() if ".dist-info/" not in name} == source
     done([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", f"--target={installed}", str(wheel)])
-    found = done([sys.executable, "-c", "import gan_style.config as c; print(c.config_dir())"], installed, empty)
+    found = done([sys.executable, "-c", "import gan_style.core.config as c; print(c.config_dir())"], installed, empty)
     assert found.stdout.strip() == str(installed / "gan_style" / "conf")
     done(
         [str(installed / "bin" / "gan-style"), "train", *small_words(*SHORT), f"run_dir={tmp_path / 'b'}"],

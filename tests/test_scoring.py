@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gan_style import cli
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
-from gan_style.errors import UserError
-from gan_style.evaluation import refuse_other_protocol
+from gan_style.evaluation.distances import refuse_other_protocol
 
 QUICK = ("--size", "32", "--draws", "10")
 
@@ -36,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: Any) -> int:
-    return cli.main([str(word) for word in words])
+    return main([str(word) for word in words])
 
 
 def scores_of(path: Path, direction: str = "A2B") -> dict[str, dict[str, float]]:
@@ -83,12 +83,12 @@ def test_checkpoints_are_scored_in_both_directions(
     paths = [run(name, *words, f"seed={i}") / "checkpoints" / "last.ckpt" for i, name in enumerate("ab")]
     out = tmp_path / "result.json"
     one = ["evaluate", str(paths[0]), "--data", str(root), "--draws", "10", "--out", str(out)]
-    assert cli.main(one) == 0
+    assert main(one) == 0
     result = json.loads(out.read_text())
     assert set(result["scores"]) == {"A2B", "B2A"}
     assert result["protocol"]["checkpoint"]["iteration"] == 1
     assert result["scores"]["A2B"]["swd"]["ceiling"] > result["scores"]["A2B"]["swd"]["floor"]
-    assert cli.main([*one, "--against", str(paths[1])]) == 0
+    assert main([*one, "--against", str(paths[1])]) == 0
     assert set(json.loads(out.read_text())["results"]) == {str(path) for path in paths}
     assert str(paths[1]) in capsys.readouterr().out
 
@@ -120,9 +120,9 @@ def test_results_of_other_protocols_are_not_put_side_by_side(
         words = ("data=folders", f"data.root={root}", f"data.image_size={size}", "data.load_size=36")
         paths.append(str(run(f"size{size}", *words, "trainer.max_steps=1") / "checkpoints" / "last.ckpt"))
     words = ["evaluate", paths[0], "--data", str(root), "--draws", "2", "--against", paths[1]]
-    assert cli.main(words) == 2
+    assert main(words) == 2
     capsys.readouterr()
-    assert cli.main([*words, "--force"]) == 0
+    assert main([*words, "--force"]) == 0
     assert f"warning: {paths[0]} and {paths[1]} are of different protocols" in capsys.readouterr().out
 
 
@@ -182,7 +182,7 @@ def test_mistakes_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(root)
-    assert cli.main([*words]) == 2
+    assert main([*words]) == 2
     said = capsys.readouterr().err.strip()
     assert sentence in said
     assert len(said.splitlines()) == 1

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from experiments import serve, serve_client
-from gan_style import cli
+from gan_style.cli.main import main
 from tests.small_models import saved
 
 pytestmark = pytest.mark.slow  # it needs an export to ONNX
@@ -26,12 +26,12 @@ pytestmark = pytest.mark.slow  # it needs an export to ONNX
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served")
     checkpoint = saved(folder / "a.ckpt", "model=cut")
-    assert cli.main(["export", str(checkpoint), str(folder / "a.onnx")]) == 0
+    assert main(["export", str(checkpoint), str(folder / "a.onnx")]) == 0
     (folder / "in").mkdir()
     for name, size in (("wide", (61, 40)), ("high", (33, 50))):
         noise = np.random.default_rng(size[0]).integers(0, 256, (size[1], size[0], 3), np.uint8)
         Image.fromarray(noise).save(folder / "in" / f"{name}.png")
-    assert cli.main(["translate", str(checkpoint), str(folder / "in"), str(folder / "expected")]) == 0
+    assert main(["translate", str(checkpoint), str(folder / "in"), str(folder / "expected")]) == 0
     return folder
 
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from gan_style import cli
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
-from gan_style.errors import UserError
-from gan_style.inference import LoadedTranslator
-from gan_style.overlapping import Read, by_size, read_ahead
-from gan_style.tiling import tiled
+from gan_style.inference.threads import Read, by_size, read_ahead
+from gan_style.inference.tiling import tiled
+from gan_style.inference.translator import LoadedTranslator
 from tests.small_models import loaded, saved
 
 RESNET = ("model=cut", "model.generator.init_gain=0.1")
@@ -38,7 +38,7 @@ def draw(path: Path, seed: int, size: tuple[int, int] = (40, 30), **words: Any) 
 
 
 def run(*words: Any) -> int:
-    return cli.main([str(word) for word in words])
+    return main([str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

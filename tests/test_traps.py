@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_style.callbacks.keeper import Keeper
-from gan_style.checkpoint import load
-from gan_style.config import build
-from gan_style.errors import UserError
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
 from gan_style.models.cyclegan import CycleGAN
-from gan_style.schedules import ConstantThenLinear
-from gan_style.strategy import DDPPerPlayer
-from gan_style.trainer import TrainerSettings
+from gan_style.models.schedules import ConstantThenLinear
+from gan_style.training.callbacks.keeper import Keeper
+from gan_style.training.strategy import DDPPerPlayer
+from gan_style.training.trainer import TrainerSettings
 from tests.conftest import SGD, differences, small_config
 
 Run = Callable[..., Path]
@@ -111,7 +111,7 @@ def test_ema_averages_generators_only_and_is_swapped_back(run: Run) -> None:
 
 
 def test_ema_is_the_recursive_mean() -> None:
-    from gan_style.callbacks.ema import EMA
+    from gan_style.training.callbacks.ema import EMA
 
     model = build(small_config()["model"])
     ema = EMA(decay=0.75)

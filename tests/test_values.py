@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 import gan_style
-from gan_style import cli, stylize
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.data.files import read_picture
 from gan_style.data.saving import HOLDS, save_image
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
-from gan_style.inference import LoadedTranslator
-from gan_style.run import train
+from gan_style.inference.translator import LoadedTranslator
+from gan_style.training.run import train
 from tests.conftest import small_config
 from tests.data.test_files import CASES, drawn, values_of
 from tests.small_models import loaded
@@ -46,8 +46,8 @@ def test_an_identity_generator_loses_nothing(
 ) -> None:
     values, array = values_of(dtype, channels), drawn(dtype, channels)
     save_image(array, tmp_path / "in" / "deep" / f"x{suffix}")
-    monkeypatch.setattr(stylize, "load", lambda *_, **__: identity(values))
-    assert cli.main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    monkeypatch.setattr("gan_style.cli.arguments.load", lambda *_, **__: identity(values))
+    assert main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     back = read_picture(tmp_path / "out" / "deep" / f"x{suffix}", values)
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
     if dtype == "float32":  # a network computes in 24 bits
@@ -69,9 +69,9 @@ def test_every_kind_of_argument_comes_back_as_what_it_was(dtype: str, channels: 
 
 def test_the_target_s_kind_decides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = ValueRange("float32", -1000.0, 3000.0, 3)
-    monkeypatch.setattr(stylize, "load", lambda *_, **__: identity(ValueRange(), target))
+    monkeypatch.setattr("gan_style.cli.arguments.load", lambda *_, **__: identity(ValueRange(), target))
     save_image(drawn("uint8", 3), tmp_path / "in" / "x.png")
-    assert cli.main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     written = read_picture(tmp_path / "out" / "x.tif", target)
     np.testing.assert_allclose(written, drawn("uint8", 3) / 255 * 4000 - 1000, atol=1e-3)
 
@@ -79,9 +79,9 @@ def test_the_target_s_kind_decides_the_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_that_cannot_hold_the_result_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(stylize, "load", lambda *_, **__: identity(values_of("uint16", 3)))
+    monkeypatch.setattr("gan_style.cli.arguments.load", lambda *_, **__: identity(values_of("uint16", 3)))
     save_image(drawn("uint16", 3), tmp_path / "x.png")
-    assert cli.main(["translate", "x.ckpt", str(tmp_path / "x.png"), str(tmp_path / "y.jpg")]) == 2
+    assert main(["translate", "x.ckpt", str(tmp_path / "x.png"), str(tmp_path / "y.jpg")]) == 2
     assert (
         "y.jpg cannot hold uint16 pictures of 3 channels: its name must end in one of .png" in capsys.readouterr().err
     )
@@ -126,8 +126,10 @@ def test_every_format_is_covered() -> None:
 
 
 def test_outputs_that_would_meet_keep_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stylize, "load", lambda *_, **__: identity(ValueRange(), ValueRange("float32", 0.0, 1.0, 3)))
+    monkeypatch.setattr(
+        "gan_style.cli.arguments.load", lambda *_, **__: identity(ValueRange(), ValueRange("float32", 0.0, 1.0, 3))
+    )
     for name in ("x.png", "x.jpg", "y.png", "z.tif"):
         save_image(drawn("uint8", 3), tmp_path / "in" / name)
-    assert cli.main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.jpg.tif", "x.png.tif", "y.tif", "z.tif"]

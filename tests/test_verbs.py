@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_style import cli, stylize
+from gan_style.cli.main import _parsed, main
+from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
-from gan_style.errors import UserError
-from gan_style.loading import load
+from gan_style.inference.load import load
+from tests.inference.test_inference import TINY_GATYS, draw, run, size_of
 from tests.small_models import saved
-from tests.test_inference import TINY_GATYS, draw, run, size_of
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_both_families_on_one_sheet(files: Path, tmp_path: Path, monkeypatch: py
         made[:] = rows[0][1]
         return np.zeros((8, 8, 3), np.uint8)
 
-    monkeypatch.setattr("gan_style.compare.draw_sheet", keep)
+    monkeypatch.setattr("gan_style.cli.sheet.draw_sheet", keep)
     both = [word for model in ("adain", "cyclegan") for word in ("--checkpoint", checkpoint(files, model))]
     styles = ("--style", files / "wave.png", "--style", files / "night.png")
     sheet = ("sheet", tmp_path / "sheet.png", "--content", files / "photo.png")
@@ -165,8 +165,8 @@ def test_ctrl_c_is_one_line_and_130(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stylize, "load", interrupt)
-    assert cli.main(["translate", "a.ckpt", str(files / "photo.png"), str(tmp_path / "out.png")]) == 130
+    monkeypatch.setattr("gan_style.cli.arguments.load", interrupt)
+    assert main(["translate", "a.ckpt", str(files / "photo.png"), str(tmp_path / "out.png")]) == 130
     assert capsys.readouterr().err == "gan_style: interrupted\n"
 
 
@@ -185,7 +185,7 @@ def test_a_nan_checkpoint_writes_nothing(files: Path, tmp_path: Path) -> None:
 
 
 def test_words_may_stand_on_both_sides_of_the_options() -> None:
-    parsed = cli._parsed(["plan", "model=cut", "--memory", "8GB", "data=tiny", "--hours", "2", "seed=1"])
+    parsed = _parsed(["plan", "model=cut", "--memory", "8GB", "data=tiny", "--hours", "2", "seed=1"])
     assert (parsed.words, parsed.hours) == (["model=cut", "data=tiny", "seed=1"], "2")
 
 
@@ -194,6 +194,6 @@ def test_words_may_stand_on_both_sides_of_the_options() -> None:
 )
 def test_an_unknown_option_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        cli._parsed(list(words))
+        _parsed(list(words))
     assert end.value.code == 2
     assert "unrecognized arguments" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from gan_style.config import config_dir, plain
+from gan_style.core.config import config_dir, plain
 
 Step = Callable[[], None]
 

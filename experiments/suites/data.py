@@ -8,7 +8,7 @@ from typing import Any
 
 from suites.common import Step, alternate, composed, report
 
-from gan_style.config import build
+from gan_style.core.config import build
 
 
 def run(words: dict[str, str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 from suites.common import composed
 from suites.lightning_loop import LightningLoop
 
-from gan_style.callbacks.doctor import FIRST_SLOPES, SLOPES_EVERY, SLOPES_WINDOW, WINDOW
+from gan_style.training.callbacks.doctor import FIRST_SLOPES, SLOPES_EVERY, SLOPES_WINDOW, WINDOW
 
 OFTEN = 10  # iterations between two looks of this measurement
 WARM = 10  # iterations before it

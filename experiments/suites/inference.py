@@ -17,8 +17,12 @@ from PIL import Image
 from suites.common import Step, alternate, report
 from suites.memory import MODELS, write_checkpoint
 
-from gan_style import cli, loading, stylize
+from gan_style.cli import translate
+from gan_style.cli.arguments import style_options
+from gan_style.cli.main import _parser
 from gan_style.data.images import read_image, to_tensor, to_uint8
+from gan_style.inference.files import inputs_and_outputs
+from gan_style.inference.load import load
 
 
 def run(words: dict[str, str]) -> dict[str, Any]:
@@ -28,7 +32,7 @@ def run(words: dict[str, str]) -> dict[str, Any]:
         root = Path(folder)
         write_checkpoint(root / "model.ckpt", MODELS[name] + [f"{key}={value}" for key, value in words.items()])
         write_photos(root / "in", count, size)
-        network = plain_layers(loading.load(root / "model.ckpt", device="cpu").model.G_AB)
+        network = plain_layers(load(root / "model.ckpt", device="cpu").model.G_AB)
         official = official_path(root, network)
         ours = {"gan-style translate": our_path(root, "ours", [])}
         if options:
@@ -81,17 +85,17 @@ def plain_layers(network: torch.nn.Module) -> torch.nn.Module:
 def our_path(root: Path, side: str, options: list[str]) -> Step:
     """The verb, but for loading the model, which is done once on either side."""
     words = ["translate", str(root / "model.ckpt"), str(root / "in"), str(root / side), *options]
-    parsed = cli._parser().parse_args(words)
-    translator = loading.load(
+    parsed = _parser().parse_args(words)
+    translator = load(
         root / "model.ckpt",
         device="cpu",
         precision=parsed.precision,
         channels_last=parsed.channels_last,
         compile=parsed.compile,
     )
-    pairs = stylize.inputs_and_outputs(root / "in", root / side)
-    chosen = stylize.style_options(parsed) | stylize.tile_options(parsed)
-    return lambda: raise_for(stylize.translate_files(translator, pairs, parsed, chosen))
+    pairs = inputs_and_outputs(root / "in", root / side)
+    chosen = style_options(parsed) | translate.tile_options(parsed)
+    return lambda: raise_for(translate.translate_files(translator, pairs, parsed, chosen))
 
 
 def raise_for(unread: list[str]) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from gan_style.config import build
-from gan_style.trainer import quiet_lightning
+from gan_style.core.config import build
+from gan_style.training.trainer import quiet_lightning
 
 
 class LightningLoop:
     """`train.py`'s own loop, held at every iteration so that it can take turns with another."""
 
     def __init__(self, config: dict[str, Any], folder: Path, batches: int) -> None:
-        from gan_style import run as train_run
+        from gan_style.training import run as train_run
 
         config = {**config, "run_dir": str(folder), "trainer": {**config["trainer"], "max_steps": batches}}
         config["trainer"]["val_every"] = 10 * batches

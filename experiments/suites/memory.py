@@ -55,8 +55,8 @@ def write_checkpoint(path: Path, words: list[str]) -> None:
     """An untrained model of full size."""
     import torch
 
-    from gan_style import checkpoint
-    from gan_style.config import build
+    from gan_style.checkpoints import checkpoint
+    from gan_style.core.config import build
 
     config = composed(["data=tiny", *words])
     torch.manual_seed(0)

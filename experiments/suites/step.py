@@ -22,7 +22,7 @@ from suites.common import Step, alternate, composed, report
 from suites.lightning_loop import LightningLoop
 from suites.reference import ReferenceCycleGAN
 
-from gan_style.config import build
+from gan_style.core.config import build
 
 PRECISIONS = {"32": "32-true", "tf32": "tf32", "bf16": "bf16-mixed", "16": "16-mixed"}
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from suites.common import alternate, composed, report
 from suites.lightning_loop import LightningLoop
 
-from gan_style.config import build
+from gan_style.core.config import build
 
 
 def run(words: dict[str, str]) -> dict[str, Any]:

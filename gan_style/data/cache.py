@@ -23,11 +23,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gan_style.core.errors import UserError
 from gan_style.data.pictures import content_of
 from gan_style.data.transforms import TrainTransform
 from gan_style.data.unpaired import StoredPictures
 from gan_style.data.values import Array, ValueRange
-from gan_style.errors import UserError
 
 PREFIX = "gan_style-cache-"
 TOKEN = "GAN_STYLE_CACHE_TOKEN"  # the processes of one run inherit it from the first

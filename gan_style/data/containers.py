@@ -5,9 +5,9 @@ import struct
 from pathlib import Path
 from typing import IO
 
-from gan_style.data.budget import refuse_too_large
-from gan_style.errors import UserError
-from gan_style.memory import raise_if_out
+from gan_style.core.budget import refuse_too_large
+from gan_style.core.errors import UserError
+from gan_style.core.memory import raise_if_out
 
 MAGIC = {
     b"\xff\xd8\xff": "JPEG",

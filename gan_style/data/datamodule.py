@@ -14,20 +14,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from gan_style.core.errors import UserError
+from gan_style.core.types import Count, CountOrNone, Seed, Share, Weight
 from gan_style.data.cache import share_out
 from gan_style.data.pictures import content_of, first
 from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
-from gan_style.data.unpaired import (
-    PLAIN,
-    EndlessBatches,
-    PairedEvalDataset,
-    Pictures,
-    StoredPictures,
-    UnpairedDataset,
-)
+from gan_style.data.unpaired import PLAIN, EndlessBatches, PairedEvalDataset, Pictures, StoredPictures, UnpairedDataset
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
-from gan_style.types import Count, CountOrNone, Seed, Share, Weight
 
 
 @dataclass

@@ -27,7 +27,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile, logger
 from PIL.WebPImagePlugin import WebPImageFile
 
-from gan_style.data.budget import refuse_too_large, too_large
+from gan_style.core.budget import refuse_too_large, too_large
+from gan_style.core.errors import UserError
+from gan_style.core.memory import raise_if_out
 from gan_style.data.containers import (
     TruncatedError,
     damaged,
@@ -37,8 +39,6 @@ from gan_style.data.containers import (
     strip_png,
     tiff_is_cut,
 )
-from gan_style.errors import UserError
-from gan_style.memory import raise_if_out
 
 READERS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,

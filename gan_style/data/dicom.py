@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_style.data.budget import refuse_too_large
+from gan_style.core.budget import refuse_too_large
+from gan_style.core.errors import UserError
 from gan_style.data.containers import damaged
 from gan_style.data.packed import dicom_unpacks_to_more
 from gan_style.data.values import Array
-from gan_style.errors import UserError
 
 
 def read_dicom(path: Path, data: bytes) -> Array:

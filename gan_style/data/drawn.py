@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_style.core.types import Count, Seed
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.pictures import ScenePictures
 from gan_style.data.scenes import refuse_size
-from gan_style.types import Count, Seed
 
 
 class ScenesDataModule(UnpairedDataModule):

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from gan_style.data.budget import refuse_too_large
+from gan_style.core.budget import refuse_too_large
+from gan_style.core.errors import UserError
 from gan_style.data.containers import damaged, tiff_goes_round
 from gan_style.data.decoding import composite, decode, decode_raw, open_bytes, read_bytes, turn, verify
 from gan_style.data.dicom import read_dicom
 from gan_style.data.packed import tiff_unpacks_to_more
 from gan_style.data.values import Array, ValueRange
-from gan_style.errors import UserError
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 TIFF = (".tif", ".tiff")

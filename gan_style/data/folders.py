@@ -7,14 +7,14 @@ from typing import Any
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from gan_style.core.errors import UserError
+from gan_style.core.terminal import say
+from gan_style.core.types import Share
 from gan_style.data.datamodule import Splits
 from gan_style.data.layout import Layout, find_layout, given_layout
 from gan_style.data.named.download import fetch
 from gan_style.data.stored import StoredDataModule
 from gan_style.data.unpaired import FolderPictures, open_pictures
-from gan_style.errors import UserError
-from gan_style.terminal import say
-from gan_style.types import Share
 
 
 class FoldersDataModule(StoredDataModule):

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import resolved
 from gan_style.data.decoding import decode, open_picture, read_bytes
 from gan_style.data.files import check_picture
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
-from gan_style.paths import resolved
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy", ".dcm")
 

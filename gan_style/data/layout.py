@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded, resolved
+from gan_style.core.seeding import derive_seed
 from gan_style.data.images import SUFFIXES, list_images
-from gan_style.data.seeding import derive_seed
 from gan_style.data.sources import list_source
-from gan_style.errors import UserError
-from gan_style.paths import expanded, resolved
 
 WANTED = "trainA and trainB, train/A and train/B, or A and B"
 SETTINGS = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}  # that name a part's pictures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -14,9 +15,10 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded, resolved, why
+from gan_style.data.images import SUFFIXES
 from gan_style.data.values import Array
-from gan_style.errors import UserError
-from gan_style.paths import why
 
 TIFF = (".tif", ".tiff")
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -123,3 +125,29 @@ def _encode(array: Array, suffix: str, profile: bytes | None) -> bytes:
         kept: dict[str, Any] = {"icc_profile": profile} if profile and suffix in PROFILED else {}
         picture.save(stream, **SAVE_OPTIONS[suffix], **kept)
     return stream.getvalue()
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output that cannot be written before anything is computed."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name the picture to write, such as {path / 'out.png'}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path} cannot be saved: its name must end in one of {', '.join(SUFFIXES)}")
+
+
+def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
+    """Raise a UserError if an output is one of the inputs, or lies in one that is a folder."""
+    read = {resolved(expanded(given)): given for given in inputs if expanded(given).exists()}
+    folders = {path for path in read if path.is_dir()}
+    files = set(read) - folders
+    for output in outputs:
+        target = resolved(output)
+        inside = next((path for path in (target, *target.parents) if path in folders), None)
+        if target in files or inside:
+            where = f"lies in {read[inside]}, which is read" if inside else "is read and would be overwritten"
+            raise UserError(f"{output} {where}: write somewhere else")
+
+
+def save(picture: Any, path: Path, profile: bytes | None = None) -> None:
+    array = np.asarray(picture)
+    save_image(array if array.ndim == 3 else array[..., None], path, profile)

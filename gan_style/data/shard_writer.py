@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gan_style.core.errors import UserError
+from gan_style.core.seeding import derive_seed, epoch_order
+from gan_style.core.terminal import say
 from gan_style.data.decoding import read_bytes
 from gan_style.data.files import picture_size
 from gan_style.data.layout import find_layout, find_set
-from gan_style.data.seeding import derive_seed, epoch_order
 from gan_style.data.shards import Shard, index_path, write_index
-from gan_style.errors import UserError
-from gan_style.terminal import say
 
 MEGABYTE = 10**6
 UNFINISHED = ".unfinished"  # where shards stay until all are written; a set that holds it is refused

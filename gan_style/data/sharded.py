@@ -6,13 +6,13 @@ import glob
 import re
 from pathlib import Path
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
 from gan_style.data.layout import SETTINGS, Layout, require_both
 from gan_style.data.shard_writer import UNFINISHED
 from gan_style.data.shards import ShardPictures, open_shards
 from gan_style.data.sources import matches
 from gan_style.data.stored import StoredDataModule
-from gan_style.errors import UserError
-from gan_style.paths import expanded
 
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d+)\.\.(\d+)")

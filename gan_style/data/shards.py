@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from gan_style.core.errors import UserError
+from gan_style.core.terminal import say
 from gan_style.data.containers import Bounded
 from gan_style.data.files import decode_picture, picture_size
 from gan_style.data.images import SUFFIXES, too_small
 from gan_style.data.values import Array, ValueRange
-from gan_style.errors import UserError
-from gan_style.terminal import say
 
 VERSION = 1  # of the index
 SAMPLED = 256  # files of a part that are read to know it again

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded, resolved
 from gan_style.data.images import SUFFIXES, list_images, walked
-from gan_style.errors import UserError
-from gan_style.paths import expanded, resolved
 
 LISTS = (".txt", ".csv", ".tsv")
 COLUMNS = ("path", "file", "filename", "image")  # headers that name the column of a list

@@ -6,13 +6,13 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.core.types import Count
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.layout import Layout
 from gan_style.data.unpaired import StoredPictures
 from gan_style.data.values import DType, ValueRange
-from gan_style.errors import UserError
-from gan_style.paths import expanded
-from gan_style.types import Count
 
 
 class StoredDataModule(UnpairedDataModule):

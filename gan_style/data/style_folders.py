@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import printable
 from gan_style.data.images import SUFFIXES, list_images
-from gan_style.errors import UserError
-from gan_style.paths import printable
 
 SHOWN = 8  # names that a message lists
 

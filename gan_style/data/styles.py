@@ -11,11 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.core.seeding import derive_seed
+from gan_style.core.types import Count, Seed
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.images import list_images
 from gan_style.data.pictures import ScenePictures, content_of, first
 from gan_style.data.scenes.looks import LOOKS, draw_look
-from gan_style.data.seeding import derive_seed
 from gan_style.data.style_folders import SHOWN, find_folders, find_styles
 from gan_style.data.transforms import Transform
 from gan_style.data.unpaired import (
@@ -27,9 +30,6 @@ from gan_style.data.unpaired import (
     UnpairedDataset,
     open_pictures,
 )
-from gan_style.errors import UserError
-from gan_style.paths import expanded
-from gan_style.types import Count, Seed
 
 
 class StylePictures:

@@ -10,10 +10,10 @@ from typing import Any, Literal, Protocol
 import cv2
 import numpy as np
 
-from gan_style.data.seeding import derive_seed
+from gan_style.core.errors import UserError
+from gan_style.core.memory import raise_if_out
+from gan_style.core.seeding import derive_seed
 from gan_style.data.values import Array, ValueRange
-from gan_style.errors import UserError
-from gan_style.memory import raise_if_out
 
 # The loader's workers are the parallelism; OpenCV's own threads would compete with them.
 cv2.setNumThreads(0)

@@ -14,12 +14,12 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
+from gan_style.core.errors import UserError
+from gan_style.core.seeding import derive_seed, epoch_order
 from gan_style.data.files import read_picture
 from gan_style.data.images import check_images
-from gan_style.data.seeding import derive_seed, epoch_order
 from gan_style.data.transforms import Transform
 from gan_style.data.values import Array, ValueRange
-from gan_style.errors import UserError
 
 PLAIN = {"A": ValueRange(), "B": ValueRange()}
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 
 Array = NDArray[Any]
 DType = Literal["uint8", "uint16", "float32"]

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.losses.precision import at_least_float32
 
 Features = Mapping[str, Tensor]

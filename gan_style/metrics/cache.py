@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_style.paths import expanded
-from gan_style.terminal import warn
+from gan_style.core.paths import expanded
+from gan_style.core.terminal import warn
 
 
 def default_folder() -> Path:

@@ -7,7 +7,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import Extractor
 from gan_style.metrics.pairs import PairFunction, PairScore
 

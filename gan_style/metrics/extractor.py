@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
-from gan_style.metrics.weights import digest
+from gan_style.core.errors import UserError
+from gan_style.core.weights import digest
 
 
 class Extractor(nn.Module):

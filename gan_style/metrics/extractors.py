@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from gan_style.errors import UserError, did_you_mean
+from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.weights import digest
 from gan_style.metrics.extractor import Extractor, RandomExtractor, pooled
 from gan_style.metrics.inception import SHA256 as INCEPTION
 from gan_style.metrics.inception import InceptionExtractor
 from gan_style.metrics.libraries import FAMILIES, from_library
 from gan_style.metrics.squeezenet import SqueezeNetExtractor
-from gan_style.metrics.weights import digest
 from gan_style.networks.vgg import VGG
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 
 
 class FeatureMetric(Metric):

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_style.errors import UserError
-from gan_style.memory import raise_if_out
+from gan_style.core.errors import UserError
+from gan_style.core.memory import raise_if_out
+from gan_style.core.weights import fill, hub, read
 from gan_style.metrics.extractor import Extractor
-from gan_style.metrics.weights import fill, hub, read
 
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 
 ValueFunction = Callable[[Tensor, Tensor], Tensor | float]  # real [N, ...], fake [M, ...] -> a number
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.features import FeatureMetric, checked
 
 Kernel = Callable[[Tensor, Tensor], Tensor]  # [N, D], [M, D] -> [N, M]

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_style.errors import UserError, did_you_mean
+from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.weights import fill, read
 from gan_style.metrics.extractor import ModuleExtractor
-from gan_style.metrics.weights import fill, read
 
 PACKAGES = {"torchvision": "torchvision", "timm": "timm", "open_clip": "open-clip-torch"}
 

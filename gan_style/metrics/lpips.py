@@ -9,9 +9,9 @@ import torch
 import torchmetrics.functional.image.lpips as reference
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
+from gan_style.core.weights import read
 from gan_style.metrics.squeezenet import SHA256, SqueezeNet
-from gan_style.metrics.weights import read
 from gan_style.networks.vgg import VGG
 
 VGG_LAYERS = ["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"]

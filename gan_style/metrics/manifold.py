@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.features import FeatureMetric, checked
 
 NAMES = ("precision", "recall", "density", "coverage")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.networks.vgg import VGG
 
 PairFunction = Callable[[Tensor, Tensor], Tensor]  # [B, C, H, W] twice -> [B]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import rounded
 from gan_style.metrics.pairs import cycle_error
 

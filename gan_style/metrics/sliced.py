@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import Extractor
 from gan_style.metrics.features import FeatureMetric
 

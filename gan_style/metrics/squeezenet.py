@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import squeezenet1_1
 
+from gan_style.core.weights import fill, hub, read
 from gan_style.metrics.extractor import Extractor, pooled
-from gan_style.metrics.weights import fill, hub, read
 
 URL = "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth"
 SHA256 = "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b"

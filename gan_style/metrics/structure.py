@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
-from gan_style.errors import UserError
-from gan_style.metrics.weights import fill, read
+from gan_style.core.errors import UserError
+from gan_style.core.weights import fill, read
 from gan_style.networks.vgg import MEAN, STD
 
 HEAD = 64  # channels of an attention head, in every network of DINO

@@ -1,1 +1,25 @@
 """One paper per file: networks, weights of the loss terms, two equations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_style.core.lazy import lazily
+
+# Imported when they are asked for: Lightning takes seconds.
+PLACES = {
+    "CUT": "cut",
+    "AdaIN": "adain",
+    "ConstantThenLinear": "schedules",
+    "CycleGAN": "cyclegan",
+    "Gatys": "gatys",
+    "ImagePool": "image_pool",
+    "PerceptualGAN": "perceptual_gan",
+    "Pretrained": "pretrained",
+    "StyleConditional": "style_conditional",
+    "Translator": "translator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    return lazily(__name__, PLACES, name)

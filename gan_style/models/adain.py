@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gan_style.core.types import Count, Weight
 from gan_style.losses.perceptual import PerceptualLoss, mean_std, total_variation
 from gan_style.models.processes import averaged
 from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
 from gan_style.networks.adain import adain
 from gan_style.networks.blocks import InstanceNorm2d, crop, pad_to_multiple
 from gan_style.networks.vgg import VGG
-from gan_style.types import Count, Weight
 
 DEEPEST = "relu4_1"  # the paper's layer; shallower where the weights end before it
 

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from gan_style.data.seeding import derive_seed
+from gan_style.core.seeding import derive_seed
+from gan_style.core.types import Count, Positive, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.patchnce import patch_nce
 from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator
 from gan_style.networks.patch_projector import PatchProjector
-from gan_style.types import Count, Positive, Weight
 
 
 class CUT(Translator):

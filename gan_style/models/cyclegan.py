@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from gan_style.core.types import Count, CountOrNone, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator, l1
 from gan_style.networks.factory import make_generator
-from gan_style.types import Count, CountOrNone, Weight
 
 
 class CycleGAN(Translator):

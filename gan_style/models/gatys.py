@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gan_style.data.seeding import derive_seed
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
+from gan_style.core.seeding import derive_seed
+from gan_style.core.types import Count, Positive, Seed, Weight
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
 from gan_style.models.picture_descent import (
     Method,
@@ -32,7 +33,6 @@ from gan_style.models.picture_descent import (
 from gan_style.models.processes import gather
 from gan_style.models.translator import Images, StyleCode, Terms, Translator
 from gan_style.networks.vgg import VGG
-from gan_style.types import Count, Positive, Seed, Weight
 
 Progress = Callable[[int, int, dict[str, float], Tensor], None]
 

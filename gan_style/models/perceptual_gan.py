@@ -15,7 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
+from gan_style.core.terminal import warn
+from gan_style.core.types import Count, CountOrNone, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
@@ -24,8 +26,6 @@ from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator, l1
 from gan_style.networks.factory import make_generator
 from gan_style.networks.vgg import VGG
-from gan_style.terminal import warn
-from gan_style.types import Count, CountOrNone, Weight
 
 
 class PerceptualGAN(Translator):

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gan_style.core.types import Count
 from gan_style.models.translator import Translator
 from gan_style.networks.factory import make_generator
-from gan_style.types import Count
 
 
 class Pretrained(Translator):

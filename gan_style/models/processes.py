@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 
 Gradients = Mapping[str, Tensor]  # parameter -> open gradient
 _alone = False

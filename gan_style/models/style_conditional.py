@@ -17,20 +17,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.core.terminal import say
+from gan_style.core.types import Count, CountOrNone, Weight
 from gan_style.losses.adversarial import Logits, adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName
 from gan_style.models.passes import joined
 from gan_style.models.processes import summed
 from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
+from gan_style.models.warm_start import fitting_tensors, read_trained
 from gan_style.networks.blocks import crop
 from gan_style.networks.factory import require_argument
-from gan_style.networks.styled import StyledGenerator, fitting_tensors, read_trained
+from gan_style.networks.styled import StyledGenerator
 from gan_style.networks.vgg import VGG
-from gan_style.paths import expanded
-from gan_style.terminal import say
-from gan_style.types import Count, CountOrNone, Weight
 
 MOMENTUM = 0.99  # of the mean code of a style
 SAME_CODE = 1e-4  # relative difference below which two codes are one

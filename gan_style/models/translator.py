@@ -13,17 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from gan_style.data.seeding import derive_seed
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
+from gan_style.core.seeding import derive_seed
+from gan_style.core.terminal import say
+from gan_style.core.types import Count, Positive, Seed
 from gan_style.losses.adversarial import Logits
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.optimizers import restore, take_step
 from gan_style.models.passes import compile_networks, ways
 from gan_style.models.processes import gather, own_gradients, refuse_missing_gradients
-from gan_style.schedules import ConstantThenLinear
-from gan_style.terminal import say
-from gan_style.types import Count, Positive, Seed
+from gan_style.models.schedules import ConstantThenLinear
 
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
 StyleCode = dict[str, Tensor]  # name -> [B, ...]: what a method knows of a style

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.networks.blocks import Upsample
 from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 
 
 def make_generator(factory: Callable[..., nn.Module], **channels: int) -> nn.Module:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from gan_style.core.types import Count, Positive
 from gan_style.networks.init import initialize
-from gan_style.types import Count, Positive
 
 
 class PatchProjector(nn.Module):

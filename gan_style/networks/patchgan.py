@@ -5,10 +5,10 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
+from gan_style.core.types import Count, Positive
 from gan_style.networks.blocks import add_spectral_norm, is_per_sample, make_norm, needs_bias
 from gan_style.networks.init import initialize
-from gan_style.types import Count, Positive
 
 
 class _ConvolutionalJudge(nn.Module):

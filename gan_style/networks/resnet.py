@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from gan_style.core.types import Count, CountOrNone, Positive, Share
 from gan_style.networks.blocks import (
     DOWNSAMPLES,
     BlurPool,
@@ -18,7 +19,6 @@ from gan_style.networks.blocks import (
 )
 from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d
-from gan_style.types import Count, CountOrNone, Positive, Share
 
 DOWNSAMPLING = 4  # two convolutions of stride 2
 SMALLEST = 8  # the residual blocks then see 2x2, the least that a reflection of one pixel and a norm take

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
+from gan_style.core.types import Count, CountOrNone, Positive
 from gan_style.networks.blocks import add_spectral_norm, is_per_sample
 from gan_style.networks.init import initialize
 from gan_style.networks.patchgan import PatchDiscriminator
 from gan_style.networks.vgg import VGG
-from gan_style.types import Count, CountOrNone, Positive
 
 
 class ConditionalDiscriminator(PatchDiscriminator):

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style import torch_files
-from gan_style.errors import UserError
-from gan_style.networks.blocks import (
-    InstanceNorm2d,
-    ResidualBlock,
-    Upsample,
-    crop,
-    is_per_sample,
-    pad_to_multiple,
-)
+from gan_style.core.types import Count, CountOrNone, Positive
+from gan_style.networks.blocks import InstanceNorm2d, ResidualBlock, Upsample, crop, is_per_sample, pad_to_multiple
 from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d, pad
 from gan_style.networks.resnet import DOWNSAMPLING, SMALLEST, stem
-from gan_style.plain_data import require_plain
-from gan_style.types import Count, CountOrNone, Positive
 
 
 class AdaptiveInstanceNorm(nn.Module):
@@ -221,46 +208,3 @@ class MappingNetwork(nn.Module):
         hidden = self.trunk(z)
         codes = torch.stack([head(hidden) for head in self.heads], dim=1)
         return codes[torch.arange(len(z), device=z.device), label]
-
-
-# Weights of another training
-
-
-def read_trained(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint of gan_style by name; averaged ones where there are.
-
-    Raises:
-        UserError: no such file, or not a checkpoint.
-    """
-    if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}: check model.warm_start")
-    content: Any = torch_files.read(path, "a checkpoint of gan_style (model.warm_start)")
-    try:
-        state = dict(content["state_dict"])
-        averages = content["callbacks"].get("EMA", {})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"model.warm_start={path} is not a checkpoint of gan_style: it has no state_dict") from error
-    require_plain(content.get("config"), f"{path}: config")
-    for network, average in averages.items():
-        state |= {f"{network}.{name}": value for name, value in average.items()}
-    return state
-
-
-def fitting_tensors(trained: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of `trained` can stand in for `ours`: the same name and shape.
-
-    Of an AdaIN's decoder, which has other names, the convolutions in their order for our up-sampling ones of the
-    same shape.
-    """
-    decoder = [tensor for name, tensor in trained.items() if name.startswith("decoder.")]
-    if not decoder:
-        return {
-            name: trained[name] for name, own in ours.items() if name in trained and trained[name].shape == own.shape
-        }
-    found = {}
-    for name, own in ours.items():
-        place = next((i for i, tensor in enumerate(decoder) if tensor.shape == own.shape), None)
-        if name.startswith("G.ups.") and place is not None:
-            found[name] = decoder[place]
-            decoder = decoder[place + 1 :]
-    return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gan_style.core.types import Count, CountOrNone, Positive, Share, Weight
 from gan_style.networks.blocks import is_per_sample
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
-from gan_style.types import Count, CountOrNone, Positive, Share, Weight
 
 
 class TwoBranchGenerator(nn.Module):

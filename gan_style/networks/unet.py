@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from gan_style.core.types import Count, Positive, Share
 from gan_style.networks.blocks import (
     Upsample,
     add_spectral_norm,
@@ -13,7 +14,6 @@ from gan_style.networks.blocks import (
     pad_to_multiple,
 )
 from gan_style.networks.init import initialize
-from gan_style.types import Count, Positive, Share
 
 
 class UNetGenerator(nn.Module):

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style import torch_files
-from gan_style.errors import UserError
+from gan_style.core import torch_files
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
 from gan_style.networks.padding import pad
-from gan_style.paths import expanded
 
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)

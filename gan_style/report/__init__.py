@@ -4,8 +4,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from gan_style.errors import UserError
-from gan_style.paths import resolved, write_whole
+from gan_style.core.errors import UserError
+from gan_style.core.paths import resolved, write_whole
 from gan_style.report.comparison import render_comparison
 from gan_style.report.page import render
 from gan_style.report.read import find_runs, read_run

@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from gan_style.data.budget import refuse_too_large
-from gan_style.errors import UserError
+from gan_style.core.budget import refuse_too_large
+from gan_style.core.errors import UserError
 from gan_style.report.markup import escape
 from gan_style.report.read import Run
 

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Sequence
 
-from gan_style.paths import printable
+from gan_style.core.paths import printable
 
 NONE = '<span class="none">\N{EN DASH}</span>'
 

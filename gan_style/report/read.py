@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_style.paths import resolved
+from gan_style.core.paths import resolved
 from gan_style.report.plain import from_json, from_yaml
 
 # Beyond it the difference of two values may overflow; no loss that means anything is there.

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_style.core.errors import UserError
 from gan_style.data import decoding
 from gan_style.data.images import check_images, list_images, read_image
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
 from tests.data.picture_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
 
 EDGE_CASES = Path(__file__).parents[3] / "shared/data/edge_cases"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from gan_style.core.errors import UserError
 from gan_style.data import cache
 from gan_style.data.cache import CachedPictures, bytes_wanted, share_out
 from gan_style.data.folders import FoldersDataModule
@@ -19,7 +20,6 @@ from gan_style.data.saving import save_image
 from gan_style.data.transforms import TrainTransform
 from gan_style.data.unpaired import FolderPictures
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
 
 
 @pytest.fixture(autouse=True)

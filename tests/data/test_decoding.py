@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from gan_style.core.errors import UserError
 from gan_style.data.files import read_picture
 from gan_style.data.images import check_images, describe_conversion, read_image
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
 from tests.data.picture_files import (
     GREY,
     RGB,

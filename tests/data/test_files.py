@@ -12,10 +12,10 @@ import tifffile
 import torch
 from PIL import Image
 
+from gan_style.core.errors import UserError
 from gan_style.data.files import check_picture, read_picture
 from gan_style.data.saving import HOLDS, save_image
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
 
 SIDE = (13, 17)
 RANGES = {"uint8": (None, None), "uint16": (None, None), "float32": (-1024.0, 3071.0)}

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_style.core.errors import UserError
 from gan_style.data.shards import open_shards
-from gan_style.errors import UserError
 from tests.fuzz.test_seeds import little_memory
 
 

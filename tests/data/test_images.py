@@ -9,17 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_style.data.images import (
-    SUFFIXES,
-    ImageCheck,
-    check_images,
-    list_images,
-    read_image,
-    to_tensor,
-    to_uint8,
-)
+from gan_style.core.errors import UserError
+from gan_style.data.images import SUFFIXES, ImageCheck, check_images, list_images, read_image, to_tensor, to_uint8
 from gan_style.data.saving import save_image
-from gan_style.errors import UserError
 
 
 def picture(path: Path, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from gan_style.core.errors import UserError
+from gan_style.core.seeding import derive_seed
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.layout import find_layout, given_layout, hold_out
-from gan_style.data.seeding import derive_seed
 from gan_style.data.sources import list_source
-from gan_style.errors import UserError
 
 
 def fill(folder: Path, count: int, suffix: str = ".png") -> None:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_style.config import build
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.saving import save_image
 from gan_style.data.transforms import EvalTransform, TrainTransform
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
 from tests.conftest import composed
 
 SIZES = [(300, 400), (400, 300), (256, 256), (257, 911), (120, 90)]

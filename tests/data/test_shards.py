@@ -20,8 +20,9 @@ import pytest
 import torch
 import webdataset
 
-from gan_style import cli
-from gan_style.checkpoint import load
+from gan_style.checkpoints.checkpoint import load
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.data import shard_writer
 from gan_style.data.cache import CachedPictures
 from gan_style.data.folders import FoldersDataModule
@@ -32,7 +33,6 @@ from gan_style.data.sharded import ShardsDataModule, expand, find_shards
 from gan_style.data.shards import ShardPictures, index_path, open_shards, read_index, scan
 from gan_style.data.unpaired import FolderPictures
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
 from tests.conftest import composed, differences
 from tests.test_resume import Run, assert_same
 
@@ -58,7 +58,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def packed(root: Path, tmp_path: Path) -> Path:
-    assert cli.main(["shards", str(root), str(tmp_path / "packed"), "--size", str(SMALL / 1e6)]) == 0
+    assert main(["shards", str(root), str(tmp_path / "packed"), "--size", str(SMALL / 1e6)]) == 0
     return tmp_path / "packed"
 
 
@@ -69,7 +69,7 @@ def opened(folder: Path, part: str = "trainA", **settings: Any) -> ShardPictures
 
 def test_the_command_packs_every_file_unchanged(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     packed = tmp_path / "packed"
-    assert cli.main(["shards", str(root), str(packed), "--size", str(SMALL / 1e6)]) == 0
+    assert main(["shards", str(root), str(packed), "--size", str(SMALL / 1e6)]) == 0
     for part, files in find_layout(root).parts.items():
         pictures, plain = opened(packed, part), FolderPictures(files)
         assert len(pictures) == PARTS[part]
@@ -362,7 +362,7 @@ def test_mistakes_of_the_settings(packed: Path, root: Path, tmp_path: Path) -> N
 def test_mistakes_of_the_command(root: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def message(*words: str) -> str:
         capsys.readouterr()
-        assert cli.main(["shards", *words]) == 2
+        assert main(["shards", *words]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         return error

@@ -16,11 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_style import checkpoint
-from gan_style.config import build
+from gan_style.checkpoints import checkpoint
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
 from gan_style.data.scenes.looks import LOOKS, draw_look
 from gan_style.data.styles import StyledDataset, StyledEvalDataset, StylePictures, StylesDataModule
-from gan_style.errors import UserError
 from tests.conftest import composed
 
 SMALL = ("data=styles", "data.image_size=32", "data.load_size=36", "data.count=4", "data.val_count=2")

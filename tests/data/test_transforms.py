@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from gan_style.core.errors import UserError
 from gan_style.data.transforms import EvalTransform, TrainTransform, resize
-from gan_style.errors import UserError
 
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from gan_style.core.errors import UserError
 from gan_style.data.saving import save_image
 from gan_style.data.transforms import EvalTransform, TrainTransform
 from gan_style.data.unpaired import EndlessBatches, FolderPictures, PairedEvalDataset, UnpairedDataset
-from gan_style.errors import UserError
 
 
 class Numbered:

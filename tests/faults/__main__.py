@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from gan_style.trainer import quiet_lightning
+from gan_style.training.trainer import quiet_lightning
 from tests.faults.harness import Bench
 from tests.faults.kinds import FAULTS, REPEATED
 

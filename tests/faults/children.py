@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_style.errors import Interrupted, TrainingFailed, UserError
-from gan_style.train import refused
+from gan_style.cli.train import refused
+from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from tests.conftest import composed
 
 LONGEST = 120.0  # seconds that anything is waited for
@@ -107,8 +107,8 @@ def start(folder: Path, words: tuple[str, ...], prepare: Prepare | None = None, 
 
 
 def _train(words: tuple[str, ...], prepare: Prepare | None) -> int:
-    from gan_style.run import train
-    from gan_style.signals import listening
+    from gan_style.core.signals import listening
+    from gan_style.training.run import train
 
     try:
         with listening():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gan_style import checkpoint
+from gan_style.checkpoints import checkpoint
 from tests.conftest import HARD, SMALL, SMALL_RESNET, differences
 from tests.faults.children import Child, quiet_end, start, until
 from tests.test_resume import rows, state

@@ -20,20 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from gan_style import official
+from gan_style.apps.studio.runs import card
+from gan_style.checkpoints import official
+from gan_style.core.errors import UserError
 from gan_style.data.files import check_picture, decode_picture, read_raw
 from gan_style.data.named.unpacking import unpack
 from gan_style.data.shards import open_shards
 from gan_style.data.sources import list_source
 from gan_style.data.values import ValueRange
-from gan_style.errors import UserError
-from gan_style.loading import load
-from gan_style.pictures_in import given_mask, given_picture
+from gan_style.inference.images import given_mask, given_picture
+from gan_style.inference.load import load
+from gan_style.inference.video.reading import VideoReader
 from gan_style.report.comparison import render_comparison
 from gan_style.report.page import render
 from gan_style.report.read import read_run
-from gan_style.studio.runs import card
-from gan_style.video.reading import VideoReader
 
 SEEDS = Path(__file__).parent / "seeds"
 FORMATS = (".png", ".jpg", ".webp", ".bmp", ".tif", ".npy", ".dcm")
@@ -193,7 +193,7 @@ TARGETS = {
 
 ODD: tuple[Any, ...] = (
     *(None, True, -1, 0, 2**40, 0.5, float("nan"), "", "x", "../x", b"x", [], {}, [[]], {"_target_": "os.system"}),
-    *({"_target_": "gan_style.paths.write_whole", "path": "x", "text": "x"}, {1: 2}, "???", "${oc.env:HOME}"),
+    *({"_target_": "gan_style.core.paths.write_whole", "path": "x", "text": "x"}, {1: 2}, "???", "${oc.env:HOME}"),
     *(torch.zeros(()), torch.zeros(0), torch.full((2, 2), float("nan")), torch.zeros(3, dtype=torch.int8)),
     *(torch.zeros(1, 1).to_sparse(), torch.zeros(2, dtype=torch.complex64)),
 )

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_style.config import ALLOWED, check, check_signature
-from gan_style.errors import UserError
-from gan_style.run import RunConfig
-from gan_style.train import explain
+from gan_style.core.config import ALLOWED, check, check_signature
+from gan_style.core.errors import UserError
+from gan_style.training.compose import explain
+from gan_style.training.run import RunConfig
 from tests.conftest import composed
 from tests.fuzz import targets
 
@@ -73,7 +73,17 @@ KEYS = (
 )
 KEYS += ("model._target_", "trainer.max_steps", "trainer.precision", "best.monitor", "callbacks.ema", "data", "allow")
 VALUES = ("", "null", "-1", "1e99", "nan", "true", "[1,2]", "{a: 1}", "'", "${seed}", "${oc.env:NOT_SET_AT_ALL}", "???")
-VALUES += ("os.system", "gan_style.run.train", "{_target_: os.system}", "[", "é", "a b", "\\", "x" * 300, "${hydra:x}")
+VALUES += (
+    "os.system",
+    "gan_style.training.run.train",
+    "{_target_: os.system}",
+    "[",
+    "é",
+    "a b",
+    "\\",
+    "x" * 300,
+    "${hydra:x}",
+)
 
 
 @settings(max_examples=40, **QUIET)
@@ -98,7 +108,7 @@ def one_line(text: str) -> None:
 
 
 NODES: Any = st.recursive(
-    st.sampled_from([None, True, -1, 0.5, "x", "???", b"x", "os.system", "gan_style.paths.write_whole"]),
+    st.sampled_from([None, True, -1, 0.5, "x", "???", b"x", "os.system", "gan_style.core.paths.write_whole"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(["_target_", "_partial_", "_args_", "a", "filters", ""]), inner, max_size=4)

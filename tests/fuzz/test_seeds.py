@@ -18,12 +18,11 @@ import tifffile
 import torch
 from PIL import Image
 
-from gan_style import torch_files
-from gan_style.data import budget
+from gan_style.core import budget, torch_files
+from gan_style.core.errors import UserError
 from gan_style.data.files import read_raw
 from gan_style.data.shards import Shard, open_shard, read_index, scan, write_index
-from gan_style.errors import UserError
-from gan_style.loading import load
+from gan_style.inference.load import load
 from tests.data.picture_files import png
 from tests.fuzz import targets, valid
 from tests.small_models import saved

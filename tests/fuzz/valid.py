@@ -19,7 +19,7 @@ from tests.conftest import small_config
 from tests.data.named.tiny_set import zipped
 from tests.data.picture_files import encode, encode_wide
 from tests.fuzz import targets
-from tests.video.clips import clip
+from tests.inference.video.clips import clip
 
 SMALL = np.arange(6 * 5 * 4, dtype=np.uint8).reshape(6, 5, 4) * 2
 
@@ -82,12 +82,12 @@ def mask() -> list[bytes]:
 
 
 def checkpoint() -> list[bytes]:
-    from gan_style import portable
+    from gan_style.checkpoints import safetensors
 
     content = targets._content()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.safetensors"
-        portable.write(content["state_dict"], portable.described(content, averaged=False), path)
+        safetensors.write(content["state_dict"], safetensors.described(content, averaged=False), path)
         tensors = path.read_bytes()
     old = targets.saved_bytes(content, _use_new_zipfile_serialization=False)
     return [b"\0" + targets.saved_bytes(content), b"\0" + old, b"\1" + tensors]

@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from gan_style.config import config_dir
-from gan_style.run import train
+from gan_style.core.config import config_dir
+from gan_style.training.run import train
 from tests.conftest import small_config
 
 FOLDER = Path(__file__).parent

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.losses.perceptual import PerceptualLoss, covariance, gram_matrix, mean_std, total_variation
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 from torchvision.models import squeezenet1_1
 
-from gan_style.errors import UserError
-from gan_style.metrics import inception, weights
+from gan_style.core import weights
+from gan_style.core.errors import UserError
+from gan_style.metrics import inception
 from gan_style.metrics.extractor import ModuleExtractor, RandomExtractor
 from gan_style.metrics.extractors import extractor, frechet_name, kernel_name
 from gan_style.metrics.squeezenet import SqueezeNet

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import RandomExtractor
 from gan_style.metrics.features import FeatureMetric
 from gan_style.metrics.frechet import FrechetDistance

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import RandomExtractor
 from gan_style.metrics.frechet import FrechetDistance, few_pictures, frechet_distance, frechet_of_moments
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.frechet import frechet_distance
 from gan_style.metrics.intervals import bootstrap_interval, floor_interval, floor_sizes, scored
 from gan_style.metrics.kernel import kid

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.kernel import cmmd, kid, kid_subsets, mmd2, polynomial
 from tests.metrics.test_frechet import sets
 

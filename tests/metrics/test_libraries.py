@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.extractors import extractor, frechet_name
 
 

@@ -11,7 +11,7 @@ import torchvision
 from torch import nn
 from torchmetrics.functional.image.lpips import _LPIPS
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.lpips import LPIPS
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "weights"

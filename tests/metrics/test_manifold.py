@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics import manifold as module
 from gan_style.metrics.manifold import manifold
 from tests.metrics.test_frechet import sets

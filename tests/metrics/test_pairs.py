@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.losses.perceptual import PerceptualLoss, gram_matrix
 from gan_style.metrics.diversity import Diversity, diversity, feature_distance
 from gan_style.metrics.edges import edge_agreement, sobel

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.probe import blur, disturbances, jpeg, steganography_probe
 
 

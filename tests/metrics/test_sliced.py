@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.probe import blur
 from gan_style.metrics.sliced import LaplacianPatches, SlicedWasserstein, laplacian_pyramid, sliced_wasserstein
 

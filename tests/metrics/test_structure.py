@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.metrics.structure import StructureDistance
 
 WIDTH, PATCH, SIDE, DEPTH = 128, 4, 16, 3  # two heads

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_style.checkpoint import load
-from gan_style.config import build
-from gan_style.errors import UserError
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
 from gan_style.losses.perceptual import mean_std
 from gan_style.models.adain import AdaIN
 from gan_style.networks.adain import AdaINDecoder, adain
@@ -123,7 +123,7 @@ def test_the_depth_follows_the_weights() -> None:
 
 
 def test_the_checkpoint_carries_the_encoder_and_the_mean_style(run: Callable[..., Path], tmp_path: Path) -> None:
-    from gan_style.run import train
+    from gan_style.training.run import train
 
     folder = train(composed(*TINY, "trainer.max_steps=2", "trainer.log_every=1", f"run_dir={tmp_path / 'run'}"))
     state: dict[str, Any] = load(folder / "checkpoints" / "last.ckpt")["state_dict"]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from gan_style.checkpoint import load
-from gan_style.errors import UserError
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.errors import UserError
 from gan_style.models.passes import ways
 from gan_style.networks.resnet import ResnetGenerator
 from tests.conftest import differences

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_style.checkpoint import load
-from gan_style.config import build, config_dir
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.config import build, config_dir
 from gan_style.models.translator import Translator
 from tests.conftest import differences, small_config
 

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.config import build
-from gan_style.data.seeding import derive_seed
-from gan_style.errors import UserError
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
+from gan_style.core.seeding import derive_seed
 from gan_style.models.cut import CUT
 from tests.conftest import composed, small_config
 from tests.models.reference_cyclegan import Adam, Weights, patchgan, resnet

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_style.config import build
+from gan_style.core.config import build
 from gan_style.models.cyclegan import CycleGAN
 from tests.conftest import small_config
 from tests.models import reference_cyclegan
@@ -95,7 +95,7 @@ def test_without_identity_loss_channels_may_differ() -> None:
 
 
 def test_identity_loss_with_other_channels_is_refused_in_one_sentence() -> None:
-    from gan_style.errors import UserError
+    from gan_style.core.errors import UserError
 
     with pytest.raises(UserError, match=r"model\.lambda_idt=0"):
         build(small_config()["model"], channels_A=1, channels_B=3)

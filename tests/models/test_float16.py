@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_style.checkpoint import load
-from gan_style.errors import UserError
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.errors import UserError
 from tests.conftest import SGD, differences
 
 Run = Callable[..., Path]

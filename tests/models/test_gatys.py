@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.checkpoint import load
-from gan_style.config import build
-from gan_style.data.seeding import derive_seed
-from gan_style.errors import UserError
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
+from gan_style.core.seeding import derive_seed
 from gan_style.models.gatys import Gatys
 from gan_style.models.picture_descent import LARGEST_MOVE, LBFGS, bounded, resized, sizes
 from gan_style.networks.vgg import VGG

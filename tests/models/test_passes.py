@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_style.checkpoint import load
-from gan_style.config import build
-from gan_style.data.seeding import derive_seed
+from gan_style.checkpoints.checkpoint import load
+from gan_style.core.config import build
+from gan_style.core.seeding import derive_seed
 from gan_style.models import translator
 from gan_style.models.passes import ways
 from gan_style.networks import quick as quick_ways

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gan_style.config import build
-from gan_style.errors import UserError
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
 from gan_style.models.perceptual_gan import PerceptualGAN, style_share
 from gan_style.networks.two_branch import TwoBranchGenerator
 from gan_style.networks.vgg import VGG

@@ -15,7 +15,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.models.batch_norm import SyncBatchNorms, SyncedBatchNorm, computes_together
 from gan_style.models.processes import (
     Player,

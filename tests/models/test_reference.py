@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from gan_style import run as runs
 from gan_style.networks import quick, winograd
+from gan_style.training import run as runs
 
 ITERATIONS = 20
 REFERENCE = Path(__file__).parents[2] / "experiments" / "suites" / "reference.py"

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_style import checkpoint
-from gan_style.config import build
-from gan_style.errors import UserError
+from gan_style.checkpoints import checkpoint
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
 from gan_style.models.style_conditional import StyleConditional, take_weights
 from gan_style.networks.adain import AdaINDecoder
 from tests.conftest import differences, small_config

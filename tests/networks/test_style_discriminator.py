@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.nn.utils import parametrize
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.networks.patchgan import PatchDiscriminator
 from gan_style.networks.style_discriminator import ConditionalDiscriminator, VGGDiscriminator

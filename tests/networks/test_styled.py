@@ -12,12 +12,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from gan_style.networks.styled import (
-    AdaptiveInstanceNorm,
-    MappingNetwork,
-    StyledGenerator,
-    StyleEncoder,
-)
+from gan_style.networks.styled import AdaptiveInstanceNorm, MappingNetwork, StyledGenerator, StyleEncoder
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 

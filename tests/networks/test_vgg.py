@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from gan_style.errors import UserError
+from gan_style.core.errors import UserError
 from gan_style.networks.vgg import MEAN, STD, VGG
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "weights" / "vgg19_normalised_relu3_1.pth"

@@ -24,13 +24,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded, resolved
+from gan_style.core.terminal import say
 from gan_style.data.named.folder import MANIFEST, count_pictures, listed, missing_folders, read_manifest
 from gan_style.data.named.table import FOLDERS, NamedSet, named_set
 from gan_style.data.named.transfer import Unreachable, check_url, download, public
 from gan_style.data.named.unpacking import unpack
-from gan_style.errors import UserError
-from gan_style.paths import expanded, resolved
-from gan_style.terminal import say
 
 Say = Callable[[str], None]
 

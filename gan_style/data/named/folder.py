@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gan_style.core.errors import UserError
 from gan_style.data.named.table import FOLDERS, PICTURES, NamedSet
-from gan_style.errors import UserError
 
 MANIFEST = ".gan_style.json"
 

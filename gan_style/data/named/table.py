@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gan_style.errors import UserError, did_you_mean
+from gan_style.core.errors import UserError, did_you_mean
 
 BASE_URL = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 FOLDERS = ("trainA", "trainB", "testA", "testB")

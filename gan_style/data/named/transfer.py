@@ -25,9 +25,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from gan_style.core.errors import UserError
+from gan_style.core.terminal import say
 from gan_style.data.named.unpacking import CHUNK, check_space
-from gan_style.errors import UserError
-from gan_style.terminal import say
 
 TIMEOUT = 30.0  # seconds, to connect and for each read
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new try; one that brought new bytes begins the row again

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from zipfile import ZipFile, ZipInfo
 
+from gan_style.core.errors import UserError
+from gan_style.core.terminal import say
 from gan_style.data.named.table import FOLDERS, PICTURES
-from gan_style.errors import UserError
-from gan_style.terminal import say
 
 MAX_ENTRIES = 200_000
 # A zip of pictures unpacks to about its own size; these leave room for pictures stored raw.

@@ -7,10 +7,10 @@ can score a translation although training never sees them together.
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_style.core.errors import UserError
 from gan_style.data.scenes.geometry import compose
 from gan_style.data.scenes.painting import render_painting
 from gan_style.data.scenes.photo import render_photo
-from gan_style.errors import UserError
 
 __all__ = ["MAX_SIZE", "MIN_SIZE", "draw_scene", "refuse_size"]
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from gan_style.cli import main
+from gan_style.cli.main import main
+from gan_style.core.errors import UserError
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.images import SUFFIXES
 from gan_style.data.named import download, unpacking
 from gan_style.data.named.download import fetch, is_whole
 from gan_style.data.named.table import FOLDERS, NAMED_SETS, PICTURES
-from gan_style.errors import UserError
 from tests.conftest import composed
 from tests.data.named.server import ZipServer
 from tests.data.named.tiny_set import (

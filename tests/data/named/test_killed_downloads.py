@@ -42,7 +42,7 @@ download.fetch("tinyset", root, url=url)
 
 
 VERB = """
-from gan_style import cli
+from gan_style.cli import main as cli
 sys.exit(cli.main(["download", "tinyset", "--root", root, "--url", url]))
 """
 

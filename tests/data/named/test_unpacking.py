@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gan_style.core.errors import UserError
 from gan_style.data.named import unpacking
-from gan_style.errors import UserError
 from tests.data.named.server import ZipServer
 from tests.data.named.tiny_set import PNG, ZIP, assert_nothing_beside, entries, failing, pixels, zipped
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_style.core.errors import UserError
 from gan_style.data.named.download import fetch
 from gan_style.data.named.table import FOLDERS, NamedSet
-from gan_style.errors import UserError
 
 COUNTS = {"trainA": 5, "trainB": 7, "testA": 2, "testB": 3}
 

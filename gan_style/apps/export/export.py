@@ -1,0 +1,222 @@
+"""The verb `gan-style export`: a trained model for other programs, compared with torch before it is given its name.
+
+    .onnx, .pt2     one graph, any batch, height and width: `picture` (and `style`) in, `output` out
+    .safetensors    all weights but the discriminators', which `gan_style.load` reads
+    .pth            one generator in the layout of the official CycleGAN, pix2pix and CUT code
+
+Graphs take float32 in [-1, 1]. A method that takes styles has an input `style`: a picture of any size for AdaIN, a code
+for a style-conditional generator, whose known styles stand in the metadata.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.apps.export.graph import SIZES, TRACED, Distance, Graph, distance, worst
+from gan_style.checkpoints import checkpoint, exported, official, safetensors
+from gan_style.checkpoints.hub import weights_of
+from gan_style.checkpoints.restore import fitting, naming, restore
+from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build, target_of
+from gan_style.core.errors import UserError
+from gan_style.core.extras import extra
+from gan_style.core.paths import expanded
+from gan_style.core.terminal import say
+from gan_style.core.version import __version__
+from gan_style.data.saving import refuse_overwriting
+from gan_style.inference.load import loaded
+from gan_style.inference.translator import LoadedTranslator
+from gan_style.models.pretrained import network_of
+from gan_style.models.translator import Translator
+
+OPSET = 18
+Put = Callable[[Path], tuple[str, Distance]]  # writes a file and reads it again: what it is, and how far from torch
+
+
+def export(parsed: Namespace) -> None:
+    """Write a model in the form that the suffix names, and say how far it is from torch."""
+    out = expanded(parsed.output)
+    refuse_overwriting([out], [parsed.checkpoint])
+    makers = {".onnx": _onnx, ".pt2": _program, ".safetensors": _tensors, ".pth": _official}
+    if out.suffix.lower() not in makers:
+        raise UserError(f"{out} cannot be exported: its name must end in one of {', '.join(makers)}")
+    content = checkpoint.load(expanded(parsed.checkpoint))
+    with naming(parsed.checkpoint), fitting():
+        method = target_of(content["config"]["model"], ALLOWED_FROM_CHECKPOINT)
+    if not method.directions:  # before it is built, which may fetch a VGG
+        name = method.__name__.lower()
+        raise UserError(
+            f"{parsed.checkpoint} is of {name}, which makes each picture by an optimisation: nothing to export"
+        )
+    with naming(parsed.checkpoint):
+        translator = loaded(content, torch.device("cpu"), ema=not parsed.raw)
+    direction = "2".join(translator.ends(parsed.direction, None))
+    put = makers[out.suffix.lower()](translator, direction, parsed.direction is not None)
+    with checkpoint.writing(out) as beside:
+        said, found = put(beside)
+        if not found.is_rounding:
+            raise UserError(f"{out} was not written: it is {found}, which is more than rounding")
+    say(f"{out}: {said}; {translator.about['weights'] if translator.about else 'raw'} weights")
+    say(f"at {len(SIZES)} sizes {found}")
+
+
+def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+    for module in ("onnx", "onnxscript"):
+        extra("export", module)
+    runtime = extra("export", "onnxruntime")
+    graph, channels = Graph(translator.model, direction), _channels(translator, direction)
+    program = _traced(graph, channels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made: Any = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            output_names=["output"],
+            dynamic_shapes=_open_sizes(graph),
+            verbose=False,
+            external_data=False,
+        )
+    made.model.metadata_props.update(safetensors.texts(_described(translator, graph, direction)))
+
+    def put(path: Path) -> tuple[str, Distance]:
+        path.write_bytes(made.model_proto.SerializeToString())
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        session = runtime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+        def run(inputs: tuple[Tensor, ...]) -> Tensor:
+            feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
+            return torch.from_numpy(session.run(["output"], feed)[0])
+
+        said = f"ONNX, opset {OPSET}, {', '.join(graph.inputs)} to output, any batch, height and width"
+        return said, distance(graph, run, channels)
+
+    return put
+
+
+def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+    graph, channels = Graph(translator.model, direction), _channels(translator, direction)
+    program = _traced(graph, channels)
+    program.example_inputs = None  # or the file holds these pictures, too
+    described = {exported.TEXT: json.dumps(_described(translator, graph, direction))}
+
+    def put(path: Path) -> tuple[str, Distance]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with open(path, "wb") as file:  # by a name that is not UTF-8 torch opens none
+                torch.export.save(program, file, extra_files=described)
+            with open(path, "rb") as file:
+                run = torch.export.load(file).module()
+        said = f"a program of torch.export, {', '.join(graph.inputs)} to a picture, any batch, height and width"
+        return said, distance(graph, functools.partial(_called, run), channels)
+
+    return put
+
+
+def _tensors(translator: LoadedTranslator, direction: str, alone: bool) -> Put:
+    state, about = weights_of(translator.model, translator.about, direction if alone else None)
+
+    def put(path: Path) -> tuple[str, Distance]:
+        safetensors.write(state, about, path)
+        model = restore(checkpoint.load(path)).requires_grad_(False).eval()
+        said = f"safetensors, {sum(isinstance(value, Tensor) for value in state.values())} tensors, for gan_style.load"
+        found = []
+        for each in [direction] if alone else translator.model.directions:
+            graph, again = Graph(translator.model, each), Graph(model, each)
+            found.append(distance(graph, functools.partial(_called, again), _channels(translator, each)))
+        return said, worst(found)
+
+    return put
+
+
+def _official(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+    network: Any = getattr(translator.model, network_of(direction), translator.model)
+    state = official.to_official(network)
+
+    def put(path: Path) -> tuple[str, Distance]:
+        torch.save(state, path)
+        exported.put_into_zip(path, {"direction": direction, "gan_style": __version__, **(translator.about or {})})
+        read, _ = official.read(path)
+        again = build(read.node, ALLOWED_FROM_CHECKPOINT)(in_channels=read.in_channels, out_channels=read.out_channels)
+        again.load_state_dict(read.state)
+        said = f"{direction} in the official layout, {official.said(read.node)}"
+        run = functools.partial(_called, again.requires_grad_(False).eval())
+        return said, distance(Graph(translator.model, direction), run, _channels(translator, direction))
+
+    return put
+
+
+def _called(network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    output: Tensor = network(*inputs)
+    return output
+
+
+def _traced(graph: Graph, channels: int) -> torch.export.ExportedProgram:
+    """The graph with every size open, and no network in it that it does not use."""
+    graph = copy.copy(graph)
+    graph._modules = {"model": _used(graph, channels)}
+    # A side may be 1 somewhere inside; without the patch export takes it that no side ever is.
+    oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+    with warnings.catch_warnings(), torch.no_grad(), oblivious:
+        warnings.simplefilter("ignore")
+        program = torch.export.export(graph, graph.example(TRACED, channels), dynamic_shapes=_open_sizes(graph))
+    for module in program.graph_module.modules():  # what runs in float32 under autocast is a graph of its own
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # it names folders of this machine
+    return program
+
+
+def _used(graph: Graph, channels: int) -> Translator:
+    """The model with those of its networks that take part: no discriminator, no other direction."""
+    called: set[str] = set()
+
+    def noting(name: str) -> Callable[..., None]:
+        return lambda *_: called.add(name)
+
+    networks = dict(graph.model.named_children())
+    handles = [network.register_forward_pre_hook(noting(name)) for name, network in networks.items()]
+    with torch.no_grad():
+        graph(*graph.example(SIZES[0], channels))
+    for handle in handles:
+        handle.remove()
+    slim = copy.copy(graph.model)
+    # a method may name a network that it does not call, so each leaves its place behind
+    slim._modules = {name: networks[name] if name in called else nn.Identity() for name in graph.model._modules}
+    return slim
+
+
+def _open_sizes(graph: Graph) -> tuple[dict[int, Any], ...]:
+    """Each input's axes that may have any length."""
+    batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
+    sizes: tuple[dict[int, Any], ...] = ({0: batch, 2: height, 3: width},)
+    if len(graph.inputs) == 1:
+        return sizes
+    places = {} if graph.code_size else {2: "style_height", 3: "style_width"}
+    return *sizes, {0: batch} | {axis: torch.export.Dim(name, min=1) for axis, name in places.items()}
+
+
+def _channels(translator: LoadedTranslator, direction: str) -> int:
+    values: Mapping[str, Any] = translator.values or {}
+    return int(values[direction[0]].channels)
+
+
+def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> dict[str, Any]:
+    """Beside what the checkpoint says: the direction, and the codes of the styles that the model knows."""
+    model = translator.model
+    codes = {
+        name: next(iter(model.known_style(index).values()))[0].tolist()
+        for index, name in enumerate(translator.style_names)
+    }
+    general = next(iter(model.general_style().values()))[0].tolist() if graph.code_size else None
+    own = {"direction": direction, "inputs": graph.inputs, "codes": codes, "general_code": general}
+    return {"gan_style": __version__, "format": safetensors.FORMAT, **(translator.about or {}), **own}

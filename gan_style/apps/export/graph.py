@@ -1,0 +1,110 @@
+"""What an export computes, and how far from it a written file is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.core.errors import UserError
+from gan_style.core.memory import raise_if_out
+from gan_style.models.translator import Translator
+
+# Batch, height and width of what is compared, and of the style pictures beside them.
+SIZES = (((1, 64, 96), (48, 80)), ((2, 97, 129), (70, 51)), ((3, 150, 41), (64, 64)))
+TRACED = ((2, 528, 820), (544, 792))  # more than one place in the innermost map of the deepest U-Net
+LIMIT = 1e-5  # of a range of 2
+# Sums in another order round otherwise, and a deep network makes more of it: torch itself may be off by LIMIT.
+TIMES = 3
+
+Run = Callable[[tuple[Tensor, ...]], Tensor]
+
+
+class Graph(nn.Module):
+    """What is exported: a picture, and for some methods a style, to a picture.
+
+    Args:
+        model: in evaluation mode.
+        direction: `A2B` or `B2A`.
+    """
+
+    def __init__(self, model: Translator, direction: str) -> None:
+        super().__init__()
+        self.model, self.direction = model, direction
+        code = model.general_style() if model.takes_style else {}
+        # One vector can be given as it is; statistics of features come from a picture.
+        self.code_size = next(iter(code.values())).shape[1] if len(code) == 1 else 0
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("picture", "style") if self.model.takes_style else ("picture",)
+
+    def forward(self, picture: Tensor, style: Tensor | None = None) -> Tensor:
+        """[B, C, H, W] and [B, C, h, w] or [B, code_size] to [B, C, H, W]."""
+        if style is None:
+            return self.model.translate(picture, self.direction)
+        code = {"s": style} if self.code_size else self.model.style_code(style)
+        return self.model.stylize(picture, code)
+
+    def example(self, sizes: tuple[tuple[int, int, int], tuple[int, int]], channels: int) -> tuple[Tensor, ...]:
+        """Noise of a fixed seed: pictures, and styles where the graph takes them."""
+        (batch, height, width), side = sizes
+        generator = torch.Generator().manual_seed(0)
+        picture = torch.rand(batch, channels, height, width, generator=generator) * 2 - 1
+        if not self.model.takes_style:
+            return (picture,)
+        if self.code_size:
+            return picture, torch.randn(batch, self.code_size, generator=generator)
+        return picture, torch.rand(batch, channels, *side, generator=generator) * 2 - 1
+
+
+class Distance(NamedTuple):
+    """The largest differences from what torch computes in float64, of pictures in [-1, 1]; NaN where one is.
+
+    Attributes:
+        file: of what was written.
+        rounding: of torch in float32.
+    """
+
+    file: float
+    rounding: float
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether the file is at most `LIMIT` off, or `TIMES` as far as torch in float32."""
+        return self.file <= max(LIMIT, TIMES * self.rounding)
+
+    def __str__(self) -> str:
+        return f"at most {self.file:.1e} from torch in float64, in [-1, 1]; torch in float32 {self.rounding:.1e}"
+
+
+def distance(graph: Graph, run: Run, channels: int) -> Distance:
+    """How far what `run` gives is from torch, over `SIZES`.
+
+    Raises:
+        UserError: the graph does not pass in float64.
+    """
+    precise = copy.deepcopy(graph).double()
+    found = []
+    for sizes in SIZES:
+        inputs = graph.example(sizes, channels)
+        with torch.no_grad():
+            try:
+                truth = precise(*(one.double() for one in inputs))
+            except RuntimeError as error:  # a method of one's own
+                raise_if_out(error)
+                reason = " ".join(str(error).split())[:120]
+                raise UserError(
+                    f"the model does not pass in float64, which an export is compared with ({reason}): "
+                    "make tensors of the picture's type, as x.new_zeros does"
+                ) from error
+            found.append(Distance(*(float((one - truth).abs().max()) for one in (run(inputs), graph(*inputs)))))
+    return worst(found)
+
+
+def worst(found: Sequence[Distance]) -> Distance:
+    """The largest of each kind; NaN where one is."""
+    return Distance(*torch.tensor(found).amax(dim=0).tolist())

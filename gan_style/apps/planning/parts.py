@@ -1,0 +1,51 @@
+"""What a composed config builds, without a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from gan_style.core.config import build
+from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.models.translator import Translator
+from gan_style.training.refusals import refuse_missing_warm_start
+from gan_style.training.run import checked, model_of
+from gan_style.training.trainer import TrainerSettings
+
+
+@dataclass
+class Parts:
+    """Of a run; `iterations` is where its schedule ends."""
+
+    settings: TrainerSettings
+    data: UnpairedDataModule
+    model: Translator
+    callbacks: list[pl.Callback]
+    iterations: int
+
+
+def parts_of(config: Mapping[str, Any]) -> Parts:
+    """Build what `train` would, and refuse what it would refuse.
+
+    Args:
+        config: plain; see `RunConfig`.
+
+    Raises:
+        UserError: a mistake in the config or the data.
+    """
+    config, allowed = checked(config)
+    settings: TrainerSettings = build(config["trainer"], allowed)
+    settings.refuse_what_cannot_work(multirun=False)
+    refuse_missing_warm_start(config["model"])
+    torch.manual_seed(config["seed"])
+    data: UnpairedDataModule = build(config["data"], allowed)
+    data.setup()
+    model = model_of(config, allowed, settings, data)
+    callbacks = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
+    return Parts(
+        settings, data, model, callbacks, settings.iterations(model.iterations_per_epoch, model.last_iteration)
+    )

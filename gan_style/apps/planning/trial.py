@@ -1,0 +1,160 @@
+"""A few iterations of a composed config in a process of their own: `python -m gan_style.apps.planning.trial`.
+
+A config and a number of iterations as JSON on stdin, what they cost as the last line of stdout. No run folder, no
+checkpoint, no validation. A process of its own, because the peak of memory is a process's and never falls.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from gan_style.apps.planning.parts import Parts, parts_of
+from gan_style.core import memory
+from gan_style.core.errors import UserError
+from gan_style.core.terminal import say, warn
+from gan_style.models.translator import Translator
+from gan_style.training.callbacks.cost import peak_gigabytes
+from gan_style.training.callbacks.ema import EMA
+from gan_style.training.trainer import quiet_lightning
+
+
+class NoModules:
+    """In place of what tells modules apart: its hooks fail where a loss differentiates twice."""
+
+    parents: ClassVar[set[str]] = {"Global"}
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Watch(pl.Callback):
+    """Times iterations, then counts the operations of one more.
+
+    Args:
+        iterations: that are timed; the operations are counted after the peak of memory was read.
+    """
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+        self.seconds: list[float] = []
+        self.peak = 0.0  # bytes
+        self.flops = 0
+        self._counter: FlopCounterMode | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, Translator)
+        if len(self.seconds) == self.iterations:
+            self.peak = peak_bytes()
+            pl_module.quick = False  # its ways hide most products from torch's counter
+            self._counter = FlopCounterMode(display=False)
+            self._counter.mod_tracker = NoModules()  # type: ignore[assignment]
+            self._counter.__enter__()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if self._counter is not None:
+            self._counter.__exit__(None, None, None)
+            self.flops = self._counter.get_total_flops()
+            trainer.should_stop = True
+            return
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.seconds.append(now - self._since)
+        self._since = now
+
+
+def peak_bytes() -> float:
+    """The most memory that this process held; unlike `ru_maxrss` not the one it was started from."""
+    status = Path("/proc/self/status")
+    if not torch.cuda.is_available() and status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024
+    return peak_gigabytes() * 1e9
+
+
+def tried(parts: Parts, iterations: int, folder: Path) -> dict[str, Any]:
+    """Train for some iterations and say what it cost.
+
+    Args:
+        parts: of the run.
+        iterations: at least 2: the peak still rises in the second, and the first is no measure of time.
+        folder: for what Lightning may write.
+
+    Returns: `seconds` of each iteration but the first, `peak` and the sizes of `state` in bytes, `flops`.
+    """
+    quiet_lightning()
+    watch, model, settings = Watch(iterations), parts.model, parts.settings
+    averaged = [callback for callback in parts.callbacks if isinstance(callback, EMA)]
+    settings.tell(model, parts.data.image_size)
+    trainer = settings.make([*averaged, watch], [], folder, val=1_000_000_000)
+    trainer.fit(model, datamodule=parts.data)
+    return {
+        "seconds": watch.seconds[1:],
+        "peak": watch.peak,
+        "flops": watch.flops,
+        "state": {
+            "gradients": _size(p.grad for p in model.parameters()),
+            "moments": _size(
+                _tensors([optimizer.state_dict()["state"] for optimizer in model.optimizer_of().values()])
+            ),
+            "ema": sum(_size(net.state_dict().values()) for ema in averaged for net in ema.averages.values()),
+            **weights(model),
+        },
+        "device": torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "CPU",
+    }
+
+
+def weights(model: Translator) -> dict[str, int]:
+    """Bytes of what is trained and of what is frozen, such as VGG."""
+    trained = _size(p for p in model.parameters() if p.requires_grad)
+    return {"weights": trained, "frozen": _size([*model.parameters(), *model.buffers()]) - trained}
+
+
+def _size(tensors: Any) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+
+
+def _tensors(node: Any) -> Iterator[Tensor]:
+    if isinstance(node, Tensor):
+        yield node
+    elif isinstance(node, dict | list | tuple):
+        for inner in node.values() if isinstance(node, dict) else node:
+            yield from _tensors(inner)
+
+
+def main() -> int:
+    """Exit status: 0 done, 2 the user's mistake."""
+    given = json.load(sys.stdin)
+    try:
+        with tempfile.TemporaryDirectory(prefix="gan-style-plan-") as folder:
+            result = tried(parts_of(given["config"]), given["iterations"], Path(folder))
+    except UserError as error:
+        warn(f"gan_style: {error}")
+        return 2
+    except Exception as error:
+        if not memory.ran_out(error):
+            raise
+        warn(f"gan_style: {memory.sentence(error, memory.advice_of('plan'))}")
+        return 2
+    say(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

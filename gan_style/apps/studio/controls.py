@@ -1,0 +1,199 @@
+"""The left side of the page: picture, model, styles, strength, regions; and what they amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+from gan_style.apps.studio.models import Models, caution
+from gan_style.apps.studio.painting import bound
+from gan_style.apps.studio.pictures import COLOURS, draw_samples
+from gan_style.apps.studio.translating import Slot, Wish
+from gan_style.models.gatys import Gatys
+
+SIZES = (128, 1536)  # longer side of a result; more takes a machine without a GPU minutes
+PAINTING_SIDE = 640  # of the picture under the brush
+
+
+class StyleSlot(NamedTuple):
+    """One style on the page."""
+
+    frame: gr.Column
+    picture: gr.Image
+    name: gr.Dropdown
+    weight: gr.Slider
+
+
+class Controls(NamedTuple):
+    """Everything that a person chooses."""
+
+    picture: gr.Image
+    samples: gr.Gallery
+    model: gr.Dropdown
+    caution: gr.HTML
+    direction: gr.Radio
+    styles: gr.Column
+    style_samples: gr.Gallery
+    slots: list[StyleSlot]
+    alpha: gr.Slider
+    preserve_color: gr.Checkbox
+    size: gr.Slider
+    steps: gr.Slider
+    painting: gr.ImageEditor
+
+    @property
+    def inputs(self) -> set[Any]:
+        """What `wish` reads."""
+        plain = {self.picture, self.direction, self.alpha, self.preserve_color, self.size, self.steps, self.painting}
+        return plain | {part for slot in self.slots for part in (slot.picture, slot.name, slot.weight)}
+
+    def wish(self, values: Mapping[Any, Any]) -> Wish:
+        """The values of `inputs` as one wish."""
+        picture, painting = values[self.picture], values[self.painting]
+        slots = []
+        for slot in self.slots:
+            style = values[slot.picture]
+            slots.append(Slot(Path(style) if style else None, values[slot.name] or None, values[slot.weight]))
+        return Wish(
+            picture=Path(picture) if picture else None,
+            slots=slots,
+            direction=values[self.direction],
+            alpha=values[self.alpha],
+            preserve_color=values[self.preserve_color],
+            size=int(values[self.size]),
+            steps=int(values[self.steps]),
+            layers=(painting or {}).get("layers") or (),
+        )
+
+
+def controls(models: Models, folder: Path) -> Controls:
+    """Lay the left side out."""
+    picture = _picture("Picture", 300, "picture")
+    gr.HTML('<p class="quiet">or take a sample</p>')
+    samples = _strip(draw_samples(folder, "A"), "samples")
+    names = models.names
+    model = gr.Dropdown(names, value=names[0] if names else None, label="Model", elem_id="model")
+    note = gr.HTML(visible=False, elem_id="caution")
+    direction = gr.Radio([], label="Direction", visible=False, elem_id="direction")
+    with gr.Column(visible=False, elem_id="styles") as styles:
+        gr.HTML('<h3>Styles <span class="quiet">one, or several to mix</span></h3>')
+        with gr.Row(elem_classes="slots"):
+            slots = [_slot(number) for number in range(len(COLOURS))]
+        gr.HTML('<p class="quiet">or take a painting</p>')
+        style_samples = _strip(draw_samples(folder, "B"), "style-samples")
+    with gr.Row(elem_classes="pair"):
+        alpha = gr.Slider(0, 1, 1, step=0.05, label="Strength", min_width=140, buttons=[], elem_id="alpha")
+        size = gr.Slider(*SIZES, 512, step=64, label="Longer side", min_width=140, buttons=[], elem_id="size")
+    preserve_color = gr.Checkbox(label="Keep the colours of the picture", elem_id="preserve-color")
+    steps = gr.Slider(
+        10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, buttons=[], elem_id="steps"
+    )
+    with gr.Accordion("Paint where a style holds", open=False, elem_id="regions"):
+        gr.HTML(
+            '<p class="quiet">Each brush colour is a style: '
+            + ", ".join(f'<span class="dot c{n}"></span>style {n + 1}' for n in range(len(COLOURS)))
+            + ". What stays unpainted stays as it is. Regions stand in place of weights.</p>"
+        )
+        painting = gr.ImageEditor(
+            show_label=False,
+            type="numpy",
+            sources=(),
+            layers=False,
+            transforms=(),
+            brush=gr.Brush(default_size=40, colors=list(COLOURS), default_color=COLOURS[0], color_mode="fixed"),
+            canvas_size=(PAINTING_SIDE, PAINTING_SIDE),
+            height=420,
+            elem_id="painting",
+            buttons=[],
+            format="png",
+        )
+    bound(painting)
+    return Controls(
+        picture,
+        samples,
+        model,
+        note,
+        direction,
+        styles,
+        style_samples,
+        slots,
+        alpha,
+        preserve_color,
+        size,
+        steps,
+        painting,
+    )
+
+
+def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, Any]:
+    """Show what the chosen model can be told, and hide the rest.
+
+    Raises:
+        UserError: its checkpoint cannot be loaded.
+    """
+    translator = models.load(name)
+    model, domains = translator.model, translator.domains
+    directions = [(f"{domains.get(d[0], d[0])} to {domains.get(d[-1], d[-1])}", d) for d in model.directions]
+    several = len(directions) > 1
+    said = caution(translator)
+    updates: dict[Any, Any] = {
+        controls.caution: gr.update(value=f'<p class="note">{said}</p>', visible=bool(said)),
+        controls.direction: gr.update(
+            choices=directions,
+            value=directions[0][1] if directions else None,
+            visible=several and not model.takes_style,
+        ),
+        controls.styles: gr.update(visible=model.takes_style),
+        controls.steps: gr.update(visible=isinstance(model, Gatys)),
+    }
+    for slot in controls.slots:
+        updates[slot.name] = gr.update(choices=translator.style_names, value=None, visible=bool(translator.style_names))
+    return updates
+
+
+def _picture(label: str, height: int, name: str) -> gr.Image:
+    """A picture that reaches us as the file it is: our own reader decodes it, and says what is wrong with it."""
+    picture = gr.Image(
+        label=label,
+        type="filepath",
+        sources=["upload", "clipboard"],
+        height=height,
+        placeholder="Drop or click",
+        elem_id=name,
+        buttons=[],
+    )
+
+    def path_of(payload: ImageData | None) -> str | None:
+        return payload.path if payload else None
+
+    picture.preprocess = path_of  # type: ignore[method-assign] # Gradio writes a file beside each class of its kind
+    return picture
+
+
+def _slot(number: int) -> StyleSlot:
+    with gr.Column(visible=number < 2, min_width=140, elem_classes=["slot", f"c{number}"]) as frame:
+        picture = _picture(f"Style {number + 1}", 150, f"style-{number + 1}")
+        name = gr.Dropdown([], label="or a learned style", visible=False, elem_id=f"style-name-{number + 1}")
+        weight = gr.Slider(0, 1, 1, step=0.05, label="Weight", buttons=[], elem_id=f"weight-{number + 1}")
+    return StyleSlot(frame, picture, name, weight)
+
+
+def _strip(paths: list[Path], name: str) -> gr.Gallery:
+    """Samples to click on."""
+    return gr.Gallery(
+        [str(path) for path in paths],
+        columns=len(paths),
+        rows=1,
+        height=72,
+        show_label=False,
+        allow_preview=False,
+        object_fit="cover",
+        interactive=False,
+        buttons=[],
+        elem_id=name,
+        elem_classes="strip",
+    )

@@ -1,0 +1,87 @@
+"""What the brush sends, within bounds: Gradio's editor keeps any number of pictures of any size in memory."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from fastapi import HTTPException
+from gradio.components.base import server
+from gradio.components.image_editor import AcceptBlobs, EditorData, EditorDataBlobs
+from gradio.data_classes import FileData
+from numpy.typing import NDArray
+from PIL import Image
+
+from gan_style.apps.studio.room import oldest_above
+
+SIDE = 2560  # pixels; a screen may have several for each of the canvas
+LAYERS = 8
+WAITING = 40  # paintings that were sent and not yet asked for: two for each place in the queue
+BYTES = 200_000_000  # of them all together
+WRONG = f"a painting has at most {LAYERS} layers, which are PNG pictures of at most {SIDE} pixels a side"
+
+
+def bound(editor: gr.ImageEditor) -> None:
+    """Let an editor of type "numpy" take small paintings only, and read nothing but their layers."""
+    accept = editor.accept_blobs
+
+    @server
+    def accept_blobs(data: AcceptBlobs) -> None:
+        index: Any = data.data["index"] or "null"  # a form holds text
+        if not data.files or (index != "null" and not (index.isdecimal() and int(index) < LAYERS)):
+            raise HTTPException(400, WRONG)
+        try:
+            opened(data.files[0][1])
+        except gr.Error:
+            raise HTTPException(400, WRONG) from None
+        accept(data)
+        sizes = {name: size_of(painting) for name, painting in list(editor.blob_storage.items())}
+        for name in oldest_above(sizes, WAITING, BYTES):
+            editor.blob_storage.pop(name, None)
+
+    def preprocess(payload: EditorData | None) -> dict[str, Any] | None:
+        if payload is None:
+            return None
+        held = editor.blob_storage.pop(payload.id, None) if payload.id else payload
+        layers = [layer for layer in (held.layers if held else ()) if layer is not None]
+        if len(layers) > LAYERS:
+            raise gr.Error(WRONG, print_exception=False)
+        return {"background": None, "layers": [read(layer) for layer in layers], "composite": None}
+
+    # Not a class of its own: Gradio writes a file beside each class of its kind.
+    editor.accept_blobs = accept_blobs
+    editor.preprocess = preprocess  # type: ignore[method-assign, assignment]
+
+
+def size_of(painting: EditorDataBlobs) -> int:
+    """Bytes of all that is kept of a painting."""
+    return sum(len(part) for part in (painting.background, painting.composite, *painting.layers) if part)
+
+
+def opened(layer: FileData | bytes) -> Image.Image:
+    """A layer whose header was read.
+
+    Raises:
+        gr.Error: it is too large, or no picture.
+    """
+    try:
+        picture = Image.open(BytesIO(layer) if isinstance(layer, bytes) else layer.path, formats=["PNG"])
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise gr.Error(WRONG, print_exception=False) from error
+    if max(picture.size) > SIDE:
+        raise gr.Error(WRONG, print_exception=False)
+    return picture
+
+
+def read(layer: FileData | bytes) -> NDArray[np.uint8]:
+    """A layer, RGBA [h, w, 4].
+
+    Raises:
+        gr.Error: it is too large, damaged, or no picture.
+    """
+    try:
+        return np.asarray(opened(layer).convert("RGBA"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise gr.Error(WRONG, print_exception=False) from error

@@ -1,0 +1,181 @@
+"""What the buttons of the page do: one picture through one model, or through several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from gan_style.apps.studio.pictures import check_upload, painted_regions, shown
+from gan_style.core.checks import require_finite
+from gan_style.core.errors import UserError
+from gan_style.data.decoding import open_picture
+from gan_style.data.saving import holding, save
+from gan_style.inference.translator import RESULT, LoadedTranslator
+from gan_style.models.gatys import Gatys
+
+Report = Callable[[float, str], None]  # share done, what is being done
+
+
+class Slot(NamedTuple):
+    """One place for a style on the page: a picture, or a name that the model has learned."""
+
+    picture: Path | None = None
+    name: str | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person has chosen.
+
+    Args:
+        picture: to be translated.
+        slots: of styles, in the order of the page; empty ones are left out.
+        direction: where no style is named; None, or one that a model does not know, is the model's first.
+        alpha: strength in [0, 1].
+        preserve_color: keep the picture's colours.
+        size: longer side of the result, at most the picture's.
+        steps: of Gatys, in each of its sizes.
+        layers: RGBA pictures painted over the picture, in the colours of the slots (`painted_regions`).
+    """
+
+    picture: Path | None
+    slots: Sequence[Slot] = ()
+    direction: str | None = None
+    alpha: float = 1.0
+    preserve_color: bool = False
+    size: int = 512
+    steps: int = 100
+    layers: Sequence[Any] = field(default_factory=tuple)
+
+
+class Made(NamedTuple):
+    """A result, with what it was made of in the same size."""
+
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    file: Path
+
+
+def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str, report: Report) -> Made:
+    """One picture through one model, saved without a loss as `folder/name.png` (or .tif where PNG cannot hold it).
+
+    Raises:
+        UserError: no picture, or whatever `LoadedTranslator.translate` says of styles, weights and masks.
+    """
+    if wish.picture is None:
+        raise UserError("choose a picture first: drop one, or take a sample")
+    content = check_upload(wish.picture)
+    options = style_options(translator, wish, open_picture(content).size) | {
+        "alpha": wish.alpha,
+        "preserve_color": wish.preserve_color,
+        "size": wish.size,
+    }
+    if isinstance(translator.model, Gatys):
+        translator.model.steps = wish.steps
+        options["progress"] = steps_of(report)
+    torch.manual_seed(0)
+    picture = translator.translate(content, **options)
+    array = np.asarray(picture)
+    path = holding(folder / f"{name}.png", str(array.dtype), array.shape[2] if array.ndim == 3 else 1)
+    save(picture, path)
+    after = shown(path, max(array.shape[:2]))
+    before = Image.fromarray(shown(content, wish.size)).resize(after.shape[1::-1], Image.Resampling.LANCZOS)
+    return Made(np.asarray(before), after, path)
+
+
+def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int]) -> dict[str, Any]:
+    """`style` and `mask`, or `direction`, of a wish; `size` is the picture's width and height.
+
+    A model of domains does not look at style pictures. Painted regions stand in place of weights: a style without
+    one is left out.
+
+    Raises:
+        UserError: a slot holds two styles, or a region is painted for none.
+    """
+    takes = translator.model.takes_style
+    direction = wish.direction if wish.direction in translator.model.directions else None
+    if takes:
+        styles = [filled(number, slot) for number, slot in enumerate(wish.slots)]
+    else:
+        styles = [((direction or translator.model.directions[0])[-1], 1.0)]
+    masks = painted_regions(wish.layers, size)
+    if masks is None:
+        chosen = [style for style in styles if style is not None]
+        return {"style": chosen} if takes and chosen else {"direction": direction}
+    pairs, held = [], []
+    for number, mask in enumerate(masks):
+        style = styles[number] if number < len(styles) else None
+        if mask is None:
+            continue
+        if style is None:
+            raise UserError(f"a region is painted in colour {number + 1}, but there is no style {number + 1}: add it")
+        pairs.append((style[0], 1.0))
+        held.append(mask)
+    return {"style": pairs, "mask": held}
+
+
+def filled(number: int, slot: Slot) -> tuple[Any, float] | None:
+    """The style of a slot and its weight, None for an empty one."""
+    if slot.picture is not None and slot.name:
+        raise UserError(f"style {number + 1} has a picture and the name {slot.name}: clear one of the two")
+    if slot.picture is not None:
+        return check_upload(slot.picture), slot.weight
+    return (slot.name, slot.weight) if slot.name else None
+
+
+def steps_of(report: Report) -> Callable[[int, int, dict[str, float], Tensor], None]:
+    """Gatys' steps as progress."""
+
+    def step(done: int, total: int, terms: dict[str, float], picture: Tensor) -> None:
+        require_finite(picture, RESULT)
+        values = ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
+        report(done / total, f"step {done} of {total}: {values}")
+
+    return step
+
+
+def compare(
+    models: Sequence[tuple[str, Callable[[], LoadedTranslator]]], wish: Wish, folder: Path, report: Report
+) -> tuple[list[tuple[NDArray[np.uint8], str]], list[str]]:
+    """One picture through several models.
+
+    Args:
+        models: names, and what loads each.
+        wish: for all of them; each takes from it what it knows.
+        folder: for the files.
+        report: of the progress.
+
+    Returns: pictures with their captions, the untranslated one first, and sentences of the models that failed.
+
+    Raises:
+        UserError: no model, or all of them failed.
+    """
+    if not models:
+        raise UserError("choose the methods to compare")
+    made: list[tuple[NDArray[np.uint8], str]] = []
+    failed = []
+    for number, (name, load) in enumerate(models):
+
+        def part(share: float, text: str, number: int = number, name: str = name) -> None:
+            report((number + share) / len(models), f"{name} {text}")
+
+        part(0.0, "")
+        try:
+            result = translate(load(), wish, folder, f"{number + 1}-{Path(name).name}", part)
+        except UserError as error:
+            failed.append(f"{name}: {error}")
+            continue
+        made = made or [(result.before, "input")]
+        made.append((result.after, name))
+    if not made:
+        raise UserError("; ".join(failed))
+    return made, failed

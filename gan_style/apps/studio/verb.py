@@ -1,0 +1,155 @@
+"""`gan-style studio`."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import ipaddress
+import os
+import socket
+import tempfile
+from argparse import Namespace
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gan_style.core.checks import require_whole
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.core.terminal import say, warn
+
+LOOPBACK = ["127.0.0.1", "localhost"]
+SESSIONS = 1000  # opened pages that something is remembered of, the newest
+PORTS = range(7860, 7960)  # tried in this order
+
+
+def studio(parsed: Namespace) -> None:
+    """Serve the page until Ctrl-C or SIGTERM.
+
+    Raises:
+        UserError: no Gradio, a checkpoint or weights that cannot be read, or a port that is taken.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        raise UserError("the studio needs Gradio: pip install 'gan-style[studio]'")
+    if parsed.port is not None:
+        require_whole("--port", parsed.port, 1, 65535)
+    runs = expanded(parsed.runs)
+    if parsed.runs != "runs" and not runs.is_dir():
+        raise UserError(f"--runs {parsed.runs}: there is no such folder; name the one that holds the runs")
+    with listening(parsed.host, parsed.port) as listener, tempfile.TemporaryDirectory(prefix="gan-style-") as folder:
+        app = application(parsed.checkpoint, runs, parsed.weights, parsed.host, Path(folder))
+        import uvicorn
+
+        if not is_loopback(parsed.host):
+            opened = f"--host {parsed.host} opens the page, without a password, to everyone who reaches this machine"
+            warn(f"gan_style: {opened}")
+        host = "localhost" if parsed.host in ("0.0.0.0", "::") else parsed.host
+        say(f"http://{bracketed(host)}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+def application(checkpoints: list[str], runs: Path, weights: str | None, host: str, folder: Path) -> Any:
+    """The page and what guards it, as an ASGI application.
+
+    Args:
+        checkpoints: to choose from, beside those of the runs.
+        runs: the folder of runs.
+        weights: of Gatys' VGG; None takes what is at hand.
+        host: that it will listen on.
+        folder: for uploads and results; who calls removes it.
+    """
+    from gan_style.apps.studio.models import Models, weights_at_hand
+
+    models = Models(checkpoints, runs, weights_at_hand(weights))
+    # before Gradio is imported: neither its own reports nor settings meant for other pages hold for this one
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ |= {
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    import gradio
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from gan_style.apps.studio.guard import Guard
+    from gan_style.apps.studio.order import StreamFirst
+    from gan_style.apps.studio.page import build, style_sheet, theme
+    from gan_style.apps.studio.pictures import MAX_BYTES
+    from gan_style.apps.studio.room import Room
+
+    room = Room(folder)
+    page = build(models, room).queue(max_size=20)
+    bound_sessions(page)
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(StreamFirst)
+    app.add_middleware(Guard, room=room)
+    if is_loopback(host):  # a name of another site that leads here is refused
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, bracketed(host)])
+    # not page.launch(): that asks itself over HTTP whether it is there, and gives up on a busy machine
+    gradio.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        show_error=False,
+        allowed_paths=[],
+        max_file_size=MAX_BYTES,
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=[],
+        theme=theme(),
+        css=style_sheet(),
+    )
+    room.keep()  # the samples
+    page.has_launched = True  # only then Gradio refuses paths that were not uploaded, as tests/apps/studio shows
+    return app
+
+
+def bound_sessions(page: Any) -> None:
+    """Let a page with a queue remember the newest sessions alone: who asks may name a new one each time."""
+    from gradio.utils import LRUCache
+
+    page.state_session_capacity = SESSIONS
+    page._queue.pending_messages_per_session = LRUCache(SESSIONS)
+    page._queue.pending_event_ids_session = LRUCache(SESSIONS)
+
+
+def listening(host: str, port: int | None) -> socket.socket:
+    """A socket on this port, or on the first free one.
+
+    Raises:
+        UserError: there is none, or no such host.
+    """
+    for number in PORTS if port is None else [port]:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # asyncio sends at once only where the protocol is named; else each event of the page would wait 40 ms
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, number))
+            listener.listen()  # only now nobody else can have the port
+            return listener
+        except (OSError, UnicodeError) as error:
+            listener.close()
+            reason: Exception = error
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
+                break
+    which = f"port {port}" if port else f"any port from {PORTS[0]} to {PORTS[-1]}"
+    raise UserError(f"the studio cannot listen on {which} of {host} ({reason}): give another --port or --host")
+
+
+def bracketed(host: str) -> str:
+    """A host as addresses and Host headers write it."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host's ports."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,129 @@
+"""One training in a process of its own, and how it is started, watched and ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gan_style.core.config import config_dir
+
+GRACE = 120.0  # seconds to finish an iteration and save; a large model on a slow disk needs some
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def train_command() -> list[str]:
+    """`python train.py` of this checkout, or the same from an installed package."""
+    script = config_dir().parent / "train.py"
+    return [sys.executable, str(script)] if script.is_file() else [sys.executable, "-m", "gan_style.train"]
+
+
+def quoted(path: Path) -> str:
+    """A path as a value that Hydra reads back unchanged."""
+    text = str(path)
+    return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
+
+
+class Training:
+    """A process that trains into a folder; its output lies in `train.out` and `train.err` there.
+
+    Args:
+        command: with all words but run_dir.
+        folder: the run folder, absolute.
+        environment: variables beside this process's own.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.resumed = (folder / "checkpoints" / "last.ckpt").is_file()
+        resume = ["resume=last"] if self.resumed else []
+        self._errors = folder / "train.err"
+        self._said = self._errors.stat().st_size if self._errors.is_file() else 0
+        self.asked_to_stop: float | None = None
+        self.started = time.monotonic()
+        with open(folder / "train.out", "ab") as out, open(self._errors, "ab") as err:
+            # A session of its own: Ctrl-C at the terminal reaches the sweep, which ends its trainings itself.
+            self._process = subprocess.Popen(
+                [*command, *resume, f"run_dir={quoted(folder)}"],
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def poll(self) -> int | None:
+        """The exit status once it has ended; one that does not answer a wish to stop is killed after a while."""
+        status = self._process.poll()
+        if status is None and self.asked_to_stop is not None and time.monotonic() - self.asked_to_stop > GRACE:
+            self.kill()
+        return status
+
+    def stop(self) -> None:
+        """Ask it to save and end."""
+        if self.asked_to_stop is None and self._process.poll() is None:
+            self.asked_to_stop = time.monotonic()
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it and the processes that it started, now."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            self._process.kill()
+
+    def wait(self) -> int:
+        while (status := self.poll()) is None:
+            time.sleep(0.1)
+        return status
+
+    def last_words(self) -> str:
+        """The last line of what this process wrote to stderr, after those of earlier attempts."""
+        with open(self._errors, "rb") as file:
+            file.seek(self._said)
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        return _COLOUR.sub("", lines[-1]).removeprefix("gan_style: ") if lines else ""
+
+
+def end_orphans(sweep: Path) -> int:
+    """End trainings that outlived a killed sweep, so that none is run twice at once; how many there were.
+
+    They save first. Found by the run_dir on their command line, which no other process has.
+    """
+    start = [f"run_dir={quoted(sweep)}".rstrip("'"), "/trial-"]
+    ended = 0
+    deadline = time.monotonic() + GRACE
+    while found := [pid for pid, words in _processes() if any(w.startswith("".join(start)) for w in words)]:
+        late = time.monotonic() > deadline
+        for pid in found:
+            try:
+                if late or not ended:
+                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+        ended = max(ended, len(found))
+        time.sleep(0.2)
+    return ended
+
+
+def _processes() -> list[tuple[int, list[str]]]:
+    """Number and words of every other living process."""
+    found = []
+    if Path("/proc/self/cmdline").is_file():
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                except OSError:  # it ended, or is another user's
+                    continue
+                found.append((int(entry.name), words))
+    else:
+        listing = subprocess.run(["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True).stdout
+        found = [(int(line.split()[0]), line.split()[1:]) for line in listing.splitlines() if line.strip()]
+    return [(pid, words) for pid, words in found if pid != os.getpid()]

@@ -1,0 +1,1 @@
+"""Models in files: written whole, read safely, restored, in our layout and in others'."""

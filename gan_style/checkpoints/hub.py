@@ -1,0 +1,92 @@
+"""Models as folders of a hub: config.json, model.safetensors and a model card.
+
+translator.save_pretrained("mine")              # then: hf upload NAME/mine mine
+translator = gan_style.from_pretrained("mine")  # or "NAME/mine"
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gan_style.checkpoints import checkpoint, safetensors
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.core.quoting import in_markdown
+from gan_style.models.pretrained import Pretrained, network_of
+from gan_style.models.translator import Translator
+
+if TYPE_CHECKING:
+    pass
+
+WEIGHTS = f"model{safetensors.SUFFIX}"
+
+
+def save_pretrained(model: Translator, about: Mapping[str, Any] | None, folder: str | Path) -> None:
+    """Write a model as a folder.
+
+    Args:
+        model, about: of what `gan_style.load` gave.
+        folder: made where it is not there; files of these names in it are replaced.
+
+    Raises:
+        UserError: the model is from no checkpoint, or the folder cannot be written.
+    """
+    target = expanded(folder)
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target} is a file: name a folder for the model")
+    state, said = weights_of(model, about)
+    with checkpoint.writing(target / WEIGHTS) as beside:
+        safetensors.write(state, said, beside)
+    for name, text in (("config.json", json.dumps(said, indent=2) + "\n"), ("README.md", card(said, target.name))):
+        with checkpoint.writing(target / name) as beside:
+            beside.write_text(text, encoding="utf-8")
+
+
+def card(about: Mapping[str, Any], name: str) -> str:
+    """The README of the folder: what a hub shows."""
+    model = about["config"]["model"]
+    generator: Mapping[str, Any] = model.get("generator") or model.get("decoder") or {}
+    domains = [str(about["domains"][letter]["name"]) for letter in "AB"]
+    rows = {
+        "method": str(model["_target_"]).rpartition(".")[2],
+        "network": str(generator.get("_target_", "")).rpartition(".")[2],
+        "domains": " and ".join(domains),
+        "trained at": f"{about['preprocessing'].get('image_size', '?')} px",
+        "iteration": about["iteration"],
+        "chosen by": (about["best"] or {}).get("rule", ""),
+        "weights": about["weights"],
+    }
+    table = "\n".join(f"| {key} | {in_markdown(value)} |" for key, value in rows.items())
+    title, translates = in_markdown(name), in_markdown(f"{domains[0]} to {domains[1]}")
+    return (
+        "---\nlibrary_name: gan-style\npipeline_tag: image-to-image\ntags:\n- image-to-image\n- gan\n---\n\n"
+        f"# {title}\n\nTranslates pictures: {translates}. The licence of the training pictures was not "
+        f"recorded; add it here.\n\n| | |\n| --- | --- |\n{table}\n\n"
+        f"```python\nimport gan_style\n\ntranslator = gan_style.from_pretrained({json.dumps(name)})\n"
+        'picture = translator.translate("photo.jpg")\n```\n'
+    )
+
+
+def weights_of(
+    model: Translator, said: Mapping[str, Any] | None, direction: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The state dict of a model and what it says of itself; of one direction alone where one is named.
+
+    Raises:
+        UserError: the model is from no checkpoint, or has no generator of that direction alone.
+    """
+    about = copy.deepcopy(dict(said or {}))
+    if not about or not model.generators:
+        raise UserError("only a model that was loaded from a checkpoint, and that was trained, can be written")
+    state = {key: value for key, value in model.state_dict().items() if key.split(".")[0] not in model.discriminators}
+    if direction is None or len(model.directions) == 1:
+        return state, about
+    name = network_of(direction)
+    target = f"{Pretrained.__module__}.{Pretrained.__name__}"
+    node = {"_target_": target, "generator": about["config"]["model"]["generator"], "directions": [direction]}
+    about["config"]["model"] = node
+    return {key: value for key, value in state.items() if key.split(".")[0] == name}, about

@@ -1,0 +1,278 @@
+"""Generators in the layout of the official CycleGAN, pix2pix and CUT code, whose layers are numbered.
+
+One walk over a network of ours gives the official name of each of its tensors, for both ways. What a file holds is read
+from its names and shapes:
+
+    model.1 is a 7x7 convolution; model.N.conv_block      ResNet: filters, channels, blocks
+    model.model.0, .1.model, .3.model, ...                U-Net: as many halvings as levels
+    a bias on the first convolution, a weight on a norm   instance norm, batch norm; neither: no norm
+    conv_block.6 in place of .5                           dropout; that of a U-Net leaves no trace
+    filt of 3x3, of 4x4                                   CUT's anti-aliased down- and upsampling
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.core import weights
+from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build
+from gan_style.core.errors import UserError
+from gan_style.core.paths import printable
+from gan_style.networks.blocks import BlurPool, ResidualBlock, Upsample
+from gan_style.networks.resnet import ResnetGenerator
+from gan_style.networks.unet import UNetGenerator
+
+State = dict[str, Tensor]
+OLD_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # an instance norm had them before PyTorch 0.4
+BINOMIAL = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
+_NONE = torch.empty(0)
+DROPOUT = 0.5  # the official code has no other
+
+
+class Generator(NamedTuple):
+    """What an official file holds."""
+
+    node: dict[str, Any]  # the config of our network
+    in_channels: int
+    out_channels: int
+    state: State  # by our names
+
+
+class Names(NamedTuple):
+    """Our tensors by official names."""
+
+    ours: dict[str, str]  # official -> ours
+    filters: State  # official buffers that ours computes
+    silent: list[str]  # biases of ours that the official network does not have
+
+
+def read(path: Path) -> tuple[Generator, str]:
+    """An official `*_net_G*.pth`, and the file's SHA-256.
+
+    Raises:
+        UserError: no such file, one that would run code, or not such a generator.
+    """
+    content, sha256 = weights.read(path, "a generator")
+    if not content:
+        raise UserError(
+            f"{path} holds no tensors by name: expected the *_net_G.pth of CycleGAN, pix2pix or CUT (a checkpoint of "
+            "gan_style needs no import)"
+        )
+    state = _cleaned(content)
+    sparse = next((key for key, value in state.items() if value.layout != torch.strided), None)
+    if sparse:
+        raise UserError(f"{path} holds a tensor that is not dense ({sparse}): take another file")
+    broken = next((key for key, value in state.items() if not bool(value.isfinite().all())), None)
+    if broken:
+        raise UserError(f"{path} holds NaN or infinite values in {broken}: take another file")
+    try:
+        return from_official(state), sha256
+    except (IndexError, KeyError) as error:  # a tensor that tells a size is not there, or has too few dimensions
+        raise UserError(
+            f"{path} is no generator of CycleGAN, pix2pix or CUT: its tensors do not fit together"
+        ) from error
+    except UserError as error:
+        raise UserError(f"{path} {error}") from error
+
+
+def from_official(state: State) -> Generator:
+    """The network that an official state dict is of, and its weights by our names.
+
+    Raises:
+        UserError: it is of none that we have; the message goes on after the name of the file.
+    """
+    if "model.1.weight" in state and state["model.1.weight"].shape[2:] == (7, 7):
+        node, channels = _resnet(state)
+    elif "model.model.0.weight" in state and "model.model.3.weight" in state:
+        node, channels = _unet(state)
+    else:
+        raise UserError(
+            "is no ResNet or U-Net generator of CycleGAN, pix2pix or CUT: expected a *_net_G.pth with model.1.weight "
+            f"of 7x7 or model.model.0.weight, but it begins with {printable(str(next(iter(state))))}"
+        )
+    try:
+        network = build(node, ALLOWED_FROM_CHECKPOINT)(in_channels=channels[0], out_channels=channels[1])
+    except ValueError as error:
+        raise UserError(f"is no network of the official code: {error}") from error
+    names, own = names_of(network), network.state_dict()
+    shapes = {official: own[ours].shape for official, ours in names.ours.items()}
+    shapes |= {name: value.shape for name, value in names.filters.items()}
+    there = {name: value.shape for name, value in state.items()}
+    wrong = next((name for name in [*state, *shapes] if there.get(name) != shapes.get(name)), None)
+    if wrong:
+        found, expected = (list(one[wrong]) if wrong in one else "nothing" for one in (there, shapes))
+        raise UserError(f"is not quite {said(node)}: {printable(str(wrong))} is {found} and should be {expected}")
+    other = next((name for name, value in names.filters.items() if not torch.equal(state[name], value)), None)
+    if other:
+        raise UserError(f"blurs with another filter than CUT's 1-2-1 and 1-3-3-1 ({other}), which ours does not have")
+    ours = {ours: state[official] for official, ours in names.ours.items()}
+    return Generator(node, *channels, ours | {name: torch.zeros_like(own[name]) for name in names.silent})
+
+
+def to_official(network: nn.Module) -> State:
+    """The weights of a generator by official names.
+
+    Raises:
+        UserError: the official code has no such network.
+    """
+    names, own = names_of(network), network.state_dict()
+    for name in names.silent:
+        if bool(own[name].any()):
+            raise UserError(f"the official network without norms has no bias where this one has trained one ({name})")
+    return {official: own[ours].clone() for official, ours in names.ours.items()} | names.filters
+
+
+def names_of(network: nn.Module) -> Names:
+    """The official names of all tensors of a network.
+
+    Raises:
+        UserError: the official code has no such network.
+    """
+    if any("parametrizations" in name for name in network.state_dict()):
+        raise UserError("the official layout has no spectral norm: export to .onnx, .pt2 or .safetensors")
+    if type(network) is ResnetGenerator:
+        found = Names(*_resnet_names(network), [])
+    elif type(network) is UNetGenerator:
+        found = Names(_unet_names(network), {}, [])
+    else:
+        raise UserError(
+            f"the official layout has no {type(network).__name__}, only ResNets and U-Nets: export to .onnx, .pt2 or "
+            ".safetensors"
+        )
+    if not any(isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d) for layer in network.modules()):
+        last = list(found.ours)[-1]
+        for official in [name for name in found.ours if name.endswith("bias") and name != last]:
+            found.silent.append(found.ours.pop(official))
+    return found
+
+
+def _resnet_names(network: ResnetGenerator) -> tuple[dict[str, str], State]:
+    names, filters = {}, {}
+    place, width = 0, 0
+    for number, layer in enumerate(network.layers):
+        prefix = f"layers.{number}."
+        if isinstance(layer, BlurPool):
+            filters[f"model.{place}.filt"] = _filter(3, width)
+        elif isinstance(layer, Upsample) and layer.mode == "bilinear":
+            filters[f"model.{place}.filt"] = _filter(4, width) * 4
+            place += 1
+        width = next((m.out_channels for m in layer.modules() if isinstance(m, _CONVOLUTIONS)), width)
+        for key in layer.state_dict():
+            theirs = key
+            if isinstance(layer, ResidualBlock):
+                theirs = key.replace("layers.", "conv_block.", 1)
+            elif isinstance(layer, Upsample):
+                theirs = _convolution_of(layer, key, ("deconv", "bilinear"))
+            names[f"model.{place}.{theirs}"] = prefix + key
+        place += 1
+    return names, filters
+
+
+def _unet_names(network: UNetGenerator) -> dict[str, str]:
+    names, last = {}, len(network.down) - 1
+    for level, (down, up) in enumerate(zip(network.down, reversed(network.up), strict=True)):
+        theirs = _level(level)
+        for key in down.state_dict():
+            names[f"{theirs}.{key}"] = f"down.{level}.{key}"
+        # behind what the level holds: the ReLU, then the convolution, then its norm
+        before = {0: 2, last: 2}.get(level, 4)
+        for key in up.state_dict():
+            number, _, rest = key.partition(".")
+            part = up[int(number)]  # type: ignore[index]
+            rest = _convolution_of(part, rest, ("deconv",)) if isinstance(part, Upsample) else rest
+            names[f"{theirs}.{before + int(number)}.{rest}"] = f"up.{last - level}.{key}"
+    outermost = "model.model.3."
+    return {name: names[name] for name in sorted(names, key=lambda name: name.startswith(outermost))}
+
+
+def _level(level: int) -> str:
+    """Each level of a U-Net lies inside the one around it."""
+    return "model.model" + ".1.model" * (level > 0) + ".3.model" * (level - 1)
+
+
+_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+def _convolution_of(layer: Upsample, key: str, modes: Sequence[str]) -> str:
+    if layer.mode not in modes:
+        raise UserError(
+            f"the official layout has no such network of upsample={layer.mode}, only of {' and '.join(modes)}: export "
+            "to .onnx, .pt2 or .safetensors"
+        )
+    return key.partition(".")[2]
+
+
+def _filter(size: int, channels: int) -> Tensor:
+    """[channels, 1, size, size], binomial, of sum 1."""
+    row = torch.tensor(BINOMIAL[size])
+    return (row.outer(row) / row.sum() ** 2).repeat(channels, 1, 1, 1)
+
+
+def _cleaned(state: Mapping[str, Tensor]) -> State:
+    """Without the prefix of DataParallel, and without the buffers that old instance norms had."""
+    prefix = "module." if all(key.startswith("module.") for key in state) else ""
+    bare = {key.removeprefix(prefix): value for key, value in state.items()}
+
+    def is_old(key: str) -> bool:
+        layer, _, part = key.rpartition(".")
+        return part in OLD_BUFFERS and f"{layer}.weight" not in bare
+
+    return {key: value for key, value in bare.items() if not is_old(key)}
+
+
+def _norm(state: State, convolution: str, norm: str) -> str:
+    if f"{norm}.weight" in state:
+        return "batch"
+    return "instance" if f"{convolution}.bias" in state else "none"
+
+
+def _resnet(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
+    blocks = sorted({int(m[1]) for m in _matches(r"model\.(\d+)\.conv_block\.", state)})
+    last = max(int(m[1]) for m in _matches(r"model\.(\d+)\.weight$", state))
+    second = f"model.{blocks[0]}.conv_block.6.weight" if blocks else ""  # at 5 where nothing is dropped before it
+    filters = [value.shape[-1] for key, value in state.items() if key.endswith(".filt") and value.dim() == 4]
+    node = {
+        "_target_": "gan_style.networks.resnet.ResnetGenerator",
+        "_partial_": True,
+        "filters": state["model.1.weight"].shape[0],
+        "blocks": len(blocks),
+        "norm": _norm(state, "model.1", "model.2"),
+        "dropout": DROPOUT if state.get(second, _NONE).dim() == 4 else 0.0,
+        "upsample": "bilinear" if 4 in filters else "deconv",
+        "downsample": "blur" if 3 in filters else "stride",
+    }
+    return node, (state["model.1.weight"].shape[1], state[f"model.{last}.weight"].shape[0])
+
+
+def _unet(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
+    depth = 1
+    while f"{_level(depth)}.1.weight" in state:
+        depth += 1
+    inner = f"{_level(1)}.{4 if depth == 2 else 6}"  # the norm behind the upsampling of the level below the outermost
+    node = {
+        "_target_": "gan_style.networks.unet.UNetGenerator",
+        "_partial_": True,
+        "filters": state["model.model.0.weight"].shape[0],
+        "depth": depth,
+        "norm": _norm(state, "model.model.0", inner),
+    }
+    return node, (state["model.model.0.weight"].shape[1], state["model.model.3.weight"].shape[1])
+
+
+def _matches(pattern: str, state: State) -> Iterator[re.Match[str]]:
+    return (found for key in state if (found := re.match(pattern, key)))
+
+
+def said(node: Mapping[str, Any]) -> str:
+    """A network in words."""
+    kind = f"a ResNet of {node['blocks']} blocks" if "blocks" in node else f"a U-Net of {node['depth']} halvings"
+    more = [f"{node['filters']} filters", {"none": "no norm"}.get(node["norm"], f"{node['norm']} norm")]
+    more += ["dropout"] if node.get("dropout") else []
+    more += ["anti-aliasing"] if node.get("downsample") == "blur" or node.get("upsample") == "bilinear" else []
+    return f"{kind}, {', '.join(more)}"

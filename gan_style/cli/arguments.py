@@ -1,0 +1,79 @@
+"""What the verbs that make pictures share: models, styles and files as a command names them."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterable
+from typing import Any
+
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.inference.load import load
+from gan_style.inference.translator import LoadedTranslator
+
+
+def refuse_method(parsed: Namespace, models: Iterable[LoadedTranslator], *, beside: bool = False) -> None:
+    """Compare --method, --weights and --set with the models that a command loads.
+
+    Args:
+        parsed: the command.
+        models: of its checkpoints.
+        beside: whether gatys may stand beside them.
+
+    Raises:
+        UserError: the method needs a checkpoint, or is another one, or a word is of gatys alone and there is none.
+    """
+    names = [type(translator.model).__name__.lower() for translator in models]
+    method = parsed.method
+    if method == "adain" and not names:
+        raise UserError("--method adain needs a trained model: add --checkpoint CKPT (train.py model=adain)")
+    if method and names and method not in names and not (beside and method == "gatys"):
+        raise UserError(
+            f"--method {method} is not what --checkpoint holds ({', '.join(names)}): leave out one of the two"
+        )
+    if names and not (beside and method == "gatys"):
+        for word, value in (("--weights", parsed.weights), ("--set", parsed.set)):
+            if value:
+                raise UserError(f"{word} is for gatys without a checkpoint: leave it or --checkpoint out")
+
+
+def parse_style(word: str) -> tuple[str, float]:
+    """`picture.jpg=0.7` -> ("picture.jpg", 0.7); a file whose name holds a `=` is itself.
+
+    Raises:
+        UserError: what stands behind the last `=` is not a number, or nothing before it.
+    """
+    if word and ("=" not in word or expanded(word).exists()):
+        return word, 1.0
+    name, _, weight = word.rpartition("=")
+    if not name:
+        raise UserError(f"--style '{word}' names no style: write --style IMAGE or --style IMAGE=0.5")
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise UserError(f"--style {word}: the weight {weight!r} is not a number: write {name}=0.5") from None
+
+
+LARGEST_SEED = 2**63 - 1
+
+
+def trained(parsed: Namespace) -> LoadedTranslator:
+    """The checkpoint of a `translate` command, to pass pictures as it says."""
+    return load(
+        parsed.checkpoint,
+        device=parsed.device,
+        precision=parsed.precision,
+        channels_last=parsed.channels_last,
+        compile=parsed.compile,
+    )
+
+
+def style_options(parsed: Namespace) -> dict[str, Any]:
+    """The words of the command that `LoadedTranslator.translate` takes."""
+    return {
+        "style": [parse_style(word) for word in parsed.style] or None,
+        "alpha": parsed.alpha,
+        "preserve_color": parsed.preserve_color,
+        "mask": parsed.mask or None,
+        "size": parsed.size,
+    }

@@ -1,0 +1,173 @@
+"""The verb `gan-style describe`: what a checkpoint, an export or an official generator is, without a picture."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gan_style.checkpoints import checkpoint, exported, official, safetensors
+from gan_style.checkpoints.restore import fitting, naming, restore
+from gan_style.core import torch_files
+from gan_style.core.paths import expanded
+from gan_style.core.terminal import say
+from gan_style.data.values import ValueRange
+from gan_style.models.translator import Translator
+
+Rows = Iterator[tuple[str, str]]  # name and value of all that a user asks of a file
+
+
+def describe(parsed: Namespace) -> None:
+    """Print it as lines of a name and a value."""
+    path = expanded(parsed.checkpoint)
+    form = exported.GRAPHS.get(path.suffix.lower())
+    if form:
+        about = exported.about(path)
+        with naming(path), fitting():
+            found = list(rows_of_graph(about, form))
+    elif _holds_bare_tensors(path):
+        generator, sha256 = official.read(path)
+        with naming(path), fitting():
+            found = list(rows_of_official(path, generator, sha256))
+    else:
+        content = checkpoint.load(path)
+        with naming(path), fitting():
+            vgg = content["config"]["model"].get("vgg")
+            if vgg:
+                vgg["weights"] = "random"  # nothing is computed, so nothing has to be fetched
+            found = list(rows(content, restore(content)))
+    for name, value in found:
+        say(f"{name:14}{value}")
+
+
+def rows(content: Mapping[str, Any], model: Translator) -> Rows:
+    """Of a checkpoint.
+
+    Args:
+        content: of the checkpoint.
+        model: of it.
+    """
+    yield from _networks(content)
+    yield "directions", ", ".join(model.directions) or "none: it needs a style"
+    yield from _domains(content)
+    counts = {name: n for name, n in model.parameter_counts().items() if name not in model.discriminators}
+    yield "parameters", ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    yield from _history(content)
+    yield "weights", _weights(content)
+    yield from _sources(content)
+    yield "training", "can go on (resume=)" if content["optimizers"] else "cannot go on: the file holds weights alone"
+    yield "written by", f"gan_style {content.get('version', '?')}, format {content['format']}"
+
+
+def rows_of_graph(about: Mapping[str, Any], form: str) -> Rows:
+    """Of a graph that was exported.
+
+    Args:
+        about: what it says of itself.
+        form: of the file.
+    """
+    yield "file", f"{form}, opset {about['opset']}" if about.get("opset") else form
+    yield from _networks(about)
+    yield from _direction(about)
+    inputs = list(about.get("inputs", ["picture"]))
+    code = about.get("general_code")
+    shapes = {"style": f"codes [batch, {len(code)}]" if code else "a style picture for each picture"}
+    yield "inputs", ", ".join(f"{name}: {shapes[name]}" if name in shapes else str(name) for name in inputs)
+    yield "sizes", "any batch, height and width; float32 in [-1, 1], as is the output"
+    yield from _domains(about)
+    yield from _history(about)
+    yield "weights", _weights({"callbacks": {}, **about})
+    yield from _sources(about)
+    yield "training", "cannot go on: the file holds a graph alone"
+    yield "written by", f"gan_style {about['gan_style']}, format {about.get('format', '?')}"
+
+
+def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> Rows:
+    """Of a generator in the layout of the official code, whoever wrote it.
+
+    Args:
+        path: of the file.
+        generator: what it holds.
+        sha256: of the file.
+    """
+    yield "file", f"a generator in the layout of CycleGAN, pix2pix and CUT, sha256 {sha256}"
+    yield "generator", official.said(generator.node)
+    yield "channels", f"{generator.in_channels} to {generator.out_channels}"
+    yield "parameters", f"{sum(value.numel() for value in generator.state.values()):,}"
+    yield (
+        "inputs",
+        "float32 in [-1, 1], of any size; of what size and domains it was trained on, its tensors do not tell",
+    )
+    with open(path, "rb") as file:
+        about = exported.of_zip(path) if file.read(2) == torch_files.ZIP else {}
+    if "gan_style" in about:
+        yield from _direction(about)
+        yield from _domains(about)
+        yield from _history(about)
+        yield "weights", _weights({"callbacks": {}, **about})
+        yield "written by", f"gan_style {about['gan_style']}"
+    yield "to use it", f"gan-style import {path} OUT.ckpt --direction {about.get('direction', 'A2B')}"
+
+
+def _holds_bare_tensors(path: Path) -> bool:
+    """Whether a file of torch.save holds tensors by name and no checkpoint of ours."""
+    if not path.is_file() or path.suffix.lower() == safetensors.SUFFIX:
+        return False
+    content = torch_files.read(path, "a checkpoint of gan_style")
+    tensors = isinstance(content, Mapping) and any(isinstance(value, Tensor) for value in content.values())
+    return tensors and not isinstance(content.get("format"), int)
+
+
+def _networks(about: Mapping[str, Any]) -> Rows:
+    node = about["config"]["model"]
+    yield "model", str(node["_target_"])
+    for part, value in node.items():
+        if isinstance(value, Mapping) and ".networks." in str(value.get("_target_")) and part != "discriminator":
+            options = ", ".join(f"{k}={v}" for k, v in value.items() if not k.startswith("_"))
+            yield part, f"{str(value['_target_']).rpartition('.')[2]} ({options})"
+
+
+def _direction(about: Mapping[str, Any]) -> Rows:
+    direction, domains = str(about["direction"]), about["domains"]
+    yield "direction", f"{direction}, {domains[direction[0]]['name']} to {domains[direction[-1]]['name']}"
+
+
+def _domains(about: Mapping[str, Any]) -> Rows:
+    for letter, domain in about["domains"].items():
+        values = ValueRange.described(domain)
+        yield (
+            f"domain {letter}",
+            f"{domain['name']}: {values.channels} channels, {values.dtype}, {values.low:g} to {values.high:g}",
+        )
+    if about.get("styles"):
+        yield "styles", ", ".join(about["styles"])
+
+
+def _history(about: Mapping[str, Any]) -> Rows:
+    preprocessing = about["preprocessing"]
+    yield "preprocessing", ", ".join(f"{k} {_short(v)}" for k, v in preprocessing.items()) or "unknown"
+    yield "iteration", f"{about['iteration']:,}"
+    best = about["best"] or {}
+    reached = f": {best['score']:.6g} at iteration {best['iteration']}" if best.get("score") is not None else ""
+    yield "best", f"{best.get('rule', 'no rule')}{reached}"
+
+
+def _sources(about: Mapping[str, Any]) -> Rows:
+    for direction, source in about.get("imported", {}).items():
+        yield f"{direction} from", f"{source['file']}, sha256 {source['sha256']}"
+
+
+def _weights(content: Mapping[str, Any]) -> str:
+    averaged = content["callbacks"].get("EMA")
+    if averaged:
+        return f"raw, and averaged (EMA) of {', '.join(averaged)}, which translate"
+    return {"averaged": "averaged (EMA)"}.get(content.get("weights", ""), "raw")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k} {_short(v)}" for k, v in value.items())
+    return " to ".join(f"{v:g}" for v in value) if isinstance(value, (list, tuple)) else str(value)

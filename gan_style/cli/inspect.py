@@ -1,0 +1,68 @@
+"""`gan-style inspect NAME_OR_DIR`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gan_style.core.errors import UserError
+from gan_style.core.paths import write_whole
+from gan_style.data.inspection.contact import draw_contact_sheet
+from gan_style.data.inspection.examine import examine
+from gan_style.data.inspection.page import as_json, print_page, status_of
+from gan_style.data.layout import all_parts, find_set
+from gan_style.data.saving import save_image
+
+
+def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int) -> int:
+    """Inspects a set, prints what it found and writes the files that were asked for.
+
+    Returns: 1 where there is a problem, else 0.
+    """
+    if image_size < 1:
+        raise UserError(f"--image-size {image_size} is no size: give the side of the crop in pixels, such as 256")
+    for path, suffix in ((out, ".json"), (sheet, ".png")):
+        if path is not None and path.suffix.lower() != suffix:
+            raise UserError(f"{path} should end in {suffix}")
+    root = _folder(name)
+    files = all_parts(root)
+    console = Console()
+    with Progress(
+        TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+    ) as bar:
+        task = bar.add_task("", total=None)
+        inspection, findings = examine(
+            files, root, image_size, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    print_page(console, name, inspection, findings)
+    if out is not None:
+        _write(out, json.dumps(as_json(name, inspection, findings), indent=1, allow_nan=False))
+    if sheet is not None:
+        save_image(draw_contact_sheet(inspection), sheet)
+    return status_of(findings)
+
+
+def _folder(name: str) -> Path:
+    """The folder of a set of pictures.
+
+    Raises:
+        UserError: If there is none, or it holds shards.
+    """
+    root = find_set(name)
+    if any(root.glob("*.tar")) and not any(path.is_dir() for path in root.iterdir()):
+        raise UserError(
+            f"{root} holds shards, but inspect takes folders of pictures: name the folder that they were made of "
+            "(training reads shards with data=shards)"
+        )
+    return root
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}): check the disk and its rights.") from error

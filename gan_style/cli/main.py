@@ -1,0 +1,303 @@
+"""`gan-style VERB ...`: everything but experiments. Heavy imports wait until a verb needs them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gan_style.core import memory
+from gan_style.core.errors import UserError
+from gan_style.core.paths import cannot_use, expanded
+from gan_style.core.signals import command, hold_back, stoppable
+from gan_style.core.terminal import Parser, say, warn
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; its exit status: 0 done, 1 what inspect or audit found, 2 the user's mistake, 130 interrupted.
+
+    Args:
+        arguments: of a verb that runs within another program; None takes this process's own.
+    """
+    if arguments is not None:
+        return _run(arguments)
+    with command():
+        return _run(sys.argv[1:])
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["train"]:
+        # In this process's place: Hydra and the launcher of several devices both read the command line again, and
+        # a signal must reach the training itself.
+        hold_back()
+        os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
+    parsed = _parsed(words)
+    try:
+        return int(parsed.run(parsed) or 0)
+    except UserError as error:
+        warn(f"gan_style: {error}")
+        return 2
+    except KeyboardInterrupt:
+        warn("gan_style: interrupted")
+        return 130
+    except Exception as error:
+        if memory.ran_out(error):
+            warn(f"gan_style: {memory.sentence(error, memory.advice_of(parsed.verb))}")
+        elif isinstance(error, OSError) and None not in (error.errno, error.filename):
+            warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
+        else:
+            raise  # a fault of ours, or a closed pipe
+        return 2
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The command line; words of a config may stand on both sides of the options."""
+    parser = _parser()
+    parsed, left = parser.parse_known_args(words)
+    if left and (not hasattr(parsed, "words") or any(word.startswith("-") for word in left)):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:
+        parsed.words += left
+    return parsed
+
+
+def _parser() -> argparse.ArgumentParser:
+    from gan_style.core.version import __version__
+
+    parser = Parser("gan-style", description="Unpaired image translation and style transfer.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
+    audit = verbs.add_parser("audit", help="train twice from one seed and name the first tensor that differs")
+    audit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
+    audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
+    audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
+    audit.set_defaults(run=_audit)
+    plan = verbs.add_parser("plan", help="say what a training would cost, and how it would fit a budget")
+    plan.add_argument("words", nargs="+", metavar="KEY=VALUE", help="as of train")
+    plan.add_argument("--memory", metavar="8GB", help="budget: peak of memory, GB of 1e9 bytes or GiB")
+    plan.add_argument("--hours", metavar="H", help="budget: time of the whole training")
+    plan.add_argument("--iterations", type=int, default=4, metavar="N", help="of a trial, the first is not timed; 4")
+    plan.add_argument("--json", type=expanded, metavar="FILE.json", help="write all numbers")
+    plan.set_defaults(run=_verb("cli.plan", "plan"))
+    report = verbs.add_parser("report", help="write report.html of a run folder again, or compare several runs")
+    report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
+    report.add_argument("--out", type=expanded, metavar="FILE.html", help="default: report.html in the one folder")
+    report.set_defaults(run=_report)
+    _data_sets(verbs)
+    _pictures(verbs)
+    _scores(verbs)
+    _files(verbs)
+    _studio(verbs)
+    return parser
+
+
+def _data_sets(verbs: Any) -> None:
+    """The verbs that fetch and inspect sets of pictures."""
+    inspect = verbs.add_parser("inspect", help="say what is in a set of pictures and what is wrong with it")
+    inspect.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
+    inspect.add_argument("--out", type=expanded, metavar="FILE.json", help="write all that was found")
+    inspect.add_argument("--sheet", type=expanded, metavar="FILE.png", help="draw some pictures and the copies found")
+    inspect.add_argument("--image-size", type=int, default=256, metavar="N", help="as data.image_size; default 256")
+    inspect.set_defaults(run=_inspect)
+    shards = verbs.add_parser("shards", help="pack a set of pictures into WebDataset shards, for data=shards")
+    shards.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
+    shards.add_argument("out", type=expanded, metavar="OUT", help="a new or empty folder")
+    shards.add_argument("--size", type=float, default=256, metavar="MB", help="of a shard; default 256")
+    shards.add_argument("--shuffle", type=int, metavar="SEED", help="mix the order, for readers that go through it")
+    shards.set_defaults(run=_shards)
+    download = verbs.add_parser("download", help="fetch a named set of pictures; without a name, list what there is")
+    download.add_argument("name", nargs="?", metavar="NAME")
+    download.add_argument("--list", action="store_true", help="list the sets")
+    download.add_argument("--root", metavar="DIR", help="the folder for it; default data/NAME")
+    download.add_argument("--url", help="a mirror of the zip")
+    download.add_argument("--archive", metavar="ZIP", help="the zip at hand, instead of a download")
+    download.add_argument("--sha256", metavar="HASH", help="of the zip, where it is not the known one; it is recorded")
+    download.set_defaults(run=_download)
+
+
+def _files(verbs: Any) -> None:
+    """The verbs that read and write models."""
+    describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
+    describe.add_argument("checkpoint", metavar="FILE")
+    describe.set_defaults(run=_verb("cli.describe", "describe"))
+    export = verbs.add_parser("export", help="write a trained model for other programs")
+    export.add_argument("checkpoint")
+    export.add_argument("output", metavar="OUT.onnx|.pt2|.safetensors|.pth", help=".pth is the official layout")
+    export.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
+    export.add_argument("--raw", action="store_true", help="the weights of the last step, not the averaged ones")
+    export.set_defaults(run=_verb("apps.export.export", "export"))
+    take_in = verbs.add_parser("import", help="make a checkpoint of an official CycleGAN, pix2pix or CUT generator")
+    take_in.add_argument("source", metavar="NET_G.pth")
+    take_in.add_argument("output", metavar="OUT.ckpt")
+    take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
+    take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
+    take_in.add_argument("--size", type=int, default=256, metavar="N", help="of the training pictures; 256")
+    take_in.set_defaults(run=_verb("apps.export.importing", "import_official"))
+
+
+def _scores(verbs: Any) -> None:
+    """The verbs that score pictures."""
+    evaluate = verbs.add_parser("evaluate", help="score checkpoints on the test pictures of a set")
+    evaluate.add_argument("checkpoint")
+    data = "a named set below data/, a folder, or scenes"
+    evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
+    evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
+    evaluate.set_defaults(run=_verb("cli.evaluate", "evaluate"))
+    compare = verbs.add_parser("compare", help="score a folder of made pictures against a folder of real ones")
+    compare.add_argument("real", metavar="DIR_REAL")
+    compare.add_argument("fake", metavar="DIR_FAKE")
+    compare.add_argument("--source", metavar="DIR", help="what the made ones were made of: gives the ceiling")
+    compare.add_argument("--train", metavar="DIR", help="more real pictures: the floor is then at the same numbers")
+    compare.add_argument("--size", type=int, default=256, metavar="N", help="side that all are resized to; 256")
+    compare.set_defaults(run=_verb("cli.evaluate", "compare"))
+    for verb in (evaluate, compare):
+        add = verb.add_argument
+        others = "a checkpoint, or scores.json" if verb is evaluate else "scores.json"
+        add("--against", action="append", default=[], metavar="FILE", help=f"others, in the same table: {others}")
+        add("--force", action="store_true", help="also where their protocols differ")
+        kinds = "inception|squeezenet|vgg|random|LIBRARY:MODEL"
+        add(
+            "--extractor",
+            default="random",
+            metavar=kinds,
+            help="of features; random. Libraries: torchvision, timm, ...",
+        )
+        add("--weights", metavar="FILE", help="of the extractor, instead of a download")
+        add("--vgg", metavar="FILE", help="of VGG-19, for distances of content and style; $GAN_STYLE_VGG")
+        add("--dino", metavar="FILE", help="of a DINO network, for the distance of structure")
+        add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+        add("--draws", type=int, default=200, metavar="N", help="of the bootstrap; 200")
+        add("--no-cache", action="store_true", help="keep no features of real pictures for the next time")
+        add("--out", metavar="FILE.json", help="write the result with its protocol")
+
+
+def _pictures(verbs: Any) -> None:
+    """The verbs that make pictures."""
+    stylize = verbs.add_parser("stylize", help="give one picture the style of others")
+    stylize.add_argument("content")
+    stylize.add_argument("output")
+    _style_options(stylize)
+    _method_options(stylize)
+    stylize.add_argument("--checkpoint", help="of a trained model that takes styles")
+    stylize.add_argument("--every", type=int, default=0, metavar="N", help="save the picture every N steps of gatys")
+    stylize.set_defaults(run=_verb("cli.stylize", "stylize"))
+    translate = verbs.add_parser("translate", help="translate a picture, a folder or a video with a trained model")
+    translate.add_argument("checkpoint")
+    translate.add_argument("input")
+    translate.add_argument("output")
+    translate.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
+    _style_options(translate)
+    smooth = "against flicker; videos: flow. For a folder of frames too, whose default is off"
+    translate.add_argument("--smooth", choices=("off", "norm", "flow"), help=smooth)
+    translate.add_argument("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
+    _pass_options(translate)
+    translate.set_defaults(run=_verb("cli.translate", "translate"))
+    sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
+    sheet.add_argument("output")
+    sheet.add_argument("--content", action="append", required=True, metavar="IMAGE")
+    sheet.add_argument("--style", action="append", default=[], metavar="IMAGE_OR_NAME")
+    sheet.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="one or more trained models")
+    sheet.add_argument("--mixes", type=int, default=0, metavar="N", help="N steps from the first style to the second")
+    sheet.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1")
+    sheet.add_argument("--preserve-color", action="store_true", help="keep the colours of the contents")
+    sheet.add_argument("--size", type=int, metavar="N", help="longer side of the contents, in pixels")
+    sheet.add_argument("--cell", type=int, default=256, metavar="N", help="side of a picture on the sheet")
+    _method_options(sheet)
+    sheet.set_defaults(run=_verb("cli.sheet", "sheet"))
+
+
+def _studio(verbs: Any) -> None:
+    """The page in the browser."""
+    studio = verbs.add_parser("studio", help="a page on this machine: translate pictures, mix styles, look at runs")
+    studio.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="beside those of the runs")
+    studio.add_argument("--runs", default="runs", metavar="DIR", help="the folder of runs; default runs")
+    studio.add_argument("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default $GAN_STYLE_VGG")
+    studio.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
+    studio.add_argument("--host", default="127.0.0.1", help="another than this machine alone, such as 0.0.0.0")
+    studio.set_defaults(run=_verb("apps.studio.verb", "studio"))
+
+
+def _style_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    styles = "a picture, a folder, a name or noise:NAME"
+    add("--style", action="append", default=[], metavar="IMAGE[=WEIGHT]", help=styles)
+    add("--alpha", type=float, default=1.0, help="strength, 0 to 1")
+    add("--preserve-color", action="store_true", help="keep the colours of the content")
+    add("--mask", action="append", default=[], metavar="IMAGE", help="one per style, white where it holds")
+    add("--size", type=int, metavar="N", help="longer side of the result in pixels, at most the content's; gatys: 512")
+
+
+def _pass_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tile", default="auto", metavar="auto|N|off", help="tiles of side N; auto where memory wants them")
+    add("--tile-mode", choices=("exact", "fast"), default="exact", help="fast is blended and only about the same")
+    add("--batch", type=int, default=1, metavar="N", help="up to N pictures of one size in a pass; default 1")
+    add("--resume", action="store_true", help="leave out pictures whose output is there")
+    add("--precision", choices=("32", "bf16"), default="32")
+    add("--channels-last", action="store_true", help="the layout of maps in memory; faster on recent GPUs")
+    add("--compile", action="store_true", help="by torch.compile: for many pictures of one size")
+    add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+
+
+def _method_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--method", choices=("gatys", "adain"), help="gatys, the default without a checkpoint, needs no training")
+    add("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default imagenet or $GAN_STYLE_VGG")
+    add("--seed", type=int, default=0)
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")
+
+
+def _verb(module: str, name: str) -> Callable[..., Any]:
+    """A function of the package, imported when it is called; while it is, a signal ends the process at once."""
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        verb = getattr(importlib.import_module(f"gan_style.{module}"), name)
+        with stoppable():
+            return verb(*arguments, **options)
+
+    return run
+
+
+def _download(parsed: argparse.Namespace) -> None:
+    from gan_style.data.named.table import NAMED_SETS, named_set
+
+    if parsed.list or not parsed.name:
+        row = "{:24}{:28}{:>9}{:>15}  {}"
+        say(row.format("name", "A and B", "pictures", "size", "licence"))
+        for entry in NAMED_SETS.values():
+            pictures = sum(entry.counts.values()) or "?"
+            size = "by hand" if entry.withdrawn else entry.size
+            say(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
+        return
+    for word in ("root", "url", "archive"):
+        if getattr(parsed, word) == "":
+            raise UserError(f"--{word} is empty: give it a value, or leave it out")
+    root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
+    fetch = _verb("data.named.download", "fetch")
+    fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
+
+
+def _report(parsed: argparse.Namespace) -> None:
+    say(_verb("report", "write_report")(*parsed.run_dir, out=parsed.out))
+
+
+def _audit(parsed: argparse.Namespace) -> int:
+    return int(_verb("cli.audit", "audit")(parsed.words, parsed.iterations, parsed.json))
+
+
+def _inspect(parsed: argparse.Namespace) -> int:
+    inspect = _verb("cli.inspect", "inspect")
+    return int(inspect(parsed.set, out=parsed.out, sheet=parsed.sheet, image_size=parsed.image_size))
+
+
+def _shards(parsed: argparse.Namespace) -> None:
+    _verb("data.shard_writer", "shards")(parsed.set, parsed.out, size=parsed.size, shuffle=parsed.shuffle)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Bars on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
+
+from gan_style.core.paths import printable
+from gan_style.inference.tiling.tiled import Watch
+
+
+def progress_bars() -> Progress:
+    """Bars on the terminal, beside what a verb says; none in a file, where each would leave an empty line."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def watch_in(progress: Progress) -> Watch:
+    """A second bar for the tiles of a picture; what a picture needs of the disk is said once."""
+    task, said = progress.add_task("tiles", visible=False), set()
+
+    def watch(done: int, total: int, sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            progress.console.print(Text(printable(f"gan_style: {sentence}")), soft_wrap=True)
+        progress.update(task, completed=done, total=total, visible=done < total)
+
+    return watch

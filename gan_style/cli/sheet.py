@@ -1,0 +1,123 @@
+"""The verb `gan-style sheet`: methods, styles or mixes beside each other on the same pictures."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.progress import Progress
+
+from gan_style.checkpoints.labels import name_checkpoints
+from gan_style.cli.arguments import LARGEST_SEED, parse_style, refuse_method
+from gan_style.core.checks import require_whole
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.core.terminal import say
+from gan_style.data.contact_sheet import draw_sheet
+from gan_style.data.saving import check_output, refuse_overwriting, save_image
+from gan_style.inference.load import gatys, load
+from gan_style.inference.translator import LoadedTranslator
+
+Mix = list[tuple[str, float]]
+
+
+class Column(NamedTuple):
+    """One column of a sheet; without a mix it is the model's translation into its own domain."""
+
+    model: LoadedTranslator
+    label: str
+    mix: Mix | None
+
+
+def sheet(parsed: Namespace) -> None:
+    """Methods and styles, or steps between two styles, beside each other on the same pictures."""
+    output = expanded(parsed.output)
+    styles = refuse_words(parsed, output)
+    models = models_of(parsed, styles)
+    columns = [
+        Column(model, f"{name}: {label}" if len(models) > 1 else label, mix)
+        for name, model in models
+        for label, mix in mixes_of(model, styles, parsed.mixes)
+    ]
+    rows = []
+    with Progress(transient=True) as progress:
+        task = progress.add_task("drawing", total=len(parsed.content) * len(columns))
+        for content in parsed.content:
+            row = []
+            for model, _, mix in columns:
+                torch.manual_seed(parsed.seed)
+                row.append(
+                    model.translate(
+                        content,
+                        style=mix,
+                        alpha=parsed.alpha,
+                        preserve_color=parsed.preserve_color,
+                        size=parsed.size,
+                    )
+                )
+                progress.advance(task)
+            rows.append((expanded(content), row))
+    shown = [expanded(style) for style in styles]
+    save_image(draw_sheet(rows, [column.label for column in columns], shown, cell=parsed.cell), output)
+    say(output)
+
+
+def refuse_words(parsed: Namespace, output: Path) -> list[str]:
+    """Check the words of a command before anything is loaded, and give its styles.
+
+    Raises:
+        UserError: names the word.
+    """
+    check_output(output)
+    require_whole("--cell", parsed.cell, 1)
+    require_whole("--seed", parsed.seed, 0, LARGEST_SEED)
+    require_whole("--mixes", parsed.mixes, 0)
+    if parsed.mixes and (parsed.mixes < 2 or len(parsed.style) != 2):
+        raise UserError(
+            f"a sheet of mixes goes from one style to another in two steps or more: --mixes {parsed.mixes} with "
+            f"{len(parsed.style)} styles does not"
+        )
+    styles = []
+    for word in parsed.style:
+        style, _ = parse_style(word)
+        if style != word:
+            raise UserError(f"--style {word}: a sheet shows each style alone, without a weight: write --style {style}")
+        styles.append(style)
+    refuse_overwriting([output], [*parsed.content, *styles])
+    return styles
+
+
+def models_of(parsed: Namespace, styles: Sequence[str]) -> list[tuple[str, LoadedTranslator]]:
+    """The models of a command, each with its label; Gatys where there is no other, or where it is asked for."""
+    models = [(name, load(path)) for name, path in name_checkpoints(parsed.checkpoint).items()]
+    refuse_method(parsed, [model for _, model in models], beside=True)
+    wants_gatys = not models or parsed.method == "gatys"
+    if not styles and (wants_gatys or any(model.model.takes_style for _, model in models)):
+        raise UserError("a sheet needs a style: --style IMAGE")
+    if wants_gatys:
+        models.append(("gatys", gatys(parsed.weights, parsed.seed, parsed.set)))
+    return models
+
+
+def mixes_of(model: LoadedTranslator, styles: Sequence[str], steps: int) -> list[tuple[str, Mix | None]]:
+    """The columns of a model: a label and a mix each.
+
+    A model that takes no style pictures leaves out those that are files; where no domain is named beside them, it
+    has one column, its translation.
+    """
+    if not model.model.takes_style:
+        styles = [style for style in styles if not expanded(style).exists()]
+        if not styles:
+            target = model.model.directions[0][-1]
+            return [(model.domains.get(target, target), None)]
+    names = [Path(style).stem for style in styles]
+    if not steps or len(styles) != 2:
+        return [(name, [(style, 1.0)]) for name, style in zip(names, styles, strict=True)]
+    shares = [i / (steps - 1) for i in range(steps)]
+    return [
+        (f"{1 - share:.0%} {names[0]}, {share:.0%} {names[1]}", [(styles[0], 1 - share), (styles[1], share)])
+        for share in shares
+    ]

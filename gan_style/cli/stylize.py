@@ -1,0 +1,88 @@
+"""The verb `gan-style stylize`."""
+
+from __future__ import annotations
+
+import contextlib
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_style.cli.arguments import LARGEST_SEED, parse_style, refuse_method, style_options
+from gan_style.cli.progress import progress_bars
+from gan_style.core.checks import require_finite, require_whole
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.data.images import to_uint8
+from gan_style.data.saving import check_output, refuse_overwriting, save, save_image
+from gan_style.inference.images import given_picture
+from gan_style.inference.load import gatys, load
+from gan_style.inference.translator import RESULT, LoadedTranslator
+from gan_style.models.gatys import Gatys
+
+LONGEST_SIDE_OF_GATYS = 512  # in pixels, unless --size says otherwise: its cost grows with every pixel
+
+
+def stylize(parsed: Namespace) -> None:
+    """One content picture in a mix of styles, by an optimisation or by a trained model."""
+    content, output = expanded(parsed.content), expanded(parsed.output)
+    check_output(output)
+    require_whole("--every", parsed.every, 0)
+    require_whole("--seed", parsed.seed, 0, LARGEST_SEED)
+    options = style_options(parsed)
+    if not options["style"]:
+        raise UserError("no style was given: add --style IMAGE")
+    refuse_overwriting([output], [content, *parsed.mask, *(style for style, _ in options["style"])])
+    torch.manual_seed(parsed.seed)
+    translator = translator_of(parsed)
+    if isinstance(translator.model, Gatys):
+        options["size"] = LONGEST_SIDE_OF_GATYS if parsed.size is None else parsed.size
+        options |= start_of(translator, translator.model, parsed)
+    elif parsed.every:
+        raise UserError("--every is for gatys, which comes to its picture in steps: leave it out")
+    with progress_of(translator, output, parsed.every) as progress:
+        picture = translator.translate(content, **options, **progress)
+    save(picture, output)
+
+
+def translator_of(parsed: Namespace) -> LoadedTranslator:
+    """What a `stylize` command names: a checkpoint, or Gatys, which needs no training."""
+    if not parsed.checkpoint:
+        refuse_method(parsed, [])
+        return gatys(parsed.weights, parsed.seed, parsed.set)
+    translator = load(parsed.checkpoint)
+    if not translator.model.takes_style:
+        raise UserError(f"{parsed.checkpoint} takes no style pictures: use gan-style translate {parsed.checkpoint}")
+    refuse_method(parsed, [translator])
+    return translator
+
+
+def start_of(translator: LoadedTranslator, model: Gatys, parsed: Namespace) -> dict[str, Any]:
+    """The style picture, where the descent is to begin with it."""
+    if model.start != "style":
+        return {}
+    paths = [expanded(parse_style(word)[0]) for word in parsed.style]
+    if len(paths) != 1 or not paths[0].is_file():
+        raise UserError("model.start=style begins with one style picture: give one file, or take content or noise")
+    return {"start": given_picture(paths[0]).images.to(translator.device)}
+
+
+@contextlib.contextmanager
+def progress_of(translator: LoadedTranslator, output: Path, every: int) -> Iterator[dict[str, Any]]:
+    """What makes an optimisation show its progress, and save what it has every so many steps."""
+    if not isinstance(translator.model, Gatys):
+        yield {}
+        return
+    with progress_bars() as progress:
+        task = progress.add_task("stylising")
+
+        def step(done: int, total: int, terms: dict[str, float], picture: torch.Tensor) -> None:
+            values = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
+            progress.update(task, completed=done, total=total, description=values)
+            require_finite(picture, RESULT)
+            if every and done % every == 0:
+                save_image(to_uint8(picture)[0], output.with_name(f"{output.stem}-{done:05d}{output.suffix}"))
+
+        yield {"progress": step}

@@ -1,0 +1,111 @@
+"""`python train.py ...`, `python -m gan_style.train ...`: Hydra in, exit status out.
+
+Nothing heavy is imported before the config is composed, so `--help` and a misspelt key answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_style.core import memory, signals
+from gan_style.core.config import config_dir, plain
+from gan_style.core.errors import Interrupted, TrainingFailed, UserError
+from gan_style.core.hydra_guard import guard_hydra
+from gan_style.core.paths import cannot_use
+from gan_style.core.terminal import warn
+from gan_style.training.compose import explain
+
+
+def main() -> None:
+    """Run the command of sys.argv and exit: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
+    _commands.append(os.getpid())
+    # Hydra prints its own errors on several lines and exits with 1; with this it raises them.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Hydra's parser takes no more overrides after a flag that follows one: flags first.
+    flags = [word for word in sys.argv[1:] if word in ("-m", "--multirun")]
+    sys.argv[1:] = flags + [word for word in sys.argv[1:] if word not in flags]
+    try:
+        guard_hydra(sys.argv[1:])
+        _compose_and_train()
+        if _failures:
+            raise _failures[0]
+    except UserError as error:
+        sys.exit(_fail(str(error), 2))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_fail(explain(error), 2))
+    except ValueError as error:  # Hydra's own, such as for model=null
+        if _started:
+            raise
+        sys.exit(_fail(f"{' '.join(str(error).split())}: see --help for what each group takes", 2))
+    except TrainingFailed as error:
+        sys.exit(_fail(str(error), 1))
+    except OSError as error:  # no space, no permission: the user's machine, not our code
+        sys.exit(_fail(refused(error), 2))
+    except (Interrupted, KeyboardInterrupt) as error:
+        sys.exit(_fail(str(error) or "interrupted before training began", 130))
+
+
+def refused(error: OSError) -> str:
+    """One sentence about a file that the system refuses while a run is trained."""
+    advice = ": free some space, then go on with resume=last" if error.errno == errno.ENOSPC else ""
+    return cannot_use(error, "a file of the run") + advice
+
+
+# What ends a run with a sentence.
+_EXPECTED = (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException)
+# Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
+_failures: list[BaseException] = []
+_started: list[bool] = []
+_commands: list[int] = []  # the process that `main` runs in
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
+def _compose_and_train(config: DictConfig) -> None:
+    _started.append(True)
+    hydra_config = HydraConfig.get()
+    multirun = Path(hydra_config.runtime.output_dir) if hydra_config.mode == RunMode.MULTIRUN else None
+    if any(isinstance(failure, Interrupted) for failure in _failures):
+        return  # Ctrl-C ends the multirun, not only its current job
+    try:
+        from gan_style.training.run import train
+
+        # A launcher that runs the job in another process answers signals there itself.
+        with signals.listening() if os.getpid() in _commands else contextlib.nullcontext():
+            train(plain(config), multirun_dir=multirun)
+    except (Exception, Interrupted) as error:
+        if not memory.ran_out(error) and not isinstance(error, _EXPECTED):
+            raise
+        failure = UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error
+        if memory.ran_out(error):  # before training began
+            failure = TrainingFailed(memory.sentence(error, memory.advice_of("train")))
+        # A launcher such as submitit runs the job elsewhere, with a copy of these lists: the error itself goes back.
+        if os.getpid() not in _commands:
+            raise failure from None
+        _failures.append(failure)
+        if multirun:
+            warn(f"gan_style: job {hydra_config.job.num} failed: {_failures[-1]}")
+
+
+def _is_child() -> bool:
+    return int(os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0"))) != 0
+
+
+def _fail(message: str, status: int) -> int:
+    if not _is_child():
+        warn(f"gan_style: {message}")
+        return status
+    # Once the processes are connected the first one notices that another is gone, and a signal it was sent itself;
+    # a status other than 0 would have Lightning kill it before it can say so.
+    distributed = sys.modules.get("torch.distributed")
+    return 0 if status == 130 or (distributed is not None and distributed.is_initialized()) else status

@@ -1,0 +1,86 @@
+"""The verb `gan-style translate`."""
+
+from __future__ import annotations
+
+import functools
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from gan_style.cli.arguments import style_options, trained
+from gan_style.cli.progress import progress_bars, watch_in
+from gan_style.cli.translate_video import moving
+from gan_style.core.checks import require_whole
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.core.terminal import say, warn
+from gan_style.data.saving import refuse_format, refuse_overwriting, save
+from gan_style.data.values import Array
+from gan_style.inference.files import inputs_and_outputs, renamed
+from gan_style.inference.threads import Writer, by_size, read_ahead
+from gan_style.inference.translator import LoadedTranslator
+from gan_style.inference.video.translate import is_video
+
+
+def translate(parsed: Namespace) -> None:
+    """A file, a folder or a video through a trained model; names and tree are kept.
+
+    Raises:
+        UserError: among others, at the end, if pictures could not be read; all others are done by then.
+    """
+    source, target = expanded(parsed.input), expanded(parsed.output)
+    options = style_options(parsed) | tile_options(parsed)
+    if is_video(source, target) or parsed.smooth not in (None, "off"):
+        moving(parsed, source, target, options)
+        return
+    if parsed.window is not None:
+        raise UserError("--window is how far --smooth norm or flow reaches: add --smooth, or leave it out")
+    pairs = inputs_and_outputs(source, target)
+    read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
+    refuse_overwriting([target, *(result for _, result in pairs)], read)
+    translator = trained(parsed)
+    written = translator.written(parsed.direction, options["style"])
+    if source.is_file():
+        refuse_format(pairs[0][1], written.dtype, written.channels)
+    pairs = renamed(pairs, written)
+    left = [(path, result) for path, result in pairs if not (parsed.resume and result.is_file())]
+    unread = translate_files(translator, left, parsed, options)
+    there = f" ({len(pairs) - len(left)} were there)" if len(left) < len(pairs) else ""
+    if unread and source.is_file():
+        raise UserError(unread[0])
+    if unread:
+        for sentence in unread:
+            warn(f"gan_style: {sentence}")
+        done = len(pairs) - len(unread)
+        raise UserError(f"{len(unread)} of {len(pairs)} pictures cannot be read, see above; {done} are in {target}")
+    fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
+    say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}")
+
+
+def translate_files(
+    translator: LoadedTranslator, pairs: list[tuple[Path, Path]], parsed: Namespace, options: dict[str, Any]
+) -> list[str]:
+    """Translate each file into its target; what is wrong with those that could not be read."""
+    require_whole("--batch", parsed.batch, 1)
+    batch = 1 if options["mask"] else parsed.batch  # a mask is of one picture
+    unread = []
+
+    def read(path: Path) -> Array:
+        return translator.read(path, parsed.direction, options["style"])
+
+    with progress_bars() as progress, Writer() as writer:
+        task = progress.add_task("translating", total=len(pairs))
+        translator.watch = watch_in(progress)
+        for group in by_size(read_ahead(pairs, read, 2 * batch), batch):
+            arrays = [one.array for one in group if one.array is not None]
+            unread += [one.problem for one in group if one.problem]
+            pictures = translator.translate_all(arrays, parsed.direction, **options) if arrays else []
+            for one, picture in zip(group, pictures, strict=False):
+                writer.write(functools.partial(save, picture, one.target, one.profile))
+            progress.advance(task, len(group))
+    return unread
+
+
+def tile_options(parsed: Namespace) -> dict[str, Any]:
+    """The same of tiles."""
+    return {"tile": int(parsed.tile) if parsed.tile.isdecimal() else parsed.tile, "tile_mode": parsed.tile_mode}

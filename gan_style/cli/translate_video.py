@@ -1,0 +1,80 @@
+"""Videos and folders of frames in `gan-style translate`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from gan_style.cli.arguments import trained
+from gan_style.cli.progress import progress_bars, watch_in
+from gan_style.core.errors import UserError
+from gan_style.core.terminal import say, warn
+from gan_style.data.saving import refuse_overwriting
+from gan_style.inference.files import inputs_and_outputs, renamed
+from gan_style.inference.video.reading import pyav
+from gan_style.inference.video.translate import SMOOTH, is_video, translate_frames, translate_video
+from gan_style.inference.video.writing import CONTAINERS, refuse_container
+
+
+def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any]) -> None:
+    """`gan-style translate` where its input is a video, or a folder of frames to be smoothed.
+
+    Raises:
+        UserError: among others, at the end, if something could not be read; the rest is done by then.
+    """
+    if parsed.resume or parsed.batch != 1:
+        raise UserError(
+            "--resume and --batch are for single pictures: leave them out for frames that follow each other"
+        )
+    video, smooth = is_video(source, target), parsed.smooth or SMOOTH
+    pairs = [(source, _output(source, target))] if video else _frames(source, target)
+    read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
+    refuse_overwriting([target, *(result for _, result in pairs)], read)
+    translator = trained(parsed)
+    with progress_bars() as progress:
+        translator.watch = watch_in(progress)
+        task = progress.add_task("translating", total=None)
+        words = {
+            "direction": parsed.direction,
+            "smooth": smooth,
+            "window": parsed.window,
+            "progress": lambda done, total: progress.update(task, completed=done, total=total or None),
+            **options,
+        }
+        if video:
+            done = translate_video(translator, *pairs[0], **words)
+        else:
+            done = translate_frames(
+                translator, renamed(pairs, translator.written(parsed.direction, options["style"])), **words
+            )
+    say(f"{done.frames} frames into {pairs[0][1] if video else target}")
+    for line in done.flicker.sentences(smooth) if done.flicker else ():
+        say(line)
+    if video and done.unread:
+        raise UserError(f"{done.unread[0]}; these are in {pairs[0][1]}")
+    if done.unread:
+        for sentence in done.unread:
+            warn(f"gan_style: {sentence}")
+        lost = f"{len(done.unread)} of {len(pairs)} frames cannot be read, see above"
+        raise UserError(f"{lost}; {done.frames} are in {target}")
+
+
+def _output(source: Path, target: Path) -> Path:
+    """The video to write; into a folder under the name of the source."""
+    pyav()
+    if source.is_dir():
+        raise UserError(f"{source} is a folder, so the output must be one too, not {target}")
+    if not source.is_file():
+        raise UserError(f"there is no file or folder {source}")
+    if target.is_dir() or not target.suffix:
+        name = source.name if source.suffix.lower() in CONTAINERS else f"{source.stem}.mp4"
+        target = target / name
+    refuse_container(target)
+    return target
+
+
+def _frames(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    if source.is_file():
+        raise UserError(f"--smooth is for videos and folders of frames, not for one picture, {source}: leave it out")
+    return inputs_and_outputs(source, target)

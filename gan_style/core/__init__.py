@@ -1,0 +1,1 @@
+"""The ground: errors, bounds, paths, the config; it knows nothing of pictures or networks."""

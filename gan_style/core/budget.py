@@ -1,0 +1,56 @@
+"""How large a picture may be: a file of some kilobytes can claim gigabytes, so its header is asked first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gan_style.core.errors import UserError
+
+SETTING = "GAN_STYLE_MAX_PIXELS"
+MAX_PIXELS = 178_956_970
+"""Larger pictures are refused unless the environment says otherwise, as by Pillow."""
+CHANNELS = 4  # that as many pixels may have; pictures of more channels have fewer pixels
+
+
+def max_pixels() -> int:
+    """The bound in force: the environment's, or MAX_PIXELS.
+
+    Raises:
+        UserError: the environment holds no whole number above 0.
+    """
+    given = os.environ.get(SETTING)
+    if given is None:
+        return MAX_PIXELS
+    if not given.strip().isdecimal() or int(given) == 0:
+        raise UserError(f"{SETTING}={given} in the environment is not valid: give a whole number of pixels above 0")
+    return int(given)
+
+
+def refuse_too_large(path: Path, width: int, height: int, channels: int = 1) -> None:
+    """Hold what a header says against the bound, before memory is taken for the pixels.
+
+    Args:
+        path: for the message.
+        width, height, channels: of the picture; slices or pages count as channels.
+
+    Raises:
+        UserError: it is larger.
+    """
+    most = max_pixels()
+    if width * height > most or width * height * channels > most * CHANNELS:
+        raise too_large(path)
+
+
+def too_large(path: Path) -> UserError:
+    """The sentence about a picture above the bound."""
+    return UserError(
+        f"{path} claims more than {pixels_in_words()}: make it smaller or remove it, or raise {SETTING} in the "
+        "environment."
+    )
+
+
+def pixels_in_words() -> str:
+    """The bound in force, as `178 million pixels`."""
+    most = max_pixels()
+    return f"{most // 10**6} million pixels" if most >= 10**6 else f"{most:,} pixels"

@@ -1,0 +1,42 @@
+"""Checks of numbers and pictures, for whoever takes them from a person."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+from torch import Tensor
+
+from gan_style.core.errors import UserError
+
+
+def is_number(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:
+    """Whether a value is a finite number from `low` to `high`; truth values and texts are none."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value) and low <= float(value) <= high
+    except OverflowError:  # a whole number that no float holds
+        return False
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it, on one line."""
+    if isinstance(value, Real) and not isinstance(value, (bool, Integral)):
+        return f"{float(value):g}"
+    return " ".join(repr(value).split())[:80]
+
+
+def require_whole(name: str, value: Any, low: int, high: int | None = None) -> None:
+    """Raise a UserError unless a value is a whole number from `low` to `high`."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        most = "" if high is None else f" and at most {high}"
+        raise UserError(f"{name}={shown(value)} is not valid: give a whole number of at least {low}{most}")
+
+
+def require_finite(pictures: Tensor, sentence: str) -> None:
+    """Raise a UserError with this sentence if a value is NaN or infinite; a file would show it as black."""
+    if not bool(pictures.isfinite().all()):
+        raise UserError(sentence)

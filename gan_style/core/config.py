@@ -1,0 +1,313 @@
+"""From YAML to objects: `_target_` is an import path, its signature is the schema.
+
+A config node with `_target_` names a class or function. Its constructor says which keys exist, of which
+type, so that no second list of them has to be kept: `check` compares the two before anything is built.
+
+Hydra composes a command line and resolves its interpolations, once (`plain`). What is built from then on, and all that
+comes out of a file, is dicts, lists and scalars: `build` makes the objects itself, so a text in a file stays a text.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.memory import raise_if_out
+from gan_style.core.moved import moved
+from gan_style.core.paths import printable
+from gan_style.core.plain_data import require_plain
+
+# Only what is *defined* under one of these may be built. An alias such as gan_style.core.config.os.system
+# resolves to something defined elsewhere and is refused.
+ALLOWED = ("gan_style.", "torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations.")
+# A checkpoint may come from anywhere, so its config may name nothing but our networks and methods.
+ALLOWED_FROM_CHECKPOINT = ("gan_style.networks.", "gan_style.models.", "torch.optim.")
+
+SPECIAL = {"_target_", "_partial_"}
+# Hydra's other words for a node. None of them says anything that keys do not, and each is a way around the signature.
+NOT_TAKEN = ("_args_", "_convert_", "_recursive_", "_defaults_list_")
+
+
+def config_dir() -> Path:
+    """The folder of YAML files: inside an installed package, beside the package in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def plain(config: Any) -> Any:
+    """Resolve a composed config to dicts, lists and scalars, the only things that are built or enter a checkpoint."""
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The plain node of `model=<name>` for a verb that trains nothing.
+
+    Raises:
+        UserError: an override that the node does not know or cannot read.
+    """
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        try:
+            composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(_one_line(f"model={name} {' '.join(overrides)}: {error}".split(" See https")[0])) from error
+    node: dict[str, Any] = check(plain(composed)["model"], "model")
+    return node
+
+
+def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
+    """Check a node, then make the object that it names, and before it those that its keys name.
+
+    Args:
+        node: a plain dict with `_target_`; `_partial_: true` gives a factory.
+        allowed: prefixes under which the target must be defined.
+        **extra: arguments that are not configuration, such as the channels of a domain.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type, a target that is not allowed, what is no plain data, or
+            what the constructor says against its arguments.
+    """
+    require_plain(node, "")
+    values = check(node, allowed=allowed, given=tuple(extra))
+    factory = _factory(values, allowed)
+    if values.get("_partial_"):
+        return functools.partial(factory, **extra) if extra else factory
+    try:
+        return factory(**extra)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(_one_line(f"{values['_target_']}: {error}")) from error
+
+
+def _factory(values: Mapping[str, Any], allowed: Sequence[str]) -> functools.partial[Any]:
+    """The target of a checked node with its keys as arguments; what the keys name is made now, once."""
+    target = _locate(values["_target_"], "", allowed)
+    arguments = {key: _made(value, allowed) for key, value in values.items() if key not in SPECIAL}
+    hints = _parameters(target)[1]
+    for key, made in arguments.items():
+        if made is not values[key]:
+            _require_type(made, hints.get(key, Any), f"{values['_target_']}: {key}")
+    return functools.partial(target, **arguments)
+
+
+def _made(value: Any, allowed: Sequence[str]) -> Any:
+    """A value of a checked node: an object or a factory where it has a target, else the value itself."""
+    if isinstance(value, list):
+        return [_made(one, allowed) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "_target_" not in value:
+        return {key: _made(one, allowed) for key, one in value.items()}
+    factory = _factory(value, allowed)
+    if value.get("_partial_"):
+        return factory
+    try:
+        return factory()
+    except UserError:
+        raise
+    except Exception as error:  # whatever a constructor has against its arguments: the config is to be mended
+        raise_if_out(error)
+        raise UserError(_one_line(f"{value['_target_']}: {error}")) from error
+
+
+def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED, given: Sequence[str] | None = None) -> Any:
+    """Compare a node, and every node inside it, with the signatures of their targets.
+
+    Args:
+        values: a plain dict or list; nodes without `_target_` are only walked through.
+        path: how the user writes this node, e.g. "model.generator"; used in messages.
+        given: arguments that will be handed over in code; None does not look for missing ones.
+
+    Returns: a copy in which numbers have the type that the signature asks for ("5" and 5.0 become 5).
+
+    Raises:
+        UserError: names the full key, what was expected, and the nearest valid key.
+    """
+    inner = () if given is not None else None
+    if isinstance(values, list):
+        return [check(value, path, allowed=allowed, given=inner) for value in values]
+    if not isinstance(values, Mapping):
+        return values
+    values = dict(values)
+    for word in NOT_TAKEN:
+        if word in values:
+            raise UserError(f"{_join(path, word)} is not taken: give the arguments of _target_ by their names")
+    if "_target_" in values:
+        target = _locate(values["_target_"], path, allowed)
+        if not isinstance(values.get("_partial_", False), bool):
+            raise UserError(f"{_join(path, '_partial_')}={_text(values['_partial_'])} is not valid: give true or false")
+        values = check_signature(target, values, path, given)
+    return {key: check(value, _join(path, key), allowed=allowed, given=inner) for key, value in values.items()}
+
+
+def check_signature(
+    target: Callable[..., Any], values: Mapping[str, Any], path: str = "", given: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Compare one node with the parameters of `target`: unknown keys, missing keys, wrong types."""
+    parameters, hints = _parameters(target)
+    checked = dict(values)
+    for key, value in values.items():
+        if key in SPECIAL:
+            continue
+        if key not in parameters:
+            raise UserError(f"{_join(path, key)} is not a known key{did_you_mean(key, parameters)}")
+        if key in (given or ()):
+            raise UserError(f"{_join(path, key)} cannot be set: it follows from the rest of the command")
+        if value == "???":
+            raise UserError(f"{_join(path, key)} must be given: add {_join(path, key)}=VALUE to the command")
+        checked[key] = _converted(value, hints.get(key, Any), _join(path, key))
+    if given is None or values.get("_partial_"):
+        return checked
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in values and key not in given:
+            full = _join(path, key)
+            raise UserError(f"{full} must be given: add {full}=VALUE to the command")
+    return checked
+
+
+def takes(node: Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -> bool:
+    """Whether the target of a node has a parameter of this name."""
+    return key in _parameters(target_of(node, allowed))[0]
+
+
+def with_defaults(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> dict[str, Any]:
+    """A node with what its target takes for the keys that it leaves out."""
+    parameters = _parameters(target_of(node, allowed))[0].values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(node)
+
+
+def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
+    """The class or function that a node names."""
+    return _locate(node["_target_"], "model", allowed)
+
+
+def _join(path: str, key: object) -> str:
+    return f"{path}.{_text(key)}" if path else _text(key)
+
+
+def _text(value: object) -> str:
+    """A key or a value as a message shows it: one line that is not too long."""
+    text = printable(_one_line(str(value)))
+    return text if len(text) <= 120 else f"{text[:120]}..."
+
+
+def _locate(name: Any, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
+    where = f"{_join(path, '_target_')}={_text(name)}"
+    refusal = UserError(
+        f"{where} is not allowed: it must be defined under one of {', '.join(allowed)} "
+        "(allow=[mylab.] adds a package of your own)"
+    )
+    name = moved(str(name))
+    if not name.startswith(tuple(allowed)):
+        raise refusal  # before its module is imported, which would already run code
+    try:
+        target = _imported(str(name))
+    except Exception as error:
+        raise UserError(f"{where} cannot be imported: {_text(error)}") from error
+    defined = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
+    if not callable(target) or not defined.startswith(tuple(allowed)):
+        raise refusal
+    if "gan_style." not in allowed and defined.startswith("gan_style.") and not isinstance(target, type):
+        raise refusal  # a file names networks and methods, which are classes; what stands beside them is not for it
+    return target
+
+
+def _imported(name: str) -> Any:
+    """What stands at an import path: an attribute of a module, or of a class in it."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        module_name = ".".join(parts[:end])
+        try:
+            found: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if not module_name.startswith(error.name or "?"):
+                raise  # the module is there, and what it imports is not
+            continue
+        for part in parts[end:]:
+            found = getattr(found, part)
+        return found
+    raise ModuleNotFoundError(f"there is no module {parts[0]}")
+
+
+def _parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+    """The named parameters of a callable; a class that passes **kwargs to its base has the base's too."""
+    parameters: dict[str, inspect.Parameter] = {}
+    hints: dict[str, Any] = {}
+    sources: list[Any] = [target]
+    if isinstance(target, type):
+        sources = [vars(c)["__init__"] for c in target.__mro__ if "__init__" in vars(c)]
+    for source in sources:
+        found = dict(inspect.signature(source).parameters)
+        found.pop("self", None)
+        passes_on = any(p.kind is p.VAR_KEYWORD for p in found.values())
+        named = {k: p for k, p in found.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        parameters = named | parameters
+        hints = typing.get_type_hints(source, include_extras=True) | hints
+        if not passes_on:
+            break
+    return parameters, hints
+
+
+def _adapter(hint: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
+
+
+def _require_type(made: Any, hint: Any, full: str) -> None:
+    """Raise a UserError if an object that a node made is not what the signature asks for."""
+    product = _product(hint)
+    if product is not None:
+        source = getattr(made, "func", None)
+        if source is None or (isinstance(source, type) and not issubclass(source, product)):
+            kind = type(made).__name__ if source is None else f"factory of {source.__name__}"
+            raise UserError(f"{full} is not valid: its _target_ makes a {kind}, not a factory of {product.__name__}")
+    try:
+        _adapter(hint).validate_python(made)
+    except pydantic.ValidationError:
+        kind = type(made).__name__
+        raise UserError(f"{full} is not valid: its _target_ makes a {kind}, and another kind is wanted there") from None
+    except (pydantic.errors.PydanticUserError, NameError):
+        return  # a hint that has no check, such as a protocol
+
+
+def _product(hint: Any) -> type | None:
+    """The kind of thing that a factory is to make: nn.Module for `Callable[..., ResnetGenerator]`, or None."""
+    kinds = [one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is Callable]
+    made = typing.get_args(kinds[0])[-1] if kinds else None
+    return made.__mro__[-2] if isinstance(made, type) and made.__module__ != "builtins" else None
+
+
+def _converted(value: Any, hint: Any, full: str) -> Any:
+    nodes = value if isinstance(value, list) else [value]
+    if any(isinstance(node, Mapping) and "_target_" in node for node in nodes):
+        return value  # an object or a factory: its own signature is its schema
+    try:
+        converted = _adapter(hint).validate_python(value)
+    except pydantic.ValidationError as error:
+        if isinstance(value, str) and error.errors()[0]["type"] in ("sequence_str", "list_type"):
+            raise UserError(f"{full}={_text(value)} is not valid: it is a list, {full}=[{_text(value)}]") from None
+        reason = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in error.errors()[:4]))
+        reason = f"input should be {reason}" if error.errors()[0]["msg"].startswith("Input should be") else reason
+        raise UserError(f"{full}={_text(value)} is not valid: {_text(reason[0].lower() + reason[1:])}") from None
+    except (pydantic.errors.PydanticUserError, NameError):
+        return value  # a hint that has no check, such as a protocol
+    if isinstance(value, bool) and not isinstance(converted, bool):
+        raise UserError(f"{full}={str(value).lower()} is not valid: input should be a number")
+    plain_mapping = isinstance(value, Mapping) and isinstance(converted, dict)
+    return converted if plain_mapping or isinstance(converted, bool | int | float | str) else value
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

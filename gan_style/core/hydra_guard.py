@@ -1,0 +1,113 @@
+"""What Hydra itself would make out of a config, looked at before it does: only what the docs name is let through.
+
+Hydra instantiates `hydra.callbacks`, `hydra.launcher` and `hydra.sweeper`, hands two nodes to `logging.config`, sets
+the variables of `hydra.job.env_set`, and imports packages of `hydra.searchpath`. Each of them can name any code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra._internal import hydra as hydra_main
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_style.core.errors import UserError
+from gan_style.core.paths import printable
+
+SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
+LAUNCHERS = (
+    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+    f"{SUBMITIT}.LocalLauncher",
+    f"{SUBMITIT}.SlurmLauncher",
+)
+SWEEPERS = ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper",)
+LOG_CLASSES = ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter")
+LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+RERUN = "--experimental-rerun"
+
+
+class _GuardedLoader(ConfigLoaderImpl):
+    """Hydra's loader; whoever gets a config from it gets one that was looked at."""
+
+    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
+        config = super().load_configuration(*args, **kwargs)
+        require_harmless(config)
+        return config
+
+    def _process_config_searchpath(self, config_name: str | None, parsed_overrides: Any, repo: Any) -> None:
+        # Before Hydra reads it: asking a package for its files imports that package.
+        main = repo.load_config(config_path=config_name) if config_name else None
+        given = OmegaConf.select(main.config, "hydra.searchpath") if main else None
+        words = [one.value() for one in parsed_overrides if one.get_key_element() == "hydra.searchpath"]
+        for path in [*_texts(given), *_texts(words)]:
+            if not path.startswith(("file://", "/", ".")):
+                raise UserError(
+                    f"hydra.searchpath={printable(path)} is not taken: give folders, as file://FOLDER, or --config-dir"
+                )
+        super()._process_config_searchpath(config_name, parsed_overrides, repo)
+
+
+def guard_hydra(words: Sequence[str]) -> None:
+    """Have Hydra look at its own node in this process before it acts on it.
+
+    Args:
+        words: of the command line.
+
+    Raises:
+        UserError: they ask for the flag of Hydra that unpickles a file.
+    """
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag.startswith("--e") and RERUN.startswith(flag):  # argparse takes any beginning of it
+            raise UserError(f"{RERUN} is not taken: it unpickles a file, which can run code; go on with resume=PATH")
+    hydra_main.ConfigLoaderImpl = _GuardedLoader  # type: ignore[misc]
+
+
+def require_harmless(config: DictConfig) -> None:
+    """Raise a UserError if Hydra would make something of a composed config's own node that the docs do not name."""
+    node = config.hydra
+    if node.get("callbacks"):
+        raise UserError("hydra.callbacks is not taken: they would run before anything is checked; use callbacks=")
+    for part, known in (("launcher", LAUNCHERS), ("sweeper", SWEEPERS)):
+        targets = [value for path, value in _leaves(node, part) if path.endswith("._target_")]
+        if len(targets) > 1 or any(one not in known for one in targets):
+            raise UserError(
+                f"hydra.{part}._target_={printable(str(targets[-1]))} is not taken: choose a hydra/{part} of the docs"
+            )
+    if node.job.get("env_set"):
+        raise UserError("hydra.job.env_set is not taken: set variables of the environment before the command")
+    for part in ("job_logging", "hydra_logging"):
+        for path, value in _leaves(node, part):
+            made = path.endswith((".class", ".()")) and value not in LOG_CLASSES
+            if made or (isinstance(value, str) and "://" in value and value not in LOG_STREAMS):
+                raise UserError(
+                    f"hydra.{printable(path)}={printable(str(value))} is not taken: choose one of Hydra's hydra/{part}"
+                )
+
+
+def _leaves(node: Any, key: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Path and value of each leaf below a key, with what a reference to a text stands for."""
+    here = f"{path}.{key}" if path else str(key)
+    try:
+        value = node[key]
+    except OmegaConfBaseException:  # a reference to what is not known yet, such as the folder of the job
+        yield here, ""
+        return
+    if not isinstance(value, (DictConfig, ListConfig)):
+        yield here, value
+        return
+    if OmegaConf.is_interpolation(node, key):
+        raise UserError(f"hydra.{printable(here)} refers to another node, which Hydra would build: write it out")
+    for inner in value if isinstance(value, DictConfig) else range(len(value)):
+        yield from _leaves(value, inner, here)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple, ListConfig)):
+        for one in value:
+            yield from _texts(one)

@@ -1,0 +1,200 @@
+"""Where things have moved: old checkpoints, run folders, sweeps and users' YAML name the places of then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Below gan_style; a module as a whole, and names that went elsewhere than the rest of theirs.
+MODULES = {
+    "arithmetic": "training.arithmetic",
+    "audit": "cli.audit",
+    "callbacks.broken": "training.callbacks.broken",
+    "callbacks.cost": "training.callbacks.cost",
+    "callbacks.cycle_scores": "training.callbacks.cycle_scores",
+    "callbacks.doctor": "training.callbacks.doctor",
+    "callbacks.ema": "training.callbacks.ema",
+    "callbacks.findings_file": "training.callbacks.findings_file",
+    "callbacks.image_grid": "training.callbacks.image_grid",
+    "callbacks.keeper": "training.callbacks.keeper",
+    "callbacks.losses": "training.callbacks.losses",
+    "callbacks.progress": "training.callbacks.progress",
+    "callbacks.recorder": "training.callbacks.recorder",
+    "callbacks.restoring": "training.callbacks.restoring",
+    "callbacks.score_file": "training.callbacks.score_file",
+    "callbacks.scores": "training.callbacks.truth_scores",
+    "callbacks.set_scores": "training.callbacks.set_scores",
+    "checkpoint": "checkpoints.checkpoint",
+    "checks": "core.checks",
+    "cli": "cli.main",
+    "compare": "cli.sheet",
+    "config": "core.config",
+    "data.budget": "core.budget",
+    "data.seeding": "core.seeding",
+    "describe": "cli.describe",
+    "doctor.blame": "training.doctor.blame",
+    "doctor.codes": "training.doctor.codes",
+    "doctor.course": "training.doctor.course",
+    "doctor.detectors": "training.doctor.detectors",
+    "doctor.gradients": "training.doctor.gradients",
+    "doctor.statistics": "training.doctor.statistics",
+    "doctor.verdict": "training.doctor.verdict",
+    "errors": "core.errors",
+    "evaluation": "evaluation.distances",
+    "export": "apps.export.export",
+    "export_graph": "apps.export.graph",
+    "exported": "checkpoints.exported",
+    "extras": "core.extras",
+    "failures": "training.failures",
+    "hub": "checkpoints.hub",
+    "hydra_guard": "core.hydra_guard",
+    "importing": "apps.export.importing",
+    "inference": "inference.translator",
+    "inspection.advice": "data.inspection.advice",
+    "inspection.contact": "data.inspection.contact",
+    "inspection.duplicates": "data.inspection.duplicates",
+    "inspection.facts": "data.inspection.facts",
+    "inspection.findings": "data.inspection.findings",
+    "inspection.page": "data.inspection.page",
+    "inspection.seen": "data.inspection.seen",
+    "inspection.verb": "cli.inspect",
+    "judge": "evaluation.judge",
+    "loading": "checkpoints.restore",
+    "loggers": "training.loggers",
+    "memory": "core.memory",
+    "metrics.weights": "core.weights",
+    "official": "checkpoints.official",
+    "overlapping": "inference.threads",
+    "paths": "core.paths",
+    "picture_scores": "evaluation.images",
+    "pictures_in": "inference.images",
+    "plain_data": "core.plain_data",
+    "planning.parts": "apps.planning.parts",
+    "planning.prediction": "apps.planning.prediction",
+    "planning.proposals": "apps.planning.proposals",
+    "planning.table": "apps.planning.table",
+    "planning.trial": "apps.planning.trial",
+    "planning.verb": "cli.plan",
+    "portable": "checkpoints.safetensors",
+    "quoting": "core.quoting",
+    "refusals": "training.refusals",
+    "rules": "training.best_rule",
+    "run": "training.run",
+    "run_folder": "training.run_folder",
+    "run_lock": "training.run_lock",
+    "schedules": "models.schedules",
+    "score_plot": "evaluation.plot",
+    "score_table": "evaluation.table",
+    "scored_set": "evaluation.sets",
+    "scoring": "cli.evaluate",
+    "sheet": "data.contact_sheet",
+    "signals": "core.signals",
+    "strategy": "training.strategy",
+    "studio.controls": "apps.studio.controls",
+    "studio.guard": "apps.studio.guard",
+    "studio.inputs": "apps.studio.inputs",
+    "studio.models": "apps.studio.models",
+    "studio.order": "apps.studio.order",
+    "studio.page": "apps.studio.page",
+    "studio.painting": "apps.studio.painting",
+    "studio.pictures": "apps.studio.pictures",
+    "studio.room": "apps.studio.room",
+    "studio.runs": "apps.studio.runs",
+    "studio.stopping": "apps.studio.stopping",
+    "studio.translating": "apps.studio.translating",
+    "studio.verb": "apps.studio.verb",
+    "styles": "inference.styles",
+    "stylize": "cli.translate",
+    "sweep.plots": "apps.sweep.plots",
+    "sweep.process": "apps.sweep.process",
+    "sweep.runner": "apps.sweep.runner",
+    "sweep.scores": "apps.sweep.scores",
+    "sweep.settings": "apps.sweep.settings",
+    "sweep.space": "apps.sweep.space",
+    "sweep.study": "apps.sweep.study",
+    "sweep.summary": "apps.sweep.summary",
+    "terminal": "core.terminal",
+    "tiling.functions": "inference.tiling.functions",
+    "tiling.statistics": "inference.tiling.statistics",
+    "tiling.steps": "inference.tiling.steps",
+    "tiling.store": "inference.tiling.store",
+    "tiling.streamed": "inference.tiling.streamed",
+    "tiling.tiled": "inference.tiling.tiled",
+    "torch_files": "core.torch_files",
+    "train": "cli.train",
+    "trainer": "training.trainer",
+    "types": "core.types",
+    "verbs": "cli.arguments",
+    "video.flicker": "inference.video.flicker",
+    "video.flow": "inference.video.flow",
+    "video.norm_window": "inference.video.norm_window",
+    "video.reading": "inference.video.reading",
+    "video.smoothing": "inference.video.smoothing",
+    "video.verb": "inference.video.translate",
+    "video.writing": "inference.video.writing",
+}
+NAMES = {
+    "compare.name_checkpoints": "checkpoints.labels.name_checkpoints",
+    "export.weights_of": "checkpoints.hub.weights_of",
+    "hub.from_pretrained": "inference.load.from_pretrained",
+    "inspection.verb.CHECKS": "data.inspection.examine.CHECKS",
+    "inspection.verb.examine": "data.inspection.examine.examine",
+    "loading.device_of": "core.devices.device_of",
+    "loading.load": "inference.load.load",
+    "loading.loaded": "inference.load.loaded",
+    "networks.styled.read_trained": "models.warm_start.read_trained",
+    "networks.styled.fitting_tensors": "models.warm_start.fitting_tensors",
+    "stylize.LONGEST_SIDE_OF_GATYS": "cli.stylize.LONGEST_SIDE_OF_GATYS",
+    "stylize.stylize": "cli.stylize.stylize",
+    "stylize.translator_of": "cli.stylize.translator_of",
+    "stylize.start_of": "cli.stylize.start_of",
+    "stylize.progress_of": "cli.stylize.progress_of",
+    "stylize.progress_bars": "cli.progress.progress_bars",
+    "stylize.watch_in": "cli.progress.watch_in",
+    "stylize.LARGEST_SEED": "cli.arguments.LARGEST_SEED",
+    "stylize.style_options": "cli.arguments.style_options",
+    "stylize.trained": "cli.arguments.trained",
+    "stylize.inputs_and_outputs": "inference.files.inputs_and_outputs",
+    "stylize.renamed": "inference.files.renamed",
+    "sweep.runner.steps": "apps.sweep.study.steps",
+    "tiling.statistics.UnknownOperationError": "inference.tiling.table.UnknownOperationError",
+    "tiling.statistics.unknown": "inference.tiling.table.unknown",
+    "train.composed": "training.compose.composed",
+    "train.explain": "training.compose.explain",
+    "verbs.check_output": "data.saving.check_output",
+    "verbs.refuse_overwriting": "data.saving.refuse_overwriting",
+    "verbs.save": "data.saving.save",
+    "verbs.gatys": "inference.load.gatys",
+    "video.verb.moving": "cli.translate_video.moving",
+}
+ROOT = "gan_style."
+
+
+def moved(target: str) -> str:
+    """The import path of today of what a `_target_` names; anything that never moved comes back as it is."""
+    if not target.startswith(ROOT):
+        return target
+    path = target.removeprefix(ROOT)
+    if path in NAMES:
+        return ROOT + NAMES[path]
+    module, _, name = path.rpartition(".")
+    return f"{ROOT}{MODULES[module]}.{name}" if module in MODULES else target
+
+
+def renew(config: Any) -> None:
+    """Change every `_target_` in a plain config to the import path of today.
+
+    Args:
+        config: dicts, lists and scalars; of a stranger's file also anything else, however deep.
+    """
+    left, seen = [config], set()
+    while left:
+        node = left.pop()
+        if not isinstance(node, dict | list) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, list):
+            left += node
+            continue
+        if isinstance(node.get("_target_"), str):
+            node["_target_"] = moved(node["_target_"])
+        left += node.values()

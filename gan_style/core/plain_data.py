@@ -1,0 +1,61 @@
+"""What may come out of a file as a description: dicts by text, lists, texts, numbers, true, false and nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_style.core.errors import UserError
+from gan_style.core.paths import printable
+
+INTERPOLATION = "${"
+MAX_DEPTH = 32  # of dicts and lists inside one another
+MAX_VALUES = 1_000_000  # counted wherever they stand: a file can name one list in many places
+MAX_TEXT = 65_536  # characters of one text
+MAX_WHOLE = 2**63
+SHOWN = 60  # characters of a text in a message
+
+
+def require_plain(values: Any, name: str, *, interpolations: bool = False) -> None:
+    """Raise a UserError unless values are plain data of a sensible size.
+
+    Args:
+        values: of a config, or of what a file says about itself.
+        name: how a message calls it, such as `config`; the key inside it is added.
+        interpolations: whether a text may hold `${`, which a config language would resolve. We never do; where one is
+            not wanted at all, it is refused so that nobody else does.
+    """
+    left = MAX_VALUES
+
+    def walk(value: Any, path: str, depth: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > MAX_DEPTH:
+            most = f"{MAX_VALUES:,} values" if left < 0 else f"{MAX_DEPTH} levels"
+            raise UserError(f"{name or 'the config'} holds more than {most}, which no config of ours does")
+        if isinstance(value, str):
+            _require_text(value, path, interpolations)
+        elif type(value) is dict:
+            for key, one in value.items():
+                if not isinstance(key, str):
+                    raise UserError(f"{path} has a key that is no text: {printable(repr(key)[:SHOWN])}")
+                _require_text(key, f"a key of {path}", interpolations)
+                walk(one, f"{path}.{printable(key[:SHOWN])}" if path else printable(key[:SHOWN]), depth + 1)
+        elif type(value) is list:
+            for one in value:
+                walk(one, path, depth + 1)
+        elif type(value) is int and abs(value) >= MAX_WHOLE:
+            raise UserError(f"{path} is a whole number of more than 64 bits")
+        elif value is not None and type(value) not in (bool, int, float):
+            raise UserError(f"{path} is a {type(value).__name__}: a config holds texts, numbers and lists")
+
+    walk(values, name, 0)
+
+
+def _require_text(text: str, path: str, interpolations: bool) -> None:
+    if len(text) > MAX_TEXT:
+        raise UserError(f"{path} is a text of {len(text):,} characters: give at most {MAX_TEXT:,}")
+    if not interpolations and INTERPOLATION in text:
+        raise UserError(
+            f"{path}={printable(text[:SHOWN])} holds {INTERPOLATION}, and only the command line may refer to other "
+            "values: write the value itself"
+        )

@@ -1,0 +1,13 @@
+"""Numbers with their bounds; a signature that uses them is refused a wrong value by name (see core/config.py)."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval
+from pydantic import AllowInfNan
+
+Count = Annotated[int, Ge(1)]
+CountOrNone = Annotated[int, Ge(0)]  # 0 means none of it
+Weight = Annotated[float, Ge(0), AllowInfNan(False)]
+Positive = Annotated[float, Gt(0), AllowInfNan(False)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Seed = Annotated[int, Interval(ge=0, lt=2**63)]

@@ -1,0 +1,92 @@
+"""Files of weights: found, read safely, and known by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gan_style.core import torch_files
+from gan_style.core.errors import UserError
+from gan_style.core.memory import raise_if_out
+from gan_style.core.paths import expanded
+
+
+def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
+    """State dict of a file, and the sha256 of its bytes.
+
+    Only tensors are read (`weights_only`), so a file from a stranger runs no code.
+
+    Args:
+        path: the file, of torch.save or .safetensors.
+        what: what should be in it, for the message: `an Inception network`.
+
+    Raises:
+        UserError: no such file, or not a state dict.
+    """
+    path = expanded(path)
+    if not path.is_file():
+        raise UserError(f"there is no file {path} with weights of {what}: check the path")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    content = _tensors(path) if path.suffix == ".safetensors" else torch_files.read(path, f"weights of {what}")
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} holds no state dict: expected weights of {what} by name")
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}, sha256
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise UserError(f"{path} needs the package safetensors: pip install safetensors") from error
+    try:
+        return load_file(path)
+    except Exception as error:  # its own error has no public name
+        raise_if_out(error, f"{path} was read")
+        raise UserError(f"{path} is no whole .safetensors file: copy it again or name another file") from error
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Load a state dict that must fit exactly, or say in a sentence that it does not."""
+    try:
+        module.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise_if_out(error)
+        raise UserError(f"these weights are not those of {what}: names or shapes differ, take another file") from error
+    if not all(bool(value.isfinite().all()) for value in state.values()):
+        raise UserError(f"these weights of {what} hold values that are NaN or infinite: take another file")
+
+
+def hub(url: str, what: str) -> Path:
+    """A published file in torch hub's cache, downloaded if it is not there and checked against the hash in its name.
+
+    Raises:
+        UserError: it is not there and cannot be downloaded; says where to put it.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if path.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = path.stem.rsplit("-", 1)[-1]
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
+    except Exception as error:  # urllib, the disk and the hash check have no common class
+        raise UserError(
+            f"the weights of {what} are not in {path.parent} and cannot be downloaded "
+            f"({' '.join(str(error).split())[:80]}): put {url} there, or name a local file"
+        ) from error
+    return path
+
+
+def digest(module: nn.Module) -> str:
+    """sha256 over the names and values of a module's state, for networks that come from no file."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, Tensor):
+            total.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+            total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

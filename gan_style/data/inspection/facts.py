@@ -1,0 +1,216 @@
+"""What one picture file is: one read and one full decode; the pixels are forgotten, a thumbnail is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_style.core.errors import UserError
+from gan_style.data.inspection.seen import look_at
+from gan_style.data.values import Array
+
+SPLITS = ("trainA", "trainB", "valA", "valB", "testA", "testB")
+SUFFIXES_OF = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WebP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "NumPy": (".npy",),
+    "DICOM": (".dcm",),
+}
+KIND_OF_ARRAYS = {suffix: kind for kind in ("TIFF", "NumPy", "DICOM") for suffix in SUFFIXES_OF[kind]}
+HASHED, THUMBNAIL = 32, 16  # side of the picture that is hashed and of the one that is kept
+GREY_TOLERANCE = 3  # levels between the channels of a grey JPEG stored as RGB, after averaging
+BLANK = 1.5  # levels: less than this is one colour with the noise of a JPEG
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that can be read.
+
+    Attributes:
+        path: the file.
+        bytes: of the file.
+        kind: key of SUFFIXES_OF, told from the content.
+        width: after the EXIF orientation is applied.
+        height: likewise.
+        mode: Pillow's, such as RGB, L, P or I;16; of arrays NumPy's name of their type.
+        channels: as stored.
+        bits: per channel, as stored.
+        orientation: EXIF's, 1 to 8.
+        alpha: whether some pixels may be transparent.
+        grey: whether it shows no colour, whatever its channels.
+        low: smallest value, on the file's own scale where it has more than 8 bits, else of 255.
+        high: largest value, likewise.
+        mean: of red, green and blue, of 255; over the picture's own range where it has more than 8 bits.
+        std: likewise.
+        digest: BLAKE2b of the decoded numbers, of all their bits: the same for a copy with other metadata or in a
+            lossless container.
+        hash: 64 signs of the lowest cosine frequencies of the brightness.
+        thumbnail: [16, 16, 3] uint8.
+    """
+
+    path: Path
+    bytes: int
+    kind: str
+    width: int
+    height: int
+    mode: str
+    channels: int
+    bits: int
+    orientation: int
+    alpha: bool
+    grey: bool
+    low: float
+    high: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    digest: str
+    hash: int
+    thumbnail: NDArray[np.uint8] = field(repr=False, compare=False)
+
+    @property
+    def short_side(self) -> int:
+        return min(self.width, self.height)
+
+    @property
+    def aspect(self) -> float:
+        return self.width / self.height
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it holds numbers that no picture decoder reads: floats, signed ones, many channels."""
+        return self.mode.startswith(("bool", "int", "uint", "float"))
+
+    @property
+    def deep(self) -> bool:
+        """Whether 8 bits without a sign do not hold its values."""
+        return self.bits > 8 or self.mode == "int8"
+
+    @property
+    def blank(self) -> bool:
+        """One colour all over."""
+        return max(self.std) < BLANK
+
+    @property
+    def has_wrong_suffix(self) -> bool:
+        return self.path.suffix.lower() not in SUFFIXES_OF[self.kind]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that training would stop at, and the sentence that says why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class Split:
+    """One folder's pictures, in the given order."""
+
+    name: str
+    pictures: list[Picture] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    @property
+    def domain(self) -> str:
+        return self.name[-1]
+
+    @property
+    def count(self) -> int:
+        return len(self.pictures) + len(self.unreadable)
+
+
+def gather(
+    pictures: Mapping[str, Sequence[Path]], progress: Callable[[int, int], None] | None = None
+) -> dict[str, Split]:
+    """Reads every picture once, on all processors.
+
+    Args:
+        pictures: files by split, keyed by names of SPLITS; splits may be missing.
+        progress: called with (number read, number in all) after each picture.
+
+    Returns: the splits that were given, in the order of SPLITS.
+    """
+    splits = {name: Split(name) for name in SPLITS if name in pictures}
+    files = [(name, Path(path)) for name in splits for path in pictures[name]]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        facts = pool.map(lambda file: read_facts(file[1]), files)
+        for done, ((name, _), fact) in enumerate(zip(files, facts, strict=True), start=1):
+            if isinstance(fact, Unreadable):
+                splits[name].unreadable.append(fact)
+            else:
+                splits[name].pictures.append(fact)
+            if progress is not None:
+                progress(done, len(files))
+    return splits
+
+
+def read_facts(path: Path) -> Picture | Unreadable:
+    """Reads and decodes a file once."""
+    try:
+        seen = look_at(path)
+    except UserError as error:
+        return Unreadable(path, str(error))
+    picture, pixels = seen.picture, seen.shown
+    small: Any = cv2.resize(pixels, (HASHED, HASHED), interpolation=cv2.INTER_AREA)
+    channels = small.astype(np.int16)
+    mean, std = cv2.meanStdDev(pixels)
+    return Picture(
+        path=path,
+        bytes=seen.bytes,
+        kind=picture.kind if picture else KIND_OF_ARRAYS[path.suffix.lower()],
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        mode=picture.image.mode if picture else seen.numbers.dtype.name,
+        channels=len(picture.image.getbands()) if picture else seen.numbers.shape[2],
+        bits=picture.bits if picture else 8 * seen.numbers.dtype.itemsize,
+        orientation=picture.orientation if picture else 1,
+        alpha=picture is not None and picture.has_alpha,
+        grey=bool((channels.max(axis=2) - channels.min(axis=2)).max() <= GREY_TOLERANCE),
+        low=seen.low,
+        high=seen.high,
+        mean=_triple(mean),
+        std=_triple(std),
+        digest=_digest(seen.numbers),
+        hash=perceptual_hash(small),
+        thumbnail=cv2.resize(small, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.uint8),
+    )
+
+
+def _digest(numbers: Array) -> str:
+    """Of the numbers, their type and their shape."""
+    key = f"{numbers.dtype.name} {numbers.shape}".encode()
+    return blake2b(np.ascontiguousarray(numbers).data, digest_size=16, key=key).hexdigest()
+
+
+def perceptual_hash(small: NDArray[np.uint8]) -> int:
+    """Hashes what a picture shows.
+
+    The signs of the 8 x 8 lowest cosine frequencies change little when a picture is scaled, brightened or encoded
+    again. Signs and no median, so that the hash of the mirror image follows from the hash.
+
+    Args:
+        small: the picture, averaged down to [32, 32, 3].
+
+    Returns: 64 bits, the lowest frequency first.
+    """
+    brightness = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    lowest = cv2.dct(brightness)[:8, :8] > 0
+    return int.from_bytes(np.packbits(lowest).tobytes(), "big")
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (round(float(value), 2) for value in values.ravel())
+    return red, green, blue

@@ -1,0 +1,279 @@
+"""What is wrong with the files and with the pictures of each domain, as sentences with numbers and a remedy."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gan_style.data.inspection.duplicates import Pair
+from gan_style.data.inspection.facts import Picture, Split
+
+Severity = Literal["problem", "warning", "note"]
+FIRST = 5  # files named in a finding; the count says how many there are
+WIDE_SIZES = 2.0  # largest by smallest shorter side: beyond it, sharp and blurred pictures are mixed once resized
+UINT16 = "data.dtype=uint16"
+WIDE_ASPECTS = 1.5  # widest by narrowest: beyond it, the squares that pictures are resized to distort visibly
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a set.
+
+    Attributes:
+        code: a stable name, such as "exact-duplicates".
+        severity: only a problem changes the exit status.
+        sentence: what was found, with numbers.
+        remedy: what to do, naming a key of the config where one does it.
+        files: the first few, or pairs of them.
+        count: how many there are.
+    """
+
+    code: str
+    severity: Severity
+    sentence: str
+    remedy: str
+    files: tuple[str, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A set whose pictures were read.
+
+    Attributes:
+        root: the folder that paths are shown relative to.
+        image_size: side of the squares that training cuts.
+        splits: by name, in the order of SPLITS.
+        pairs: pictures that occur twice.
+    """
+
+    root: Path
+    image_size: int
+    splits: dict[str, Split]
+    pairs: list[Pair]
+
+    def shown(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+    def domain(self, name: str) -> list[Picture]:
+        """The pictures of A or of B, in all splits."""
+        return [picture for split in self.splits.values() if split.domain == name for picture in split.pictures]
+
+    def finding(self, code: str, severity: Severity, sentence: str, remedy: str, paths: Sequence[Path]) -> Finding:
+        return Finding(code, severity, sentence, remedy, tuple(map(self.shown, paths[:FIRST])), len(paths))
+
+
+def file_findings(inspection: Inspection) -> Iterator[Finding]:
+    """Files that cannot be read or are not what their names say."""
+    for name, split in inspection.splits.items():
+        if split.unreadable:
+            reason = split.unreadable[0].reason.rstrip(".")
+            yield inspection.finding(
+                "unreadable",
+                "problem",
+                f"{len(split.unreadable)} of {split.count} pictures of {name} cannot be read; the first: {reason}.",
+                "mend or remove them, or leave them out with data.on_error=skip",
+                [file.path for file in split.unreadable],
+            )
+        wrong = [picture for picture in split.pictures if picture.has_wrong_suffix]
+        if wrong:
+            kinds = Counter(f"{picture.kind} named {picture.path.suffix}" for picture in wrong)
+            listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+            yield inspection.finding(
+                "wrong-suffix",
+                "problem",
+                f"{len(wrong)} of {split.count} pictures of {name} are of another kind than their names say: {listed}.",
+                "rename them: other programs go by the name",
+                [picture.path for picture in wrong],
+            )
+
+
+def size_findings(inspection: Inspection) -> Iterator[Finding]:
+    """Pictures too small for the crop, and sizes and shapes that differ widely."""
+    pictures = [picture for split in inspection.splits.values() for picture in split.pictures]
+    size = inspection.image_size
+    tiny = [picture for picture in pictures if picture.short_side < size]
+    if tiny:
+        least = min(picture.short_side for picture in tiny)
+        yield inspection.finding(
+            "tiny",
+            "warning",
+            f"{len(tiny)} of {len(pictures)} pictures have a side shorter than the crop of {size}, down to {least}: "
+            "they are enlarged and blurred.",
+            f"remove them, train smaller (data.image_size), and keep data.load_size at {size} or more, "
+            "so that they are resized before the crop",
+            [picture.path for picture in tiny],
+        )
+    by_side = sorted(pictures, key=lambda picture: picture.short_side)
+    if pictures and by_side[-1].short_side > WIDE_SIZES * by_side[0].short_side:
+        low, high = by_side[0], by_side[-1]
+        yield inspection.finding(
+            "varying-sizes",
+            "warning",
+            f"Shorter sides go from {low.short_side} to {high.short_side} pixels: resized to one size, some pictures "
+            "are sharp and some are blurred, which a discriminator may go by.",
+            "bring them to one size, or remove the smallest",
+            [low.path, high.path],
+        )
+    by_aspect = sorted(pictures, key=lambda picture: picture.aspect)
+    if pictures and by_aspect[-1].aspect > WIDE_ASPECTS * by_aspect[0].aspect:
+        narrow, wide = by_aspect[0], by_aspect[-1]
+        yield inspection.finding(
+            "varying-aspects",
+            "warning",
+            f"Width by height goes from {narrow.aspect:.2f} to {wide.aspect:.2f}: data.load_size makes squares, "
+            "which distorts them differently.",
+            "data.preprocess=scale_width_and_crop or crop keeps the shapes",
+            [narrow.path, wide.path],
+        )
+
+
+def kind_findings(inspection: Inspection) -> Iterator[Finding]:
+    """Channels, bits and transparency that differ inside a domain or are lost."""
+    for domain in "AB":
+        pictures = inspection.domain(domain)
+        grey = [picture for picture in pictures if picture.grey and not picture.blank]
+        colourful = sum(not picture.grey for picture in pictures)
+        padded = [picture for picture in grey if picture.channels in (3, 4)]
+        if grey and colourful:
+            yield inspection.finding(
+                "mixed-channels",
+                "warning",
+                f"{len(grey)} of {len(pictures)} pictures of domain {domain} are grey and {colourful} are not.",
+                "remove them, or the generator learns to drop the colours now and then",
+                [picture.path for picture in grey],
+            )
+        elif padded:
+            yield inspection.finding(
+                "grey-as-rgb",
+                "note",
+                f"All pictures of domain {domain} are grey; {len(padded)} of them are stored as colour.",
+                "data.channels=1 saves memory and time, where the other domain is grey too",
+                [picture.path for picture in padded],
+            )
+        deep = [picture for picture in pictures if picture.deep]
+        if deep:
+            mixed = ", the others 8" if len(deep) < len(pictures) else ""
+            yield inspection.finding(
+                "mixed-bits" if mixed else "sixteen-bit",
+                "warning",
+                f"{len(deep)} of {len(pictures)} pictures of domain {domain} have {max(p.bits for p in deep)} bits per "
+                f"channel{mixed}; their values go from {min(p.low for p in deep):g} to {max(p.high for p in deep):g}.",
+                _keep_values(deep),
+                [picture.path for picture in deep],
+            )
+        clear = [picture for picture in pictures if picture.alpha]
+        if clear:
+            yield inspection.finding(
+                "alpha",
+                "warning",
+                f"{len(clear)} of {len(pictures)} pictures of domain {domain} may be transparent.",
+                "they are laid over white; give them the background you want",
+                [picture.path for picture in clear],
+            )
+        yield from _odd_channels(inspection, domain, pictures)
+        yield from _odd_pictures(inspection, domain, pictures)
+
+
+def _keep_values(deep: Sequence[Picture]) -> str:
+    """What to do for pictures with more than 8 bits."""
+    setting = _dtype_for(deep)
+    if setting == UINT16:
+        return f"set {setting}, which also reads the 8-bit ones; training refuses them otherwise"
+    return f"set {setting}, or the part of that range that matters"
+
+
+def _dtype_for(deep: Sequence[Picture]) -> str:
+    """The setting that keeps the values of pictures with more than 8 bits."""
+    if all(picture.bits == 16 and (picture.mode == "uint16" or not picture.is_array) for picture in deep):
+        return UINT16
+    low, high = min(picture.low for picture in deep), max(picture.high for picture in deep)
+    return f"data.dtype=float32 data.low={low:g} data.high={high:g}"
+
+
+def _odd_channels(inspection: Inspection, domain: str, pictures: Sequence[Picture]) -> Iterator[Finding]:
+    """Arrays whose channels are no colours: training takes them only when it is told their number."""
+    odd = _without_colours(pictures)
+    if not odd:
+        return
+    counts = Counter(picture.channels for picture in odd)
+    wanted = {d: _usual_channels(inspection.domain(d)) for d in "AB"}
+    one = wanted["A"] == wanted["B"]
+    channels = f"data.channels={wanted[domain]}" if one else f"'data.channels={{A:{wanted['A']},B:{wanted['B']}}}'"
+    deep = [picture for picture in odd if picture.deep]
+    settings = " ".join([channels, _dtype_for(deep)] if deep else [channels])
+    yield inspection.finding(
+        "channels",
+        "warning",
+        f"{len(odd)} of {len(pictures)} pictures of domain {domain} have {' or '.join(map(str, sorted(counts)))} "
+        "channels, where training expects 1 or 3, and takes the last of 2 or 4 for transparency.",
+        f"set {settings}" + ("" if len(odd) == len(pictures) and len(counts) == 1 else ", and remove the others"),
+        [picture.path for picture in odd],
+    )
+
+
+def _without_colours(pictures: Sequence[Picture]) -> list[Picture]:
+    return [picture for picture in pictures if picture.is_array and picture.channels not in (1, 3)]
+
+
+def _usual_channels(pictures: Sequence[Picture]) -> int:
+    """What data.channels should be for a domain."""
+    counts = Counter(picture.channels for picture in _without_colours(pictures))
+    return counts.most_common(1)[0][0] if counts else 3
+
+
+def _odd_pictures(inspection: Inspection, domain: str, pictures: Sequence[Picture]) -> Iterator[Finding]:
+    turned = [picture for picture in pictures if picture.orientation != 1]
+    if turned:
+        yield inspection.finding(
+            "turned",
+            "note",
+            f"{len(turned)} of {len(pictures)} pictures of domain {domain} are turned by their EXIF orientation.",
+            "nothing: it is applied when they are read",
+            [picture.path for picture in turned],
+        )
+    blank = [picture for picture in pictures if picture.blank]
+    if blank:
+        yield inspection.finding(
+            "blank",
+            "warning",
+            f"{len(blank)} of {len(pictures)} pictures of domain {domain} are one colour all over.",
+            "remove them: there is nothing to learn from them",
+            [picture.path for picture in blank],
+        )
+
+
+def pair_findings(inspection: Inspection) -> Iterator[Finding]:
+    """Pictures that occur twice: in a split, in training and in testing, in A and in B."""
+    places: dict[tuple[str, str, str], list[Pair]] = defaultdict(list)
+    for pair in inspection.pairs:
+        if pair.split_a[-1] != pair.split_b[-1]:
+            code = "shared"
+        elif pair.split_a != pair.split_b:
+            code = "leak"
+        else:
+            code = "exact-duplicates" if pair.kind == "exact" else "near-duplicates"
+        places[code, pair.split_a, pair.split_b].append(pair)
+    for (code, a, b), pairs in sorted(places.items()):
+        kinds = Counter(pair.kind for pair in pairs)
+        how = ", ".join(f"{kinds[kind]} {kind}" for kind in ("exact", "near", "mirrored") if kinds[kind])
+        sentence, remedy = {
+            "shared": (f"Domain A and domain B share pictures: {how} in {a} and {b}.", "remove them from one domain"),
+            "leak": (f"Pictures of {a} are in {b} too: {how}; scores on them mean little.", f"remove them from {b}"),
+            "exact-duplicates": (f"Pictures occur more than once in {a}: {how}.", "remove the copies"),
+            "near-duplicates": (
+                f"Pictures occur nearly alike in {a}: {how}.",
+                "look at them (--sheet) and remove the copies, which count double in training",
+            ),
+        }[code]
+        yield Finding(
+            code,
+            "warning" if code == "near-duplicates" else "problem",
+            sentence,
+            remedy,
+            tuple(f"{inspection.shown(p.a.path)} = {inspection.shown(p.b.path)} ({p.kind})" for p in pairs[:FIRST]),
+            len(pairs),
+        )

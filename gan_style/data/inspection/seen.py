@@ -1,0 +1,82 @@
+"""A picture file as people see it, and the numbers behind it: one read and one full decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_style.core.errors import UserError
+from gan_style.data.decoding import OpenPicture, composite, decode, open_bytes, read_bytes
+from gan_style.data.files import RAW, fit, read_raw
+from gan_style.data.values import Array, ValueRange
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a file holds.
+
+    Attributes:
+        bytes: of the file.
+        picture: its header; None where the numbers are none that a picture decoder gives.
+        numbers: as stored, [H, W, C], in the machine's byte order; of a picture with 8 bits `shown` itself.
+        shown: RGB uint8. More than 8 bits are spread over the picture's own range, more channels are left out.
+        low: smallest number, transparency aside.
+        high: largest, likewise.
+    """
+
+    bytes: int
+    picture: OpenPicture | None
+    numbers: Array
+    shown: NDArray[np.uint8]
+    low: float
+    high: float
+
+
+def look_at(path: Path) -> Seen:
+    """Reads and decodes a file once.
+
+    Raises:
+        UserError: If training would not read it, whatever the settings.
+    """
+    data = read_bytes(path)
+    picture: OpenPicture | None = None
+    try:
+        picture = open_bytes(path, data)
+        if picture.bits <= 8:
+            pixels = decode(picture)
+            return Seen(len(data), picture, pixels, pixels, int(pixels.min()), int(pixels.max()))
+    except UserError:
+        if path.suffix.lower() not in RAW:
+            raise
+    return _look_at_numbers(path, data, picture)
+
+
+def _look_at_numbers(path: Path, data: bytes, picture: OpenPicture | None) -> Seen:
+    numbers = read_raw(path, data)
+    if numbers.dtype.kind not in "buif":
+        raise UserError(f"{path} holds {numbers.dtype} values, but a picture holds numbers: save it as float32")
+    if numbers.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what float32 does not hold is refused as infinite
+            fit(path, numbers, ValueRange("float32", 0, 1, numbers.shape[2]))
+    numbers = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
+    if numbers.dtype not in (np.uint8, np.uint16):
+        picture = None
+    colours = numbers
+    if picture is not None and picture.has_alpha and numbers.shape[2] in (2, 4):
+        colours = composite(numbers, 255 if numbers.dtype == np.uint8 else 2**picture.bits - 1)
+    return Seen(len(data), picture, numbers, _show(colours), float(colours.min()), float(colours.max()))
+
+
+def _show(colours: Array) -> NDArray[np.uint8]:
+    """[H, W, C] as RGB: the first three channels, or the first of fewer."""
+    chosen = colours[..., :3] if colours.shape[2] > 2 else np.repeat(colours[..., :1], 3, axis=2)
+    if chosen.dtype == np.bool_:
+        chosen = chosen.astype(np.uint8) * np.uint8(255)
+    if chosen.dtype != np.uint8:
+        wide = chosen.astype(np.float64)
+        low, high = wide.min(), wide.max()
+        chosen = ((wide - low) / (high - low or 1) * 255).round().astype(np.uint8)
+    return np.ascontiguousarray(chosen)

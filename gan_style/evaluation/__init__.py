@@ -1,0 +1,1 @@
+"""Numbers of a trained model, or of a folder of pictures."""

@@ -1,0 +1,243 @@
+"""Two sets of pictures compared: every score with its interval, its floor and the protocol it was taken by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import cv2
+import PIL
+import torch
+from torch import Tensor
+
+from gan_style.core.errors import UserError
+from gan_style.evaluation.sets import SizedPictures
+from gan_style.metrics.cache import FeatureCache
+from gan_style.metrics.extractor import Extractor
+from gan_style.metrics.extractors import frechet_name, kernel_name
+from gan_style.metrics.frechet import frechet_distance
+from gan_style.metrics.intervals import floor_sizes, scored
+from gan_style.metrics.kernel import cmmd, kid
+from gan_style.metrics.manifold import manifold
+from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
+from gan_style.report.plain import from_json
+from gan_style.report.read import as_number
+
+BATCH = 8  # pictures that are looked at together
+CPU = torch.device("cpu")
+NEIGHBOURS = 5
+FEWEST = 20  # draws of an interval where each is slow: of fewer it would look narrower than it is
+MANY_PAIRS = 300**2  # above which neighbours are looked for in a tenth of the draws: a second each
+RESIZE = "area where a side shrinks, cubic where it grows (OpenCV)"
+DECODERS = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}"
+LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
+MAY_DIFFER = ("checkpoint", "data")  # the set is known by the hash of its pictures
+COUNTS = ("N_real", "N_fake")  # compare, which has one direction, writes each as one number
+SHARES = ("precision", "recall", "coverage")  # whose shifted draws may leave [0, 1]
+
+Scores = dict[str, dict[str, Any]]
+Result = dict[str, Any]  # protocol, scores, and notes where there is something to say
+
+
+class Features:
+    """The features of one set: those of an extractor, and patches of pyramids, which need no weights.
+
+    Args:
+        pictures: [3, S, S] each, in [-1, 1].
+        extractor: of the features.
+        cache: where features of files are kept; those of pictures that were just made are not.
+        done: called after each picture.
+        device: where features are taken, which the extractor is on; they are kept, and compared, on the CPU.
+    """
+
+    def __init__(
+        self,
+        pictures: Iterable[Tensor],
+        extractor: Extractor,
+        cache: FeatureCache | None = None,
+        done: Callable[[], Any] = lambda: None,
+        device: torch.device = CPU,
+    ) -> None:
+        key = kept = None
+        if cache is not None and isinstance(pictures, SizedPictures):
+            how = {"size": pictures.size, "resize": RESIZE, "decoders": DECODERS, "torch": str(torch.__version__)}
+            how |= {} if device.type == "cpu" else {"device": device.type}  # its last digits are others
+            key = {"pictures": pictures.digest(), **extractor.stamp(), "picture": how}
+            kept = cache.get(key, len(pictures))
+        look = LaplacianPatches()
+        deep, patches = [], []
+        for images in batches(pictures, done, device):
+            patches.append(look(images).cpu())
+            if kept is None:
+                deep.append(extractor(images).cpu())
+        if not patches:
+            raise UserError("a set to compare holds no picture: give one that does")
+        self.patches = torch.cat(patches)
+        found = torch.cat(deep) if kept is None else kept
+        if cache is not None and key is not None and kept is None:
+            cache.put(key, found)
+        self.deep = found.double()
+
+    def __len__(self) -> int:
+        return len(self.deep)
+
+
+def batches(
+    pictures: Iterable[Tensor], done: Callable[[], Any] = lambda: None, device: torch.device = CPU
+) -> Iterable[Tensor]:
+    """Pictures [C, H, W] in batches [B, C, H, W] of at most `BATCH`, on a device."""
+    held: list[Tensor] = []
+    for picture in pictures:
+        held.append(picture)
+        done()
+        if len(held) == BATCH:
+            yield torch.stack(held).to(device)
+            held = []
+    if held:
+        yield torch.stack(held).to(device)
+
+
+def compare_sets(
+    real: Features,
+    fake: Features,
+    extractor: Extractor,
+    *,
+    floor_from: Features | None = None,
+    source: Features | None = None,
+    draws: int = 200,
+    seed: int = 0,
+) -> Scores:
+    """The distances between two sets.
+
+    Args:
+        real, fake: what should be alike.
+        extractor: that the features are of.
+        floor_from: more real pictures, so that the floor is taken at the same numbers.
+        source: the untranslated input: its distance is the ceiling that a translation has to get under.
+        draws: of the bootstrap.
+        seed: of all draws.
+
+    Returns:
+        name -> value, low, high, floor and, with a source, ceiling.
+
+    Raises:
+        UserError: fewer than two pictures in a set, or fewer than four to take a floor of.
+    """
+    distances: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
+        kernel_name(extractor): (kid, "deep"),
+        frechet_name(extractor): (frechet_distance, "deep"),
+        f"cmmd_{extractor.name}": (cmmd, "deep"),
+        "swd": (sliced_wasserstein, "patches"),
+    }
+    pool = real if floor_from is None else floor_from
+    if min(*floor_sizes(len(pool), len(real), len(fake)), len(real), len(fake)) > NEIGHBOURS:
+        for name in (*SHARES, "density"):
+            distances[f"{name}_{extractor.name}"] = (_manifold(name), "deep")
+    scores: Scores = {}
+    for name, (distance, kind) in distances.items():
+        many = name.startswith((*SHARES, "density")) and len(real) * len(fake) > MANY_PAIRS
+        slow = kind == "patches" or distance is frechet_distance or many
+        scores[name] = scored(
+            distance,
+            getattr(real, kind),
+            getattr(fake, kind),
+            floor_from=None if floor_from is None else getattr(floor_from, kind),
+            ceiling_from=None if source is None else getattr(source, kind),
+            n_boot=min(draws, max(FEWEST, draws // 10)) if slow else draws,
+            splits=5 if slow else 20,
+            seed=seed,
+        )
+        if name.startswith(SHARES):
+            scores[name] |= {end: min(max(scores[name][end], 0.0), 1.0) for end in ("low", "high")}
+    return scores
+
+
+def protocol(extractor: Extractor, size: int, **more: Any) -> dict[str, Any]:
+    """What two results must share to be compared."""
+    return {**extractor.stamp(), "picture_size": size, "picture_resize": RESIZE, **more}
+
+
+def file_format(paths: Sequence[Path]) -> str:
+    """What the files of a set may have lost: nothing, or what their formats lose."""
+    suffixes = {path.suffix.lower() for path in paths}
+    return " ".join(sorted(suffixes - {*LOSSLESS})) or "lossless, 8 bits"
+
+
+def refuse_other_protocol(results: Mapping[str, Result], force: bool = False) -> None:
+    """Refuse to put results of several protocols into one table; what was scored and the set's name may differ.
+
+    Raises:
+        UserError: names the first difference.
+    """
+    found = None if force else other_protocol(results)
+    if found is not None:
+        raise UserError(f"{found}: score them alike, or see them side by side with --force (force=true in experiments)")
+
+
+def other_protocol(results: Mapping[str, Result]) -> str | None:
+    """The first two results of different protocols, and in what they differ; None where all have one."""
+    for (first, one), (second, other) in combinations(results.items(), 2):
+        here, there = one["protocol"], other["protocol"]
+        for key in dict.fromkeys([*here, *there]):
+            if key in MAY_DIFFER:
+                continue
+            pair = [_stamped(key, one), _stamped(key, other)]
+            if all(isinstance(value, Mapping) for value in pair):  # what both have counts
+                pair = [{k: value[k] for k in pair[0] if k in pair[1]} for value in pair]
+            if pair[0] != pair[1]:
+                return f"{first} and {second} are of different protocols ({key}: {pair[0]} and {pair[1]})"
+    return None
+
+
+def _stamped(key: str, result: Result) -> Any:
+    """An entry of a protocol; by direction or by score where these are told apart."""
+    value = result["protocol"].get(key)
+    return dict.fromkeys(result["scores"], value) if key in COUNTS and isinstance(value, int) else value
+
+
+def read_results(path: Path) -> dict[str, Result]:
+    """The results of a file that was written before, each by its name; the only one of a file by the file's.
+
+    Raises:
+        UserError: it cannot be read, or is no file of results.
+    """
+    try:
+        content = from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no JSON"
+        raise UserError(f"{path} cannot be read as a file of scores ({reason}): check its name") from error
+    found = content.get("results", {str(path): content}) if isinstance(content, dict) else {}
+    if not (isinstance(found, dict) and found and all(_is_result(one) for one in found.values())):
+        raise UserError(
+            f"{path} is not a file of scores: expected a protocol and scores by direction, as gan-style evaluate --out "
+            "writes them"
+        )
+    return found
+
+
+def _is_result(one: Any) -> bool:
+    if not (isinstance(one, dict) and isinstance(one.get("protocol"), dict) and isinstance(one.get("scores"), dict)):
+        return False
+    rows = [row for scores in one["scores"].values() if isinstance(scores, dict) for row in scores.values()]
+    notes = one.get("notes", [])
+    return (
+        bool(rows)
+        and all(isinstance(scores, dict) for scores in one["scores"].values())
+        and all(isinstance(row, dict) and _is_row(row) for row in rows)
+        and isinstance(notes, list)
+        and all(isinstance(note, str) for note in notes)
+    )
+
+
+def _is_row(row: Mapping[str, Any]) -> bool:
+    ends = [row[key] for key in ("floor", "ceiling") if row.get(key) is not None]
+    return all(as_number(value) is not None for value in [*(row.get(key) for key in ("value", "low", "high")), *ends])
+
+
+def _manifold(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    def value(real: Tensor, fake: Tensor) -> Tensor:
+        return manifold(real, fake, k=NEIGHBOURS)[name]
+
+    return value

@@ -1,0 +1,233 @@
+"""Scores of a checkpoint, or of a folder of pictures, against one set: the same for whatever made the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache as remembered
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_style.checkpoints import checkpoint
+from gan_style.checkpoints.restore import naming
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.data.images import list_images
+from gan_style.evaluation.distances import CPU, Features, Result, Scores, compare_sets, file_format, protocol
+from gan_style.evaluation.images import PictureScores
+from gan_style.evaluation.sets import Files, ScoredSet, SizedPictures
+from gan_style.inference.load import loaded
+from gan_style.inference.translator import NOISE, LoadedTranslator
+from gan_style.metrics.cache import FeatureCache
+from gan_style.metrics.extractor import Extractor, rounded
+from gan_style.metrics.extractors import frechet_name
+from gan_style.metrics.frechet import few_pictures
+from gan_style.metrics.probe import ProbeResult, steganography_probe
+
+PROBED = 16  # inputs whose cycle is disturbed: it takes six translations each
+VARIED, STYLES = 8, 4  # inputs that are translated with several noise codes, and how many
+NO_CYCLE = "{}: no cycle_honesty, because the cycle returns an input no better than another picture's"
+
+
+@dataclass
+class Made:
+    """What one model or tool made of the test pictures of one direction.
+
+    Attributes:
+        fakes: what is compared with real pictures.
+        pictures: what belongs together, picture by picture; see `PictureScore.inputs`.
+        places: the number of the input of each of these.
+        probe: of the cycle, if there is one.
+    """
+
+    fakes: Sequence[Tensor]
+    pictures: dict[str, Sequence[Tensor]]
+    places: Sequence[int]
+    probe: ProbeResult | None = None
+
+
+@dataclass
+class Judge:
+    """Scores against one set; the features of real pictures are taken once per size.
+
+    Attributes:
+        data: the set.
+        extractor: of features.
+        pairs: scores of single pictures.
+        draws: of the bootstrap of distances between sets.
+        cache: of the features of real pictures; None keeps none.
+        done: called after each picture.
+        device: of models and features; the extractor and the networks of `pairs` are on it.
+    """
+
+    data: ScoredSet
+    extractor: Extractor
+    pairs: PictureScores
+    draws: int = 200
+    cache: FeatureCache | None = None
+    done: Callable[[], Any] = lambda: None
+    device: torch.device = CPU
+    made: dict[str, Made] = field(default_factory=dict)  # of what was scored last, by direction
+
+    def __post_init__(self) -> None:
+        self._real = remembered(self._features)
+        self._pictures = remembered(self.data.pictures)
+        self._digest = remembered(lambda part, size: self._pictures(part, size).digest())
+
+    def checkpoint(self, path: Path) -> Result:
+        """What a result file holds of a checkpoint, in each direction that it translates.
+
+        Raises:
+            UserError: it cannot be read, or makes pictures that these scores are not for.
+        """
+        content = checkpoint.load(expanded(path))
+        with naming(path):
+            translator = loaded(content, self.device)
+        if not translator.model.directions:
+            raise UserError(
+                f"{path} translates between no domains, so there is nothing to compare: see gan-style sheet"
+            )
+        if not all(values.plain for values in (translator.values or {}).values()):
+            raise UserError(f"{path} is of pictures that are no 8-bit colours, which these scores are for")
+        size = content["preprocessing"].get("image_size")
+        if size is None:
+            raise UserError(
+                f"{path} does not say the side of its pictures: make them with gan-style translate, and score those "
+                "with gan-style compare --size N"
+            )
+        self.made = {d: self._translated(translator, d, int(size)) for d in translator.model.directions}
+        assert translator.about is not None, "load describes what it loaded"
+        weights = "EMA" if translator.about["weights"] == "averaged" else "raw"
+        rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
+        if translator.model.takes_style:
+            rule["styles"] = "training pictures of B in turn"
+        return self._result(int(size), {"file_format": file_format([]), "checkpoint": rule})
+
+    def folder(self, folder: Path, direction: str, size: int) -> Result:
+        """The same of a folder of pictures, which belong to the inputs of the same names.
+
+        Raises:
+            UserError: no pictures there.
+        """
+        files = list_images(folder)[: self.data.limit]  # in the order of the inputs, which are limited alike
+        fakes = SizedPictures(Files(files), size)
+        both = self._matching(fakes, direction, size)
+        places = [place for place, _ in both]
+        pictures: dict[str, Sequence[Tensor]] = {
+            name: [self._pictures(part, size)[i] for i in places] for name, part in self._inputs(direction).items()
+        }
+        pictures["fakes"] = [fakes[i] for _, i in both] if both else fakes
+        self.made = {direction: Made(fakes, pictures, places)}
+        result = self._result(size, {"file_format": file_format(files), "checkpoint": "none: a folder"})
+        if self.data.has(f"test{direction[0]}") and len(places) < len(files):
+            what = f"{len(files) - len(places)} of {len(files)} pictures have the name of no input, or not alone"
+            result["notes"].append(f"{direction}: {what}, so that they are in distances of sets only")
+        return result
+
+    def _matching(self, fakes: SizedPictures, direction: str, size: int) -> list[tuple[int, int]]:
+        """The number of an input and that of the picture with its name."""
+        if not self.data.has(f"test{direction[0]}"):
+            return []
+        sources = self._pictures(f"test{direction[0]}", size)
+        of_source, of_fake = sources.by_stem(), fakes.by_stem()
+        return [(place, of_fake[stem]) for stem, place in of_source.items() if stem in of_fake]
+
+    def _inputs(self, direction: str) -> dict[str, str]:
+        """The parts of the set that belong to the inputs of a direction, by what they are to them."""
+        parts = {"sources": f"test{direction[0]}", "truth": f"truth{direction[-1]}"}
+        return {name: part for name, part in parts.items() if self.data.has(part)}
+
+    def _translated(self, translator: LoadedTranslator, direction: str, size: int) -> Made:
+        pictures: dict[str, Sequence[Tensor]] = {
+            name: list(self._pictures(part, size)) for name, part in self._inputs(direction).items()
+        }
+        sources, back = pictures["sources"], f"{direction[-1]}2{direction[0]}"
+        if translator.model.takes_style:
+            styles = self._pictures(f"train{direction[-1]}", size)
+            pictures["targets"] = [styles[i % len(styles)] for i in range(len(sources))]
+            made = [
+                self._one(translator, x, style=[(y, 1.0)]) for x, y in zip(sources, pictures["targets"], strict=True)
+            ]
+        else:
+            made = [self._one(translator, x, direction) for x in sources]
+        pictures["fakes"] = [rounded(picture) for picture in made]
+        if hasattr(translator.model, "latent_style") and translator.style_names:
+            pictures["several"] = [self._several(translator, i, x) for i, x in enumerate(sources[:VARIED])]
+        if back not in translator.model.directions:
+            return Made(pictures["fakes"], pictures, range(len(sources)))
+        pictures["back"] = [self._one(translator, x, back) for x in made]
+        return Made(
+            pictures["fakes"],
+            pictures,
+            range(len(sources)),
+            self._probed(translator, direction, back, sources[:PROBED]),
+        )
+
+    def _one(self, translator: LoadedTranslator, picture: Tensor, direction: str | None = None, **how: Any) -> Tensor:
+        self.done()
+        result: Tensor = translator.translate(picture, direction, **how)
+        return result.cpu()
+
+    def _several(self, translator: LoadedTranslator, index: int, picture: Tensor) -> Tensor:
+        """One input with several noise codes of one style: [S, C, H, W]."""
+        name = translator.style_names[index % len(translator.style_names)]
+        words = [f"{NOISE}:{name}:{seed}" for seed in range(STYLES)]
+        return torch.stack([rounded(self._one(translator, picture, style=word)) for word in words])
+
+    def _probed(
+        self, translator: LoadedTranslator, direction: str, back: str, sources: Sequence[Tensor]
+    ) -> ProbeResult | None:
+        def along(way: str) -> Callable[[Tensor], Tensor]:
+            return lambda images: torch.stack([self._one(translator, x, way) for x in images])
+
+        if len(sources) < 2:
+            return None
+        return steganography_probe(along(direction), along(back), torch.stack([*sources]))
+
+    def _features(self, part: str, size: int) -> Features | None:
+        if not self.data.has(part):
+            return None
+        return Features(self._pictures(part, size), self.extractor, self.cache, self.done, self.device)
+
+    def _result(self, size: int, stamp: dict[str, Any]) -> Result:
+        """The scores of `made`, with the protocol and what is to be said beside them."""
+        scores: dict[str, Scores] = {}
+        of: dict[str, dict[str, Any]] = {"N_real": {}, "N_fake": {}, "real": {}}
+        networks: dict[str, str] = {}
+        notes, probes = [], {}
+        for direction, made in self.made.items():
+            found, counts = self._scores(direction, made, size)
+            if made.probe is not None:
+                probes[direction] = made.probe.as_dict()
+                notes += [NO_CYCLE.format(direction)] if made.probe.honesty is None else []
+            few = few_pictures(frechet_name(self.extractor), *counts)
+            notes += [few] if few and few not in notes else []
+            networks |= self.pairs.networks(list(found))
+            scores[direction] = found
+            of["N_real"][direction], of["N_fake"][direction] = counts
+            of["real"][direction] = self._digest(f"test{direction[-1]}", size)
+        stamped = protocol(self.extractor, size, data=self.data.name, **of, **stamp, networks=networks)
+        return {"protocol": stamped, "scores": scores, "notes": notes, **({"probe": probes} if probes else {})}
+
+    def _scores(self, direction: str, made: Made, size: int) -> tuple[Scores, tuple[int, int]]:
+        """All scores of one direction, and the numbers of real and fake pictures."""
+        real, target = self._real(f"test{direction[-1]}", size), f"train{direction[-1]}"
+        assert real is not None
+        fake = Features(made.fakes, self.extractor, device=self.device)
+        found = compare_sets(
+            real,
+            fake,
+            self.extractor,
+            floor_from=self._real(target, size),
+            source=self._real(f"test{direction[0]}", size),
+            draws=self.draws,
+        )
+        train = self._pictures(target, size)[: len(made.fakes)] if self.data.has(target) else []
+        found |= self.pairs.of(made.pictures, self._pictures(f"test{direction[-1]}", size), train)
+        if made.probe is not None and made.probe.honesty is not None:
+            interval = {"low": made.probe.low, "high": made.probe.high}
+            found["cycle_honesty"] = {"value": made.probe.honesty, **interval, "floor": None}
+        return found, (len(real), len(fake))

@@ -1,0 +1,152 @@
+"""The set that models are scored on: its parts as pictures of one size, and the truth where it is known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gan_style.core.errors import UserError
+from gan_style.data.images import list_images, read_image, to_tensor
+from gan_style.data.layout import all_parts, find_layout, find_set, hold_out
+from gan_style.data.pictures import ScenePictures, first
+from gan_style.data.style_folders import find_folders, find_styles
+from gan_style.data.transforms import EvalTransform
+from gan_style.data.unpaired import Pictures
+from gan_style.data.values import Array
+
+SCENES = "scenes"
+SCENE_SEED, FIRST_SCENE = 0, 1_000_000  # far from what data=scenes trains on and chooses best.ckpt by
+TEST_SCENES, TRAIN_SCENES = 48, 96
+
+
+class Files:
+    """Pictures of any kind on disk, as 8-bit RGB.
+
+    Args:
+        paths: one file each.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int, /) -> Array:
+        return read_image(self.paths[index])
+
+    def name(self, index: int, /) -> str:
+        return str(self.paths[index])
+
+
+class SizedPictures(Sequence[Tensor]):
+    """Pictures as tensors [3, size, size] in [-1, 1].
+
+    Args:
+        pictures: of any size.
+        size: side that each is resized to.
+    """
+
+    def __init__(self, pictures: Pictures, size: int) -> None:
+        self.pictures, self.size = pictures, size
+        self._fit = EvalTransform(size)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return to_tensor(self._fit(self.pictures[index]))
+
+    def stem(self, index: int) -> str:
+        """The name of a picture without folder and suffix."""
+        return Path(self.pictures.name(index)).stem
+
+    def by_stem(self) -> dict[str, int]:
+        """The number of each picture whose stem no other has."""
+        stems = [self.stem(i) for i in range(len(self))]
+        count = Counter(stems)
+        return {stem: i for i, stem in enumerate(stems) if count[stem] == 1}
+
+    def digest(self) -> str:
+        """sha256 over the contents of the files in their order, or over the pixels of what is drawn."""
+        total = hashlib.sha256()
+        for i in range(len(self)):
+            if isinstance(self.pictures, Files):
+                with self.pictures.paths[i].open("rb") as file:
+                    total.update(hashlib.file_digest(file, "sha256").digest())
+            else:
+                total.update(hashlib.sha256(self.pictures[i].tobytes()).digest())
+        return total.hexdigest()
+
+
+@dataclass
+class ScoredSet:
+    """A set by its parts.
+
+    Attributes:
+        name: as it was given.
+        files: trainA, trainB, testA and testB, as far as they are known; None for the drawn scenes.
+        limit: of the test pictures of each domain; of training ones, which the floor is taken of, twice as many.
+    """
+
+    name: str
+    files: Mapping[str, list[Path]] | None
+    limit: int | None = None
+
+    def pictures(self, part: str, size: int) -> SizedPictures:
+        """A part of the set, such as `testA`; `truthB` holds what testA should become, picture by picture."""
+        if self.files is not None:
+            pictures: Pictures = Files(self.files[part])
+        else:
+            domain, train = part[-1], part.startswith("train")
+            places = ["testA", "testB", "trainA", "trainB"]
+            drawn = part if not part.startswith("truth") else f"test{'B' if domain == 'A' else 'A'}"
+            start = FIRST_SCENE + places.index(drawn) * TRAIN_SCENES
+            pictures = ScenePictures(SCENE_SEED, start, TRAIN_SCENES if train else TEST_SCENES, size, domain)
+        limit = self.limit if self.limit is None or not part.startswith("train") else 2 * self.limit
+        kept = Files(pictures.paths[:limit]) if isinstance(pictures, Files) else first(pictures, limit)
+        return SizedPictures(kept, size)
+
+    def has(self, part: str) -> bool:
+        """Whether there is such a part, such as `truthA`, which only drawn scenes have."""
+        return self.files is None or part in self.files
+
+
+def open_set(name: str, limit: int | None = None) -> ScoredSet:
+    """`scenes`, a named set below data/, or a folder: of two domains, or of contents and styles.
+
+    Test pictures are scored, or validation pictures where there are none. Styles have none: half of their pictures
+    are given to a model, the other half is what its results are compared with.
+
+    Raises:
+        UserError: no such set, or one without test pictures.
+    """
+    if name == SCENES:
+        return ScoredSet(name, None, limit)
+    root = find_set(name)
+    parts = _styled(root) if (root / "content").is_dir() else find_layout(root).parts | _tests(root)
+    if "testA" not in parts:
+        raise UserError(f"{name} has no test pictures, and a score on training pictures says nothing: add testA, testB")
+    return ScoredSet(name, parts, limit)
+
+
+def _tests(root: Path) -> dict[str, list[Path]]:
+    """testA and testB where training looks at valA and valB."""
+    return {part: files for part, files in all_parts(root).items() if part.startswith("test")}
+
+
+def _styled(root: Path) -> dict[str, list[Path]]:
+    folders = find_folders({"root": root})
+    styles = [path for paths in find_styles(folders["styles"]).values() for path in paths]
+    parts = hold_out({"A": list_images(folders["content"]), "B": styles}, 0.5).parts
+    return parts | ({"testA": list_images(folders["test_content"])} if "test_content" in folders else {})

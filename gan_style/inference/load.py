@@ -1,0 +1,138 @@
+"""A trained model from its checkpoint alone, or from a hub; or Gatys, which needs no training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_style.checkpoints import checkpoint, safetensors
+from gan_style.checkpoints.hub import WEIGHTS
+from gan_style.checkpoints.restore import fitting, naming, restore
+from gan_style.core.checks import shown
+from gan_style.core.config import ALLOWED, ALLOWED_FROM_CHECKPOINT, build, compose_model, takes
+from gan_style.core.devices import device_of
+from gan_style.core.errors import UserError
+from gan_style.core.extras import extra
+from gan_style.core.paths import expanded, printable
+from gan_style.data.values import ValueRange
+from gan_style.inference.translator import LoadedTranslator
+
+
+def load(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    ema: bool = True,
+    precision: str = "32",
+    channels_last: bool = False,
+    compile: bool = False,
+) -> LoadedTranslator:
+    """A trained model, ready to translate.
+
+    Args:
+        path: a checkpoint of ours, or a .safetensors that was exported from one; it carries everything that is needed.
+        device: "cuda", "cpu", ...; None takes a GPU where there is one.
+        ema: the averaged weights of the generators, where training kept them.
+        precision: "32", or "bf16" for most products in bfloat16 where the device has instructions for it.
+        channels_last: the layout of weights and maps; faster on recent GPUs.
+        compile: by `torch.compile`: the first picture of a size takes minutes, the others less.
+
+    Raises:
+        UserError: not a checkpoint of ours, no such device, or one without that precision.
+    """
+    if not isinstance(path, (str, Path)) or not str(path):
+        raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
+    where = device_of(device)
+    _refuse_precision(precision, where)
+    content = checkpoint.load(expanded(path))
+    with naming(path):
+        return loaded(content, where, ema=ema, precision=precision, channels_last=channels_last, compile=compile)
+
+
+def loaded(
+    content: Mapping[str, Any],
+    device: torch.device,
+    *,
+    ema: bool = True,
+    precision: str = "32",
+    channels_last: bool = False,
+    compile: bool = False,
+) -> LoadedTranslator:
+    """The same from the content of a checkpoint.
+
+    Raises:
+        UserError: its parts do not fit one another.
+    """
+    with fitting():
+        return _loaded(content, device, ema, precision, channels_last, compile)
+
+
+def _loaded(
+    content: Mapping[str, Any], device: torch.device, ema: bool, precision: str, channels_last: bool, compile: bool
+) -> LoadedTranslator:
+    model = restore(content)
+    averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
+    for name, state in averages.items() if ema else ():
+        getattr(model, name).load_state_dict(state)
+    domains = {letter: printable(str(domain["name"])) for letter, domain in content["domains"].items()}
+    values = {letter: ValueRange.described(domain) for letter, domain in content["domains"].items()}
+    names: list[str] = []
+    if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
+        names = [
+            printable(str(name)) for name in content.get("styles") or [domains["B"]]
+        ]  # data without names is one style, its domain
+    model.requires_grad_(False).eval().to(device)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
+    for name in model.generators if compile else ():
+        getattr(model, name).compile()
+    quick = device.type == "cpu" and not (channels_last or compile)
+    about = safetensors.described(content, averaged=bool(ema and averages) or content.get("weights") == "averaged")
+    return LoadedTranslator(model, domains, names, values, precision=precision, quick=quick, about=about)
+
+
+def _refuse_precision(precision: str, device: torch.device) -> None:
+    if precision not in ("32", "bf16"):
+        raise UserError(f"precision={shown(precision)} is not known: take 32 or bf16")
+    cpu = device.type == "cpu"
+    there = torch.ops.mkldnn._is_mkldnn_bf16_supported() if cpu else torch.cuda.is_bf16_supported()
+    if precision == "bf16" and not there:  # emulated on a CPU, some hundred times slower
+        raise UserError(
+            f"precision=bf16 needs a device with instructions for it, and this {device.type} has none: take 32"
+        )
+
+
+def from_pretrained(name: str | Path, *, device: str | None = None) -> LoadedTranslator:
+    """A model from a folder, or from a repository of the hub, which is downloaded into its cache once.
+
+    Raises:
+        UserError: the folder holds no model, or the hub has no such repository or cannot be reached.
+    """
+    folder = expanded(name)
+    if folder.is_dir():
+        if not (folder / WEIGHTS).is_file():
+            raise UserError(f"{folder} holds no {WEIGHTS}: give a folder that save_pretrained wrote")
+        return load(folder / WEIGHTS, device=device)
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: load it with gan_style.load")
+    hub = extra("hub", "huggingface_hub")
+    try:
+        path = hub.hf_hub_download(str(name), WEIGHTS)
+    except Exception as error:  # of the network, of the hub and of its cache: no common class
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{name} is no folder here, and the hub does not give its {WEIGHTS} ({reason}): check name and network"
+        ) from error
+    return load(path, device=device)
+
+
+def gatys(weights: str | None, seed: int, overrides: Sequence[str]) -> LoadedTranslator:
+    """The optimisation, ready to be given pictures."""
+    words = [*overrides, f"seed={seed}", *([f'model.vgg.weights="{weights}"'] if weights else [])]
+    node = compose_model("gatys", words) | {"count": 1, "size": 16}
+    model = build(node, ALLOWED)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return LoadedTranslator(model.to(device), {})

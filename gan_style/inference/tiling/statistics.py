@@ -1,0 +1,83 @@
+"""What is taken over a whole map: instance norms, means and variances of channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_style.inference.tiling.streamed import Streamed, pointwise
+from gan_style.inference.tiling.table import unknown
+
+
+def _normalised(x: Streamed, weight: Tensor | None, bias: Tensor | None, eps: float) -> Streamed:
+    """About the mean and by the deviation of the whole map, as `F.group_norm` with a channel per group."""
+    mean, variance = (s.to(x.device) for s in x.statistics())
+    scale = (variance + eps).rsqrt()
+    if weight is not None:
+        scale = scale * weight.double()
+    shift = None if bias is None else bias.float()[None, :, None, None]
+    center, scale = mean.float()[..., None, None], scale.float()[..., None, None]
+
+    def apply(tile: Tensor) -> Tensor:
+        tile = tile.sub_(center).mul_(scale)
+        return tile if shift is None else tile.add_(shift)
+
+    return pointwise(apply, x, channels=x.channels)
+
+
+def group_norm(
+    x: Streamed, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Streamed:
+    if num_groups != x.channels:
+        raise unknown(f"a group norm of {num_groups} groups")
+    return _normalised(x, weight, bias, eps)
+
+
+def instance_norm(
+    x: Streamed,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Streamed:
+    if not use_input_stats:
+        raise unknown("an instance norm with running statistics")
+    return _normalised(x, weight, bias, eps)
+
+
+def mean(x: Streamed, dim: Any, keepdim: bool = False) -> Tensor:
+    if sorted(d % 4 for d in dim) != [2, 3]:
+        raise unknown(f"a mean along {dim}")
+    means = x.statistics()[0].to(x.device, torch.float32)
+    return means[..., None, None] if keepdim else means
+
+
+class _Flat:
+    """`x.flatten(2)`, of which only the statistics of channels are taken."""
+
+    def __init__(self, x: Streamed) -> None:
+        self._x = x
+
+    def mean(self, dim: int) -> Tensor:
+        return self._of(0, dim)
+
+    def var(self, dim: int, correction: int = 1) -> Tensor:
+        if correction:
+            raise unknown("an unbiased variance")
+        return self._of(1, dim)
+
+    def _of(self, which: int, dim: int) -> Tensor:
+        if dim != -1:
+            raise unknown(f"a statistic along {dim}")
+        return self._x.statistics()[which].to(self._x.device, torch.float32)
+
+
+def flatten(x: Streamed, start_dim: int = 0) -> _Flat:
+    if start_dim != 2:
+        raise unknown(f"flatten from {start_dim}")
+    return _Flat(x)

@@ -1,0 +1,253 @@
+"""A map that is computed window by window: it goes through a network in a tensor's place.
+
+A network's own code runs on it. Each operation is only noted (`functions.py`); where a convolution's output is needed
+it is computed tile by tile from the maps before it, with the halo that its kernels see, and kept on disk. A norm takes
+its statistics over all tiles of the whole map, so that nothing of the result depends on the tiles. The cost is that
+of one pass, plus the halos and the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_style.inference.tiling.steps import Pointwise, Step, Window
+from gan_style.inference.tiling.store import ITEM, Stored
+from gan_style.inference.tiling.table import call, method
+
+Statistics = tuple[Tensor, Tensor]  # mean and biased variance of each channel, float64 [1, C]
+
+
+class Work:
+    """What the maps of one pass share, and what they cost.
+
+    Args:
+        tile: side of a tile, in places of the map that is computed; None takes each map in one piece.
+        device: that computes.
+        folder: for the maps; None computes nothing and only counts.
+        progress: called after each tile.
+    """
+
+    def __init__(
+        self,
+        tile: int | None,
+        device: torch.device,
+        folder: Path | None = None,
+        progress: Callable[[], None] | None = None,
+    ) -> None:
+        self.tile, self.device, self.folder, self.progress = tile, device, folder, progress
+        self.tiles = 0  # computed so far
+        self.kept = self.disk = 0  # bytes of the maps that are kept now, and the most there were
+        self.memory = 0  # bytes of the largest tile with all that it is made of
+        self.together = 0  # the same beside all maps that were kept then
+
+    def windows(self, height: int, width: int) -> Iterator[Window]:
+        tile = self.tile or max(height, width)
+        for top in range(0, height, tile):
+            for left in range(0, width, tile):
+                yield Window((top, min(top + tile, height)), (left, min(left + tile, width)))
+
+    def keep(self, bytes_: int) -> None:
+        self.kept += bytes_
+        self.disk = max(self.disk, self.kept)
+
+    def count(self, memory: int) -> None:
+        self.tiles += 1
+        self.memory = max(self.memory, memory)
+        self.together = max(self.together, self.kept + memory)
+        if self.progress is not None:
+            self.progress()
+
+
+class Streamed:
+    """A map [1, C, H, W]; what it is made of, or where it is kept.
+
+    Args:
+        work: shared by all maps of a pass.
+        shape: C, H, W.
+        step: how a window of it comes from windows of `inputs`.
+        heavy: whether to keep it once rather than compute it for whoever needs it.
+        source: the picture itself, [1, C, H, W] in memory, where there is no step.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        shape: tuple[int, int, int],
+        step: Step | None = None,
+        inputs: Sequence[Streamed] = (),
+        *,
+        heavy: bool = False,
+        source: Tensor | None = None,
+    ) -> None:
+        self.work, self.channels, self.size, self.heavy = work, shape[0], shape[1:], heavy
+        self._step, self._inputs, self._source = step, tuple(inputs), source
+        self._stored: Stored | None = None
+        self._bytes = 0  # kept on disk
+        self._statistics: Statistics | None = None
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return call(function, args, kwargs or {})
+
+    def __del__(self) -> None:
+        self.work.kept -= self._bytes
+        if self._stored is not None:
+            self._stored.close()
+
+    # What is computed
+
+    def result(self) -> Tensor:
+        """All of it, in memory, [1, C, H, W] in float32."""
+        self._prepare()
+        whole = torch.empty((1, self.channels, *self.size) if self.work.folder else 0)
+        for window in self.work.windows(*self.size):
+            if self.work.folder:
+                whole[(..., slice(*window.rows), slice(*window.columns))] = self._computed(window).to(whole)
+            self.work.count(self._cost(window))
+        return whole
+
+    def statistics(self) -> Statistics:
+        """Mean and biased variance of each channel over the whole map, merged as by Chan et al. 1979."""
+        if self._statistics is None:
+            self._store(gather=True)
+        assert self._statistics is not None
+        return self._statistics
+
+    def _prepare(self) -> None:
+        """Keep what this is computed from, as far as that is heavy."""
+        for one in self._inputs:
+            one._store() if one.heavy else one._prepare()
+
+    def _store(self, gather: bool = False) -> None:
+        """Compute it into a file, and its statistics on the way where they are wanted."""
+        again = self._bytes > 0
+        if again and not gather:
+            return
+        if not again:
+            self._prepare()
+            self._bytes = ITEM * self.channels * self.size[0] * self.size[1]
+            self.work.keep(self._bytes)
+        stored = self._stored
+        if self.work.folder and not again:
+            stored = Stored(self.work.folder, (self.channels, *self.size))
+        moments = Moments(self.channels)
+        for window in self.work.windows(*self.size):
+            if stored is not None:
+                tile = self._computed(window)
+                if not again:
+                    stored.write(tile, window)
+                if gather:
+                    moments.add(tile.float())
+            self.work.count(self._cost(window))
+        self._stored, self._step, self._inputs = stored, None, ()
+        if gather:
+            self._statistics = moments.result()
+
+    def _computed(self, window: Window) -> Tensor:
+        """[1, C, h, w] on the device, to be written to at will."""
+        if self._stored is not None:
+            return self._stored.read(window).to(self.device)
+        if self._step is None:
+            assert self._source is not None
+            part = self._source[(..., slice(*window.rows), slice(*window.columns))]
+            return part.to(self.device, torch.float32).clone(memory_format=torch.channels_last)
+        had = self._step.needs(window)
+        return self._step([one._computed(had) for one in self._inputs], window, had)
+
+    def _cost(self, window: Window) -> int:
+        """Bytes of a window and of all windows that it is made of."""
+        own = ITEM * self.channels * window.height * window.width
+        if self._step is None:
+            return own
+        had = self._step.needs(window)
+        return own + sum(one._cost(had) for one in self._inputs)
+
+    # What a network asks of a tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((1, self.channels, *self.size))
+
+    @property
+    def device(self) -> torch.device:
+        return self.work.device
+
+    dtype = torch.float32
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+    def dim(self) -> int:
+        return 4
+
+    def __len__(self) -> int:
+        return 1
+
+    def contiguous(self) -> Streamed:
+        return self
+
+    def to(self, *_: Any) -> Streamed:
+        """Types and devices are the pass's own."""
+        return self
+
+    float = to
+
+    def __getattr__(self, name: str) -> Any:
+        """Methods of a tensor are its functions."""
+        return method(self, name)
+
+    def __getitem__(self, key: Any) -> Streamed:
+        part: Streamed = method(self, "__getitem__")(key)
+        return part
+
+    def __add__(self, other: Any) -> Any:
+        return self.__torch_function__(torch.add, (), (self, other))
+
+    def __sub__(self, other: Any) -> Any:
+        return self.__torch_function__(torch.sub, (), (self, other))
+
+    def __mul__(self, other: Any) -> Any:
+        return self.__torch_function__(torch.mul, (), (self, other))
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.__torch_function__(torch.div, (), (self, other))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+class Moments:
+    """Mean and variance over tiles: each tile's in float32, about its own mean, merged in float64.
+
+    Args:
+        channels: of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._count = 0
+        self._mean = torch.zeros(1, channels, dtype=torch.float64)
+        self._squares = torch.zeros(1, channels, dtype=torch.float64)  # summed deviations from the mean
+
+    def add(self, tile: Tensor) -> None:
+        """Take in [1, C, h, w], which is changed."""
+        count = tile.shape[-2] * tile.shape[-1]
+        mean = tile.mean(dim=(-2, -1), keepdim=True)
+        squares = tile.sub_(mean).square_().sum(dim=(-2, -1)).to("cpu", torch.float64)
+        distance = mean[..., 0, 0].to("cpu", torch.float64) - self._mean
+        total = self._count + count
+        self._mean += distance * (count / total)
+        self._squares += squares + distance.square() * (self._count * count / total)
+        self._count = total
+
+    def result(self) -> Statistics:
+        return self._mean, self._squares / max(self._count, 1)
+
+
+def pointwise(function: Callable[..., Tensor], *maps: Streamed, channels: int, heavy: bool = False) -> Streamed:
+    """A map whose every place comes from the same place of others."""
+    return Streamed(maps[0].work, (channels, *maps[0].size), Pointwise(function), maps, heavy=heavy)

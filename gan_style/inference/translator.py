@@ -1,0 +1,298 @@
+"""Pictures of any kind and size through a trained model, with any mix of styles."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_style.checkpoints import hub
+from gan_style.core.checks import require_finite, require_whole
+from gan_style.core.config import did_you_mean
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.data.images import list_images, to_uint8
+from gan_style.data.values import Array, ValueRange
+from gan_style.inference.images import Given, Picture, given_mask, given_picture, joined_given, read_file, style_pairs
+from gan_style.inference.styles import Style, apply_styles, direction_to, mix_codes
+from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
+from gan_style.models.gatys import Gatys
+from gan_style.models.translator import StyleCode, Translator
+from gan_style.networks.quick import quick
+
+NOISE = "noise"  # `noise:NAME:SEED` is a random code of a style
+RESULT = (
+    "the result holds values that are NaN or infinite and was not kept: lower the weights and rates of the method, or "
+    "take another checkpoint"
+)
+
+
+class LoadedTranslator:
+    """What `gan_style.load` gives: translate pictures, with any mix of styles.
+
+    Args:
+        model: on its device, in evaluation mode.
+        domains: letter -> name, from the checkpoint.
+        style_names: styles that the model has learned by name.
+        values: letter -> type, range and channels of a domain's pictures; without them everything is 8-bit RGB, and
+            files of other kinds are reduced to it.
+        precision, quick: of the networks' passes, "32" or "bf16"; by the ways of `networks.quick`, for a CPU.
+        about: what the checkpoint says of itself, see portable.py; None where there is none.
+    """
+
+    def __init__(
+        self,
+        model: Translator,
+        domains: Mapping[str, str],
+        style_names: Sequence[str] = (),
+        values: Mapping[str, ValueRange] | None = None,
+        precision: str = "32",
+        quick: bool = False,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.domains = dict(domains)
+        self.style_names = list(style_names)
+        self.values = values
+        self.precision, self.quick = precision, quick
+        self.watch: Watch | None = None  # told how far a tiled picture is
+        self.about = about
+        self._codes: dict[tuple[str, int, int], StyleCode] = {}
+
+    def translate(self, image: Picture, direction: str | None = None, **words: Any) -> Any:
+        """Translate one picture, or a batch of them as a tensor.
+
+        Args:
+            image: a path, a PIL picture, an array [H, W, C] of the domain's type (uint8 unless it was trained on
+                another), or float [C, H, W] or [B, C, H, W] in [-1, 1].
+            direction: "A2B" or "B2A"; None is the model's first.
+            **words: as `translate_all` takes them: style, alpha, preserve_color, mask, size, tile and so on.
+
+        Returns: the same kind and size, in the type and range of the domain it is translated to; a PIL picture for a
+            path, or an array where Pillow has no such pictures.
+
+        Raises:
+            UserError: a picture, direction, style, weight, mask or option that does not fit the model, or a result
+                that is not finite.
+        """
+        return self.translate_all([image], direction, **words)[0]
+
+    @torch.no_grad()
+    def translate_all(
+        self,
+        pictures: Sequence[Picture],
+        direction: str | None = None,
+        *,
+        style: Any = None,
+        alpha: float = 1.0,
+        preserve_color: bool = False,
+        mask: Sequence[Any] | None = None,
+        size: int | None = None,
+        tile: Tile = "auto",
+        tile_mode: Mode = "exact",
+        **options: Any,
+    ) -> list[Any]:
+        """Translate several pictures of one size in one pass; each comes out as `translate` gives it.
+
+        Args:
+            pictures, direction: as of `translate`.
+            style: what to look like: a picture, a folder, a name, or what `style` gives; or pairs of these and their
+                weights, or a mapping to weights of those that can be its keys (paths and names).
+            alpha: strength in [0, 1]; 0 is the method's own reconstruction of the picture.
+            preserve_color: keep the picture's own colours.
+            mask: one per style, of the picture's size before it is shortened: a picture, white where the style
+                holds, or a tensor [H, W], [1, H, W] or [1, 1, H, W] in [0, 1].
+            size: shorten the longer side of the picture to so many pixels first.
+            tile: side of a tile for pictures that do not fit into memory whole; "auto" takes tiles where they are
+                needed, None never.
+            tile_mode: "exact" gives what the whole pass gives; "fast" blends tiles that know nothing of each other.
+            **options: of the method's own `stylize`, such as the `progress` of Gatys.
+
+        Raises:
+            UserError: as `translate`.
+        """
+        if size is not None:
+            require_whole("size", size, 1)
+        passes = self._passes(tile, tile_mode)
+        if style is None:
+            for name in (*(["mask"] if mask else []), *options):
+                raise UserError(f"{name} needs a style: give one, or leave {name} out")
+            direction = self._direction(direction)
+            source, target = direction[0], direction[-1]
+            given = self._given(pictures, source, size)
+            styles = [Style(direction, self.model.general_style() if self.model.takes_style else None)]
+        else:
+            if direction is not None:
+                raise UserError("give a direction or styles, not both: a style says where to go")
+            self._refuse_unknown(options)
+            pairs = style_pairs(style)
+            source, target = self._ends(pairs)
+            given = self._given(pictures, source, size)
+            styles = self._styles(pairs, mask, joined_given(given))
+        images = joined_given(given).images.to(self.device)
+        bf16 = self.precision == "bf16"
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        with quick(self.model, bf16=bf16) if self.quick else autocast:
+            output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
+        require_finite(output, RESULT)
+        values = self._values(target) or ValueRange()
+        parts = output.split([len(one.images) for one in given])
+        return [_as_given(part, picture, values) for part, picture in zip(parts, pictures, strict=True)]
+
+    def read(self, path: str | Path, direction: str | None = None, style: Any = None) -> Array:
+        """The array of a file, [H, W, C], as the domain that `translate` would take it for has it.
+
+        Raises:
+            UserError: it cannot be read, or holds what that domain would lose.
+        """
+        return read_file(path, self._values(self.ends(direction, style)[0]))
+
+    def written(self, direction: str | None = None, style: Any = None) -> ValueRange:
+        """Type, range and channels of what `translate` gives."""
+        return self._values(self.ends(direction, style)[1]) or ValueRange()
+
+    def ends(self, direction: str | None, style: Any) -> tuple[str, str]:
+        """The letters of the domains that a translation comes from and goes to."""
+        if style is not None:
+            return self._ends(style_pairs(style))
+        chosen = self._direction(direction)
+        return chosen[0], chosen[-1]
+
+    def style(self, what: Any, weight: float = 1.0, mask: Tensor | None = None, *, side: int = 512) -> Style:
+        """A style from a picture, a folder of them, a learned name, noise, or the name of a domain.
+
+        Args:
+            what: see above; `noise:NAME` is a random code of a learned style, and `noise:NAME:7` that of seed 7.
+            weight: in proportion to the others.
+            mask: [1, 1, H, W] in [0, 1].
+            side: longer side, in pixels, to which pictures are shortened before they are looked at.
+
+        Raises:
+            UserError: nothing has that name; the nearest is offered.
+        """
+        if isinstance(what, Style):
+            return replace(what, weight=weight, mask=what.mask if mask is None else mask)
+        if not self.model.takes_style:
+            return Style(direction_to(self.domains, self.model.directions, self._word(what)), None, weight, mask)
+        if not isinstance(what, (str, Path)):
+            return Style(f"picture {id(what)}", self._encoded(what, side), weight, mask)
+        word, path = str(what), expanded(what)
+        if not word:
+            raise UserError("the name of a style is empty: give a picture, a folder or a name")
+        if word in self.style_names:
+            return Style(word, self.model.known_style(self.style_names.index(word)), weight, mask)
+        if not path.exists():
+            if word.split(":")[0] == NOISE and hasattr(self.model, "latent_style"):
+                return Style(word, self._noise(word), weight, mask)
+            names = did_you_mean(word, self.style_names) if self.style_names else ""
+            raise UserError(f"there is no style picture, folder or name {word}{names}")
+        paths = list_images(path) if path.is_dir() else [path]
+        codes = [self._of_file(one, side) for one in paths]
+        return Style(word, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the folder of a model hub, see `gan_style.checkpoints.hub.save_pretrained`."""
+        hub.save_pretrained(self.model, self.about, folder)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _styles(self, pairs: Sequence[tuple[Any, Any]], mask: Any, given: Given) -> list[Style]:
+        """Each with its weight and its mask."""
+        if mask is not None and not isinstance(mask, (list, tuple)):
+            raise UserError("mask must be a list with one mask for each style: put it into a list")
+        masks = list(mask or [None] * len(pairs))
+        if len(masks) != len(pairs):
+            raise UserError(f"{len(masks)} masks for {len(pairs)} styles: give one mask for each style, or none")
+        side, styles = max(given.images.shape[-2:]), []
+        for (what, weight), one in zip(pairs, masks, strict=True):
+            style = self.style(what, weight, side=side)
+            styles.append(style if one is None else replace(style, mask=given_mask(one, style.name, given)))
+        return styles
+
+    def _direction(self, direction: str | None) -> str:
+        known = self.model.directions
+        chosen = direction if direction is not None or not known else known[0]
+        if chosen not in known:
+            there = f"there are: {', '.join(known)}" if known else "it needs a style"
+            what = "without a style" if chosen is None else str(chosen)
+            raise UserError(f"this model does not translate {what}: {there}")
+        return str(chosen)
+
+    def _ends(self, pairs: Sequence[tuple[Any, Any]]) -> tuple[str, str]:
+        if self.model.takes_style:
+            return "A", "B"
+        found = sorted({self.style(what).name for what, _ in pairs} - {""})
+        if len({self._values(letter) for name in found for letter in (name[0], name[-1])}) > 1 and len(found) > 1:
+            raise UserError("the domains of this model hold other kinds of pictures and cannot be mixed: name one")
+        return (found[0][0], found[0][-1]) if found else ("A", "A")
+
+    def _given(self, pictures: Sequence[Picture], source: str, size: int | None) -> list[Given]:
+        return [given_picture(picture, values=self._values(source), side=size) for picture in pictures]
+
+    def _passes(self, tile: Tile, mode: Mode) -> Any:
+        """The model as its passes are to be made."""
+        tiled = Tiled(self.model, tile, mode, self.watch)
+        if not isinstance(self.model, Gatys):
+            return tiled
+        if isinstance(tile, int):
+            raise UserError("gatys optimises a whole picture and cannot be tiled: leave tile out, or give a size")
+        return self.model
+
+    def _values(self, letter: str) -> ValueRange | None:
+        return None if self.values is None else self.values.get(letter, ValueRange())
+
+    def _refuse_unknown(self, options: Mapping[str, Any]) -> None:
+        known = list(inspect.signature(self.model.stylize).parameters)[2:] if self.model.takes_style else []
+        for name in options:
+            if name not in known:
+                there = did_you_mean(name, known) if known else "; there are none"
+                raise UserError(f"{name} is not an option of this model{there}")
+
+    def _word(self, what: Any) -> str:
+        if not isinstance(what, (str, Path)):
+            names = ", ".join(dict.fromkeys(self.domains.values()))
+            raise UserError(f"this model takes no style pictures: name one of its domains ({names})")
+        return str(what)
+
+    def _noise(self, word: str) -> StyleCode:
+        name, _, seed = word.partition(":")[2].partition(":")
+        if name not in self.style_names:
+            raise UserError(f"{word}: noise is of a style, as in {NOISE}:NAME{did_you_mean(name, self.style_names)}")
+        if seed and not (seed.isascii() and seed.isdigit() and int(seed) < 2**63):
+            raise UserError(f"{word}: the seed {seed} is not a whole number of at least 0, as in {NOISE}:{name}:7")
+        model: Any = self.model
+        z = torch.randn(1, model.latent_size, generator=torch.Generator().manual_seed(int(seed or 0)))
+        code: StyleCode = model.latent_style(self.style_names.index(name), z.to(self.device))
+        return code
+
+    def _encoded(self, what: Picture, side: int) -> StyleCode:
+        values = self._values("B")  # of a plain domain, a style of 16 bits is looked at with 8
+        images = given_picture(what, values=None if values and values.plain else values, side=side).images
+        if len(images) != 1:
+            raise UserError(f"a style is one picture, not a batch of {len(images)}: give pairs of one and its weight")
+        return self._passes("auto", "exact").style_code(images)
+
+    def _of_file(self, path: Path, side: int) -> StyleCode:
+        """The code of a file, kept for the next picture of a folder."""
+        key = (str(path), path.stat().st_mtime_ns, side)
+        if key not in self._codes:
+            self._codes[key] = self._encoded(path, side)
+        return self._codes[key]
+
+
+def _as_given(output: Tensor, image: Picture, values: ValueRange) -> Any:
+    if isinstance(image, Tensor):
+        return (output if image.dim() == 4 else output[0]).to(image)
+    array = to_uint8(output)[0] if values.plain else values.restore(output[0])
+    if isinstance(image, np.ndarray) or array.dtype != np.uint8 or array.shape[-1] not in (1, 3, 4):
+        return array
+    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)

@@ -1,0 +1,162 @@
+"""Frames into an H.264 video beside the sound of another one: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_style.core.errors import UserError
+from gan_style.core.memory import raise_if_out
+from gan_style.inference.video.reading import Frame, VideoReader, opened, pyav, reason
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+QUALITY = {"crf": "18", "preset": "medium"}  # of x264; about where a loss begins to be seen
+FRAME_DURATION = 1 << 8  # FFmpeg's AV_CODEC_FLAG_FRAME_DURATION: the encoder hands on how long a frame is shown
+
+
+def refuse_container(path: Path) -> None:
+    """Raise a UserError unless a file of this name can hold an H.264 video."""
+    if path.suffix.lower() not in CONTAINERS:
+        raise UserError(f"{path} cannot hold a video: its name must end in one of {', '.join(CONTAINERS)}")
+
+
+class VideoWriter:
+    """A video with the times, the sound and the colours' meaning of another one. A context manager.
+
+    Sound is copied as it is stored. The file appears under its name when the `with` block ends without an error.
+    H.264 of 4:2:0 has even sides, so the last row or column of an odd picture is repeated.
+
+    Args:
+        path: the suffix decides the container.
+        like: the source, open.
+
+    Raises:
+        UserError: the container holds no H.264, or not the sound that there is, or the file cannot be written.
+    """
+
+    def __init__(self, path: Path, like: VideoReader) -> None:
+        refuse_container(path)
+        self.path, self._like = path, like
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._sound: dict[int, Any] = {}
+        self._waiting: list[Any] = []  # sound before the first frame, whose size the header needs
+        self.frames = 0
+
+    def __enter__(self) -> VideoWriter:
+        av, suffix = pyav(), self.path.suffix.lower()
+        self._refuse_sound(CONTAINERS[suffix])
+        options = {} if suffix == ".mkv" else {"movflags": "+faststart"}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(str(self._temporary.absolute()), "w", format=CONTAINERS[suffix], options=options)
+            self._stream = self._container.add_stream("libx264", rate=self._like.rate, options=QUALITY)
+            self._stream.codec_context.time_base = self._like.time_base  # exact times, also where the rate varies
+            self._stream.codec_context.flags |= FRAME_DURATION
+            self._sound = {track.index: self._container.add_stream_from_template(track) for track in self._like.sound}
+        except BaseException as error:
+            self._discard()
+            if isinstance(error, av.FFmpegError | OSError):
+                raise self._unwritten(error) from error
+            raise
+        return self
+
+    def write(self, item: Frame | Any) -> None:
+        """The next frame, or packet of sound, in the order of the source.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        av = pyav()
+        try:
+            if isinstance(item, Frame):
+                self._write_frame(av.VideoFrame.from_ndarray(even(item.picture), format="rgb24"), item)
+            else:
+                item.stream = self._sound[item.stream.index]
+                self._waiting.append(item)
+            if self.frames:
+                self._container.mux(self._waiting)
+                self._waiting = []
+        except (av.FFmpegError, OSError) as error:
+            raise self._unwritten(error) from error
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        av = pyav()
+        try:
+            if kind is None:
+                if not self.frames:
+                    raise UserError(f"{self._like.path} holds no frame that can be read: check the file")
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
+                os.replace(self._temporary, self.path)
+        except (av.FFmpegError, OSError) as error:
+            raise self._unwritten(error) from error
+        finally:
+            self._discard()
+
+    def _refuse_sound(self, container: str) -> None:
+        """Try it with the first packet of each track, since some containers notice at their very end only.
+
+        Raises:
+            UserError: this container does not hold it.
+        """
+        av = pyav()
+        with opened(self._like.path) as source:
+            for track in source.streams.audio:
+                try:
+                    packet = next(source.demux(track), None)
+                except av.FFmpegError as error:  # of the source, which is said when it is read
+                    raise_if_out(error)
+                    continue
+                if packet is None or packet.dts is None:  # an empty track
+                    continue
+                packet.pts = packet.dts = 0
+                try:
+                    with av.open(BytesIO(), "w", format=container) as trial:
+                        packet.stream = trial.add_stream_from_template(track)
+                        trial.mux(packet)
+                except (av.FFmpegError, ValueError) as error:
+                    raise_if_out(error)
+                    codec = getattr(track.codec_context, "name", "unknown")
+                    raise UserError(f"{self.path} cannot hold this sound ({codec}): name it .mkv, which can") from error
+
+    def _write_frame(self, frame: Any, item: Frame) -> None:
+        if not self.frames:
+            self._describe(frame.width, frame.height)
+        yuv = frame.reformat(format="yuv420p", dst_colorspace=self._like.stream.codec_context.colorspace)
+        yuv.pts, yuv.time_base, yuv.duration = item.pts, self._like.time_base, item.duration
+        self._container.mux(self._stream.encode(yuv))
+        self.frames += 1
+
+    def _describe(self, width: int, height: int) -> None:
+        source = self._like.stream.codec_context
+        aspect = self._like.stream.sample_aspect_ratio
+        context = self._stream.codec_context
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        if aspect:
+            context.sample_aspect_ratio = 1 / aspect if self._like.turns % 2 else Fraction(aspect)
+        # The matrix of the source both ways, so that a player shows the colours that it showed before.
+        for name in ("colorspace", "color_primaries", "color_trc"):
+            setattr(context, name, getattr(source, name))
+
+    def _discard(self) -> None:
+        with suppress(Exception):  # a container whose disk is full cannot write its end either
+            self._container.close()
+        with suppress(OSError):
+            self._temporary.unlink()
+
+    def _unwritten(self, error: Exception) -> UserError:
+        return UserError(f"{self.path} cannot be written ({reason(error)}): check the disk and its rights")
+
+
+def even(picture: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """[H, W, C] with even sides, its last row or column repeated; no copy if they are."""
+    height, width = picture.shape[:2]
+    if height % 2 == 0 and width % 2 == 0:
+        return picture
+    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), "edge")

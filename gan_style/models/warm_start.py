@@ -1,0 +1,53 @@
+"""Weights of another training, to begin with where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gan_style.core import torch_files
+from gan_style.core.errors import UserError
+from gan_style.core.plain_data import require_plain
+
+
+def read_trained(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint of gan_style by name; averaged ones where there are.
+
+    Raises:
+        UserError: no such file, or not a checkpoint.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}: check model.warm_start")
+    content: Any = torch_files.read(path, "a checkpoint of gan_style (model.warm_start)")
+    try:
+        state = dict(content["state_dict"])
+        averages = content["callbacks"].get("EMA", {})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"model.warm_start={path} is not a checkpoint of gan_style: it has no state_dict") from error
+    require_plain(content.get("config"), f"{path}: config")
+    for network, average in averages.items():
+        state |= {f"{network}.{name}": value for name, value in average.items()}
+    return state
+
+
+def fitting_tensors(trained: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of `trained` can stand in for `ours`: the same name and shape.
+
+    Of an AdaIN's decoder, which has other names, the convolutions in their order for our up-sampling ones of the
+    same shape.
+    """
+    decoder = [tensor for name, tensor in trained.items() if name.startswith("decoder.")]
+    if not decoder:
+        return {
+            name: trained[name] for name, own in ours.items() if name in trained and trained[name].shape == own.shape
+        }
+    found = {}
+    for name, own in ours.items():
+        place = next((i for i, tensor in enumerate(decoder) if tensor.shape == own.shape), None)
+        if name.startswith("G.ups.") and place is not None:
+            found[name] = decoder[place]
+            decoder = decoder[place + 1 :]
+    return found

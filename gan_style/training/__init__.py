@@ -1,0 +1,1 @@
+"""What makes a model: a run, its rules, and what looks at it."""

@@ -1,0 +1,98 @@
+"""What decides the last digits of a run beside its config: by which ways and on what it is computed.
+
+A checkpoint keeps it, so that a run that goes on elsewhere can say that it does.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_style.core.version import __version__
+from gan_style.training.trainer import TrainerSettings
+
+NOT_EXACTLY = "the run goes on, but not as if it had never stopped"
+# They decode, resize and augment pictures, and draw random numbers.
+LIBRARIES = ("pillow", "opencv-python-headless", "albumentations", "numpy")
+
+
+def describe(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
+    """What a checkpoint says of it."""
+    return {"arithmetic": {"ways": ways(settings, image_size), "machine": machine(settings)}}
+
+
+def ways(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
+    """The settings of a trainer that stand for others until they meet pictures and a machine, by their keys."""
+    on_gpu, on_cpu = _device(settings) == "cuda", _device(settings) == "cpu"
+    rounded = settings.precision == "tf32" and not on_gpu
+    return {
+        "trainer.precision": "32-true" if rounded else settings.precision,
+        "trainer.quick": settings.takes_quick_ways(image_size) and on_cpu,
+        "trainer.compile": settings.compile if on_gpu or settings.compile == "off" else "default",
+        "processes": settings.world_size,
+    }
+
+
+def machine(settings: TrainerSettings) -> dict[str, Any]:
+    """What computes, and its versions. A GPU's numbers do not follow from the threads of the CPU."""
+    libraries = {}
+    for name in LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            libraries[name] = importlib.metadata.version(name)
+    on_gpu = _device(settings) == "cuda"
+    processor = torch.cuda.get_device_name() if on_gpu else f"{cpu()}, {torch.backends.cpu.get_cpu_capability()}"
+    threads = {} if on_gpu else {"threads": _threads(settings)}
+    return {"gan_style": __version__, "torch": str(torch.__version__), **libraries, "processor": processor, **threads}
+
+
+def changes(settings: TrainerSettings, image_size: int, resume: Mapping[str, Any]) -> Iterator[str]:
+    """What of both is not what it was when a checkpoint was saved; one that does not say it is not asked."""
+    saved = resume.get("arithmetic", {})
+    then = {"processes": len(resume["pools"]), **_ways_of_older(resume, settings), **saved.get("ways", {})}
+    for key, now in ways(settings, image_size).items():
+        if key in then and then[key] != now:
+            yield f"{key}={then[key]} there, {key}={now} here; {NOT_EXACTLY}"
+    for key, now in machine(settings).items():
+        before = saved.get("machine", {}).get(key, now)
+        if before != now:
+            yield f"{key}={before} there, {key}={now} here; the run goes on, but its last digits may be others"
+
+
+def _ways_of_older(resume: Mapping[str, Any], settings: TrainerSettings) -> dict[str, Any]:
+    """Of a checkpoint that does not keep them: what its config comes to on this machine."""
+    kept = resume["config"]["trainer"]
+    known = {key: kept[key] for key in ("precision", "quick", "compile") if key in kept}
+    size = resume["preprocessing"].get("image_size")
+    if not isinstance(size, int):
+        return {}
+    return {k: v for k, v in ways(TrainerSettings(settings.accelerator, **known), size).items() if k != "processes"}
+
+
+def cpu() -> str:
+    """The name of the processor, as far as the system tells."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
+
+
+def _device(settings: TrainerSettings) -> str:
+    if torch.cuda.is_available() and settings.accelerator in ("auto", "gpu"):
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() and settings.accelerator in ("auto", "mps") else "cpu"
+
+
+def _threads(settings: TrainerSettings) -> int:
+    """That a process computes with; several share the cores, unless the environment says how many each has."""
+    if settings.device_count == 1 or "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // settings.device_count)

@@ -1,0 +1,99 @@
+"""What chooses best.ckpt, and when a run that no longer gets better ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+
+from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.types import Count
+from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.models.translator import Translator
+from gan_style.training.callbacks.keeper import out_of_patience
+
+# What `auto` takes the first of that the data allows (experiments/2026-11-25-best-rule).
+PREFERRED = ("psnr", "swd")
+
+
+@dataclass
+class BestRule:
+    """What chooses best.ckpt.
+
+    Args:
+        monitor: a score of validations: its column (`val/A2B/ssim`), or its word (`psnr`, `kid`, `swd`, ...) for the
+            mean over directions; "auto" takes `psnr` where the truth is known and else `swd`; None the newest weights.
+        mode: its better end; "auto" knows that of our own scores.
+        patience: validations without a better score after which the run ends; None does not end it.
+    """
+
+    monitor: str | None
+    mode: Literal["auto", "highest", "lowest"] = "auto"
+    patience: Count | None = None
+
+    def __str__(self) -> str:
+        return f"{self.mode} {self.monitor}" if self.monitor else "newest, because there is no score to choose by"
+
+
+def resolve(
+    asked: Mapping[str, Any], callbacks: Sequence[pl.Callback], model: Translator, data: UnpairedDataModule
+) -> dict[str, Any]:
+    """Find the score that a rule means, before training begins.
+
+    Args:
+        asked: the config's `best`, of the keys of `BestRule`.
+        callbacks: those that score say what they offer; of a callback from another package nothing is known before it
+            has scored.
+
+    Returns: the keys of `BestRule`, without "auto".
+
+    Raises:
+        UserError: the run has no such score, or it is not clear which end of which is better.
+    """
+    rule = BestRule(**asked)
+    offered: dict[str, str] = {}
+    for callback in callbacks:
+        if hasattr(callback, "offers"):
+            offered |= callback.offers(model, data)
+    if rule.monitor == "auto":
+        if rule.mode != "auto":
+            raise UserError(f"best.mode={rule.mode} is the better end of a score: name that too, best.monitor=NAME")
+        found = [name for word in PREFERRED for name in _meant(word, offered)[:1]]
+        rule.monitor = found[0] if found else None
+    elif rule.monitor is not None:
+        meant = _meant(rule.monitor, offered)
+        own = any(not type(callback).__module__.startswith("gan_style.") for callback in callbacks)
+        if len(meant) != 1 and not own:
+            raise UserError(
+                f"best.monitor={rule.monitor} is not a score of this run"
+                + (did_you_mean(rule.monitor, offered) if offered else ", which has none: leave it out")
+            )
+        rule.monitor = meant[0] if meant else rule.monitor
+    if rule.mode == "auto" and rule.monitor is not None:
+        if rule.monitor not in offered:
+            raise UserError(f"best.mode must be given for best.monitor={rule.monitor}: highest or lowest")
+        rule.mode = offered[rule.monitor]  # type: ignore[assignment]
+    if rule.patience is not None and rule.monitor is None:
+        raise UserError("best.patience needs a score to wait for, and this run has none: leave it out")
+    return asdict(rule)
+
+
+def nothing_left(resume: Mapping[str, Any], iterations: int, rule: BestRule) -> str | None:
+    """Why a checkpoint needs no more training, or None where it does."""
+    if resume["iteration"] >= iterations:
+        return f"has done {resume['iteration']} of {iterations} iterations"
+    best = resume["best"]
+    if best["rule"] == str(rule) and out_of_patience(best, rule.patience):
+        return f"saw no better {rule.monitor} in {rule.patience} validations, which is best.patience"
+    return None
+
+
+def _meant(word: str, offered: Mapping[str, str]) -> list[str]:
+    """The columns that a word stands for: itself, or the mean over directions of that metric."""
+    if word in offered:
+        return [word]
+    if word == "frechet" and "val/fid" in offered:  # what the Frechet distance is called with the weights of 2015
+        return ["val/fid"]
+    return [name for name in offered if name == f"val/{word}" or name.startswith(f"val/{word}_")]

@@ -1,0 +1,26 @@
+"""What happens when a number is not finite: the run ends, or goes back where a callback sees to that."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+
+from gan_style.core.errors import TrainingFailed
+from gan_style.models.translator import Translator
+from gan_style.training.doctor.codes import change_for
+
+
+def end_or_go_back(trainer: pl.Trainer, model: Translator, what: str) -> None:
+    """Let the doctor, where there is one, note it and go back; else training ends.
+
+    Args:
+        what: of what was seen, as the beginning of a sentence.
+
+    Raises:
+        TrainingFailed: with that sentence and what to change.
+    """
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if hasattr(callback, "takes_not_finite") and callback.takes_not_finite(trainer, model, what):
+            return
+    raise TrainingFailed(
+        f"{what}: training stopped, the last checkpoint is kept; {change_for('not-finite', type(model))}"
+    )

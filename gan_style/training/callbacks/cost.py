@@ -1,0 +1,64 @@
+"""What training waits for and what it holds: the share of time without data, and the peak of memory."""
+
+from __future__ import annotations
+
+import resource
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from gan_style.core.terminal import say
+
+MUCH = 0.05  # of the time
+SETTLED = 20  # iterations after which the loaders have started
+
+
+class Cost(pl.Callback):
+    """To be the last of the callbacks: what lies between it and the next batch is the wait for data.
+
+    Validation does not count; what `data.num_workers=0` makes in this process does.
+    """
+
+    def __init__(self) -> None:
+        self._waited, self._since, self._ended = 0.0, 0.0, 0.0
+        self._iterations, self._said = 0, False
+        self.peak_gigabytes = 0.0  # of the newest row, for the progress bar
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._since = self._ended = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._waited += time.perf_counter() - self._ended
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._iterations += 1
+        self._ended = time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._paused = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pause = time.perf_counter() - self._paused
+        self._since += pause
+        self._ended += pause
+
+    def row(self) -> dict[str, float]:
+        """Since the last call: the share of time that was waited for data, and the peak of memory in GB so far."""
+        now = time.perf_counter()
+        share = min(1.0, self._waited / max(now - self._since, 1e-9))
+        if share > MUCH and self._iterations > SETTLED and not self._said:
+            self._said = True
+            text = f"note: training waits for its data for {share:.0%} of the time: raise data.num_workers"
+            rank_zero_only(say)(text, flush=True)
+        self._waited, self._since, self.peak_gigabytes = 0.0, now, peak_gigabytes()
+        return {"time/data_wait": round(share, 4), "memory/peak_GB": round(self.peak_gigabytes, 3)}
+
+
+def peak_gigabytes() -> float:
+    """The most memory that this process held: on a GPU where there is one, else its own."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

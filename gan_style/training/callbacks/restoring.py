@@ -1,0 +1,120 @@
+"""Putting a run back to where a checkpoint was saved: before it starts, or in its midst."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from gan_style.core.errors import UserError
+from gan_style.core.memory import raise_if_out
+from gan_style.core.terminal import say
+from gan_style.models.optimizers import goes_on
+from gan_style.models.processes import own_gradients
+from gan_style.models.translator import Translator
+from gan_style.training.callbacks.score_file import cut
+
+
+def restore(trainer: pl.Trainer, model: Translator, state: Mapping[str, Any]) -> None:
+    """Load the networks, everything that training knows beside them, and the callbacks; say what does not fit.
+
+    Raises:
+        UserError: a checkpoint of another architecture.
+    """
+    load_weights(model, state)
+    state, left_out = fitting(state, model, trainer.datamodule)  # type: ignore[attr-defined]
+    model.load_training_state(state)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if callback.state_key in state["callbacks"]:
+            callback.load_state_dict(state["callbacks"][callback.state_key])
+    trainer.precision_plugin.load_state_dict(state["precision"])
+    fast_forward(trainer, model.iteration)
+    if trainer.is_global_zero:
+        cut(Path(trainer.default_root_dir), model.iteration)
+        for note in left_out:
+            say(f"note: {note}", flush=True)
+
+
+def fitting(state: Mapping[str, Any], model: Translator, data: Any) -> tuple[dict[str, Any], list[str]]:
+    """The state of a checkpoint without what other settings than those of now have made, and what that was.
+
+    The networks are the same, or the checkpoint would have been refused; what hangs on sizes, on the optimiser, on
+    accumulation or on precision need not be.
+    """
+    fits, notes = dict(state), []
+    fits["pools"], dropped = _pools_of_size(state["pools"], _new_size(state["preprocessing"], data))
+    if dropped:
+        notes.append(f"{dropped} past fakes of another size are left out: the image pools begin empty")
+    fits["optimizers"] = dict(state["optimizers"])
+    for player, optimizer in model.optimizer_of().items():
+        if not goes_on(optimizer, model._make_optimizer[player], state["optimizers"][player]):
+            fits["optimizers"][player] = {**state["optimizers"][player], "state": {}}
+            notes.append(f"the optimiser of {player} is of another kind than the one that was saved: it begins anew")
+    gradients = own_gradients(state["gradients"], model.global_rank)
+    if gradients and _gathered_otherwise(state, gradients, model):
+        fits["gradients"] = {}
+        notes.append("the gradients of an unfinished step, which were accumulated or scaled otherwise, are left out")
+    return fits, notes
+
+
+def _new_size(preprocessing: Mapping[str, Any], data: Any) -> tuple[int, int] | None:
+    """Height and width that all pictures have now, where they may have had others; None where they are as they were."""
+    then = preprocessing.get("preprocess"), preprocessing.get("image_size")
+    if then == (data.transform.preprocess, data.image_size) or not data.transform.fixed_size:
+        return None
+    return data.image_size, data.image_size
+
+
+def _pools_of_size(per_rank: Any, shape: tuple[int, int] | None) -> tuple[Any, int]:
+    """Pools without pictures of another height and width, and how many those are; None fits every size."""
+    kept, dropped = [], 0
+    for pools in per_rank:
+        fit = {name: [x for x in pool["images"] if shape in (None, x.shape[-2:])] for name, pool in pools.items()}
+        kept.append({name: {**pool, "images": fit[name]} for name, pool in pools.items()})
+        dropped += sum(len(pool["images"]) - len(fit[name]) for name, pool in pools.items())
+    return kept, dropped
+
+
+def _gathered_otherwise(state: Mapping[str, Any], gradients: Mapping[str, Tensor], model: Translator) -> bool:
+    """Whether the open gradients of a checkpoint are of another number of iterations a step, scale or type."""
+    accumulate = state["config"]["model"].get("accumulate", 1)
+    then = accumulate, bool(state.get("scalers")), {gradient.dtype for gradient in gradients.values()}
+    return then != (model.accumulate, bool(model._scalers), {parameter.dtype for parameter in model.parameters()})
+
+
+def rewind(trainer: pl.Trainer, model: Translator, state: Mapping[str, Any]) -> None:
+    """Go back within a run. Pictures and draws go on behind those that were seen, so that it does not happen again."""
+    seen = model.iteration + model.skipped
+    restore(trainer, model, state)
+    model.skipped = seen - model.iteration
+    model.restore_gradients()
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if hasattr(callback, "rewound"):
+            callback.rewound(model)
+    for logger in trainer.loggers:
+        if hasattr(logger, "rewind"):
+            logger.rewind(model.iteration)
+
+
+def load_weights(model: Translator, state: Mapping[str, Any]) -> None:
+    """Load the networks of a checkpoint.
+
+    Raises:
+        UserError: they have other names or shapes, which the checks of the config did not foresee.
+    """
+    try:
+        model.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        raise_if_out(error)
+        reason = str(error).split("\n\t")[1] if "\n\t" in str(error) else str(error)
+        raise UserError(f"the checkpoint is of another architecture: {' '.join(reason.split())[:200]}") from error
+
+
+def fast_forward(trainer: pl.Trainer, iteration: int) -> None:
+    """Tell Lightning's loop how many batches were done, so that its validations stay on the same iterations."""
+    loop = trainer.fit_loop.epoch_loop
+    loop.batch_progress.total.ready = iteration
+    loop._batches_that_stepped = iteration

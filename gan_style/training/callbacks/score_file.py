@@ -1,0 +1,112 @@
+"""Where the scores of a validation go: the loggers, Lightning's table of metrics, and `scores.json`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from gan_style.core.paths import write_whole
+from gan_style.models.translator import Translator
+
+LAST, BEST = "scores.json", "scores_best.json"  # of the newest weights, and of those in best.ckpt
+
+Scores = dict[str, dict[str, dict[str, float | None]]]  # direction -> score -> value, low, high, floor
+
+
+def record(
+    trainer: pl.Trainer,
+    model: Translator,
+    scores: Scores,
+    protocol: Mapping[str, Any],
+    baselines: Mapping[str, Scores] | None = None,
+) -> None:
+    """Log `val/A2B/<score>`, ..., and `val/<score>`, the mean over directions; add all to `scores.json`.
+
+    Every rank must call it, with the same scores.
+
+    Args:
+        scores: what the weights of this iteration score.
+        protocol: how these scores were taken; what all scores share is added.
+        baselines: what they have to beat.
+    """
+    row: dict[str, float] = {}
+    means: dict[str, list[float]] = {}
+    made: dict[str, float] = {}
+    for direction, found in scores.items():
+        for name, score in found.items():
+            value = score["value"]
+            made |= dict.fromkeys((f"val/{direction}/{name}", f"val/{name}"), math.nan)
+            if value is not None:
+                row[f"val/{direction}/{name}"] = value
+                means.setdefault(f"val/{name}", []).append(value)
+    row |= {name: sum(values) / len(values) for name, values in means.items()}
+    # Lightning's table of metrics, which the rule for best.ckpt reads: NaN is a score that has no value this time
+    table = {name: torch.tensor(value, dtype=torch.float64) for name, value in (made | row).items()}
+    model.log_dict(table, logger=False, batch_size=1)
+    if not trainer.is_global_zero:
+        return
+    for logger in trainer.loggers:
+        logger.log_metrics(row, step=model.iteration)
+    averaged = any(type(c).__name__ == "EMA" for c in trainer.callbacks)  # type: ignore[attr-defined]
+    shared = {
+        "checkpoint rule": "the weights at this iteration",
+        "iteration": model.iteration,
+        "weights": "EMA" if averaged else "raw",
+        "size": trainer.datamodule.image_size,  # type: ignore[attr-defined]
+    }
+    _add(
+        Path(trainer.default_root_dir) / LAST,
+        {"protocol": {**shared, **protocol}, "scores": scores, "baselines": dict(baselines or {})},
+    )
+
+
+def made_of(model: Translator, batch: Mapping[str, Any], direction: str) -> list[Hashable]:
+    """What names each translation of a batch, on every rank: its input, and its style where a picture gives that."""
+    names = batch[f"path_{direction[0]}"]
+    return list(zip(names, batch[f"path_{direction[-1]}"], strict=True)) if model.takes_style else list(names)
+
+
+def keep_best(run_dir: Path, rule: str, iteration: int) -> None:
+    """Write beside the scores of the newest weights those of best.ckpt, with the rule in their protocol."""
+    content = _read(run_dir / LAST)
+    if content.get("protocol", {}).get("iteration") != iteration:  # nothing was scored
+        return
+    content["protocol"]["checkpoint rule"] = rule
+    _write(run_dir / BEST, content)
+
+
+def cut(run_dir: Path, iteration: int) -> None:
+    """Drop scores of an iteration after the one that the run goes on from: they are taken again."""
+    if _read(run_dir / LAST).get("protocol", {}).get("iteration", 0) > iteration:
+        (run_dir / LAST).unlink()
+
+
+def _add(path: Path, new: Mapping[str, Any]) -> None:
+    """Several callbacks score one validation: what is there of the same iteration stays."""
+    old = _read(path)
+    same = old.get("protocol", {}).get("iteration") == new["protocol"]["iteration"]
+    _write(path, _merged(old, new) if same else new)
+
+
+def _merged(a: Any, b: Any) -> Any:
+    if not (isinstance(a, Mapping) and isinstance(b, Mapping)):
+        return b
+    return {**a, **{key: _merged(a[key], value) if key in a else value for key, value in b.items()}}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,281 @@
+"""Distances between the translated and the real pictures, in every validation: scores without a truth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.terminal import say
+from gan_style.core.types import CountOrNone
+from gan_style.metrics.extractor import Extractor
+from gan_style.metrics.extractors import extractor as extractor_of
+from gan_style.metrics.extractors import frechet_name, kernel_name
+from gan_style.metrics.frechet import few_pictures, frechet_distance
+from gan_style.metrics.intervals import ValueFunction, bootstrap_interval, floor_interval, floor_sizes
+from gan_style.metrics.kernel import cmmd, kid
+from gan_style.metrics.manifold import manifold
+from gan_style.metrics.sliced import SMALLEST, LaplacianPatches, sliced_wasserstein
+from gan_style.metrics.truth import ColourTransfer
+from gan_style.models.processes import gather
+from gan_style.models.translator import Translator
+from gan_style.training.callbacks.score_file import Scores, made_of, record
+from gan_style.training.callbacks.truth_scores import colour_transfer
+
+BATCH = 8  # training pictures that are looked at together
+NEIGHBOURS = 5
+SPLITS = 20  # of the floor
+POOL = 64  # training pictures that a floor is taken from, at least
+DIRECTIONS = 128  # of the sliced distance, for a quarter of the time of 512
+
+
+@dataclass(frozen=True)
+class Distance:
+    """One distance between two sets.
+
+    Attributes:
+        of: features [N, D], [M, D] -> value.
+        name: extractor -> the name of the score.
+        mode: its better end.
+        features: of the extractor, or patches of pyramids.
+        least: pictures that either set needs.
+        share: whether it lies in [0, 1].
+    """
+
+    of: ValueFunction
+    name: Callable[[Extractor], str]
+    mode: Literal["highest", "lowest"] = "lowest"
+    features: Literal["deep", "patches"] = "deep"
+    least: int = 2
+    share: bool = False
+
+
+def _neighbours(word: str, share: bool = True) -> Distance:
+    def of(real: Tensor, fake: Tensor) -> Tensor:
+        return manifold(real, fake, k=NEIGHBOURS)[word]
+
+    return Distance(of, lambda network: f"{word}_{network.name}", "highest", least=NEIGHBOURS + 1, share=share)
+
+
+DISTANCES = {
+    "kid": Distance(kid, kernel_name),
+    "frechet": Distance(frechet_distance, frechet_name),
+    "cmmd": Distance(cmmd, lambda network: f"cmmd_{network.name}"),
+    "swd": Distance(partial(sliced_wasserstein, directions=DIRECTIONS), lambda _: "swd", features="patches"),
+    "precision": _neighbours("precision"),
+    "recall": _neighbours("recall"),
+    "density": _neighbours("density", share=False),
+    "coverage": _neighbours("coverage"),
+}
+
+Features = dict[str, Tensor]  # "deep" [N, D] and "patches" [N, P]
+Rows = dict[str, dict[Hashable, Features]]  # set -> what names a picture in it -> its features, N = 1
+
+
+class SetScores(pl.Callback):
+    """Each metric of the translations against the real pictures of their domain, both of the validation.
+
+    Columns `val/A2B/kid_random0`, ..., and their means over directions; the names say the extractor. Beside them in
+    `scores.json`: a bootstrap interval over pictures, the floor (training pictures against others at the same
+    numbers, or lower ones where there are not as many), and what the input and a colour transfer score. Each rank
+    looks at its own pictures; features are gathered by the pictures' names, so that a picture that comes twice counts
+    once. Those of the real pictures, the floor and the baselines are taken once.
+
+    Args:
+        metrics: of `kid`, `frechet`, `cmmd`, `swd`, `precision`, `recall`, `density` and `coverage`.
+        extractor: `random`, `squeezenet`, `vgg` or `inception`.
+        weights: its file; null takes the published ones.
+        draws: of the bootstrap; 0 leaves the interval out, and `swd`, which is slow, has none.
+
+    Raises:
+        UserError: a metric or an extractor that is not known.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[str] = ("swd", "kid"),
+        extractor: str = "random",
+        weights: str | None = None,
+        draws: CountOrNone = 50,
+    ) -> None:
+        for name in metrics:
+            if name == "fid":
+                raise UserError(
+                    "callbacks.set_scores.metrics=fid is the name of a result: ask for frechet, which is called fid "
+                    "with callbacks.set_scores.extractor=inception alone"
+                )
+            if name not in DISTANCES:
+                raise UserError(f"callbacks.set_scores.metrics={name} is no distance{did_you_mean(name, DISTANCES)}")
+        self.extractor = extractor_of(extractor, weights)
+        self.patches = LaplacianPatches()
+        self.distances = {DISTANCES[name].name(self.extractor): DISTANCES[name] for name in metrics}
+        self.draws = draws
+        self._usable: list[str] = []
+        self._rows: Rows = defaultdict(dict)
+        self._transfers: dict[str, ColourTransfer] = {}
+        # the same in every validation
+        self._fixed: dict[str, Features] = {}
+        self._floors: dict[tuple[str, str], float | None] = {}
+        self._baselines: dict[str, Scores] = {}
+
+    def offers(self, model: Translator, data: Any) -> dict[str, str]:
+        """Scores that best.ckpt may be chosen by, and their better ends."""
+        prefixes = ["val", *(f"val/{direction}" for direction in model.directions)]
+        usable, _ = self.usable(model, data)
+        return {f"{prefix}/{name}": self.distances[name].mode for prefix in prefixes for name in usable}
+
+    def usable(self, model: Translator, data: Any) -> tuple[list[str], list[str]]:
+        """The distances that can be taken of these pictures, and why the others cannot."""
+        if not model.directions:
+            return [], []
+        if not all(values.plain for values in data.values.values()):
+            return [], ["no distances between sets in validations: they look at ordinary RGB pictures"]
+        pairs = [data.val_set.pair(i) for i in range(len(data.val_set))]
+        fewest = min(len({pair[side] for pair in pairs}) for side in (0, 1))
+        found, notes = [], []
+        for name, distance in self.distances.items():
+            if fewest < distance.least:
+                notes.append(
+                    f"no {name} in validations: it needs {distance.least} pictures of each domain, not {fewest}"
+                )
+            elif distance.features == "patches" and not data.look_transform.fixed_size:
+                notes.append(f"no {name} in validations: it needs pictures of one size (data.preprocess)")
+            elif distance.features == "patches" and data.image_size < SMALLEST:
+                notes.append(f"no {name} in validations: it needs pictures of {SMALLEST} px")
+            else:
+                found.append(name)
+        return found, notes
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Translator)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        self._usable, notes = self.usable(pl_module, data)
+        for name in self._usable:
+            if self.distances[name].of is frechet_distance:
+                few = few_pictures(name, len(data.val_set), len(data.val_set))
+                notes += [f"warning: {few}"] if few else []
+        if trainer.is_global_zero:
+            for note in notes:
+                say(note, flush=True)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._rows = defaultdict(dict)
+        self._device = pl_module.device
+        self.extractor.to(self._device)
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        assert isinstance(pl_module, Translator)
+        if not self._usable:
+            return
+        for direction in pl_module.directions:
+            source, target = direction[0], direction[-1]
+            self._look(direction, made_of(pl_module, batch, direction), outputs[f"fake_{target}"])
+            if not self._fixed:
+                names = batch[f"path_{source}"]
+                self._look(source, names, batch[source])
+                self._look(target, batch[f"path_{target}"], batch[target])
+                if direction not in self._transfers:
+                    self._transfers[direction] = colour_transfer(trainer.datamodule, direction)  # type: ignore[attr-defined]
+                self._look(f"{direction} coloured", names, self._transfers[direction](batch[source]))
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Translator)
+        if not self._usable:
+            return
+        rows: Rows = defaultdict(dict)
+        for part in gather(dict(self._rows)):
+            for name, found in part.items():
+                rows[name] |= found
+        sets = self._fixed | {name: _stacked(found) for name, found in rows.items()}
+        directions = pl_module.directions
+        if not self._fixed:
+            self._fixed = {name: found for name, found in sets.items() if name not in directions}
+            self._floors = self._take_floors(trainer.datamodule, sets)  # type: ignore[attr-defined]
+            self._baselines = {
+                "input": {d: self._scored(sets[d[-1]], sets[d[0]], d[-1]) for d in directions},
+                "colour transfer": {d: self._scored(sets[d[-1]], sets[f"{d} coloured"], d[-1]) for d in directions},
+            }
+        scores = {d: self._scored(sets[d[-1]], sets[d], d[-1]) for d in directions}
+        protocol = {
+            **self._stamp(),
+            "N_real": {d: _count(sets[d[-1]]) for d in directions},
+            "N_fake": {d: _count(sets[d]) for d in directions},
+            "file_format": "none, 8 bits",
+            "interval of distances": f"95% bootstrap over pictures, {self.draws} draws; none for swd",
+        }
+        record(trainer, pl_module, scores, protocol, self._baselines)
+
+    def _stamp(self) -> dict[str, Any]:
+        """What the features are, for the protocol."""
+        kinds = {self.distances[name].features for name in self._usable}
+        stamp = self.extractor.stamp()
+        found = {"extractor": stamp.pop("extractor")} | {f"extractor_{key}": value for key, value in stamp.items()}
+        patches = {"patches": f"{self.patches.name}, {self.patches.sha256}, {DIRECTIONS} directions"}
+        return (found if "deep" in kinds else {}) | (patches if "patches" in kinds else {})
+
+    def _look(self, name: str, pictures: Iterable[Hashable], images: Tensor) -> None:
+        """Take the features of those of the pictures [B, 3, H, W] that this validation has not seen yet."""
+        new = {picture: i for i, picture in enumerate(pictures) if picture not in self._rows[name]}
+        if new:
+            found = self._features(images[list(new.values())])
+            for i, picture in enumerate(new):
+                self._rows[name][picture] = {kind: values[i : i + 1].clone() for kind, values in found.items()}
+
+    def _features(self, images: Tensor) -> Features:
+        """What the distances of this run need to know of pictures; on the CPU, where float64 is always there."""
+        networks = {"deep": self.extractor, "patches": self.patches}
+        kinds = {self.distances[name].features for name in self._usable}
+        return {kind: networks[kind](images.to(self._device)).cpu() for kind in sorted(kinds)}
+
+    def _scored(self, real: Features, fake: Features, domain: str) -> dict[str, dict[str, float | None]]:
+        """Each distance with its interval and the floor of a domain."""
+        found = {}
+        for name in self._usable:
+            distance = self.distances[name]
+            draws = self.draws if distance.features == "deep" else 0
+            ends: list[float | None]
+            value, *ends = bootstrap_interval(
+                distance.of, real[distance.features], fake[distance.features], n_boot=draws
+            )
+            if not draws:
+                ends = [None, None]
+            elif distance.share:  # shifted draws may leave the range
+                ends = [min(max(end, 0.0), 1.0) for end in ends if end is not None]
+            found[name] = {"value": value, "low": ends[0], "high": ends[1], "floor": self._floors.get((domain, name))}
+        return found
+
+    def _take_floors(self, data: Any, sets: Mapping[str, Features]) -> dict[tuple[str, str], float | None]:
+        """What training pictures of a domain score against others of it; None where there are too few."""
+        floors: dict[tuple[str, str], float | None] = {}
+        count = _count(sets["A"]) + _count(sets["B"])
+        for domain, pictures in zip("AB", data.sample_pictures(max(POOL, count)), strict=True):
+            if len(pictures) < 4:
+                continue
+            pool = [self._features(batch) for batch in pictures.split(BATCH)]
+            for name in self._usable:
+                distance = self.distances[name]
+                features = torch.cat([part[distance.features] for part in pool])
+                sizes = (_count(sets[domain]), count - _count(sets[domain]))
+                if min(floor_sizes(len(features), *sizes)) >= distance.least:
+                    splits = SPLITS if distance.features == "deep" else SPLITS // 10
+                    floors[domain, name] = floor_interval(distance.of, features, *sizes, splits=splits)[0]
+        return floors
+
+
+def _stacked(rows: Mapping[Hashable, Features]) -> Features:
+    """Side by side, in an order that does not follow from who looked at which."""
+    ordered = [rows[name] for name in sorted(rows, key=str)]
+    return {kind: torch.cat([row[kind] for row in ordered]) for kind in ordered[0]}
+
+
+def _count(features: Features) -> int:
+    return len(next(iter(features.values())))

@@ -1,0 +1,174 @@
+"""What a training command is refused for before its pictures are read, or before a run folder is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_style.checkpoints import checkpoint
+from gan_style.core.config import ALLOWED, with_defaults
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.models.translator import Translator
+from gan_style.networks.recomputed import blocks_of
+from gan_style.training import arithmetic
+from gan_style.training.trainer import TrainerSettings
+
+SHOWN = 4  # names that a message lists
+# Settings that change no weight. Where pictures lie is among them: what they hold is compared.
+SAME_NUMBERS = {
+    "data": "num_workers cache on_error root A B test_A test_B content styles test_content "
+    "set url archive sha256 name_A name_B",
+    "model": "warm_start",
+    "callbacks": "image_grid truth_scores set_scores cycle_scores",
+    "trainer": "accelerator devices num_nodes precision quick compile checkpointing profiler "  # see `arithmetic`
+    "max_steps max_epochs val_every save_every log_every",
+}
+
+
+def refuse_weights_alone(resume: Mapping[str, Any], path: Path | None) -> None:
+    """Raise a UserError if a checkpoint was exported or imported, so that it holds no state to go on with."""
+    if not resume["optimizers"]:
+        raise UserError(
+            f"{path} holds weights and no state of a training: resume= wants a checkpoint of a run, such as last.ckpt"
+        )
+
+
+def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
+    """Compare the networks of a checkpoint with the command before anything is built.
+
+    Raises:
+        UserError: names the first setting that differs.
+    """
+    nodes = {**resume["config"]["model"], **config["model"]}
+    networks = [key for key, node in nodes.items() if isinstance(node, Mapping) and ".networks." in node["_target_"]]
+    for part in ("_target_", *(key for key in networks if key != "vgg")):
+        saved, now = resume["config"]["model"].get(part), config["model"].get(part)
+        saved = _completed(saved, now, (*ALLOWED, *config["allow"]))
+        found = next(checkpoint.differences(saved, now, f"model.{part}"), None)
+        if found:
+            raise UserError(f"{path} is of another architecture: {found}")
+
+
+def differences(
+    config: Mapping[str, Any], resume: Mapping[str, Any], data: Mapping[str, Any], settings: TrainerSettings
+) -> Iterator[str]:
+    """What of the settings, the pictures and the machine is not what it was when a checkpoint was saved, in sentences.
+
+    Args:
+        config, resume: of the command, and the content of the checkpoint.
+        data: what the pictures say of themselves, see `UnpairedDataModule.describe`.
+        settings: of the command's trainer.
+    """
+    for found in (*_of_settings(config, resume), *_of_pictures(resume, data)):
+        yield f"{found}; {arithmetic.NOT_EXACTLY}"
+    yield from arithmetic.changes(settings, data["preprocessing"]["image_size"], resume)
+
+
+def _of_settings(config: Mapping[str, Any], resume: Mapping[str, Any]) -> Iterator[str]:
+    for group in ("seed", "data", "model", "callbacks", "trainer"):
+        here = config.get(group)
+        saved = _completed(resume["config"].get(group), here, (*ALLOWED, *config["allow"]))
+        same = {f"{group}.{key}" for key in SAME_NUMBERS.get(group, "").split()}
+        for found in checkpoint.differences(saved, here, group):
+            key = ".".join(found.split("=")[0].split(".")[:2])
+            if key not in same:
+                yield found
+
+
+def _of_pictures(resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
+    then, there = resume["preprocessing"].get("pictures", {}), data["preprocessing"]["pictures"]
+    for part in (part for part in there if part in then):
+        counts = [pictures["count"] for pictures in (then[part], there[part])]
+        # Names only where files cannot be compared: in their order, the same files give the same numbers.
+        known = "content" if "content" in then[part] and "content" in there[part] else "names"
+        if counts[0] != counts[1] or then[part][known] != there[part][known]:
+            kind, domain = "validation" if part.startswith("test_") else "training", part[-1]
+            also = "; others of the same number" if counts[0] == counts[1] else ""
+            yield f"domain {domain} had {counts[0]} {kind} pictures and has {counts[1]}{also}"
+
+
+def _completed(saved: Any, now: Any, allowed: Sequence[str]) -> Any:
+    """A saved config with the defaults of keys that have come into the package since it was saved."""
+    if not (isinstance(saved, Mapping) and isinstance(now, Mapping)):
+        return saved
+    if "_target_" in saved and saved["_target_"] == now.get("_target_"):
+        saved = {key: value for key, value in with_defaults(saved, allowed).items() if key in saved or key in now}
+    return {key: _completed(value, now.get(key), allowed) for key, value in saved.items()}
+
+
+def refuse_other_styles(resume: Mapping[str, Any], names: Sequence[str], path: Path | None) -> None:
+    """Compare the styles that a checkpoint has learned by number with those of the data.
+
+    Raises:
+        UserError: names the first difference.
+    """
+    learned = list(resume.get("styles") or ())
+    if learned == list(names):
+        return
+    gone, new = ([name for name in a if name not in b] for a, b in ((learned, names), (names, learned)))
+    parts = [f"{word} {', '.join(some[:SHOWN])}" for word, some in (("no longer", gone), ("now", new)) if some]
+    raise UserError(
+        f"{path} has learned {len(learned)} named styles, but the data has {len(names)} ({'; '.join(parts)}): give the "
+        "styles their names and number of then, or begin a new run with model.warm_start"
+    )
+
+
+def refuse_other_weights(model: Translator, resume: Mapping[str, Any], path: Path | None) -> None:
+    """Compare the tensors of a checkpoint with those of the model that was built, before a run folder is written to.
+
+    Raises:
+        UserError: one has another shape, such as that of pictures with other channels, or is missing.
+    """
+    then, now = (
+        {name: tuple(getattr(x, "shape", ())) for name, x in s.items()}
+        for s in (resume["state_dict"], model.state_dict())
+    )
+    found = next(checkpoint.differences(then, now, "tensor"), None)
+    if found:
+        raise UserError(f"{path} is of another architecture: {found}")
+
+
+def refuse_missing_warm_start(node: Mapping[str, Any]) -> None:
+    """Compare `model.warm_start` with the disk.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    given = node.get("warm_start")
+    if given == "":
+        raise UserError("model.warm_start= is empty: name a checkpoint, or leave it out")
+    if given is not None and not expanded(given).is_file():
+        raise UserError(f"there is no checkpoint {given}: check model.warm_start")
+
+
+def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:
+    """Compare the crop with what the discriminators need, before a run folder is made.
+
+    Raises:
+        UserError: names the sizes.
+    """
+    for network in model.networks("D"):
+        needed = getattr(network, "minimum_size", 1)
+        if data.image_size < needed:
+            raise UserError(
+                f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "
+                "raise it, or lower model.discriminator.layers or scales"
+            )
+
+
+def refuse_unfit_settings(model: Translator, settings: TrainerSettings, name: str) -> None:
+    """Compare what was asked of the trainer with what the method can do.
+
+    Raises:
+        UserError: float16 for steps that are not scaled, or checkpointing without blocks to compute again.
+    """
+    if settings.precision == "16-mixed" and not model.takes_float16:
+        raise UserError(f"trainer.precision=16-mixed does not work for {name}: take bf16-mixed or 32-true")
+    if settings.checkpointing and not blocks_of(*model.networks("G")):
+        raise UserError(
+            f"trainer.checkpointing=true computes residual blocks again, and what {type(model).__name__} trains here "
+            "has none: leave it out, or take model/generator=resnet9"
+        )

@@ -1,0 +1,290 @@
+"""One training run, from a composed config to a run folder. Below this file nobody sees a config."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from gan_style.core import terminal
+from gan_style.core.config import ALLOWED, build, check, check_signature, takes
+from gan_style.core.errors import Interrupted, TrainingFailed, UserError
+from gan_style.core.moved import renew
+from gan_style.core.paths import write_whole
+from gan_style.core.plain_data import require_plain
+from gan_style.core.types import Seed
+from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.models.translator import Translator
+from gan_style.report import write_report
+from gan_style.training import arithmetic, failures, loggers
+from gan_style.training.best_rule import BestRule, nothing_left, resolve
+from gan_style.training.callbacks.cost import Cost
+from gan_style.training.callbacks.doctor import Doctor
+from gan_style.training.callbacks.keeper import Keeper
+from gan_style.training.callbacks.losses import LogLosses
+from gan_style.training.callbacks.progress import ShowProgress
+from gan_style.training.refusals import (
+    differences,
+    refuse_missing_warm_start,
+    refuse_other_architecture,
+    refuse_other_styles,
+    refuse_other_weights,
+    refuse_small_pictures,
+    refuse_unfit_settings,
+    refuse_weights_alone,
+)
+from gan_style.training.run_folder import load_to_go_on, locate, refuse_another_run, say, summarise, write_run_file
+from gan_style.training.run_lock import held
+from gan_style.training.trainer import TrainerSettings, quiet_lightning
+
+
+@dataclass
+class RunConfig:
+    """The keys of `conf/train.yaml`; each group is checked against the signature of its `_target_`.
+
+    Args:
+        model, data, trainer, logger: one object each.
+        callbacks: objects by name, so that `~callbacks.ema` leaves one out.
+        seed: everything random follows from it.
+        run_dir: null makes `runs/<model>-<data>/<time>`.
+        resume: a checkpoint, or "last" for the newest of run_dir.
+        name: `<model>-<data>`.
+        best: what chooses best.ckpt, see `BestRule`.
+        doctor: see `Doctor`, which takes these keys.
+        allow: prefixes of your own packages that a `_target_` may name.
+    """
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+    logger: dict[str, Any]
+    seed: Seed
+    run_dir: str | None
+    resume: str | None
+    name: str
+    best: dict[str, Any]
+    doctor: dict[str, Any]
+    allow: list[str]
+    callbacks: dict[str, Any] | None = None
+
+
+def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Path:
+    """Run what a plain config says and return the run folder.
+
+    Args:
+        config: resolved; see `RunConfig`.
+        multirun_dir: the job's own folder in a Hydra multirun.
+
+    Raises:
+        UserError: a mistake in the config, the data or the command.
+        TrainingFailed: a loss or a weight is not finite.
+        Interrupted: a signal; the run was saved.
+    """
+    config, allowed = checked(config)
+    settings = build(config["trainer"], allowed)
+    settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
+    run_dir, resume_from = locate(config, multirun_dir)
+    if not loggers.is_first_process():  # it writes nothing
+        _train(config, allowed, settings, run_dir, resume_from)
+        return run_dir
+    with held(run_dir):
+        refuse_another_run(run_dir, resume_from)
+        _train(config, allowed, settings, run_dir, resume_from)
+    return run_dir
+
+
+def _train(
+    config: dict[str, Any],
+    allowed: tuple[str, ...],
+    settings: TrainerSettings,
+    run_dir: Path,
+    resume_from: Path | None,
+) -> None:
+    """`train` once the run folder is this run's alone."""
+    resume = load_to_go_on(resume_from, newest=config["resume"] == "last") if resume_from else None
+    if resume is not None:
+        refuse_weights_alone(resume, resume_from)
+        refuse_other_architecture(config, resume, resume_from)
+    else:
+        refuse_missing_warm_start(config["model"])
+    quiet_lightning()
+
+    torch.manual_seed(config["seed"])
+    data: UnpairedDataModule = build(config["data"], allowed)
+    data.setup()
+    if resume is not None:
+        if takes(config["model"], "styles", allowed):
+            refuse_other_styles(resume, data.style_names, resume_from)
+        for difference in differences(config, resume, data.describe(), settings):
+            say(f"note: {difference}")
+    model = model_of(config, allowed, settings, data)
+    if resume is not None:
+        refuse_other_weights(model, resume, resume_from)
+    chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
+    config["best"] = resolve(config["best"], chosen, model, data)
+    iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
+    if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
+        say(f"{resume_from} {done}: nothing is left to do")
+        return
+    if schedule_ends(model, iterations):
+        say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
+    announce(config, data, model, iterations, run_dir, resume)
+    trainer, logs, keeper = assemble(config, settings, data, model, chosen, run_dir, iterations, resume)
+    try:
+        fit(trainer, model, data, keeper, logs, run_dir)
+        summarise(run_dir, keeper)
+        keeper.raise_if_signalled()
+    finally:
+        keeper.stop_listening()
+
+
+def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A plain config whose keys and values are right, and the prefixes that its `_target_`s may have.
+
+    Raises:
+        UserError: the first that is not.
+    """
+    require_plain(config, "")
+    config = check_signature(RunConfig, copy.deepcopy(dict(config)))
+    renew(config)
+    config["best"] = check_signature(BestRule, config["best"], "best")
+    check_signature(Doctor, config["doctor"], "doctor")
+    allowed = (*ALLOWED, *config["allow"])
+    check(config, allowed=allowed)
+    return config, allowed
+
+
+def model_of(
+    config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, data: UnpairedDataModule
+) -> Translator:
+    """The model of a config for what the data have: channels, styles and the length of an epoch.
+
+    Raises:
+        UserError: the pictures are too small for it, or the settings do not fit it.
+    """
+    extra: dict[str, int] = {f"channels_{domain}": count for domain, count in data.channels.items()}
+    if data.style_names and takes(config["model"], "styles", allowed):
+        extra["styles"] = len(data.style_names)
+    model: Translator = build(config["model"], allowed, **extra)
+    model.iterations_per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
+    refuse_small_pictures(model, data)
+    refuse_unfit_settings(model, settings, config["name"])
+    return model
+
+
+def assemble(
+    config: Mapping[str, Any],
+    settings: TrainerSettings,
+    data: UnpairedDataModule,
+    model: Translator,
+    chosen: list[pl.Callback],
+    run_dir: Path,
+    iterations: int,
+    resume: Mapping[str, Any] | None,
+) -> tuple[pl.Trainer, list[Any], Keeper]:
+    """Make the callbacks, loggers and trainer of a run, and tell the model how to compute."""
+    val_every, save_every, log_every = settings.cadence(iterations)
+    settings.tell(model, data.image_size)
+    done = resume["iteration"] if resume else 0
+    run_id = (resume or {}).get("wandb_id") or ""
+    allowed = (*ALLOWED, *config["allow"])
+    logs = build(config["logger"], allowed, run_dir=run_dir, from_iteration=done, run_id=run_id, settings=dict(config))
+    cost = Cost()
+    losses = LogLosses(log_every, cost)
+    rule = BestRule(**config["best"])
+    computed = arithmetic.describe(settings, data.image_size)
+    keeper = Keeper(
+        run_dir / "checkpoints",
+        {"config": dict(config), **data.describe(), **computed, "wandb_id": loggers.wandb_run_id(logs)},
+        iterations=iterations,
+        every=save_every,
+        processes=settings.world_size,
+        rule=str(rule),
+        monitor=rule.monitor,
+        mode="lowest" if rule.mode == "lowest" else "highest",
+        patience=rule.patience,
+        resume=resume,
+    )
+    # The order matters: Keeper restores the others before they start and saves before they finish; Cost is the last.
+    callbacks = [keeper, losses, *chosen, ShowProgress(losses, iterations), cost]
+    return settings.make(callbacks, logs, run_dir, val_every), logs, keeper
+
+
+def fit(
+    trainer: pl.Trainer,
+    model: Translator,
+    data: UnpairedDataModule,
+    keeper: Keeper,
+    logs: list[Any],
+    run_dir: Path,
+) -> None:
+    """Train, and leave a complete run folder whatever happens."""
+    started, stopped = time.perf_counter(), "failed"
+    try:
+        keeper.listen()
+        with _explaining(trainer, keeper):
+            trainer.fit(model, datamodule=data)
+        stopped = "finished"
+    except Interrupted:
+        stopped = "interrupted"
+        raise
+    except (UserError, TrainingFailed) as error:
+        stopped = f"failed: {error}"
+        if not trainer.is_global_zero:  # the first process only learns that this one is gone
+            terminal.warn(f"gan_style: process {trainer.global_rank}: {error}")
+        raise
+    finally:
+        if trainer.is_global_zero:
+            try:
+                write_run_file(run_dir, trainer, model, time.perf_counter() - started, stopped)
+                loggers.finish(logs, run_dir / "checkpoints" / "best.ckpt")
+                write_report(run_dir)
+            except OSError as error:  # a full disk must not hide why training stopped
+                say(f"cannot finish {run_dir} ({error.strerror}): free some space, then gan-style report {run_dir}")
+
+
+@contextlib.contextmanager
+def _explaining(trainer: pl.Trainer, keeper: Keeper) -> Iterator[None]:
+    """Make a TrainingFailed of what a library says in its own words: memory that ran out, a process that is gone."""
+    try:
+        yield
+    except Exception as error:
+        said = failures.explained(error, trainer.world_size)
+        if said is None:
+            raise
+        raise TrainingFailed(f"{said}{keeper.what_is_left()}") from error
+
+
+def schedule_ends(model: Translator, iterations: int) -> bool:
+    """Whether a tenth of the run or more would train at a rate of 0."""
+    return model.rate_factor(int(0.9 * iterations)) == 0
+
+
+@rank_zero_only
+def announce(
+    config: Mapping[str, Any],
+    data: UnpairedDataModule,
+    model: Translator,
+    iterations: int,
+    run_dir: Path,
+    resume: Mapping[str, Any] | None,
+) -> None:
+    """Write config.yaml and say what is about to happen."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_whole(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    counts = model.parameter_counts()
+    say(f"{config['name']}: {', '.join(f'{name} {count:,} parameters' for name, count in counts.items())}")
+    assert data.splits is not None
+    for note in data.splits.notes:
+        say(note)
+    start = f"iteration {resume['iteration']} to {iterations}" if resume else f"{iterations} iterations"
+    say(f"{start} of {data.batch_size} at {data.image_size} px, into {run_dir}")

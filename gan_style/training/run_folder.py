@@ -1,0 +1,211 @@
+"""Where a run writes, where it goes on from, and what it cost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from gan_style.checkpoints import checkpoint
+from gan_style.core import terminal
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded, resolved, write_whole
+from gan_style.core.version import __version__
+from gan_style.data.drawn import ScenesDataModule
+from gan_style.data.named.folder import read_manifest
+from gan_style.data.named.table import NAMED_SETS
+from gan_style.models.translator import Translator
+from gan_style.training import loggers
+from gan_style.training.callbacks.cost import peak_gigabytes
+from gan_style.training.callbacks.keeper import Keeper
+from gan_style.training.callbacks.losses import LogLosses
+from gan_style.training.callbacks.score_file import BEST, LAST
+from gan_style.training.trainer import machine
+
+STARTED = "GAN_STYLE_STARTED"
+
+DRAWN = {
+    "name": "scenes",
+    "about": "landscapes, drawn by gan_style as photos and as paintings",
+    "licence": "none needed: they are made of nobody's pictures",
+}
+
+
+def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
+    """The run folder, and the checkpoint to go on from; nothing is made yet.
+
+    Raises:
+        UserError: nothing to resume.
+    """
+    resume = config["resume"]
+    for key in ("run_dir", "resume"):
+        if config[key] == "":
+            raise UserError(f"{key}= is empty: give it a value, or leave it out")
+    given = expanded(config["run_dir"]) if config["run_dir"] else multirun_dir
+    if resume == "last":
+        if given is None:
+            raise UserError("resume=last goes on with the run of run_dir: add run_dir=DIR, or give resume=PATH")
+        newest = given / "checkpoints" / "last.ckpt"
+        if not newest.is_file() and not newest.with_name("previous.ckpt").is_file():
+            raise UserError(f"resume=last found no checkpoint {newest}: check run_dir, or leave resume out")
+        return given, newest
+    if resume:
+        path = expanded(resume)
+        own = path.parent.parent
+        if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
+            given = own
+        return given or new_run_dir(config["name"]), path
+    return given or new_run_dir(config["name"]), None
+
+
+def refuse_another_run(run_dir: Path, resume_from: Path | None) -> None:
+    """Refuse a folder of another run; to be asked while the folder is held, else one could begin there meanwhile.
+
+    Args:
+        run_dir: where the run is to write.
+        resume_from: the checkpoint that it goes on from.
+
+    Raises:
+        UserError: the folder holds another run than that of the checkpoint.
+    """
+    if not holds_a_run(run_dir):
+        return
+    if resume_from is None:
+        raise UserError(
+            f"run_dir={run_dir} already holds a run: add resume=last to go on with it, or name another folder"
+        )
+    if resolved(resume_from).parent != resolved(run_dir / "checkpoints"):
+        raise UserError(f"run_dir={run_dir} holds another run than {resume_from}: name another folder")
+
+
+def holds_a_run(folder: Path) -> bool:
+    """A start that failed leaves no checkpoint, and its folder may be used again."""
+    return any((folder / "checkpoints" / name).is_file() for name in ("last.ckpt", "previous.ckpt"))
+
+
+def load_to_go_on(path: Path, newest: bool) -> dict[str, Any]:
+    """The checkpoint to go on from; where the newest is damaged or gone the one saved before it, which is said.
+
+    Args:
+        path: of a checkpoint.
+        newest: whether "the newest" was asked for, and not this very file.
+
+    Raises:
+        UserError: it cannot be read, and there is none before it that can.
+    """
+    try:
+        return checkpoint.load(path)
+    except UserError as error:
+        before = path.with_name("previous.ckpt")
+        if not newest or not before.is_file():
+            raise
+        content = checkpoint.load(before)
+        say(f"note: {error}; the one before it is taken, {before} of iteration {content['iteration']}")
+        return content
+
+
+def new_run_dir(name: str) -> Path:
+    """`runs/<name>/<time>`; the first process of a run tells it to the others through the environment.
+
+    Raises:
+        UserError: the name leads out of runs, as that of somebody else's experiment may.
+    """
+    if not name or os.path.isabs(name) or ".." in Path(name).parts or not name.isprintable():
+        raise UserError(f"name={name} is no name of a folder below runs: take letters, or give the folder as run_dir=")
+    now = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    stamp = now if loggers.is_first_process() else os.environ.get(STARTED, now)
+    os.environ[STARTED] = stamp
+    return Path("runs") / name / stamp
+
+
+def scores_of(run_dir: Path) -> dict[str, Any]:
+    """What the weights of best.ckpt and the newest ones score, and the baselines: name -> direction -> score."""
+    found: dict[str, Any] = {}
+    for name, file in (("best", BEST), ("last", LAST)):
+        if (run_dir / file).is_file():
+            content = json.loads((run_dir / file).read_text())
+            found[name] = content["scores"]
+    return found | (content["baselines"] if found else {})
+
+
+def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, seconds: float, stopped: str) -> None:
+    """`run.json`: what it ran on, what it cost, what its checkpoints are and whose pictures they saw."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    losses = next(callback for callback in callbacks if isinstance(callback, LogLosses))
+    keeper = next(callback for callback in callbacks if isinstance(callback, Keeper))
+    content = {
+        "gan_style": __version__,
+        **machine(trainer),
+        "iterations": model.iteration,
+        "from_iteration": keeper.started_at,
+        "seconds": round(seconds, 1),
+        "images_per_s": None if losses.images_per_s != losses.images_per_s else round(losses.images_per_s, 2),
+        "peak_memory_gb": round(peak_gigabytes(), 2),
+        "parameters": model.parameter_counts(),
+        "best": keeper.best,
+        "last": {"iteration": keeper.saved_at},
+        "data": credits_of(trainer.datamodule),  # type: ignore[attr-defined]
+        "stopped": stopped,
+        **({"ended early": keeper.ended_early} if keeper.ended_early else {}),
+    }
+    write_whole(run_dir / "run.json", json.dumps(content, indent=2) + "\n")
+
+
+def credits_of(data: Any) -> dict[str, str] | None:
+    """What the report says of pictures whose origin is known: of a named set, or drawn; None for others.
+
+    Args:
+        data: a data module; a folder that `gan-style download` made says which set it holds.
+    """
+    if isinstance(data, ScenesDataModule):
+        return DRAWN
+    root = getattr(data, "root", None)
+    if root is None:  # named file by file, whatever `set` says
+        return None
+    name = getattr(data, "set", None)
+    if not name:
+        with contextlib.suppress(UserError, OSError):  # the end of a run is no place to refuse anything
+            name = read_manifest(expanded(root)).get("name")
+    if name not in NAMED_SETS:
+        return None
+    return {key: getattr(NAMED_SETS[name], key) for key in ("name", "about", "licence", "citation")}
+
+
+def summarise(run_dir: Path, keeper: Keeper) -> None:
+    """The last lines of a run: scores beside their baselines, and where things are."""
+    if not loggers.is_first_process():
+        return
+    columns = scores_of(run_dir)
+    if columns:
+        say(f"{'':28}{''.join(f'{name:>{_width(name)}}' for name in columns)}")
+    for direction, scores in columns.get("last", {}).items():
+        for score in scores:
+            found = [(name, column.get(direction, {}).get(score, {}).get("value")) for name, column in columns.items()]
+            cells = ["" if value is None else f"{value:.4g}" for _, value in found]
+            say(
+                f"{direction + ' ' + score:28}"
+                + "".join(f"{cell:>{_width(name)}}" for (name, _), cell in zip(found, cells, strict=True))
+            )
+    say(f"pictures    {run_dir / 'images'}")
+    say(f"report      {run_dir / 'report.html'}")
+    best = keeper.best
+    say(f"checkpoint  {keeper.folder / 'best.ckpt'} (iteration {best['iteration']}, {best['rule']})")
+    if keeper.ended_early:
+        say(f"ended early: {keeper.ended_early}; to go on, resume=last with a higher best.patience or without it")
+
+
+def _width(column: str) -> int:
+    return max(len(column) + 6, 12)  # the longest number of four digits has ten characters
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """A line of the first process."""
+    terminal.say(text, flush=True)

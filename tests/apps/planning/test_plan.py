@@ -1,0 +1,122 @@
+"""`gan-style plan` as a command: counts, a real tiny plan, mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gan_style.apps.planning.parts import parts_of
+from gan_style.apps.planning.trial import tried
+from gan_style.cli.main import main
+from gan_style.cli.plan import KEPT, run_trial, target_of
+from gan_style.core.config import build
+from gan_style.core.errors import UserError
+from gan_style.training.compose import composed
+from tests.conftest import fitting
+
+MODELS = ("adain", "cut", "cyclegan", "fastcut", "gatys", "perceptual_gan", "style_conditional", "two_branch")
+TINY = ("data=tiny", "trainer=cpu", "trainer.max_steps=8")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parts_are_those_of_the_command(name: str) -> None:
+    words = [f"model={name}", *TINY, *fitting(f"model={name}")]
+    config = composed(words)
+    parts = parts_of(config)
+    target = target_of(config, parts)
+    assert (target.image_size, target.load_size, target.iterations) == (32, 36, 8)
+    trained = sum(p.numel() for p in parts.model.parameters() if p.requires_grad)
+    assert sum(parts.model.parameter_counts().values()) == trained > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_can_be_tried(name: str, tmp_path: Path) -> None:
+    parts = parts_of(composed([f"model={name}", *TINY, *fitting(f"model={name}")]))
+    found = tried(parts, 3, tmp_path)
+    assert len(found["seconds"]) == 2
+    assert parts.model.iteration == 4  # one more, whose operations were counted
+    assert found["flops"] > 0
+    assert found["state"]["weights"] == 4 * sum(parts.model.parameter_counts().values())
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_operations_grow_with_the_pixels(tmp_path: Path) -> None:
+    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "trainer.quick=false", "data.load_size=null"]
+    small, large = (
+        tried(parts_of(composed([*words, f"data.image_size={size}"])), 2, tmp_path)["flops"] for size in (32, 64)
+    )
+    assert 3.5 * small < large < 5 * small  # a discriminator's last maps are smaller than their share of the pixels
+
+
+def test_operations_are_counted_without_shortcuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gan_style.networks.quick.PLACES", 1)
+    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "model.generator.filters=8"]
+    plain, short = (
+        tried(parts_of(composed([*words, f"trainer.quick={quick}"])), 2, tmp_path)["flops"] for quick in (False, True)
+    )
+    assert short == plain
+
+
+def test_a_known_network_has_the_known_number_of_parameters() -> None:
+    node = composed(["model=cyclegan", *TINY])["model"]
+    model = build(node, channels_A=3, channels_B=3)
+    assert model.parameter_counts()["G_AB"] == 11_378_179  # resnet9 of the official code
+    assert model.parameter_counts()["D_A"] == 2_764_737
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("model=cyclegam",), "model=cyclegam is not known: did you mean cyclegan?"),
+        (("model=cyclegan", "data.image_sise=64"), "data.image_sise is not a known key"),
+        (("model=cyclegan", *TINY, "data.image_size=0"), "data.image_size=0 is not valid"),
+        (("model=cyclegan", "--memory", "8"), "--memory 8 is not an amount of memory"),
+        (("model=cyclegan", "--hours", "none"), "--hours none is not a number of hours"),
+        (("model=cyclegan", "--iterations", "1"), "--iterations 1 is too few"),
+        (("model=cyclegan", "--json", "nowhere/plan.json"), "there is no folder nowhere"),
+        (("model=null",), "see gan-style train --help"),
+    ],
+)
+def test_mistakes_are_sentences(
+    words: tuple[str, ...],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", *words]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.quiet
+def test_a_real_tiny_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan")]
+    assert main(["plan", *words, "--json", "plan.json", "--memory", "1TB", "--iterations", "3"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    found = json.loads(Path("plan.json").read_text())
+    trained = sum(found["parameters"].values()) * 4
+    memory = found["memory"]
+    assert memory["weights"] == memory["gradients"] == trained
+    # Adam: two moments of each weight, and of each tensor its number of steps.
+    assert 2 * trained <= memory["moments"] < 2 * trained * 1.2
+    assert memory["ema"] == 4 * (found["parameters"]["G_AB"] + found["parameters"]["G_BA"])
+    assert memory["peak"] == pytest.approx(max(t["peak"] for t in found["trials"]), rel=0.5)
+    assert found["flops"] > 0
+    assert found["disk"]["checkpoints"] == KEPT * found["disk"]["checkpoint"]
+    assert found["proposals"][0]["command"] == " ".join(["python", "train.py", *words])
+    assert "G_AB" in capsys.readouterr().out
+
+
+@pytest.mark.quiet
+def test_the_mistake_of_a_trial_is_handed_on() -> None:
+    config = composed(["model=cyclegan", *TINY, "data.image_size=0"])
+    with pytest.raises(UserError, match=r"the trial at 0 px failed: data\.image_size=0 is not valid"):
+        run_trial(config, 3, 0)

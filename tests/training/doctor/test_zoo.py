@@ -1,0 +1,51 @@
+"""Each planted failure raises its own finding and no other; healthy trainings raise none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gan_style.core.config import build, config_dir
+from gan_style.training.doctor.codes import CODES
+from tests.conftest import small_config
+from tests.training.doctor.zoo import ZOO, observe, visit
+
+MODELS = sorted(p.stem for p in (config_dir() / "model").glob("*.yaml"))
+
+
+def scenes(config: dict[str, Any]) -> Callable[[int], dict[str, Any]]:
+    """The batches of a config's data."""
+    data = build(config["data"])
+    data.setup()
+
+    def batch(iteration: int) -> dict[str, Any]:
+        items = [data.train_set[2 * iteration + k] for k in range(data.batch_size)]
+        pictures = {domain: torch.stack([item[domain] for item in items]) for domain in "AB"}
+        return data.on_after_batch_transfer(pictures, 0)
+
+    return batch
+
+
+def test_every_failure_raises_its_own_finding_and_no_other(tmp_path: Path) -> None:
+    """The confusion table: planted in rows, found in columns."""
+    table = {name: {row["code"] for row in visit(name, tmp_path / name)} for name in ZOO}
+    width = max(map(len, ZOO)) + 2
+    print("\n" + " " * width + "  ".join(code[:9].ljust(9) for code in CODES))
+    for name, found in table.items():
+        print(name.ljust(width) + "  ".join(("x" if code in found else ".").ljust(9) for code in CODES))
+    assert set(ZOO) == {"healthy", *CODES}
+    for name, found in table.items():
+        assert found == {name} - {"healthy"}, name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_healthy_training_raises_none(name: str, tmp_path: Path) -> None:
+    config = small_config(f"model={name}", "data.batch_size=2")
+    torch.manual_seed(0)
+    model = build(config["model"], channels_A=3, channels_B=3)
+    found = observe(model, scenes(config), tmp_path, iterations=60, every=10)
+    assert found == [], [f"{row['code']} {row['where']}: {row['seen']}" for row in found]
