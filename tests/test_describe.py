@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, helper
 
 import gan_style
-from gan_style.checkpoints import exported, hub, official
+from gan_style.checkpoints import exported, official
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.models.translator import Translator
@@ -182,7 +182,7 @@ def test_an_export_may_be_read_by_whom_the_umask_lets(tmp_path: Path, suffix: st
         before = os.umask(mask)
         try:
             assert main(["export", str(model), str(out)]) == 0
-            hub.save_pretrained(gan_style.load(model, device="cpu"), tmp_path / f"hub{mask}")
+            gan_style.load(model, device="cpu").save_pretrained(tmp_path / f"hub{mask}")
         finally:
             os.umask(before)
         for path in (out, *(tmp_path / f"hub{mask}").iterdir()):

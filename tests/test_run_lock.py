@@ -138,8 +138,8 @@ def test_the_lock_of_a_killed_process_is_taken_over_which_is_said(run: Run, caps
 
 
 def test_loader_workers_that_outlive_a_killed_run_do_not_hold_its_folder(tmp_path: Path) -> None:
-    fork = "if os.fork() == 0:\n    time.sleep(20)\n    os._exit(0)\nprint('held', flush=True)\ntime.sleep(60)"
-    with holder(tmp_path, after=fork):
+    fork = "if os.fork() == 0:\n    print('held', flush=True)\n    time.sleep(20)\n    os._exit(0)\ntime.sleep(60)"
+    with holder(tmp_path, after=fork):  # the worker says so: it runs when the other is killed
         pass
     with held(tmp_path):
         pass
