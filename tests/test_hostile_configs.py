@@ -99,6 +99,19 @@ NODES: dict[str, tuple[str, Any]] = {
         "schedule",
         {"_target_": "gan_style.models.schedules.ConstantThenLinear", "_args_": [1]},
     ),
+    "a class under another name": ("generator", {"_target_": "gan_style.networks.VGG", "weights": "/etc/passwd"}),
+    "a class by who imports it": ("generator", {"_target_": "gan_style.models.adain.VGG", "weights": "imagenet"}),
+    "a network without end": ("discriminator.layers", 10**11),
+    "an encoder without end": (
+        "generator",
+        {"_target_": "gan_style.networks.styled.StyleEncoder", "layers": 10**11, "_partial_": True},
+    ),
+    "a U-Net without end": (
+        "generator",
+        {"_target_": "gan_style.networks.unet.UNetGenerator", "depth": 10**9, "_partial_": True},
+    ),
+    "an unknown node": ("zzz", {"a": 1}),
+    "a list as model": ("", ["x"]),
     "convert": ("generator._convert_", "all"),
     "recursive": ("generator._recursive_", False),
     "partial by a text": ("generator._partial_", "yes"),
@@ -121,6 +134,8 @@ NODES: dict[str, tuple[str, Any]] = {
     "a number as key": ("generator", {1: 2}),
 }
 CASES = TEXTS | NODES
+# What a command may name.
+OURS = ("a function beside networks", "a function of ours", "a class under another name", "a class by who imports it")
 
 
 def filled(value: Any, made: Path) -> Any:
@@ -273,7 +288,7 @@ def test_build_itself(name: str, places: dict[str, Path], armed: Path, tmp_path:
     with pytest.raises(UserError) as caught:
         build(node, ALLOWED_FROM_CHECKPOINT, channels_A=3, channels_B=3)
     require_unharmed(str(caught.value), armed, tmp_path)
-    if name not in ("a function beside networks", "a function of ours"):  # ours, which a command may name
+    if name not in OURS:
         with pytest.raises(UserError) as caught:
             build(node, channels_A=3, channels_B=3)
         require_unharmed(str(caught.value), armed, tmp_path)

@@ -69,6 +69,16 @@ CONFIGS = {
         "version: 1\nhandlers:\n  a:\n    (): os.makedirs\n    name: {made}\nroot:\n  handlers: [a]\n",
         ["hydra/job_logging=mine"],
     ),
+    "experiment/later": (  # a text that Hydra's resolver gives only when logging is set up
+        "# @package _global_\nhydra:\n  job:\n    name: \"{{h: {{'()': os.mkdir, path: {made}}}}}\"\n"
+        "  job_logging:\n    version: 1\n    root: {{level: INFO}}\n"
+        '    handlers: "${{oc.create:${{hydra:job.name}}}}"\n',
+        ["experiment=later"],
+    ),
+    "experiment/allow": (
+        "# @package _global_\nallow: [posix.]\ncallbacks:\n  evil: {{_target_: posix.mkdir, path: {made}}}\n",
+        ["experiment=allow"],
+    ),
     "model/mine": ("_target_: os.makedirs\nname: {made}\n", ["model=mine"]),
     "callbacks/mine": ("a: {bomb}\n", ["+callbacks=mine"]),
 }
@@ -84,7 +94,7 @@ def test_a_folder_of_configs(
     (folder / f"{name}.yaml").write_text(text.format(bomb=FOLDER % made, made=made))
     tail = ["data=tiny", "trainer.max_steps=1", f"run_dir={tmp_path / 'run'}"]
     text = said(["--config-dir", str(folder), *words, *tail], monkeypatch, capsys)
-    assert "not taken" in text or "not allowed" in text
+    assert "not taken" in text or "not allowed" in text or "refers to another node" in text
     assert list(tmp_path.iterdir()) == [folder]
 
 

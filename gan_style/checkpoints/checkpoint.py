@@ -9,8 +9,8 @@
     optimizers, pools, gradients, callbacks, precision     what a resumed run needs beside them
     best                the rule that chooses best.ckpt, and what it chose so far
 
-`torch.load(path, weights_only=True)` opens it: nothing in it can run code. A `.safetensors` (see portable.py) holds the
-same without what only training needs.
+`torch.load(path, weights_only=True)` opens it: nothing in it can run code. A `.safetensors` (see safetensors.py) holds
+the same without what only training needs.
 """
 
 from __future__ import annotations

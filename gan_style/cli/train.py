@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_style.core import memory, signals
 from gan_style.core.config import config_dir, plain
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
-from gan_style.core.hydra_guard import guard_hydra
+from gan_style.core.hydra_guard import guard_hydra, require_own_allow
 from gan_style.core.paths import cannot_use
 from gan_style.core.terminal import warn
 from gan_style.training.compose import explain
@@ -80,6 +80,7 @@ def _compose_and_train(config: DictConfig) -> None:
     try:
         from gan_style.training.run import train
 
+        require_own_allow(config, hydra_config.overrides.task)
         # A launcher that runs the job in another process answers signals there itself.
         with signals.listening() if os.getpid() in _commands else contextlib.nullcontext():
             train(plain(config), multirun_dir=multirun)

@@ -80,6 +80,8 @@ def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
             what the constructor says against its arguments.
     """
     require_plain(node, "")
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UserError(f"{_text(node)} is no node with a _target_: it names nothing that could be built")
     values = check(node, allowed=allowed, given=tuple(extra))
     factory = _factory(values, allowed)
     if values.get("_partial_"):
@@ -220,8 +222,11 @@ def _locate(name: Any, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
     defined = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
     if not callable(target) or not defined.startswith(tuple(allowed)):
         raise refusal
-    if "gan_style." not in allowed and defined.startswith("gan_style.") and not isinstance(target, type):
-        raise refusal  # a file names networks and methods, which are classes; what stands beside them is not for it
+    # A file names networks and methods, which are classes, by their own names: what stands beside them is not for it,
+    # and whoever looks for a class in its config, as for VGG, must not miss it under another name.
+    own = isinstance(target, type) and defined == str(name)
+    if "gan_style." not in allowed and defined.startswith("gan_style.") and not own:
+        raise refusal
     return target
 
 

@@ -6,13 +6,13 @@ the variables of `hydra.job.env_set`, and imports packages of `hydra.searchpath`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra._internal import hydra as hydra_main
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
@@ -26,6 +26,10 @@ LAUNCHERS = (
 SWEEPERS = ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper",)
 LOG_CLASSES = ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter")
 LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+MADE = ("launcher", "sweeper", "job_logging", "hydra_logging")  # nodes that Hydra makes objects of
+# What the YAML of Hydra and of submitit's launchers refers to in them: texts. Anything else could stand for a node, and
+# one that is made of what is known later, such as ${oc.create:${hydra:job.name}}, cannot be looked at in time.
+REFERENCES = re.compile(r"\$\{hydra\.(runtime\.output_dir|job\.(name|num|id)|(run|sweep)\.(dir|subdir))\}")
 RERUN = "--experimental-rerun"
 
 
@@ -71,6 +75,8 @@ def require_harmless(config: DictConfig) -> None:
     node = config.hydra
     if node.get("callbacks"):
         raise UserError("hydra.callbacks is not taken: they would run before anything is checked; use callbacks=")
+    for part in MADE:
+        _require_plain_texts(node, part)
     for part, known in (("launcher", LAUNCHERS), ("sweeper", SWEEPERS)):
         targets = [value for path, value in _leaves(node, part) if path.endswith("._target_")]
         if len(targets) > 1 or any(one not in known for one in targets):
@@ -88,21 +94,40 @@ def require_harmless(config: DictConfig) -> None:
                 )
 
 
-def _leaves(node: Any, key: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Path and value of each leaf below a key, with what a reference to a text stands for."""
-    here = f"{path}.{key}" if path else str(key)
-    try:
-        value = node[key]
-    except OmegaConfBaseException:  # a reference to what is not known yet, such as the folder of the job
-        yield here, ""
-        return
-    if not isinstance(value, (DictConfig, ListConfig)):
-        yield here, value
-        return
-    if OmegaConf.is_interpolation(node, key):
-        raise UserError(f"hydra.{printable(here)} refers to another node, which Hydra would build: write it out")
-    for inner in value if isinstance(value, DictConfig) else range(len(value)):
-        yield from _leaves(value, inner, here)
+def require_own_allow(config: DictConfig, words: Sequence[str]) -> None:
+    """Raise a UserError if a file of configs allows packages: only who types the command knows which are his own.
+
+    Args:
+        config: composed.
+        words: of the command line, without those for Hydra.
+    """
+    given = any(word.lstrip("+").startswith("allow=") for word in words)
+    if config.get("allow") and not given:
+        packages = printable(",".join(map(str, config.allow)))
+        raise UserError(f"allow=[{packages}] stands in a file, where it is not taken: add it to the command")
+
+
+def _require_plain_texts(node: Any, part: str) -> None:
+    """Raise a UserError if a part refers to more than the few texts that are known to be harmless."""
+    if OmegaConf.is_interpolation(node, part):
+        raise UserError(f"hydra.{part} refers to another node, which Hydra would build: write it out")
+    for path, value in _leaves(node, part):
+        if isinstance(value, str) and "${" in REFERENCES.sub("", value):
+            raise UserError(f"hydra.{printable(path)} refers to another node, which Hydra would build: write it out")
+
+
+def _leaves(node: Any, part: str) -> Iterator[tuple[str, Any]]:
+    """Path and value of each leaf below a part, as they are written: no reference is resolved."""
+
+    def walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict | list):
+            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from walk(one, f"{path}.{key}")
+        else:
+            yield path, value
+
+    given = node.get(part)
+    yield from walk(OmegaConf.to_container(given, resolve=False) if OmegaConf.is_config(given) else given, part)
 
 
 def _texts(value: Any) -> Iterator[str]:

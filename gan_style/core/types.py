@@ -7,6 +7,7 @@ from pydantic import AllowInfNan
 
 Count = Annotated[int, Ge(1)]
 CountOrNone = Annotated[int, Ge(0)]  # 0 means none of it
+Levels = Annotated[int, Interval(ge=1, le=16)]  # halvings of a picture: 16 are for one of 65,536 pixels a side
 Weight = Annotated[float, Ge(0), AllowInfNan(False)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 Share = Annotated[float, Interval(ge=0, le=1)]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
-from gan_style.core.types import Count, Positive
+from gan_style.core.types import Count, Levels, Positive
 from gan_style.networks.blocks import add_spectral_norm, is_per_sample, make_norm, needs_bias
 from gan_style.networks.init import initialize
 
@@ -70,7 +70,7 @@ class PatchDiscriminator(_ConvolutionalJudge):
         in_channels: int = 3,
         *,
         filters: Count = 64,
-        layers: Count = 3,
+        layers: Levels = 3,
         norm: str = "instance",
         spectral: bool = False,
         init: str = "normal",
@@ -162,7 +162,7 @@ class MultiScaleDiscriminator(nn.Module):
         *,
         scales: Count = 2,
         filters: Count = 64,
-        layers: Count = 3,
+        layers: Levels = 3,
         norm: str = "instance",
         spectral: bool = False,
         init: str = "normal",

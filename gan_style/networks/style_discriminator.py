@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
-from gan_style.core.types import Count, CountOrNone, Positive
+from gan_style.core.types import Count, CountOrNone, Levels, Positive
 from gan_style.networks.blocks import add_spectral_norm, is_per_sample
 from gan_style.networks.init import initialize
 from gan_style.networks.patchgan import PatchDiscriminator
@@ -35,7 +35,7 @@ class ConditionalDiscriminator(PatchDiscriminator):
         styles: int = 1,
         *,
         filters: Count = 64,
-        layers: Count = 3,
+        layers: Levels = 3,
         norm: str = "none",
         spectral: bool = False,
         init: str = "kaiming",

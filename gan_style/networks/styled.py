@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.core.types import Count, CountOrNone, Positive
+from gan_style.core.types import Count, CountOrNone, Levels, Positive
 from gan_style.networks.blocks import InstanceNorm2d, ResidualBlock, Upsample, crop, is_per_sample, pad_to_multiple
 from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d, pad
@@ -140,7 +140,7 @@ class StyleEncoder(nn.Module):
         style_size: int = 64,
         *,
         filters: Count = 32,
-        layers: Count = 4,
+        layers: Levels = 4,
         init: str = "kaiming",
         init_gain: Positive = 0.02,
     ) -> None:
@@ -188,7 +188,7 @@ class MappingNetwork(nn.Module):
         style_size: int = 64,
         *,
         width: Count = 256,
-        layers: Count = 3,
+        layers: Levels = 3,
         init: str = "kaiming",
         init_gain: Positive = 0.02,
     ) -> None:

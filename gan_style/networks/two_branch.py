@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_style.core.types import Count, CountOrNone, Positive, Share, Weight
+from gan_style.core.types import Count, CountOrNone, Levels, Positive, Share, Weight
 from gan_style.networks.blocks import is_per_sample
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
@@ -34,7 +34,7 @@ class TwoBranchGenerator(nn.Module):
         *,
         alpha: Weight = 1.0,
         filters: Count = 32,
-        depth: Count = 3,
+        depth: Levels = 3,
         blocks: CountOrNone = 6,
         norm: str = "instance",
         dropout: Share = 0.0,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gan_style.core.types import Count, Positive, Share
+from gan_style.core.types import Count, Levels, Positive, Share
 from gan_style.networks.blocks import (
     Upsample,
     add_spectral_norm,
@@ -45,7 +45,7 @@ class UNetGenerator(nn.Module):
         out_channels: int = 3,
         *,
         filters: Count = 64,
-        depth: Count = 8,
+        depth: Levels = 8,
         norm: str = "instance",
         dropout: Share = 0.0,
         upsample: str = "deconv",

@@ -19,6 +19,7 @@ from gan_style.core.version import __version__
 from gan_style.training.trainer import TrainerSettings
 
 NOT_EXACTLY = "the run goes on, but not as if it had never stopped"
+UNKNOWN = ("processes", "trainer.sync_batchnorm")  # of a checkpoint that does not say them
 # They decode, resize and augment pictures, and draw random numbers.
 LIBRARIES = ("pillow", "opencv-python-headless", "albumentations", "numpy")
 
@@ -37,6 +38,7 @@ def ways(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
         "trainer.quick": settings.takes_quick_ways(image_size) and on_cpu,
         "trainer.compile": settings.compile if on_gpu or settings.compile == "off" else "default",
         "processes": settings.world_size,
+        "trainer.sync_batchnorm": settings.world_size > 1 and settings.sync_batchnorm is not False,
     }
 
 
@@ -72,7 +74,7 @@ def _ways_of_older(resume: Mapping[str, Any], settings: TrainerSettings) -> dict
     size = resume["preprocessing"].get("image_size")
     if not isinstance(size, int):
         return {}
-    return {k: v for k, v in ways(TrainerSettings(settings.accelerator, **known), size).items() if k != "processes"}
+    return {k: v for k, v in ways(TrainerSettings(settings.accelerator, **known), size).items() if k not in UNKNOWN}
 
 
 def cpu() -> str:

@@ -24,7 +24,7 @@ SAME_NUMBERS = {
     "model": "warm_start",
     "callbacks": "image_grid truth_scores set_scores cycle_scores",
     "trainer": "accelerator devices num_nodes strategy precision quick compile checkpointing profiler "  # `arithmetic`
-    "max_steps max_epochs val_every save_every log_every",
+    "sync_batchnorm max_steps max_epochs val_every save_every log_every",
 }
 
 
@@ -43,7 +43,8 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
         UserError: names the first setting that differs.
     """
     nodes = {**resume["config"]["model"], **config["model"]}
-    networks = [key for key, node in nodes.items() if isinstance(node, Mapping) and ".networks." in node["_target_"]]
+    targets = {key: str(node.get("_target_")) for key, node in nodes.items() if isinstance(node, Mapping)}
+    networks = [key for key, target in targets.items() if ".networks." in target]
     for part in ("_target_", *(key for key in networks if key != "vgg")):
         saved, now = resume["config"]["model"].get(part), config["model"].get(part)
         saved = _completed(saved, now, (*ALLOWED, *config["allow"]))

@@ -15,6 +15,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from gan_style.checkpoints.restore import fitting, naming
 from gan_style.core import terminal
 from gan_style.core.config import ALLOWED, build, check, check_signature, takes
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
@@ -112,8 +113,9 @@ def _train(
     """`train` once the run folder is this run's alone."""
     resume = load_to_go_on(resume_from, newest=config["resume"] == "last") if resume_from else None
     if resume is not None:
-        refuse_weights_alone(resume, resume_from)
-        refuse_other_architecture(config, resume, resume_from)
+        with naming(str(resume_from)), fitting():
+            refuse_weights_alone(resume, resume_from)
+            refuse_other_architecture(config, resume, resume_from)
     else:
         refuse_missing_warm_start(config["model"])
     quiet_lightning()
@@ -124,8 +126,9 @@ def _train(
     if resume is not None:
         if takes(config["model"], "styles", allowed):
             refuse_other_styles(resume, data.style_names, resume_from)
-        for difference in differences(config, resume, data.describe(), settings):
-            say(f"note: {difference}")
+        with naming(str(resume_from)), fitting():
+            for difference in differences(config, resume, data.describe(), settings):
+                say(f"note: {difference}")
     model = model_of(config, allowed, settings, data)
     if resume is not None:
         refuse_other_weights(model, resume, resume_from)

@@ -133,7 +133,7 @@ class Doctor(pl.Callback):
             total, terms = original(images)
             weighted = {name: term for name, term in terms.items() if name not in model.shown_only}
             for name, slope in slopes(weighted, images, parameters).items():
-                self._slopes[name] = torch.maximum(slope, self._slopes.get(name, slope))
+                self._slopes[name] = torch.maximum(slope, self._slopes.get(name, slope).to(slope.device))
             return total, terms
 
         model.generator_loss = generator_loss  # type: ignore[method-assign]
@@ -208,12 +208,14 @@ class Doctor(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         window = [{name: value.cpu() for name, value in one.items()} for one in self._window]
-        return {"course": self.course.state_dict(), "gone_back": self.gone_back, "window": window}
+        slopes = {name: value.cpu() for name, value in self._slopes.items()}
+        return {"course": self.course.state_dict(), "gone_back": self.gone_back, "window": window, "slopes": slopes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.course.load_state_dict(state_dict["course"])
         self.gone_back = max(self.gone_back, state_dict["gone_back"])  # going back does not undo that it was done
         self._window = deque(state_dict["window"], maxlen=WINDOW)
+        self._slopes = dict(state_dict.get("slopes", {}))
 
 
 def _keeper(trainer: pl.Trainer) -> Keeper:

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style.checkpoints import checkpoint
+from gan_style.checkpoints.restore import fitting
 from gan_style.core import signals
 from gan_style.core.errors import Interrupted, UserError, did_you_mean
 from gan_style.models.translator import Translator
@@ -95,7 +96,8 @@ class Keeper(pl.Callback):
         if self.resume is None:
             return
         assert isinstance(pl_module, Translator)
-        restore(trainer, pl_module, self.resume)
+        with fitting():
+            restore(trainer, pl_module, self.resume)
         if self.resume["best"]["rule"] == self.best["rule"]:
             self.best |= self.resume["best"]
         self._saved_at = pl_module.iteration

@@ -77,6 +77,17 @@ def test_looking_changes_nothing_and_a_resumed_run_goes_on_counting(run: Run) ->
     assert state(looked)["callbacks"]["Doctor"]["course"]["counts"]
 
 
+def test_slopes_that_a_checkpoint_cuts_in_two_are_those_of_an_undisturbed_run(run: Run) -> None:
+    """They are the largest of two iterations, and a checkpoint may lie between them."""
+    words = (*BRIEF, "doctor.every=4", "trainer.save_every=3", "trainer.log_every=1")
+    whole = run("whole", *words, "trainer.max_steps=4")
+    run("parts", *words, "trainer.max_steps=3")
+    parts = run("parts", *words, "trainer.max_steps=4", "resume=last")
+    found, expected = ({k: v for k, v in rows(one)[-1].items() if k.endswith("/slope")} for one in (parts, whole))
+    assert expected
+    assert found == expected
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_in_bfloat16_it_sees_the_same_changes_nothing_and_tells_the_loggers(
     run: Run, monkeypatch: pytest.MonkeyPatch
