@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -216,7 +217,8 @@ class TestServer:
 
 def until_free(client: Any) -> None:
     """Until the server has noticed that what was begun is over."""
-    for _ in range(100):
+    for _ in range(300):
         if client.get("/config").status_code == 200:
             return
+        time.sleep(0.2)
     raise AssertionError("it stays busy")
