@@ -29,11 +29,11 @@ MAY_IMPORT = {
     "networks": {"core"},
     "losses": {"core"},
     "metrics": {"core", "networks"},
-    "report": {"core"},
+    "report": {"core", "metrics.table"},
     # put together
     "models": {"core", "networks", "losses"},
     "checkpoints": {"core", "networks", "models"},
-    "training": {"core", "data", "networks", "models", "checkpoints", "report"},
+    "training": {"core", "data", "networks", "metrics.own", "metrics.table", "models", "checkpoints", "report"},
     "training.doctor": {"losses.adversarial", "losses.precision", "models"},
     "training.callbacks": {"core", "data.images", "data.saving", "metrics", "models", "checkpoints", "training.doctor"},
     "inference": {"core", "data", "networks", "models", "checkpoints"},

@@ -77,7 +77,8 @@ def judge_of(options: Any, data: ScoredSet, done: Callable[[], Any] = lambda: No
     squeezenet = options.weights if options.extractor == "squeezenet" else None
     pairs = PictureScores(network, squeezenet=squeezenet, vgg=options.vgg, dino=options.dino, device=device)
     cache = None if options.no_cache else FeatureCache(default_folder())
-    return Judge(data, network, pairs, options.draws, cache, done, device)
+    allow = tuple(getattr(options, "allow", None) or ())
+    return Judge(data, network, pairs, options.draws, cache, done, device, allow)
 
 
 def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -> None:

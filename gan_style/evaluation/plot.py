@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gan_style.evaluation.distances import Result
-from gan_style.evaluation.table import Row, directions, rows
+from gan_style.evaluation.table import BETTER, Row, directions, rows
 from gan_style.report.chart import nice_ticks
 from gan_style.report.markup import escape
 
@@ -50,7 +50,7 @@ def _panel(direction: str, row: Row, names: list[str]) -> str:
     def at(value: float) -> float:
         return LABELS + (value - low) / (high - low) * (WIDTH - LABELS - MARGIN)
 
-    better = "higher is better" if row.higher else "lower is better"
+    better = f"{BETTER[row.better][0]} is better" if row.better else ""
     parts = [f'<text x="{LABELS}" y="18" class="b">{escape(f"{direction} {row.score}")}</text>']
     parts.append(f'<text x="{WIDTH - MARGIN}" y="18" class="s e">{better}</text>')
     for tick in nice_ticks(low, high, 4):

@@ -24,6 +24,7 @@ from gan_style.core.paths import write_whole
 from gan_style.core.plain_data import require_plain
 from gan_style.core.types import Seed
 from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.metrics.own import as_nodes, own_scores
 from gan_style.models.translator import Translator
 from gan_style.report import write_report
 from gan_style.training import arithmetic, failures, loggers
@@ -62,6 +63,7 @@ class RunConfig:
         best: what chooses best.ckpt, see `BestRule`.
         doctor: see `Doctor`, which takes these keys.
         allow: prefixes of your own packages that a `_target_` may name.
+        metrics: scores of your own: import paths of functions that return a `gan_style.metrics.Score`.
     """
 
     model: dict[str, Any]
@@ -76,6 +78,7 @@ class RunConfig:
     doctor: dict[str, Any]
     allow: list[str]
     callbacks: dict[str, Any] | None = None
+    metrics: list[Any] | None = None
 
 
 def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Path:
@@ -132,7 +135,7 @@ def _train(
     model = model_of(config, allowed, settings, data)
     if resume is not None:
         refuse_other_weights(model, resume, resume_from)
-    chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
+    chosen = callbacks_of(config, allowed)
     config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
     if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
@@ -160,6 +163,7 @@ def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     config = check_signature(RunConfig, copy.deepcopy(dict(config)))
     renew(config)
     config["best"] = check_signature(BestRule, config["best"], "best")
+    config["metrics"] = as_nodes(config.get("metrics"))
     check_signature(Doctor, config["doctor"], "doctor")
     allowed = (*ALLOWED, *config["allow"])
     check(config, allowed=allowed)
@@ -182,6 +186,23 @@ def model_of(
     refuse_small_pictures(model, data)
     refuse_unfit_settings(model, settings, config["name"])
     return model
+
+
+def callbacks_of(config: Mapping[str, Any], allowed: Sequence[str]) -> list[pl.Callback]:
+    """The callbacks of a config; those that score take the run's own scores.
+
+    Raises:
+        UserError: a score of its own that nothing takes.
+    """
+    own = own_scores(config.get("metrics"), allowed)
+    nodes = [node for node in (config.get("callbacks") or {}).values() if node]
+    takers = [node for node in nodes if "_target_" in node and takes(node, "own", allowed)]
+    if own and not takers:
+        raise UserError(
+            "metrics= needs callbacks.set_scores (of two sets) or callbacks.truth_scores (of single pictures), and "
+            "this run has neither"
+        )
+    return [build(node, allowed, **({"own": own} if node in takers else {})) for node in nodes]
 
 
 def assemble(
