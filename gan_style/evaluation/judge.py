@@ -61,6 +61,7 @@ class Judge:
         cache: of the features of real pictures; None keeps none.
         done: called after each picture.
         device: of models and features; the extractor and the networks of `pairs` are on it.
+        allow: packages of the caller's own that checkpoints may name.
     """
 
     data: ScoredSet
@@ -70,6 +71,7 @@ class Judge:
     cache: FeatureCache | None = None
     done: Callable[[], Any] = lambda: None
     device: torch.device = CPU
+    allow: Sequence[str] = ()
     made: dict[str, Made] = field(default_factory=dict)  # of what was scored last, by direction
 
     def __post_init__(self) -> None:
@@ -85,7 +87,7 @@ class Judge:
         """
         content = checkpoint.load(expanded(path))
         with naming(path):
-            translator = loaded(content, self.device)
+            translator = loaded(content, self.device, allow=self.allow)
         if not translator.model.directions:
             raise UserError(
                 f"{path} translates between no domains, so there is nothing to compare: see gan-style sheet"
