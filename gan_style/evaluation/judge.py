@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gan_style.checkpoints import checkpoint
 from gan_style.checkpoints.restore import naming
+from gan_style.core.allowed import from_environment, is_below, packages
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable
 from gan_style.data.images import list_images
@@ -63,7 +64,7 @@ class Judge:
         cache: of the features of real pictures; None keeps none.
         done: called after each picture.
         device: of models and features; the extractor and the networks of `pairs` are on it.
-        allow: prefixes of packages whose scores a checkpoint may name, such as `mylab.`.
+        allow: packages of the caller's own that checkpoints may name.
     """
 
     data: ScoredSet
@@ -89,7 +90,7 @@ class Judge:
         """
         content = checkpoint.load(expanded(path))
         with naming(path):
-            translator = loaded(content, self.device)
+            translator = loaded(content, self.device, allow=self.allow)
         if not translator.model.directions:
             raise UserError(
                 f"{path} translates between no domains, so there is nothing to compare: see gan-style sheet"
@@ -116,12 +117,13 @@ class Judge:
     def _own(self, config: Mapping[str, Any]) -> tuple[list[Score], list[str]]:
         """The scores that a run named in its `metrics`, and what is to be said of those that nobody allowed."""
         nodes = as_nodes(config.get("metrics"))
-        allowed = [node for node in nodes if str(node["_target_"]).startswith(tuple(self.allow))]
+        prefixes = (*packages(self.allow), *from_environment())
+        allowed = [node for node in nodes if is_below(str(node["_target_"]), prefixes)]
         left = [str(node["_target_"]) for node in nodes if node not in allowed]
         notes = [
             f"not scored: {printable(name)}, a metric of another package: --allow PACKAGE. adds it" for name in left
         ]
-        return own_scores(allowed, self.allow), notes
+        return own_scores(allowed, prefixes), notes
 
     def folder(self, folder: Path, direction: str, size: int) -> Result:
         """The same of a folder of pictures, which belong to the inputs of the same names.

@@ -17,7 +17,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style.checkpoints.restore import fitting, naming
 from gan_style.core import terminal
-from gan_style.core.config import ALLOWED, build, check, check_signature, takes
+from gan_style.core.allowed import in_config
+from gan_style.core.config import build, check, check_signature, takes
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from gan_style.core.moved import renew
 from gan_style.core.paths import write_whole
@@ -165,7 +166,7 @@ def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     config["best"] = check_signature(BestRule, config["best"], "best")
     config["metrics"] = as_nodes(config.get("metrics"))
     check_signature(Doctor, config["doctor"], "doctor")
-    allowed = (*ALLOWED, *config["allow"])
+    allowed = in_config(config["allow"])
     check(config, allowed=allowed)
     return config, allowed
 
@@ -220,7 +221,7 @@ def assemble(
     settings.tell(model, data.image_size)
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
-    allowed = (*ALLOWED, *config["allow"])
+    allowed = in_config(config["allow"])
     logs = build(config["logger"], allowed, run_dir=run_dir, from_iteration=done, run_id=run_id, settings=dict(config))
     cost = Cost()
     losses = LogLosses(log_every, cost)
