@@ -91,6 +91,7 @@ class Judge:
         content = checkpoint.load(expanded(path))
         with naming(path):
             translator = loaded(content, self.device, allow=self.allow)
+            own, notes = self._own(content["config"])
         if not translator.model.directions:
             raise UserError(
                 f"{path} translates between no domains, so there is nothing to compare: see gan-style sheet"
@@ -109,7 +110,6 @@ class Judge:
         rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
         if translator.model.takes_style:
             rule["styles"] = "training pictures of B in turn"
-        own, notes = self._own(content["config"])
         result = self._result(int(size), {"file_format": file_format([]), "checkpoint": rule}, own)
         result["notes"] += notes
         return result

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_style.core.checks import shown
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.metrics.table import EXTRACTOR, PATCHES, Score, row_of
@@ -18,22 +19,23 @@ from gan_style.metrics.table import EXTRACTOR, PATCHES, Score, row_of
 INPUTS = ("fakes", "sources", "truth")  # of single pictures, as far as training and evaluation both have them
 
 
-def as_nodes(metrics: Sequence[Any] | None) -> list[dict[str, Any]]:
-    """The config's `metrics` as nodes with a `_target_`: an import path stands for a node without arguments.
+def as_nodes(metrics: Any) -> list[dict[str, Any]]:
+    """Read a config's `metrics` as nodes with a `_target_`: an import path stands for a node without arguments.
 
     Raises:
-        UserError: an entry that is neither.
+        UserError: it is no list of such.
     """
-    nodes = [{"_target_": one} if isinstance(one, str) else one for one in metrics or ()]
-    for node in nodes:
-        if not isinstance(node, Mapping) or "_target_" not in node:
-            raise UserError(
-                f"metrics={node} is not valid: give import paths, such as metrics=[mylab.sharpness.sharpness]"
-            )
+    listed = metrics if isinstance(metrics, list) else [] if metrics is None else [None]
+    nodes = [{"_target_": one} if isinstance(one, str) else one for one in listed]
+    if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
+        raise UserError(
+            f"metrics={shown(metrics)} is not valid: give a list of import paths, such as "
+            "metrics=[mylab.sharpness.sharpness]"
+        )
     return [dict(node) for node in nodes]
 
 
-def own_scores(metrics: Sequence[Any] | None, allowed: Sequence[str]) -> list[Score]:
+def own_scores(metrics: Any, allowed: Sequence[str]) -> list[Score]:
     """Build the scores that a config's `metrics` names.
 
     Args:

@@ -197,13 +197,17 @@ def callbacks_of(config: Mapping[str, Any], allowed: Sequence[str]) -> list[pl.C
     """
     own = own_scores(config.get("metrics"), allowed)
     nodes = [node for node in (config.get("callbacks") or {}).values() if node]
-    takers = [node for node in nodes if "_target_" in node and takes(node, "own", allowed)]
-    if own and not takers:
-        raise UserError(
-            "metrics= needs callbacks.set_scores (of two sets) or callbacks.truth_scores (of single pictures), and "
-            "this run has neither"
-        )
-    return [build(node, allowed, **({"own": own} if node in takers else {})) for node in nodes]
+    extra: list[dict[str, Any]] = [{} for _ in nodes]
+    for key, scorer, rows in (
+        ("own_of_sets", "set_scores", [row for row in own if row.of_sets]),
+        ("own_of_pictures", "truth_scores", [row for row in own if not row.of_sets]),
+    ):
+        takers = [i for i, node in enumerate(nodes) if "_target_" in node and takes(node, key, allowed)]
+        if rows and not takers:
+            raise UserError(f"metrics={rows[0].name} is scored by callbacks.{scorer}, which this run leaves out")
+        for i in takers:
+            extra[i][key] = rows
+    return [build(node, allowed, **more) for node, more in zip(nodes, extra, strict=True)]
 
 
 def assemble(

@@ -49,7 +49,7 @@ class SetScores(pl.Callback):
         extractor: `random`, `squeezenet`, `vgg` or `inception`.
         weights: its file; null takes the published ones.
         draws: of the bootstrap; 0 leaves the interval out, and `swd`, which is slow, has none.
-        own: the run's own scores (`metrics=` of the command); those of sets are taken here.
+        own_of_sets: the run's own scores of sets (`metrics=` of the command).
 
     Raises:
         UserError: a metric or an extractor that is not known.
@@ -62,9 +62,9 @@ class SetScores(pl.Callback):
         weights: str | None = None,
         draws: CountOrNone = 50,
         *,
-        own: Sequence[Score] = (),
+        own_of_sets: Sequence[Score] = (),
     ) -> None:
-        rows = [*map(_row, metrics), *(row for row in own if row.of_sets)]
+        rows = [*map(_row, metrics), *own_of_sets]
         self.extractor = extractor_of(extractor, weights)
         self.patches = LaplacianPatches()
         self.scores = {column(row, self.extractor): row for row in rows}

@@ -28,11 +28,11 @@ class TruthScores(pl.Callback):
     directions.
 
     Args:
-        own: the run's own scores (`metrics=` of the command); those of single pictures are taken here.
+        own_of_pictures: the run's own scores of single pictures (`metrics=` of the command).
     """
 
-    def __init__(self, *, own: Sequence[Score] = ()) -> None:
-        self.rows = [*(NAMED[name] for name in METRICS), *(row for row in own if row.inputs)]
+    def __init__(self, *, own_of_pictures: Sequence[Score] = ()) -> None:
+        self.rows = [*(NAMED[name] for name in METRICS), *own_of_pictures]
         self._values: dict[tuple[str, str, str], list[float]] = {}
         self._transfers: dict[str, ColourTransfer] = {}
 
