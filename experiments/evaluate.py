@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.cli.main import allow_option
+from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
 from gan_style.core.signals import command, stoppable
 from gan_style.core.terminal import say, warn
@@ -61,16 +62,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", metavar="key=value")
     allow_option(parser)
     parsed = parser.parse_intermixed_args(arguments)  # words on either side of an option
-    try:
+
+    def score() -> int:
         settings = read(parsed.words, parsed.allow)
         with stoppable():
             return run(settings)
-    except UserError as error:
-        warn(f"gan_style: {error}")
-        return 2
-    except KeyboardInterrupt:
-        warn("gan_style: interrupted")
-        return 130
+
+    return exit_status(score, "evaluate")
 
 
 def read(words: Sequence[str], allow: Sequence[str] = ()) -> Settings:

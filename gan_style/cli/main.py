@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gan_style.core import allowed, memory
+from gan_style.core import allowed
+from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
-from gan_style.core.paths import cannot_use, expanded
+from gan_style.core.paths import expanded
 from gan_style.core.signals import command, hold_back, stoppable
-from gan_style.core.terminal import Parser, say, warn
+from gan_style.core.terminal import Parser, say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,23 +37,12 @@ def _run(words: list[str]) -> int:
         hold_back()
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
     parsed = _parsed(words)
-    try:
+
+    def verb() -> object:
         _find_own_packages(parsed)
-        return int(parsed.run(parsed) or 0)
-    except UserError as error:
-        warn(f"gan_style: {error}")
-        return 2
-    except KeyboardInterrupt:
-        warn("gan_style: interrupted")
-        return 130
-    except Exception as error:
-        if memory.ran_out(error):
-            warn(f"gan_style: {memory.sentence(error, memory.advice_of(parsed.verb))}")
-        elif isinstance(error, OSError) and None not in (error.errno, error.filename):
-            warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
-        else:
-            raise  # a fault of ours, or a closed pipe
-        return 2
+        return parsed.run(parsed)
+
+    return exit_status(verb, parsed.verb)
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
