@@ -26,13 +26,14 @@ def as_nodes(metrics: Any) -> list[dict[str, Any]]:
         UserError: it is no list of such.
     """
     listed = metrics if isinstance(metrics, list) else [] if metrics is None else [None]
-    nodes = [{"_target_": one} if isinstance(one, str) else one for one in listed]
-    if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
+    given = [{"_target_": one} if isinstance(one, str) else one for one in listed]
+    nodes = [dict(node) for node in given if isinstance(node, Mapping) and isinstance(node.get("_target_"), str)]
+    if len(nodes) < len(listed):
         raise UserError(
             f"metrics={shown(metrics)} is not valid: give a list of import paths, such as "
             "metrics=[mylab.sharpness.sharpness]"
         )
-    return [dict(node) for node in nodes]
+    return nodes
 
 
 def own_scores(metrics: Any, allowed: Sequence[str]) -> list[Score]:

@@ -115,14 +115,14 @@ def _plot(chart: Chart, x_at: Scale, y_at: Scale) -> str:
     if chart.mark is not None and _mark_shown(chart, x_at):
         parts.append(element("path", class_="mark", d=f"M{x_at(chart.mark):.1f} 0V{_HIGH}"))
     for level in chart.levels:
-        look = {"class_": f"level {_colour(level.colour)}", "stroke_dasharray": _dash(level.style)}
-        parts.append(element("path", **look, d=f"M0 {y_at(level.value):.1f}H{_WIDE}"))
+        kind, height = f"level {_colour(level.colour)}", y_at(level.value)
+        parts.append(element("path", class_=kind, stroke_dasharray=_dash(level.style), d=f"M0 {height:.1f}H{_WIDE}"))
     parts += [
         element("path", class_=f"raw {_colour(line.colour)}", d=path(line.raw)) for line in chart.lines if line.raw
     ]
     for line in chart.lines:
-        look = {"class_": f"line {_colour(line.colour)}", "stroke_dasharray": _over(chart, line)}
-        parts.append(element("path", **look, d=path(line.points)))
+        kind, dashes = f"line {_colour(line.colour)}", _over(chart, line)
+        parts.append(element("path", class_=kind, stroke_dasharray=dashes, d=path(line.points)))
         for x, y in line.points if line.dots else ():
             parts.append(element("circle", class_=_colour(line.colour), cx=x_at(x), cy=y_at(y), r="2.4"))
     # A nested svg cuts off what leaves the frame, without the ids that a clipPath needs.
