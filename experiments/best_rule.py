@@ -18,12 +18,12 @@ import torch
 
 from gan_style.data.pictures import ScenePictures
 from gan_style.data.values import ValueRange
+from gan_style.metrics.table import row_of
 from gan_style.metrics.truth import psnr
 from gan_style.models.translator import Translator
 
 FIRST = 100_000  # scenes that neither training nor validation sees
 TRUE = "fresh/psnr"
-LOWEST = ("kid", "frechet", "cmmd", "swd")
 
 
 class FreshScenes(pl.Callback):
@@ -89,7 +89,8 @@ def table(*folders: str) -> None:
         print(f"  {'rule':24} chooses   below the best   at worst, ended earlier   patience 3 ends at")
         rules = [name for name in rows[0] if name.startswith("val/") and name.count("/") == 1 and rows[0][name]]
         for rule in (*rules, "newest"):
-            sign = -1 if rule.removeprefix("val/").startswith(LOWEST) else 1
+            row = row_of(rule.removeprefix("val/"))
+            sign = -1 if row is not None and not row.higher else 1
             values = [sign * float(row["iteration" if rule == "newest" else rule]) for row in rows]
             # index of the best, had the run ended after each validation
             best = [max(range(end), key=values.__getitem__) for end in range(1, len(rows) + 1)]

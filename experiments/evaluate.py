@@ -7,6 +7,8 @@
     extractor= weights= vgg= dino= draws= limit= device= no_cache= force=    as the options of gan-style evaluate
     pictures=N size=N        rows of a sheet, 6; side of the pictures where there is no checkpoint to say it
 
+    --allow PACKAGE.         a package of your own that checkpoints may name, such as mylab.; also $GAN_STYLE_ALLOW
+
 A checkpoint that cannot be scored is named at the end, with exit status 2; all others are done by then.
 """
 
@@ -21,6 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gan_style.cli.main import allow_option
+from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
 from gan_style.core.signals import command, stoppable
 from gan_style.core.terminal import say, warn
@@ -48,6 +52,7 @@ class Settings:
     pictures: CountOrNone = 6
     size: Count | None = None
     no_cache: bool = False
+    allow: list[str] = field(default_factory=list)
     force: bool = False
 
 
@@ -55,20 +60,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Score; its exit status: 0 done, 2 the user's mistake or a checkpoint that cannot be scored, 130 interrupted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="key=value")
-    parsed = parser.parse_args(arguments)
-    try:
-        settings = read(parsed.words)
+    allow_option(parser)
+    parsed = parser.parse_intermixed_args(arguments)  # words on either side of an option
+
+    def score() -> int:
+        settings = read(parsed.words, parsed.allow)
         with stoppable():
             return run(settings)
-    except UserError as error:
-        warn(f"gan_style: {error}")
-        return 2
-    except KeyboardInterrupt:
-        warn("gan_style: interrupted")
-        return 130
+
+    return exit_status(score, "evaluate")
 
 
-def read(words: Sequence[str]) -> Settings:
+def read(words: Sequence[str], allow: Sequence[str] = ()) -> Settings:
     """The settings of a command line.
 
     Raises:
@@ -86,7 +89,9 @@ def read(words: Sequence[str]) -> Settings:
         given: Any = OmegaConf.to_container(OmegaConf.from_dotlist([*words]))
     except (OmegaConfBaseException, ValueError) as error:
         raise UserError(f"the command cannot be read: {' '.join(str(error).split())}") from error
-    settings = Settings(**check_signature(Settings, given, given=()))
+    if "allow" in given:
+        raise UserError("allow= is an option here: --allow mylab.")
+    settings = Settings(**check_signature(Settings, given, given=()), allow=[*allow])
     if not (settings.runs or settings.folders or settings.folders_B2A):
         raise UserError("there is nothing to score: add runs=DIR, or folders=[DIR] of pictures")
     if not (settings.runs or settings.size):

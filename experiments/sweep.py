@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gan_style.core.errors import Interrupted, UserError
+from gan_style.core.ending import exit_status
 from gan_style.core.signals import command
 
 
@@ -23,20 +23,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own YAML files, as for train.py")
     parsed = parser.parse_intermixed_args(arguments)  # words on either side of an option
     options = ["--config-dir", parsed.config_dir] if parsed.config_dir else []
-    try:
+
+    def search() -> None:
         from gan_style.apps.sweep import runner, settings
 
         runner.run(settings.read(parsed.words, options))
-    except UserError as error:
-        print(f"gan_style: {error}", file=sys.stderr)
-        return 2
-    except (Interrupted, KeyboardInterrupt) as error:
-        print(f"gan_style: {error or 'interrupted'}", file=sys.stderr)
-        return 130
-    except OSError as error:
-        print(f"gan_style: {error.strerror or error}: {error.filename or 'a file of the sweep'}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_status(search, "train")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gan_style import load
+from gan_style.cli.main import allow_option
 from gan_style.data.images import to_tensor
 from gan_style.inference.images import given_picture
 from gan_style.inference.video.flicker import MARGIN, steps
@@ -67,8 +68,9 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     for name, value in (("size", 256), ("first", 24), ("frames", 36)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    allow_option(parser)
     given = parser.parse_args()
-    translator = load(given.checkpoint)
+    translator = load(given.checkpoint, allow=given.allow)
     frames = frames_of(given.video, given.first, given.frames, given.size)
     flows = [flow_between(now, then) for then, now in pairwise(frames)]
 

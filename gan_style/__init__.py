@@ -21,11 +21,11 @@ def load(path: Any, *, device: str | None = None, ema: bool = True, **options: A
     return module.load(path, device=device, ema=ema, **options)
 
 
-def from_pretrained(name: Any, *, device: str | None = None) -> LoadedTranslator:
+def from_pretrained(name: Any, *, device: str | None = None, allow: Any = ()) -> LoadedTranslator:
     """A model from a folder that `save_pretrained` wrote, or from a repository of a hub.
 
     See `gan_style.inference.load.from_pretrained`, imported when it is called.
     """
     from gan_style.inference import load as module
 
-    return module.from_pretrained(name, device=device)
+    return module.from_pretrained(name, device=device, allow=allow)

@@ -7,12 +7,15 @@ those that only a type checker sees do not.
 from __future__ import annotations
 
 import ast
+import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 Graph = dict[str, set[str]]
+LONG = 350  # lines of a file, after which it is worth asking whether it is about one thing
 
 
 class House:
@@ -78,6 +81,27 @@ class House:
             one = room.split(".")[0]
             if one in found:
                 found[one] |= ({other.split(".")[0] for other in others} & found.keys()) - {one}
+        return found
+
+    def notes(self) -> list[str]:
+        """What is worth a look: files that are long."""
+        lengths = {path.relative_to(self.package): path.read_text().count("\n") for path in self.files.values()}
+        return [
+            f"note: {path} has {lines} lines: is it about one thing?" for path, lines in lengths.items() if lines > LONG
+        ]
+
+    def unused(self, *elsewhere: Path) -> list[str]:
+        """Functions and classes of modules that no file names but the line that defines them.
+
+        Args:
+            elsewhere: files beside the package that may name them, such as configs.
+        """
+        texts = {path: path.read_text() for path in (*self.files.values(), *elsewhere)}
+        count = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
+        found = []
+        for name, path in self.files.items():
+            defined = [one for one in ast.parse(texts[path]).body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
+            found += [f"{name}.{one.name}" for one in defined if count[one.name] == 1 and one.name != "__getattr__"]
         return found
 
     def counts(self) -> dict[str, int]:
@@ -146,6 +170,8 @@ def main() -> None:
     house = House(package)
     for name, count in house.counts().items():
         print(f"{count:5}  {name}")
+    for note in house.notes():
+        print(note)
     for name, graph in (("files", house.imports), ("rooms", house.rooms)):
         for part in circles(graph):
             print(f"circle of {name}: {', '.join(part)}")

@@ -19,7 +19,8 @@ import yaml
 import gan_style
 from gan_style.checkpoints import checkpoint
 from gan_style.cli.main import main
-from gan_style.core.config import ALLOWED, _locate, build
+from gan_style.core.allowed import ALLOWED
+from gan_style.core.config import _locate, build
 from gan_style.core.errors import UserError
 from gan_style.core.moved import MODULES, NAMES, moved, renew
 from gan_style.training.run import train

@@ -23,7 +23,8 @@ import gan_style
 from gan_style.apps.studio.models import Models
 from gan_style.checkpoints import safetensors
 from gan_style.cli.main import main
-from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build, check
+from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT
+from gan_style.core.config import build, check
 from gan_style.core.errors import UserError
 from tests.conftest import small_config
 from tests.small_models import saved

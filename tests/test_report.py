@@ -13,9 +13,9 @@ from PIL import Image
 
 from gan_style.core.errors import UserError
 from gan_style.report import write_report
-from gan_style.report.chart import nice_ticks
 from gan_style.report.curves import MAX_POINTS, smooth, thin, thin_extremes
 from gan_style.report.images import choose_earlier, embed
+from gan_style.report.svg import nice_ticks
 
 PARTS = ("config.yaml", "metrics.csv", "scores.json", "run.json", "images")
 CONFIG = """name: evening

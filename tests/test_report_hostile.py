@@ -11,9 +11,10 @@ from PIL import Image
 
 from gan_style.apps.studio.runs import gallery
 from gan_style.cli.main import main
+from gan_style.core.plain_data import MAX_DEPTH, MAX_FILE
 from gan_style.report import read
 from gan_style.report.page import render
-from gan_style.report.plain import DEEPEST, LONGEST, from_yaml
+from gan_style.report.plain import from_yaml
 from gan_style.report.read import read_run
 from tests.conftest import small_config
 from tests.fuzz.test_seeds import little_memory
@@ -24,17 +25,17 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 CONFIGS = {
     "aliases": (LAUGHS, "it has an alias"),
     "an alias of itself": ("&a [*a]", "it has an alias"),
-    "deep lists": ("a: " + "[" * 5000, f"it has more than {DEEPEST} levels"),
-    "deep maps": ("\n".join(" " * i + f"a{i}:" for i in range(900)), f"it has more than {DEEPEST} levels"),
+    "deep lists": ("a: " + "[" * 5000, f"it has more than {MAX_DEPTH} levels"),
+    "deep maps": ("\n".join(" " * i + f"a{i}:" for i in range(900)), f"it has more than {MAX_DEPTH} levels"),
     "a tag": ("a: !!python/object/apply:os.system [touch pwned]", "could not determine a constructor"),
     "a name of Python's": ("a: !!python/name:os.system", "could not determine a constructor"),
-    "much": ("a: " + "x" * LONGEST, f"it has more than {LONGEST:,} characters"),
+    "much": ("a: " + "x" * MAX_FILE, f"it has more than {MAX_FILE:,} characters"),
     "no mapping key": ("? [1, 2]\n: 3", "found unhashable key"),
 }
 OTHERS = {
     "metrics.csv": ("iteration," + "x" * 200_000 + "\n1,2\n", "field larger than field limit"),
-    "scores.json": ("[" * 100_000, f"it has more than {DEEPEST} levels"),
-    "run.json": ('{"data": ' + "[" * 500 + "]" * 500 + "}", f"it has more than {DEEPEST} levels"),
+    "scores.json": ("[" * 100_000, f"it has more than {MAX_DEPTH} levels"),
+    "run.json": ('{"data": ' + "[" * 500 + "]" * 500 + "}", f"it has more than {MAX_DEPTH} levels"),
 }
 ODD_VALUES = {
     "config.yaml": f"name: 0x{'f' * 9000}\nseed: 0x{'f' * 9000}\ntrainer: {{max_steps: {':'.join(['59'] * 4000)}}}\n",

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core import weights
-from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build
+from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT
+from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
 from gan_style.networks.blocks import BlurPool, ResidualBlock, Upsample

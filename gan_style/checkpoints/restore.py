@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from torch.nn.modules.module import (
 )
 
 from gan_style.core import memory
-from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build, takes, target_of
+from gan_style.core.allowed import in_file
+from gan_style.core.config import build, takes, target_of
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
 from gan_style.models.translator import Translator
@@ -89,20 +90,26 @@ def _numbers(value: Tensor) -> int:
     return min(value.numel(), value.untyped_storage().nbytes() // value.element_size())
 
 
-def restore(content: Mapping[str, Any]) -> Translator:
-    """The model of a checkpoint, with its raw weights."""
+def restore(content: Mapping[str, Any], allow: str | Sequence[str] = ()) -> Translator:
+    """The model of a checkpoint, with its raw weights.
+
+    Args:
+        content: of the checkpoint.
+        allow: packages of the caller's own that its config may name, such as "mylab.".
+    """
+    allowed = in_file(allow)
     config = copy.deepcopy(dict(content["config"]["model"]))
     state = content["state_dict"]
-    target = target_of(config, ALLOWED_FROM_CHECKPOINT)
+    target = target_of(config, allowed)
     if not target.reads_vgg:  # training is over; an encoder's weights are in the checkpoint
         own = state.get("encoder._extra_state", {})
         for node in _vgg_nodes(config):
             node.update({"weights": "random", "depth": own.get("depth", node["depth"])})
     extra: dict[str, Any] = {f"channels_{letter}": d["channels"] for letter, d in content["domains"].items()}
-    if content.get("styles") and takes(config, "styles", ALLOWED_FROM_CHECKPOINT):
+    if content.get("styles") and takes(config, "styles", allowed):
         extra["styles"] = len(content["styles"])
     with no_larger_than(state):
-        model: Translator = build(config, ALLOWED_FROM_CHECKPOINT, **extra)
+        model: Translator = build(config, allowed, **extra)
     wanted = {key: value for key, value in state.items() if key.split(".")[0] not in model.discriminators}
     try:
         missing, unknown = model.load_state_dict(wanted, strict=False)

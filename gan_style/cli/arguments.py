@@ -65,6 +65,7 @@ def trained(parsed: Namespace) -> LoadedTranslator:
         precision=parsed.precision,
         channels_last=parsed.channels_last,
         compile=parsed.compile,
+        allow=parsed.allow,
     )
 
 

@@ -38,7 +38,7 @@ def describe(parsed: Namespace) -> None:
             vgg = content["config"]["model"].get("vgg")
             if vgg:
                 vgg["weights"] = "random"  # nothing is computed, so nothing has to be fetched
-            found = list(rows(content, restore(content)))
+            found = list(rows(content, restore(content, parsed.allow)))
     for name, value in found:
         say(f"{name:14}{value}")
 

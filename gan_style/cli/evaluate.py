@@ -63,7 +63,8 @@ def evaluate(parsed: Namespace) -> None:
 
 
 def judge_of(options: Any, data: ScoredSet, done: Callable[[], Any] = lambda: None) -> Judge:
-    """What scores against a set by the options of a command: extractor, weights, vgg, dino, draws, no_cache and device.
+    """What scores against a set by the options of a command: extractor, weights, vgg, dino, draws, no_cache, device
+    and allow.
 
     Raises:
         UserError: weights that cannot be had, or a device that is not there.
@@ -77,7 +78,7 @@ def judge_of(options: Any, data: ScoredSet, done: Callable[[], Any] = lambda: No
     squeezenet = options.weights if options.extractor == "squeezenet" else None
     pairs = PictureScores(network, squeezenet=squeezenet, vgg=options.vgg, dino=options.dino, device=device)
     cache = None if options.no_cache else FeatureCache(default_folder())
-    return Judge(data, network, pairs, options.draws, cache, done, device)
+    return Judge(data, network, pairs, options.draws, cache, done, device, options.allow)
 
 
 def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -> None:

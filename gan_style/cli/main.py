@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gan_style.core import memory
+from gan_style.core import allowed
+from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
-from gan_style.core.paths import cannot_use, expanded
+from gan_style.core.paths import expanded
 from gan_style.core.signals import command, hold_back, stoppable
-from gan_style.core.terminal import Parser, say, warn
+from gan_style.core.terminal import Parser, say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,22 +37,12 @@ def _run(words: list[str]) -> int:
         hold_back()
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
     parsed = _parsed(words)
-    try:
-        return int(parsed.run(parsed) or 0)
-    except UserError as error:
-        warn(f"gan_style: {error}")
-        return 2
-    except KeyboardInterrupt:
-        warn("gan_style: interrupted")
-        return 130
-    except Exception as error:
-        if memory.ran_out(error):
-            warn(f"gan_style: {memory.sentence(error, memory.advice_of(parsed.verb))}")
-        elif isinstance(error, OSError) and None not in (error.errno, error.filename):
-            warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
-        else:
-            raise  # a fault of ours, or a closed pipe
-        return 2
+
+    def verb() -> object:
+        _find_own_packages(parsed)
+        return parsed.run(parsed)
+
+    return exit_status(verb, parsed.verb)
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
@@ -63,6 +54,19 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     if left:
         parsed.words += left
     return parsed
+
+
+def _find_own_packages(parsed: argparse.Namespace) -> None:
+    """Look for packages in the folder of the command too, after all others, once the command names some: train does."""
+    words = any(word.lstrip("+").startswith("allow=") for word in getattr(parsed, "words", ()))
+    if (words or getattr(parsed, "allow", None) or allowed.from_environment()) and not sys.flags.safe_path:
+        sys.path.append(os.getcwd())
+
+
+def allow_option(parser: argparse.ArgumentParser) -> None:
+    """Take packages of the user's own that a checkpoint may name."""
+    said = "a package of your own that the checkpoint may name, such as mylab.; also $GAN_STYLE_ALLOW"
+    parser.add_argument("--allow", action="append", default=[], metavar="PACKAGE.", help=said)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,11 +128,13 @@ def _files(verbs: Any) -> None:
     """The verbs that read and write models."""
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
     describe.add_argument("checkpoint", metavar="FILE")
+    allow_option(describe)
     describe.set_defaults(run=_verb("cli.describe", "describe"))
     export = verbs.add_parser("export", help="write a trained model for other programs")
     export.add_argument("checkpoint")
     export.add_argument("output", metavar="OUT.onnx|.pt2|.safetensors|.pth", help=".pth is the official layout")
     export.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
+    allow_option(export)
     export.add_argument("--raw", action="store_true", help="the weights of the last step, not the averaged ones")
     export.set_defaults(run=_verb("apps.export.export", "export"))
     take_in = verbs.add_parser("import", help="make a checkpoint of an official CycleGAN, pix2pix or CUT generator")
@@ -147,6 +153,7 @@ def _scores(verbs: Any) -> None:
     data = "a named set below data/, a folder, or scenes"
     evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
     evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
+    allow_option(evaluate)
     evaluate.set_defaults(run=_verb("cli.evaluate", "evaluate"))
     compare = verbs.add_parser("compare", help="score a folder of made pictures against a folder of real ones")
     compare.add_argument("real", metavar="DIR_REAL")
@@ -154,7 +161,7 @@ def _scores(verbs: Any) -> None:
     compare.add_argument("--source", metavar="DIR", help="what the made ones were made of: gives the ceiling")
     compare.add_argument("--train", metavar="DIR", help="more real pictures: the floor is then at the same numbers")
     compare.add_argument("--size", type=int, default=256, metavar="N", help="side that all are resized to; 256")
-    compare.set_defaults(run=_verb("cli.evaluate", "compare"))
+    compare.set_defaults(allow=[], run=_verb("cli.evaluate", "compare"))
     for verb in (evaluate, compare):
         add = verb.add_argument
         others = "a checkpoint, or scores.json" if verb is evaluate else "scores.json"
@@ -184,6 +191,7 @@ def _pictures(verbs: Any) -> None:
     _style_options(stylize)
     _method_options(stylize)
     stylize.add_argument("--checkpoint", help="of a trained model that takes styles")
+    allow_option(stylize)
     stylize.add_argument("--every", type=int, default=0, metavar="N", help="save the picture every N steps of gatys")
     stylize.set_defaults(run=_verb("cli.stylize", "stylize"))
     translate = verbs.add_parser("translate", help="translate a picture, a folder or a video with a trained model")
@@ -196,6 +204,7 @@ def _pictures(verbs: Any) -> None:
     translate.add_argument("--smooth", choices=("off", "norm", "flow"), help=smooth)
     translate.add_argument("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
     _pass_options(translate)
+    allow_option(translate)
     translate.set_defaults(run=_verb("cli.translate", "translate"))
     sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
     sheet.add_argument("output")
@@ -208,6 +217,7 @@ def _pictures(verbs: Any) -> None:
     sheet.add_argument("--size", type=int, metavar="N", help="longer side of the contents, in pixels")
     sheet.add_argument("--cell", type=int, default=256, metavar="N", help="side of a picture on the sheet")
     _method_options(sheet)
+    allow_option(sheet)
     sheet.set_defaults(run=_verb("cli.sheet", "sheet"))
 
 
@@ -219,6 +229,7 @@ def _studio(verbs: Any) -> None:
     studio.add_argument("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default $GAN_STYLE_VGG")
     studio.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
     studio.add_argument("--host", default="127.0.0.1", help="another than this machine alone, such as 0.0.0.0")
+    allow_option(studio)
     studio.set_defaults(run=_verb("apps.studio.verb", "studio"))
 
 

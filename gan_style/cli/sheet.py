@@ -92,7 +92,7 @@ def refuse_words(parsed: Namespace, output: Path) -> list[str]:
 
 def models_of(parsed: Namespace, styles: Sequence[str]) -> list[tuple[str, LoadedTranslator]]:
     """The models of a command, each with its label; Gatys where there is no other, or where it is asked for."""
-    models = [(name, load(path)) for name, path in name_checkpoints(parsed.checkpoint).items()]
+    models = [(name, load(path, allow=parsed.allow)) for name, path in name_checkpoints(parsed.checkpoint).items()]
     refuse_method(parsed, [model for _, model in models], beside=True)
     wants_gatys = not models or parsed.method == "gatys"
     if not styles and (wants_gatys or any(model.model.takes_style for _, model in models)):

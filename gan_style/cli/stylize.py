@@ -52,7 +52,7 @@ def translator_of(parsed: Namespace) -> LoadedTranslator:
     if not parsed.checkpoint:
         refuse_method(parsed, [])
         return gatys(parsed.weights, parsed.seed, parsed.set)
-    translator = load(parsed.checkpoint)
+    translator = load(parsed.checkpoint, allow=parsed.allow)
     if not translator.model.takes_style:
         raise UserError(f"{parsed.checkpoint} takes no style pictures: use gan-style translate {parsed.checkpoint}")
     refuse_method(parsed, [translator])

@@ -23,17 +23,12 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_style.core.allowed import ALLOWED, in_config, is_below, is_of_file, refusal
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.memory import raise_if_out
 from gan_style.core.moved import moved
 from gan_style.core.paths import printable
 from gan_style.core.plain_data import require_plain
-
-# Only what is *defined* under one of these may be built. An alias such as gan_style.core.config.os.system
-# resolves to something defined elsewhere and is refused.
-ALLOWED = ("gan_style.", "torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations.")
-# A checkpoint may come from anywhere, so its config may name nothing but our networks and methods.
-ALLOWED_FROM_CHECKPOINT = ("gan_style.networks.", "gan_style.models.", "torch.optim.")
 
 SPECIAL = {"_target_", "_partial_"}
 # Hydra's other words for a node. None of them says anything that keys do not, and each is a way around the signature.
@@ -63,7 +58,7 @@ def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
             composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(_one_line(f"model={name} {' '.join(overrides)}: {error}".split(" See https")[0])) from error
-    node: dict[str, Any] = check(plain(composed)["model"], "model")
+    node: dict[str, Any] = check(plain(composed)["model"], "model", allowed=in_config())
     return node
 
 
@@ -208,25 +203,21 @@ def _text(value: object) -> str:
 
 def _locate(name: Any, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
     where = f"{_join(path, '_target_')}={_text(name)}"
-    refusal = UserError(
-        f"{where} is not allowed: it must be defined under one of {', '.join(allowed)} "
-        "(allow=[mylab.] adds a package of your own)"
-    )
     name = moved(str(name))
-    if not name.startswith(tuple(allowed)):
-        raise refusal  # before its module is imported, which would already run code
+    if not is_below(name, allowed):
+        raise refusal(where, name, allowed)  # before its module is imported, which would already run code
     try:
-        target = _imported(str(name))
+        target = _imported(name)
     except Exception as error:
         raise UserError(f"{where} cannot be imported: {_text(error)}") from error
     defined = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
-    if not callable(target) or not defined.startswith(tuple(allowed)):
-        raise refusal
+    if not callable(target) or not is_below(defined, allowed):
+        raise refusal(where, defined, allowed)
     # A file names networks and methods, which are classes, by their own names: what stands beside them is not for it,
     # and whoever looks for a class in its config, as for VGG, must not miss it under another name.
-    own = isinstance(target, type) and defined == str(name)
-    if "gan_style." not in allowed and defined.startswith("gan_style.") and not own:
-        raise refusal
+    own = isinstance(target, type) and defined == name
+    if is_of_file(allowed) and is_below(defined, ["gan_style."]) and not own:
+        raise refusal(where, defined, allowed)
     return target
 
 

@@ -11,6 +11,7 @@ INTERPOLATION = "${"
 MAX_DEPTH = 32  # of dicts and lists inside one another
 MAX_VALUES = 1_000_000  # counted wherever they stand: a file can name one list in many places
 MAX_TEXT = 65_536  # characters of one text
+MAX_FILE = 1_000_000  # characters of a whole config; ours have some thousands
 MAX_WHOLE = 2**63
 SHOWN = 60  # characters of a text in a message
 

@@ -113,15 +113,6 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return decode(open_picture(Path(path)))
 
 
-def describe_conversion(path: Path) -> str | None:
-    """Says from the header what read_image converts, or None for plain RGB with 8 bits.
-
-    Raises:
-        UserError: If the header cannot be read.
-    """
-    return ", ".join(open_picture(Path(path)).conversions()) or None
-
-
 def check_images(
     paths: Sequence[Path],
     on_error: Literal["stop", "skip"] = "stop",

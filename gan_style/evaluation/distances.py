@@ -16,33 +16,30 @@ from gan_style.core.errors import UserError
 from gan_style.evaluation.sets import SizedPictures
 from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor
-from gan_style.metrics.extractors import frechet_name, kernel_name
-from gan_style.metrics.frechet import frechet_distance
+from gan_style.metrics.extractors import column
 from gan_style.metrics.intervals import floor_sizes, scored
-from gan_style.metrics.kernel import cmmd, kid
-from gan_style.metrics.manifold import manifold
-from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
+from gan_style.metrics.own import features_of
+from gan_style.metrics.sliced import LaplacianPatches
+from gan_style.metrics.table import EXTRACTOR, PATCHES, TABLE, Score, described
 from gan_style.report.plain import from_json
 from gan_style.report.read import as_number
 
 BATCH = 8  # pictures that are looked at together
 CPU = torch.device("cpu")
-NEIGHBOURS = 5
 FEWEST = 20  # draws of an interval where each is slow: of fewer it would look narrower than it is
-MANY_PAIRS = 300**2  # above which neighbours are looked for in a tenth of the draws: a second each
+MANY_PAIRS = 300**2  # above which all pairs are looked at in a tenth of the draws: a second each
 RESIZE = "area where a side shrinks, cubic where it grows (OpenCV)"
 DECODERS = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}"
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
 MAY_DIFFER = ("checkpoint", "data")  # the set is known by the hash of its pictures
 COUNTS = ("N_real", "N_fake")  # compare, which has one direction, writes each as one number
-SHARES = ("precision", "recall", "coverage")  # whose shifted draws may leave [0, 1]
 
 Scores = dict[str, dict[str, Any]]
 Result = dict[str, Any]  # protocol, scores, and notes where there is something to say
 
 
 class Features:
-    """The features of one set: those of an extractor, and patches of pyramids, which need no weights.
+    """The features of one set: those of an extractor, patches of pyramids, and those of scores of one's own.
 
     Args:
         pictures: [3, S, S] each, in [-1, 1].
@@ -54,12 +51,14 @@ class Features:
 
     def __init__(
         self,
-        pictures: Iterable[Tensor],
+        pictures: Sequence[Tensor],
         extractor: Extractor,
         cache: FeatureCache | None = None,
         done: Callable[[], Any] = lambda: None,
         device: torch.device = CPU,
     ) -> None:
+        self.pictures, self.device = pictures, device
+        self._own: dict[tuple[str, str], Tensor] = {}
         key = kept = None
         if cache is not None and isinstance(pictures, SizedPictures):
             how = {"size": pictures.size, "resize": RESIZE, "decoders": DECODERS, "torch": str(torch.__version__)}
@@ -82,6 +81,15 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.deep)
+
+    def of(self, row: Score) -> Tensor:
+        """What a score of sets looks at, one row per picture."""
+        if isinstance(row.features, str):
+            return {EXTRACTOR: self.deep, PATCHES: self.patches}[row.features]
+        key = row.name, row.source  # a row is built anew for each checkpoint that names it
+        if key not in self._own:
+            self._own[key] = torch.cat([features_of(row, x) for x in batches(self.pictures, device=self.device)])
+        return self._own[key]
 
 
 def batches(
@@ -106,16 +114,18 @@ def compare_sets(
     *,
     floor_from: Features | None = None,
     source: Features | None = None,
+    own: Sequence[Score] = (),
     draws: int = 200,
     seed: int = 0,
 ) -> Scores:
-    """The distances between two sets.
+    """Take every score of sets, each with its interval and its floor.
 
     Args:
         real, fake: what should be alike.
         extractor: that the features are of.
         floor_from: more real pictures, so that the floor is taken at the same numbers.
         source: the untranslated input: its distance is the ceiling that a translation has to get under.
+        own: further scores of sets, beside those of the table.
         draws: of the bootstrap.
         seed: of all draws.
 
@@ -125,32 +135,24 @@ def compare_sets(
     Raises:
         UserError: fewer than two pictures in a set, or fewer than four to take a floor of.
     """
-    distances: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str]] = {
-        kernel_name(extractor): (kid, "deep"),
-        frechet_name(extractor): (frechet_distance, "deep"),
-        f"cmmd_{extractor.name}": (cmmd, "deep"),
-        "swd": (sliced_wasserstein, "patches"),
-    }
     pool = real if floor_from is None else floor_from
-    if min(*floor_sizes(len(pool), len(real), len(fake)), len(real), len(fake)) > NEIGHBOURS:
-        for name in (*SHARES, "density"):
-            distances[f"{name}_{extractor.name}"] = (_manifold(name), "deep")
+    fewest = max(2, min(*floor_sizes(len(pool), len(real), len(fake)), len(real), len(fake)))
     scores: Scores = {}
-    for name, (distance, kind) in distances.items():
-        many = name.startswith((*SHARES, "density")) and len(real) * len(fake) > MANY_PAIRS
-        slow = kind == "patches" or distance is frechet_distance or many
-        scores[name] = scored(
-            distance,
-            getattr(real, kind),
-            getattr(fake, kind),
-            floor_from=None if floor_from is None else getattr(floor_from, kind),
-            ceiling_from=None if source is None else getattr(source, kind),
+    for row in [row for row in (*TABLE, *own) if row.of_sets and row.least <= fewest]:
+        slow = row.slow or (row.all_pairs and len(real) * len(fake) > MANY_PAIRS)
+        found: dict[str, Any] = scored(
+            row.compute(),
+            real.of(row),
+            fake.of(row),
+            floor_from=None if floor_from is None else floor_from.of(row),
+            ceiling_from=None if source is None else source.of(row),
             n_boot=min(draws, max(FEWEST, draws // 10)) if slow else draws,
             splits=5 if slow else 20,
             seed=seed,
         )
-        if name.startswith(SHARES):
-            scores[name] |= {end: min(max(scores[name][end], 0.0), 1.0) for end in ("low", "high")}
+        if row.share:  # shifted draws may leave the range
+            found |= {end: min(max(found[end], 0.0), 1.0) for end in ("low", "high")}
+        scores[column(row, extractor)] = found | (described(row) if row in own else {})
     return scores
 
 
@@ -234,10 +236,3 @@ def _is_result(one: Any) -> bool:
 def _is_row(row: Mapping[str, Any]) -> bool:
     ends = [row[key] for key in ("floor", "ceiling") if row.get(key) is not None]
     return all(as_number(value) is not None for value in [*(row.get(key) for key in ("value", "low", "high")), *ends])
-
-
-def _manifold(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    def value(real: Tensor, fake: Tensor) -> Tensor:
-        return manifold(real, fake, k=NEIGHBOURS)[name]
-
-    return value

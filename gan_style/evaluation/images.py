@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,29 +17,26 @@ from gan_style.core.weights import digest
 from gan_style.evaluation.distances import CPU, Scores, batches
 from gan_style.losses.perceptual import PerceptualLoss
 from gan_style.metrics.diversity import diversity, feature_distance
-from gan_style.metrics.edges import edge_agreement
 from gan_style.metrics.extractor import Extractor
 from gan_style.metrics.lpips import LPIPS
-from gan_style.metrics.pairs import ContentDistance, StyleDistance, cycle_error
+from gan_style.metrics.own import values_of
+from gan_style.metrics.pairs import ContentDistance, StyleDistance
 from gan_style.metrics.squeezenet import URL as SQUEEZENET
 from gan_style.metrics.structure import StructureDistance
-from gan_style.metrics.truth import bootstrap, psnr, ssim
+from gan_style.metrics.table import GIVEN, NAMED, TABLE, Score, described
+from gan_style.metrics.truth import bootstrap
 from gan_style.networks.vgg import URLS, VGG
-
-GIVEN = "given_"  # before the name of a distance to the style that each picture was given
 
 Pictures = Mapping[str, Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
 class PictureScore:
-    """One number per picture.
+    """A row of the table with its weights: one number per picture.
 
     Attributes:
-        name: in the table.
-        inputs: what it looks at, picture by picture: `fakes`, `sources`, `truth` (what each source should become),
-            `back` (what came back of each fake), `targets` (the style that each was given) or `several` (one source
-            in several styles, [S, C, H, W]).
+        name: of its column.
+        inputs: what it looks at, picture by picture, see `metrics.table.Score`.
         function: of batches of these -> [B].
         network: sha256 of the weights that it needs.
     """
@@ -79,12 +77,15 @@ class PictureScores:
         device: torch.device = CPU,
     ) -> None:
         self.device = device
-        near: list[tuple[str, Any, str | None]] = [("edge_agreement", edge_agreement, None)]
+        # row of the table -> name of the column, function, and hash of its weights
+        made: dict[str, tuple[str, Callable[..., Tensor], str | None]] = {
+            row.name: (row.name, row.compute(), None) for row in TABLE if row.inputs and row.function
+        }
         distance: Callable[[Tensor, Tensor], Tensor] = feature_distance(extractor)
         of = extractor.name
         if squeezenet or in_hub(SQUEEZENET):
             lpips = LPIPS("squeeze", weights=squeezenet).to(device)
-            near.append((lpips.name, lpips, lpips.backbone_sha256))
+            made["lpips"] = lpips.name, lpips, lpips.backbone_sha256
             distance, of = lpips, lpips.name
         self.styles: dict[str, tuple[StyleDistance, str]] = {}
         if vgg == "random":
@@ -94,35 +95,36 @@ class PictureScores:
             network = VGG(weights).to(device)
             sha256 = digest(network)
             content = ContentDistance(network)
-            near.append((content.name, content, sha256))
+            made["content"] = content.name, content, sha256
             for statistic in ("gram", "mean_std"):
                 coder = PerceptualLoss(network, content_layers=[content.layer], statistic=statistic)
                 self.styles[f"style_{statistic}_{network.arch}"] = StyleDistance(cast(Any, coder)), sha256
         if dino:
             structure = StructureDistance(dino).to(device)
-            near.append((structure.name, structure, structure.sha256))
-        self.scores = [
-            *(PictureScore(name, ("fakes", "sources"), function, sha256) for name, function, sha256 in near),
-            PictureScore("psnr", ("fakes", "truth"), psnr),
-            PictureScore("ssim", ("fakes", "truth"), ssim),
-            PictureScore("cycle_error", ("sources", "back"), cycle_error),
-            PictureScore(f"diversity_{of}", ("several",), lambda styles: diversity(styles, distance)),
-        ]
+            made["structure"] = structure.name, structure, structure.sha256
+        made["diversity"] = f"diversity_{of}", lambda styles: diversity(styles, distance), None
+        found = [(row, *made[row.name]) for row in TABLE if row.name in made]
+        self.scores = [PictureScore(name, row.inputs, function, sha256) for row, name, function, sha256 in found]
 
-    def of(self, pictures: Pictures, real: Sequence[Tensor], train: Sequence[Tensor]) -> Scores:
-        """Each score that these pictures have the inputs for.
+    def of(
+        self, pictures: Pictures, real: Sequence[Tensor], train: Sequence[Tensor], own: Sequence[Score] = ()
+    ) -> Scores:
+        """Take each score that these pictures have the inputs for.
 
         Args:
             pictures: what a model made and what belongs to it, by the names of `PictureScore.inputs`.
             real: of the target domain; style is compared with their mean, and with that which a picture was given.
             train: further real ones, for the floor of what looks at fakes alone; may be none.
+            own: further scores of single pictures, beside those of the table.
 
         Returns:
             name -> value, low, high, floor (None where real pictures have none) and, where it looks at fakes,
             ceiling: what the inputs score as they are.
         """
         found: Scores = {}
-        for score in [*self.scores, *self._style_scores(pictures, real)]:
+        rows = {row.name: row for row in own if row.inputs}
+        ours = [PictureScore(name, row.inputs, partial(values_of, row)) for name, row in rows.items()]
+        for score in [*self.scores, *self._style_scores(pictures, real), *ours]:
             if any(not pictures.get(name) for name in score.inputs):
                 continue
             found[score.name] = dict(bootstrap(score.values(pictures, self.device)))
@@ -131,6 +133,7 @@ class PictureScores:
             if "fakes" in score.inputs and pictures.get("sources"):
                 untouched = {**pictures, "fakes": pictures["sources"]}
                 found[score.name]["ceiling"] = _mean(score.values(untouched, self.device))
+            found[score.name] |= described(rows[score.name]) if score.name in rows else {}
         return found
 
     def networks(self, names: Sequence[str]) -> dict[str, str]:
@@ -142,7 +145,8 @@ class PictureScores:
         scores = []
         for name, (distance, _) in self.styles.items():
             code = _mean_code(distance, real, self.device)
-            scores.append(PictureScore(name, ("fakes",), lambda x, d=distance, c=code: d.to_code(x, c)))
+            inputs = NAMED[name.rpartition("_")[0]].inputs
+            scores.append(PictureScore(name, inputs, lambda x, d=distance, c=code: d.to_code(x, c)))
             scores.append(PictureScore(f"{GIVEN}{name}", ("fakes", "targets"), distance))
         return scores
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache as remembered
 from pathlib import Path
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from gan_style.checkpoints import checkpoint
 from gan_style.checkpoints.restore import naming
+from gan_style.core.allowed import from_environment, is_below, packages
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded
+from gan_style.core.paths import expanded, printable
 from gan_style.data.images import list_images
 from gan_style.evaluation.distances import CPU, Features, Result, Scores, compare_sets, file_format, protocol
 from gan_style.evaluation.images import PictureScores
@@ -23,9 +24,11 @@ from gan_style.inference.load import loaded
 from gan_style.inference.translator import NOISE, LoadedTranslator
 from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor, rounded
-from gan_style.metrics.extractors import frechet_name
+from gan_style.metrics.extractors import column
 from gan_style.metrics.frechet import few_pictures
+from gan_style.metrics.own import as_nodes, own_scores
 from gan_style.metrics.probe import ProbeResult, steganography_probe
+from gan_style.metrics.table import NAMED, Score
 
 PROBED = 16  # inputs whose cycle is disturbed: it takes six translations each
 VARIED, STYLES = 8, 4  # inputs that are translated with several noise codes, and how many
@@ -61,6 +64,7 @@ class Judge:
         cache: of the features of real pictures; None keeps none.
         done: called after each picture.
         device: of models and features; the extractor and the networks of `pairs` are on it.
+        allow: packages of the caller's own that checkpoints may name.
     """
 
     data: ScoredSet
@@ -70,6 +74,7 @@ class Judge:
     cache: FeatureCache | None = None
     done: Callable[[], Any] = lambda: None
     device: torch.device = CPU
+    allow: Sequence[str] = ()
     made: dict[str, Made] = field(default_factory=dict)  # of what was scored last, by direction
 
     def __post_init__(self) -> None:
@@ -85,7 +90,8 @@ class Judge:
         """
         content = checkpoint.load(expanded(path))
         with naming(path):
-            translator = loaded(content, self.device)
+            translator = loaded(content, self.device, allow=self.allow)
+            own, notes = self._own(content["config"])
         if not translator.model.directions:
             raise UserError(
                 f"{path} translates between no domains, so there is nothing to compare: see gan-style sheet"
@@ -104,7 +110,20 @@ class Judge:
         rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
         if translator.model.takes_style:
             rule["styles"] = "training pictures of B in turn"
-        return self._result(int(size), {"file_format": file_format([]), "checkpoint": rule})
+        result = self._result(int(size), {"file_format": file_format([]), "checkpoint": rule}, own)
+        result["notes"] += notes
+        return result
+
+    def _own(self, config: Mapping[str, Any]) -> tuple[list[Score], list[str]]:
+        """The scores that a run named in its `metrics`, and what is to be said of those that nobody allowed."""
+        nodes = as_nodes(config.get("metrics"))
+        prefixes = (*packages(self.allow), *from_environment())
+        allowed = [node for node in nodes if is_below(str(node["_target_"]), prefixes)]
+        left = [str(node["_target_"]) for node in nodes if node not in allowed]
+        notes = [
+            f"not scored: {printable(name)}, a metric of another package: --allow PACKAGE. adds it" for name in left
+        ]
+        return own_scores(allowed, prefixes), notes
 
     def folder(self, folder: Path, direction: str, size: int) -> Result:
         """The same of a folder of pictures, which belong to the inputs of the same names.
@@ -192,18 +211,18 @@ class Judge:
             return None
         return Features(self._pictures(part, size), self.extractor, self.cache, self.done, self.device)
 
-    def _result(self, size: int, stamp: dict[str, Any]) -> Result:
+    def _result(self, size: int, stamp: dict[str, Any], own: Sequence[Score] = ()) -> Result:
         """The scores of `made`, with the protocol and what is to be said beside them."""
         scores: dict[str, Scores] = {}
         of: dict[str, dict[str, Any]] = {"N_real": {}, "N_fake": {}, "real": {}}
-        networks: dict[str, str] = {}
+        networks = {row.name: row.source for row in own}
         notes, probes = [], {}
         for direction, made in self.made.items():
-            found, counts = self._scores(direction, made, size)
+            found, counts = self._scores(direction, made, size, own)
             if made.probe is not None:
                 probes[direction] = made.probe.as_dict()
                 notes += [NO_CYCLE.format(direction)] if made.probe.honesty is None else []
-            few = few_pictures(frechet_name(self.extractor), *counts)
+            few = few_pictures(column(NAMED["frechet"], self.extractor), *counts)
             notes += [few] if few and few not in notes else []
             networks |= self.pairs.networks(list(found))
             scores[direction] = found
@@ -212,7 +231,7 @@ class Judge:
         stamped = protocol(self.extractor, size, data=self.data.name, **of, **stamp, networks=networks)
         return {"protocol": stamped, "scores": scores, "notes": notes, **({"probe": probes} if probes else {})}
 
-    def _scores(self, direction: str, made: Made, size: int) -> tuple[Scores, tuple[int, int]]:
+    def _scores(self, direction: str, made: Made, size: int, own: Sequence[Score]) -> tuple[Scores, tuple[int, int]]:
         """All scores of one direction, and the numbers of real and fake pictures."""
         real, target = self._real(f"test{direction[-1]}", size), f"train{direction[-1]}"
         assert real is not None
@@ -223,10 +242,11 @@ class Judge:
             self.extractor,
             floor_from=self._real(target, size),
             source=self._real(f"test{direction[0]}", size),
+            own=own,
             draws=self.draws,
         )
         train = self._pictures(target, size)[: len(made.fakes)] if self.data.has(target) else []
-        found |= self.pairs.of(made.pictures, self._pictures(f"test{direction[-1]}", size), train)
+        found |= self.pairs.of(made.pictures, self._pictures(f"test{direction[-1]}", size), train, own)
         if made.probe is not None and made.probe.honesty is not None:
             interval = {"low": made.probe.low, "high": made.probe.high}
             found["cycle_honesty"] = {"value": made.probe.honesty, **interval, "floor": None}

@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 from gan_style.core.paths import printable
 from gan_style.core.quoting import in_markdown
 from gan_style.evaluation.distances import Result, other_protocol
+from gan_style.metrics.table import better_end
 
-HIGHER = ("precision", "recall", "density", "coverage", "psnr", "ssim", "edge_agreement", "cycle_honesty", "diversity")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {c: f"\\{c}" for c in "&%$#_{}"}
+
+# in Markdown, and in LaTeX
+BETTER = {"highest": ("higher", r"$\uparrow$"), "lowest": ("lower", r"$\downarrow$"), None: ("", "")}
 
 
 class Row(NamedTuple):
@@ -23,16 +26,16 @@ class Row(NamedTuple):
     ceiling: float | None
 
     @property
-    def higher(self) -> bool:
-        """Whether higher is better."""
-        return self.score.startswith(HIGHER)
+    def better(self) -> str | None:
+        """The end that is better, `highest` or `lowest`; None for a score that neither the table nor its file knows."""
+        return next((end for cell in self.cells if cell and (end := better_end(self.score, cell))), None)
 
     def best(self) -> set[int]:
         """The columns with the best value, unless all have it."""
         values = {i: cell["value"] for i, cell in enumerate(self.cells) if cell is not None}
-        if not values:
+        if not values or self.better is None:
             return set()
-        top = max(values.values()) if self.higher else min(values.values())
+        top = max(values.values()) if self.better == "highest" else min(values.values())
         found = {i for i, value in values.items() if value == top}
         return found if len(found) < len(values) else set()
 
@@ -64,7 +67,7 @@ def markdown(results: Mapping[str, Result]) -> str:
             cells = [_cell(cell) for cell in row.cells]
             for best in row.best():
                 cells[best] = f"**{cells[best].replace(' (', '** (', 1)}"
-            lines.append([in_markdown(row.score), "higher" if row.higher else "lower", *cells, *map(_short, row[2:])])
+            lines.append([in_markdown(row.score), BETTER[row.better][0], *cells, *map(_short, row[2:])])
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
     return "\n\n".join([*parts, in_markdown(_about(results))]) + "\n"
 
@@ -78,9 +81,8 @@ def latex(results: Mapping[str, Result]) -> str:
         lines += [" & ".join(map(_escaped, [direction, *columns])) + r" \\", r"\midrule"]
         for row in rows(results, direction):
             cells = [_latex_cell(cell, i in row.best()) for i, cell in enumerate(row.cells)]
-            arrow = r"$\uparrow$" if row.higher else r"$\downarrow$"
             ends = [_short(row.floor), _short(row.ceiling)]
-            lines.append(" & ".join([f"{_escaped(row.score)} {arrow}", *cells, *ends]) + r" \\")
+            lines.append(" & ".join([f"{_escaped(row.score)} {BETTER[row.better][1]}".strip(), *cells, *ends]) + r" \\")
         parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
     return f"% {printable(_about(results))}\n" + "\n\n".join(parts) + "\n"
 

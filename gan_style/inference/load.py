@@ -11,8 +11,9 @@ import torch
 from gan_style.checkpoints import checkpoint, safetensors
 from gan_style.checkpoints.hub import WEIGHTS
 from gan_style.checkpoints.restore import fitting, naming, restore
+from gan_style.core.allowed import in_config, in_file
 from gan_style.core.checks import shown
-from gan_style.core.config import ALLOWED, ALLOWED_FROM_CHECKPOINT, build, compose_model, takes
+from gan_style.core.config import build, compose_model, takes
 from gan_style.core.devices import device_of
 from gan_style.core.errors import UserError
 from gan_style.core.extras import extra
@@ -29,6 +30,7 @@ def load(
     precision: str = "32",
     channels_last: bool = False,
     compile: bool = False,
+    allow: str | Sequence[str] = (),
 ) -> LoadedTranslator:
     """A trained model, ready to translate.
 
@@ -39,9 +41,11 @@ def load(
         precision: "32", or "bf16" for most products in bfloat16 where the device has instructions for it.
         channels_last: the layout of weights and maps; faster on recent GPUs.
         compile: by `torch.compile`: the first picture of a size takes minutes, the others less.
+        allow: packages of your own that the file may name classes of, such as "mylab."; to name one is to trust it.
 
     Raises:
-        UserError: not a checkpoint of ours, no such device, or one without that precision.
+        UserError: not a checkpoint of ours, one that names a package which is not allowed, no such device, or one
+            without that precision.
     """
     if not isinstance(path, (str, Path)) or not str(path):
         raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
@@ -49,7 +53,15 @@ def load(
     _refuse_precision(precision, where)
     content = checkpoint.load(expanded(path))
     with naming(path):
-        return loaded(content, where, ema=ema, precision=precision, channels_last=channels_last, compile=compile)
+        return loaded(
+            content,
+            where,
+            ema=ema,
+            precision=precision,
+            channels_last=channels_last,
+            compile=compile,
+            allow=allow,
+        )
 
 
 def loaded(
@@ -60,6 +72,7 @@ def loaded(
     precision: str = "32",
     channels_last: bool = False,
     compile: bool = False,
+    allow: str | Sequence[str] = (),
 ) -> LoadedTranslator:
     """The same from the content of a checkpoint.
 
@@ -67,20 +80,26 @@ def loaded(
         UserError: its parts do not fit one another.
     """
     with fitting():
-        return _loaded(content, device, ema, precision, channels_last, compile)
+        return _loaded(content, device, ema, precision, channels_last, compile, allow)
 
 
 def _loaded(
-    content: Mapping[str, Any], device: torch.device, ema: bool, precision: str, channels_last: bool, compile: bool
+    content: Mapping[str, Any],
+    device: torch.device,
+    ema: bool,
+    precision: str,
+    channels_last: bool,
+    compile: bool,
+    allow: str | Sequence[str],
 ) -> LoadedTranslator:
-    model = restore(content)
+    model = restore(content, allow)
     averages: Mapping[str, Any] = content["callbacks"].get("EMA", {})
     for name, state in averages.items() if ema else ():
         getattr(model, name).load_state_dict(state)
     domains = {letter: printable(str(domain["name"])) for letter, domain in content["domains"].items()}
     values = {letter: ValueRange.described(domain) for letter, domain in content["domains"].items()}
     names: list[str] = []
-    if takes(content["config"]["model"], "styles", ALLOWED_FROM_CHECKPOINT):
+    if takes(content["config"]["model"], "styles", in_file(allow)):
         names = [
             printable(str(name)) for name in content.get("styles") or [domains["B"]]
         ]  # data without names is one style, its domain
@@ -105,8 +124,14 @@ def _refuse_precision(precision: str, device: torch.device) -> None:
         )
 
 
-def from_pretrained(name: str | Path, *, device: str | None = None) -> LoadedTranslator:
+def from_pretrained(
+    name: str | Path, *, device: str | None = None, allow: str | Sequence[str] = ()
+) -> LoadedTranslator:
     """A model from a folder, or from a repository of the hub, which is downloaded into its cache once.
+
+    Args:
+        name: of the folder or the repository.
+        device, allow: see `load`.
 
     Raises:
         UserError: the folder holds no model, or the hub has no such repository or cannot be reached.
@@ -115,7 +140,7 @@ def from_pretrained(name: str | Path, *, device: str | None = None) -> LoadedTra
     if folder.is_dir():
         if not (folder / WEIGHTS).is_file():
             raise UserError(f"{folder} holds no {WEIGHTS}: give a folder that save_pretrained wrote")
-        return load(folder / WEIGHTS, device=device)
+        return load(folder / WEIGHTS, device=device, allow=allow)
     if folder.is_file():
         raise UserError(f"{folder} is a file: load it with gan_style.load")
     hub = extra("hub", "huggingface_hub")
@@ -126,13 +151,13 @@ def from_pretrained(name: str | Path, *, device: str | None = None) -> LoadedTra
         raise UserError(
             f"{name} is no folder here, and the hub does not give its {WEIGHTS} ({reason}): check name and network"
         ) from error
-    return load(path, device=device)
+    return load(path, device=device, allow=allow)
 
 
 def gatys(weights: str | None, seed: int, overrides: Sequence[str]) -> LoadedTranslator:
     """The optimisation, ready to be given pictures."""
     words = [*overrides, f"seed={seed}", *([f'model.vgg.weights="{weights}"'] if weights else [])]
     node = compose_model("gatys", words) | {"count": 1, "size": 16}
-    model = build(node, ALLOWED)
+    model = build(node, in_config())
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return LoadedTranslator(model.to(device), {})

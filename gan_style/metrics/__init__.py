@@ -9,20 +9,15 @@ from gan_style.core.lazy import lazily
 # Imported when they are asked for: torchmetrics and torchvision take seconds. The functions `manifold` and `diversity`
 # have the names of their modules and stay there.
 PLACES = {
-    "CMMD": "kernel",
     "LPIPS": "lpips",
     "ContentDistance": "pairs",
-    "Diversity": "diversity",
-    "FeatureMetric": "features",
-    "FrechetDistance": "frechet",
-    "KernelDistance": "kernel",
-    "Manifold": "manifold",
-    "PairScore": "pairs",
-    "SlicedWasserstein": "sliced",
+    "Score": "table",
+    "SetMetric": "set_metric",
     "StructureDistance": "structure",
     "StyleDistance": "pairs",
     "cmmd": "kernel",
     "cycle_error": "pairs",
+    "edge_agreement": "edges",
     "frechet_distance": "frechet",
     "kid": "kernel",
     "psnr": "truth",

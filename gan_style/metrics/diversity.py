@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import Extractor
-from gan_style.metrics.pairs import PairFunction, PairScore
+from gan_style.metrics.pairs import PairFunction
 
 
 def diversity(pictures: Tensor, distance: PairFunction) -> Tensor:
@@ -40,14 +40,3 @@ def feature_distance(extractor: Extractor) -> PairFunction:
         return (extractor(images) - extractor(others)).norm(dim=1)
 
     return distance
-
-
-class Diversity(PairScore):
-    """Mean of `diversity` over pictures, for the same distances."""
-
-    higher_is_better = True
-
-    @torch.no_grad()
-    def update(self, pictures: Tensor) -> None:  # type: ignore[override]
-        """Add pictures in several styles, [B, S, C, H, W]."""
-        self.scores.append(diversity(pictures, self._function[0]))

@@ -1,4 +1,4 @@
-"""Extractors by a word, and what a distance between their features may be called."""
+"""Extractors by a word, and what a score of their features is called."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gan_style.metrics.inception import SHA256 as INCEPTION
 from gan_style.metrics.inception import InceptionExtractor
 from gan_style.metrics.libraries import FAMILIES, from_library
 from gan_style.metrics.squeezenet import SqueezeNetExtractor
+from gan_style.metrics.table import EXTRACTOR, Score
 from gan_style.networks.vgg import VGG
 
 
@@ -84,12 +85,12 @@ def extractor(kind: str, weights: str | Path | None = None, **options: Any) -> E
     return KINDS[kind](**given, **options)
 
 
-def frechet_name(network: Extractor) -> str:
-    """`fid` for the Inception weights of 2015, known by their hash, and `frechet_<extractor>` for all others."""
+def column(row: Score, network: Extractor) -> str:
+    """What a score is called in results: by its row, and by the extractor where its features are that one's.
+
+    With the Inception weights of 2015, known by their hash, some have a name of their own: `fid`, `kid`.
+    """
+    if row.features != EXTRACTOR:
+        return row.name
     exact = isinstance(network, InceptionExtractor) and network.sha256 == INCEPTION
-    return "fid" if exact else f"frechet_{network.name}"
-
-
-def kernel_name(network: Extractor) -> str:
-    """`kid` for the Inception weights of 2015, and `kid_<extractor>` for all others."""
-    return "kid" if frechet_name(network) == "fid" else f"kid_{network.name}"
+    return row.inception if exact and row.inception else f"{row.name}_{network.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_style.metrics.features import FeatureMetric, checked
+from gan_style.metrics.features import checked
 
 ENOUGH = 2048
 
@@ -25,17 +25,6 @@ def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
     return (mean + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.mT).sum()).clamp_min(0)
 
 
-def frechet_of_moments(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tensor) -> Tensor:
-    """The same from published statistics: means [D] and covariances [D, D]."""
-    roots = []
-    for covariance in (covariance1, covariance2):
-        values, vectors = torch.linalg.eigh(covariance.double())
-        roots.append(values.clamp_min(0).sqrt()[:, None] * vectors.mT)
-    trace = covariance1.double().trace() + covariance2.double().trace()
-    mean = (mean1.double() - mean2.double()).square().sum()
-    return (mean + trace - 2 * torch.linalg.svdvals(roots[0] @ roots[1].mT).sum()).clamp_min(0)
-
-
 def _root(features: Tensor) -> Tensor:
     """A with A^T A = the covariance: at most D rows."""
     centred = (features - features.mean(0)) / (len(features) - 1) ** 0.5
@@ -50,12 +39,3 @@ def few_pictures(name: str, real: int, fake: int) -> str | None:
         f"{name} of {real} real and {fake} fake pictures mostly measures their number (fewer than {ENOUGH}): compare "
         "it only at the same numbers, and look at KID, which is unbiased"
     )
-
-
-class FrechetDistance(FeatureMetric):
-    """Frechet distance over an extractor; its name is `extractors.frechet_name(extractor)`."""
-
-    higher_is_better = False
-
-    def distance(self, real: Tensor, fake: Tensor) -> Tensor:
-        return frechet_distance(real, fake)

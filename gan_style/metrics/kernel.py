@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from gan_style.core.errors import UserError
-from gan_style.metrics.features import FeatureMetric, checked
+from gan_style.metrics.features import checked
 
 Kernel = Callable[[Tensor, Tensor], Tensor]  # [N, D], [M, D] -> [N, M]
 
@@ -49,30 +47,6 @@ def kid(real: Tensor, fake: Tensor) -> Tensor:
     return mmd2(real, fake, polynomial)
 
 
-def kid_subsets(
-    real: Tensor, fake: Tensor, *, subsets: int = 100, size: int = 1000, seed: int = 0
-) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the kernel distance over random subsets, as most papers print it.
-
-    The deviation is that of one subset, not the error of the mean: it falls with `size`, not with N.
-
-    Raises:
-        UserError: fewer pictures than `size`.
-    """
-    real, fake = checked(real, fake)
-    if min(len(real), len(fake)) < size:
-        raise UserError(
-            f"subsets of {size} cannot be drawn from {len(real)} real and {len(fake)} fake pictures: lower their size"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    values = []
-    for _ in range(subsets):
-        rows = [torch.randperm(len(x), generator=generator)[:size].to(x.device) for x in (real, fake)]
-        values.append(kid(real[rows[0]], fake[rows[1]]))
-    drawn = torch.stack(values)
-    return drawn.mean(), drawn.std(correction=0)
-
-
 def cmmd(
     real: Tensor, fake: Tensor, *, sigma: float = 10.0, scale: float = 1000.0, unbiased: bool = True, unit: bool = True
 ) -> Tensor:
@@ -84,25 +58,3 @@ def cmmd(
     if unit:
         real, fake = F.normalize(real.double(), dim=1), F.normalize(fake.double(), dim=1)
     return scale * mmd2(real, fake, gaussian(sigma), unbiased=unbiased)
-
-
-class KernelDistance(FeatureMetric):
-    """KID over an extractor, over all pairs; its name is `extractors.kernel_name(extractor)`."""
-
-    higher_is_better = False
-
-    def distance(self, real: Tensor, fake: Tensor) -> Tensor:
-        return kid(real, fake)
-
-
-class CMMD(FeatureMetric):
-    """CMMD over an extractor; call it `cmmd_<extractor>` unless that is CLIP's ViT-L/14 at 336 pixels."""
-
-    higher_is_better = False
-
-    def __init__(self, extractor: nn.Module, *, sigma: float = 10.0, unbiased: bool = True, **options: Any) -> None:
-        super().__init__(extractor, **options)
-        self.sigma, self.unbiased = sigma, unbiased
-
-    def distance(self, real: Tensor, fake: Tensor) -> Tensor:
-        return cmmd(real, fake, sigma=self.sigma, unbiased=self.unbiased)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_style.core.errors import UserError
-from gan_style.metrics.features import FeatureMetric, checked
+from gan_style.metrics.features import checked
 
-NAMES = ("precision", "recall", "density", "coverage")
+NEIGHBOURS = 5  # as in the code of Naeem et al. 2020, for all four
 CHUNK = 512  # rows of a distance matrix at a time
 
 
-def manifold(real: Tensor, fake: Tensor, *, k: int = 5) -> dict[str, Tensor]:
+def manifold(real: Tensor, fake: Tensor, *, k: int = NEIGHBOURS) -> dict[str, Tensor]:
     """Four numbers from balls around pictures that reach to their k-th neighbour in their own set, in float64.
 
     precision: share of the fake inside some real ball; recall: share of the real inside some fake ball
     (Kynkaanniemi et al. 2019, eqs. 1 and 2), both in [0, 1]. density: real balls around a fake picture, divided by k,
     on average, 1 for equal distributions and without an upper bound; coverage: share of real balls that hold a fake
-    picture, in [0, 1] (Naeem et al. 2020, eqs. 3 and 4). k = 5 as in the latter's code for all four.
+    picture, in [0, 1] (Naeem et al. 2020, eqs. 3 and 4).
 
     Args:
         real, fake: features [N, D] and [M, D].
@@ -61,14 +59,21 @@ def _distances(x: Tensor, y: Tensor) -> Tensor:
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-class Manifold(FeatureMetric):
-    """Precision, recall, density and coverage over an extractor; `compute` gives a dictionary."""
+def precision(real: Tensor, fake: Tensor) -> Tensor:
+    """Share of the fake pictures within the real ones, see `manifold`."""
+    return manifold(real, fake)["precision"]
 
-    higher_is_better = True
 
-    def __init__(self, extractor: nn.Module, *, k: int = 5, **options: Any) -> None:
-        super().__init__(extractor, **options)
-        self.k = k
+def recall(real: Tensor, fake: Tensor) -> Tensor:
+    """Share of the real pictures within the fake ones, see `manifold`."""
+    return manifold(real, fake)["recall"]
 
-    def compute(self) -> dict[str, Tensor]:  # type: ignore[override]
-        return manifold(*self.features(), k=self.k)
+
+def density(real: Tensor, fake: Tensor) -> Tensor:
+    """How many real balls hold a fake picture, of `NEIGHBOURS`, see `manifold`."""
+    return manifold(real, fake)["density"]
+
+
+def coverage(real: Tensor, fake: Tensor) -> Tensor:
+    """Share of real balls that hold a fake picture, see `manifold`."""
+    return manifold(real, fake)["coverage"]

@@ -1,57 +1,16 @@
-"""Scores of pairs of pictures, one number each, and their mean over a set."""
+"""Scores of pairs of pictures, one number each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 
-from gan_style.core.errors import UserError
 from gan_style.networks.vgg import VGG
 
 PairFunction = Callable[[Tensor, Tensor], Tensor]  # [B, C, H, W] twice -> [B]
-
-
-class PairScore(Metric):
-    """Mean of a function of two pictures over a set; keeps each number, for intervals over pictures.
-
-    Args:
-        function: [B, C, H, W] twice -> [B]: `LPIPS()`, `edge_agreement`, `ContentDistance(...)`, `cycle_error`,
-            `StyleDistance(...)`, `truth.psnr`, `truth.ssim`. Not a part of this metric's state.
-    """
-
-    full_state_update = False
-    scores: list[Tensor]
-
-    def __init__(self, function: PairFunction, **options: Any) -> None:
-        super().__init__(**options)
-        self._function = [function]
-        self.add_state("scores", [], dist_reduce_fx="cat")
-
-    @torch.no_grad()
-    def update(self, images: Tensor, others: Tensor) -> None:
-        """Add pairs of pictures [B, C, H, W] in [-1, 1]."""
-        self.scores.append(self._function[0](images, others))
-
-    def values(self) -> Tensor:
-        """The number of each pair, [N]."""
-        if not len(self.scores):
-            raise UserError("there is no pair of pictures to score: give one at least")
-        return dim_zero_cat(self.scores)
-
-    def compute(self) -> Tensor:
-        return self.values().double().mean()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Any = "") -> nn.Module:
-        function = self._function[0]
-        if isinstance(function, nn.Module):
-            function._apply(fn)  # to the device of the rest
-        applied: nn.Module = super()._apply(fn, exclude_state)
-        return applied
 
 
 def cycle_error(images: Tensor, returned: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import Extractor
-from gan_style.metrics.features import FeatureMetric
 
 SIDE = 7  # of a patch
 SMALLEST = 16  # side of the coarsest level
@@ -137,18 +136,3 @@ def _standardised(x: Tensor, by: Tensor) -> Tensor:
     x, by = x.unflatten(1, (3, -1)), by.unflatten(1, (3, -1))
     mean, deviation = by.mean(dim=(0, 2), keepdim=True), by.std(dim=(0, 2), keepdim=True, correction=0)
     return ((x - mean) / deviation.clamp_min(1e-8)).flatten(1)
-
-
-class SlicedWasserstein(FeatureMetric):
-    """Sliced Wasserstein distance over Laplacian patches, `swd`; all pictures of one size."""
-
-    higher_is_better = False
-
-    def __init__(
-        self, *, patches: int = 64, directions: int = 512, seed: int = 0, norm: Norm = "own", **options: Any
-    ) -> None:
-        super().__init__(LaplacianPatches(patches, seed), **options)
-        self.options: dict[str, Any] = {"patches": patches, "directions": directions, "seed": seed, "norm": norm}
-
-    def distance(self, real: Tensor, fake: Tensor) -> Tensor:
-        return sliced_wasserstein(real, fake, **self.options)

@@ -5,9 +5,11 @@ import math
 from gan_style.report.curves import Chart, Line, Points
 from gan_style.report.markup import escape
 from gan_style.report.names import compact
+from gan_style.report.svg import Scale, element, text
 
 WIDTH, HEIGHT = 460, 236
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 10, 8, 24
+_WIDE, _HIGH = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM  # of the frame
 _COLOURS = 6
 _DASHES = ("7 3", "2 3", "9 3 2 3", "1 4", "12 4")
 _ROBUST_FROM = 200
@@ -19,27 +21,17 @@ def draw(chart: Chart) -> str:
     if not chart.lines:
         empty = _notes([*chart.notes, "No finite value was logged."])
         return f'<figure class="chart">{title}{empty}</figure>'
-    x_range, y_range = _x_range(chart), _y_range(chart)
+    x_at, y_at = Scale(*_x_range(chart), 0, _WIDE), Scale(*_y_range(chart), _HIGH, 0)
     notes = list(chart.notes)
-    notes += _outside(chart, y_range)
-    if _mark_shown(chart, x_range):
+    notes += _outside(chart, y_at)
+    if _mark_shown(chart, x_at):
         notes.append(f"Vertical line: the scored checkpoint, iteration {chart.mark:,.0f}.")
     label = escape(f"{chart.title}: {', '.join(line.label for line in chart.lines)}")
     svg = (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
-        f"{_axes(x_range, y_range)}{_plot(chart, x_range, y_range)}</svg>"
+        f"{_axes(x_at, y_at)}{_plot(chart, x_at, y_at)}</svg>"
     )
     return f'<figure class="chart">{title}{_legend(chart)}{svg}{_notes(notes)}</figure>'
-
-
-def nice_ticks(low: float, high: float, count: int) -> list[float]:
-    """Returns about ``count`` round numbers within a range."""
-    power = 10.0 ** math.floor(math.log10((high - low) / count))
-    choices = [
-        [index * step for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
-        for step in (factor * power for factor in (1, 2, 5, 10))
-    ]
-    return min(choices, key=lambda ticks: abs(len(ticks) - count))
 
 
 def _x_range(chart: Chart) -> tuple[float, float]:
@@ -66,21 +58,17 @@ def _y_range(chart: Chart) -> tuple[float, float]:
     return (0.0 if starts_at_zero else low - margin), high + margin
 
 
-def _outside(chart: Chart, y_range: tuple[float, float]) -> list[str]:
-    low, high = y_range
+def _outside(chart: Chart, y_at: Scale) -> list[str]:
+    low, high = y_at.low, y_at.high
     values = [y for line in chart.lines for _, y in line.raw]
     sides = [f"above {compact(high)}"] if max(values, default=high) > high else []
     sides += [f"below {compact(low)}"] if min(values, default=low) < low else []
     return [f"Values {' and '.join(sides)} leave the frame."] if sides else []
 
 
-def _mark_shown(chart: Chart, x_range: tuple[float, float]) -> bool:
+def _mark_shown(chart: Chart, x_at: Scale) -> bool:
     # At the right end the line would only look like a frame.
-    return chart.mark is not None and x_range[0] <= chart.mark < x_range[1]
-
-
-def _at(value: float, bounds: tuple[float, float], size: float) -> float:
-    return (value - bounds[0]) / (bounds[1] - bounds[0]) * size
+    return chart.mark is not None and x_at.low <= chart.mark < x_at.high
 
 
 def _tick_text(value: float, step: float) -> str:
@@ -93,23 +81,20 @@ def _tick_text(value: float, step: float) -> str:
     return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
 
 
-def _axes(x_range: tuple[float, float], y_range: tuple[float, float]) -> str:
-    width, height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+def _axes(x_at: Scale, y_at: Scale) -> str:
     parts = []
-    ticks = nice_ticks(*y_range, 4)
+    ticks = y_at.ticks(4)
     step = ticks[1] - ticks[0] if len(ticks) > 1 else abs(ticks[0]) or 1.0
     for tick in ticks:
-        y = _TOP + height - _at(tick, y_range, height)
-        parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" class="y">{_tick_text(tick, step)}</text>')
-    ticks = nice_ticks(*x_range, 4)
-    for tick in ticks:
-        x = _LEFT + _at(tick, x_range, width)
+        y = _TOP + y_at(tick)
+        parts.append(element("path", class_="grid", d=f"M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"))
+        parts.append(text(_LEFT - 6, y + 4, _tick_text(tick, step), "y"))
+    for tick in x_at.ticks(4):
+        x = _LEFT + x_at(tick)
         # A label centred on the frame's right end would be cut off.
-        anchor = "y" if x > WIDTH - _RIGHT - 16 else "x"
-        x = WIDTH - 2 if anchor == "y" else x
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 7}" class="{anchor}">{_thousands(tick)}</text>')
-    parts.append(f'<path class="axis" d="M{_LEFT} {HEIGHT - _BOTTOM}H{WIDTH - _RIGHT}"/>')
+        cut_off = x > WIDTH - _RIGHT - 16
+        parts.append(text(float(WIDTH - 2) if cut_off else x, HEIGHT - 7, _thousands(tick), "y" if cut_off else "x"))
+    parts.append(element("path", class_="axis", d=f"M{_LEFT} {HEIGHT - _BOTTOM}H{WIDTH - _RIGHT}"))
     return "".join(parts)
 
 
@@ -122,46 +107,34 @@ def _thousands(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:g}"
 
 
-def _plot(chart: Chart, x_range: tuple[float, float], y_range: tuple[float, float]) -> str:
-    width, height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
-
+def _plot(chart: Chart, x_at: Scale, y_at: Scale) -> str:
     def path(points: Points) -> str:
-        pairs = (f"{_at(x, x_range, width):.1f} {height - _at(y, y_range, height):.1f}" for x, y in points)
-        return "M" + "L".join(pairs)
+        return "M" + "L".join(f"{x_at(x):.1f} {y_at(y):.1f}" for x, y in points)
 
     parts = []
-    if _mark_shown(chart, x_range) and chart.mark is not None:
-        parts.append(f'<path class="mark" d="M{_at(chart.mark, x_range, width):.1f} 0V{height}"/>')
+    if chart.mark is not None and _mark_shown(chart, x_at):
+        parts.append(element("path", class_="mark", d=f"M{x_at(chart.mark):.1f} 0V{_HIGH}"))
     for level in chart.levels:
-        y = height - _at(level.value, y_range, height)
-        parts.append(
-            f'<path class="level {_colour(level.colour)}" stroke-dasharray="{_dash(level.style)}" '
-            f'd="M0 {y:.1f}H{width}"/>'
-        )
-    parts += [f'<path class="raw {_colour(line.colour)}" d="{path(line.raw)}"/>' for line in chart.lines if line.raw]
+        kind, height = f"level {_colour(level.colour)}", y_at(level.value)
+        parts.append(element("path", class_=kind, stroke_dasharray=_dash(level.style), d=f"M0 {height:.1f}H{_WIDE}"))
+    parts += [
+        element("path", class_=f"raw {_colour(line.colour)}", d=path(line.raw)) for line in chart.lines if line.raw
+    ]
     for line in chart.lines:
-        parts.append(f'<path class="line {_colour(line.colour)}"{_over(chart, line)} d="{path(line.points)}"/>')
-        parts += _dots(line, x_range, y_range) if line.dots else []
+        kind, dashes = f"line {_colour(line.colour)}", _over(chart, line)
+        parts.append(element("path", class_=kind, stroke_dasharray=dashes, d=path(line.points)))
+        for x, y in line.points if line.dots else ():
+            parts.append(element("circle", class_=_colour(line.colour), cx=x_at(x), cy=y_at(y), r="2.4"))
     # A nested svg cuts off what leaves the frame, without the ids that a clipPath needs.
     overflow = "hidden" if any(line.raw for line in chart.lines) else "visible"
-    frame = f'x="{_LEFT}" y="{_TOP}" width="{width}" height="{height}" overflow="{overflow}"'
-    return f"<svg {frame}>{''.join(parts)}</svg>"
+    return element("svg", "".join(parts), x=_LEFT, y=_TOP, width=_WIDE, height=_HIGH, overflow=overflow)
 
 
-def _dots(line: Line, x_range: tuple[float, float], y_range: tuple[float, float]) -> list[str]:
-    width, height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
-    return [
-        f'<circle class="{_colour(line.colour)}" cx="{_at(x, x_range, width):.1f}" '
-        f'cy="{height - _at(y, y_range, height):.1f}" r="2.4"/>'
-        for x, y in line.points
-    ]
-
-
-def _over(chart: Chart, line: Line) -> str:
-    """Dashes a curve that lies on an earlier one, and every curve once the colours are used up."""
+def _over(chart: Chart, line: Line) -> str | None:
+    """Returns the dashes of a curve that lies on an earlier one, and of every curve once the colours are used up."""
     before = chart.lines[: chart.lines.index(line)]
     hidden = any(other.points == line.points for other in before)
-    return ' stroke-dasharray="5 5"' if hidden or line.colour >= _COLOURS else ""
+    return "5 5" if hidden or line.colour >= _COLOURS else None
 
 
 def _colour(number: int) -> str:
@@ -173,17 +146,16 @@ def _dash(style: int) -> str:
 
 
 def _legend(chart: Chart) -> str:
-    items = []
+    items: list[tuple[str, float, str, str | None]] = []
     for line in chart.lines:
-        items.append((line.label, line.last, f'class="line {_colour(line.colour)}"{_over(chart, line)}'))
+        items.append((line.label, line.last, f"line {_colour(line.colour)}", _over(chart, line)))
     for level in chart.levels:
-        style = f'class="level {_colour(level.colour)}" stroke-dasharray="{_dash(level.style)}"'
-        items.append((level.label, level.value, style))
-    entries = "".join(
-        f'<li><svg class="key" viewBox="0 0 24 8" aria-hidden="true"><path {style} d="M0 4H24"/></svg>'
-        f"{escape(label)} <b>{compact(value)}</b></li>"
-        for label, value, style in items
-    )
+        items.append((level.label, level.value, f"level {_colour(level.colour)}", _dash(level.style)))
+    entries = ""
+    for label, value, kind, dashes in items:
+        stroke = element("path", class_=kind, stroke_dasharray=dashes, d="M0 4H24")
+        key = element("svg", stroke, class_="key", viewBox="0 0 24 8", aria_hidden="true")
+        entries += f"<li>{key}{escape(label)} <b>{compact(value)}</b></li>"
     return f'<ul class="legend">{entries}</ul>'
 
 

@@ -1,7 +1,9 @@
 """What the scores and baselines of a report are, in words, and how values are written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from gan_style.metrics.table import better_end, row_of
 
 
 @dataclass(frozen=True)
@@ -23,55 +25,6 @@ class Score:
     unit: str = ""
 
 
-# By name, or by the part of it before the name of a feature extractor: kid is also kid_random and kid_vgg.
-_SCORES = {
-    "psnr": Score(
-        "PSNR (dB)",
-        "Peak signal-to-noise ratio between the translated picture and its true counterpart, in dB; higher is better.",
-        True,
-        2,
-        "dB",
-    ),
-    "ssim": Score(
-        "SSIM",
-        "Structural similarity of the translated picture and its true counterpart, in [0, 1]; higher is better.",
-        True,
-    ),
-    "fid": Score(
-        "FID", "Fréchet distance between the features of translated and real pictures; lower is better.", False, 2
-    ),
-    "frechet": Score(
-        "Fréchet distance",
-        "Between the features of translated and real pictures; with few pictures it mostly measures their number; "
-        "lower is better.",
-        False,
-    ),
-    "kid": Score(
-        "KID",
-        "Kernel distance between the features of translated and real pictures, 0 for the same distribution; lower is "
-        "better.",
-        False,
-        4,
-    ),
-    "cmmd": Score("CMMD", "Gaussian kernel distance between features; lower is better.", False, 4),
-    "swd": Score("SWD", "Sliced Wasserstein distance between patches of the two sets; lower is better.", False),
-    "precision": Score("Precision", "Share of translated pictures among the real ones; higher is better.", True),
-    "recall": Score("Recall", "Share of real pictures among the translated ones; higher is better.", True),
-    "density": Score("Density", "How densely real pictures surround the translated ones; higher is better.", True),
-    "coverage": Score("Coverage", "Share of real pictures with a translated one near; higher is better.", True),
-    "lpips": Score("LPIPS", "Perceptual distance between pictures; lower is better.", False),
-    "edge_agreement": Score("Edge agreement", "Correlation of the edges of input and output; higher is better.", True),
-    "cycle_error": Score(
-        "Cycle error",
-        "Mean absolute difference, on [-1, 1], between an input and what comes back of it; lower is better.",
-        False,
-    ),
-    "cycle_honesty": Score(
-        "Cycle honesty",
-        "How much of the cycle survives when nothing can be hidden in the picture; 1 hides nothing; higher is better.",
-        True,
-    ),
-}
 _BASELINES = {
     "input": "The untranslated picture, scored as if it were the translation.",
     "colour transfer": "The input, with the mean and standard deviation of each colour channel matched to "
@@ -79,14 +32,24 @@ _BASELINES = {
 }
 
 
-def describe(score: str) -> Score:
-    """Returns how a score is shown; a score that is not known has only its name."""
-    family, _, extractor = score.partition("_")
-    known = _SCORES.get(score.lower())
-    if known is None and extractor and family.lower() in _SCORES:
-        known = _SCORES[family.lower()]
-        known = replace(known, title=f"{known.title} ({extractor})")
-    return known or Score(score)
+def describe(score: str, entry: Mapping[str, object] | None = None) -> Score:
+    """Returns how a score is shown; one that is not known has only its name.
+
+    Args:
+        score: The name of its column.
+        entry: Of the result file, which says what a score of one's own is.
+    """
+    row, entry = row_of(score), entry or {}
+    end = better_end(score, entry)
+    sentence = f"; {'higher' if end == 'highest' else 'lower'} is better." if end else ""
+    if row is None:
+        title, text = (str(entry.get(key) or "") for key in ("title", "text"))
+        text = f"{text or 'A score of a package of its own'}{sentence}" if end else ""
+        return Score(title or score, text, end and end == "highest")
+    of = score[len(row.name) :].lstrip("_") if score.lower().startswith(row.name) else score
+    return Score(
+        f"{row.title} ({of})" if of else row.title, f"{row.text}{sentence}", end == "highest", row.digits, row.unit
+    )
 
 
 def describe_baseline(name: str) -> str:

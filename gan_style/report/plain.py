@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-LONGEST = 1_000_000  # characters of a config; ours have some thousands
-DEEPEST = 60  # levels of one value within another
+from gan_style.core.plain_data import MAX_DEPTH, MAX_FILE
+
 _LARGEST = 10**15  # of whole numbers that are kept as numbers; larger ones have too many digits to be shown
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -19,15 +19,15 @@ def from_yaml(text: str) -> Any:
     Raises:
         ValueError: it is no YAML, or holds what no config of ours has: tags, aliases, many levels.
     """
-    if len(text) > LONGEST:
-        raise ValueError(f"it has more than {LONGEST:,} characters")
+    if len(text) > MAX_FILE:
+        raise ValueError(f"it has more than {MAX_FILE:,} characters")
     try:
         # An alias is a few bytes and can stand for as much as one likes, so it is refused before anything is built.
         depth = 0
         for event in yaml.parse(text, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
-                raise ValueError(f"it has more than {DEEPEST} levels")
+            if depth > MAX_DEPTH:
+                raise ValueError(f"it has more than {MAX_DEPTH} levels")
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError("it has an alias, which no config needs")
         return plain_value(yaml.load(text, _Loader))
@@ -44,7 +44,7 @@ def from_json(text: str) -> Any:
     try:
         return plain_value(json.loads(text))
     except RecursionError:
-        raise ValueError(f"it has more than {DEEPEST} levels") from None
+        raise ValueError(f"it has more than {MAX_DEPTH} levels") from None
 
 
 def plain_value(value: Any, level: int = 0) -> Any:
@@ -53,8 +53,8 @@ def plain_value(value: Any, level: int = 0) -> Any:
     Raises:
         ValueError: it has too many levels.
     """
-    if level > DEEPEST:
-        raise ValueError(f"it has more than {DEEPEST} levels")
+    if level > MAX_DEPTH:
+        raise ValueError(f"it has more than {MAX_DEPTH} levels")
     if isinstance(value, dict):
         return {str(plain_value(key, level + 1)): plain_value(item, level + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set):

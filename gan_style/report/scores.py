@@ -75,7 +75,7 @@ def make_rows(scores: dict[str, Any]) -> list[Row]:
             ceiling = as_number(as_mapping(entry).get("ceiling"))
             if ceiling is not None:
                 found["input"] = Value(ceiling)
-            rows.append(Row(direction, name, describe(name), _value(entry), found))
+            rows.append(Row(direction, name, describe(name, as_mapping(entry)), _value(entry), found))
     return rows
 
 

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.types import Count
 from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.metrics.table import NAMED
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.keeper import out_of_patience
 
@@ -94,6 +95,7 @@ def _meant(word: str, offered: Mapping[str, str]) -> list[str]:
     """The columns that a word stands for: itself, or the mean over directions of that metric."""
     if word in offered:
         return [word]
-    if word == "frechet" and "val/fid" in offered:  # what the Frechet distance is called with the weights of 2015
-        return ["val/fid"]
+    row = NAMED.get(word)
+    if row is not None and f"val/{row.inception}" in offered:  # frechet is called fid with the weights of 2015
+        return [f"val/{row.inception}"]
     return [name for name in offered if name == f"val/{word}" or name.startswith(f"val/{word}_")]

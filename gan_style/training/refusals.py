@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.checkpoints import checkpoint
-from gan_style.core.config import ALLOWED, with_defaults
+from gan_style.core.allowed import in_config
+from gan_style.core.config import with_defaults
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.datamodule import UnpairedDataModule
@@ -47,7 +48,7 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
     networks = [key for key, target in targets.items() if ".networks." in target]
     for part in ("_target_", *(key for key in networks if key != "vgg")):
         saved, now = resume["config"]["model"].get(part), config["model"].get(part)
-        saved = _completed(saved, now, (*ALLOWED, *config["allow"]))
+        saved = _completed(saved, now, in_config(config["allow"]))
         found = next(checkpoint.differences(saved, now, f"model.{part}"), None)
         if found:
             raise UserError(f"{path} is of another architecture: {found}")
@@ -71,7 +72,7 @@ def differences(
 def _of_settings(config: Mapping[str, Any], resume: Mapping[str, Any]) -> Iterator[str]:
     for group in ("seed", "data", "model", "callbacks", "trainer"):
         here = config.get(group)
-        saved = _completed(resume["config"].get(group), here, (*ALLOWED, *config["allow"]))
+        saved = _completed(resume["config"].get(group), here, in_config(config["allow"]))
         same = {f"{group}.{key}" for key in SAME_NUMBERS.get(group, "").split()}
         for found in checkpoint.differences(saved, here, group):
             key = ".".join(found.split("=")[0].split(".")[:2])

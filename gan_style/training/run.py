@@ -17,13 +17,15 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style.checkpoints.restore import fitting, naming
 from gan_style.core import terminal
-from gan_style.core.config import ALLOWED, build, check, check_signature, takes
+from gan_style.core.allowed import in_config
+from gan_style.core.config import build, check, check_signature, takes
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from gan_style.core.moved import renew
 from gan_style.core.paths import write_whole
 from gan_style.core.plain_data import require_plain
 from gan_style.core.types import Seed
 from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.metrics.own import as_nodes, own_scores
 from gan_style.models.translator import Translator
 from gan_style.report import write_report
 from gan_style.training import arithmetic, failures, loggers
@@ -62,6 +64,7 @@ class RunConfig:
         best: what chooses best.ckpt, see `BestRule`.
         doctor: see `Doctor`, which takes these keys.
         allow: prefixes of your own packages that a `_target_` may name.
+        metrics: scores of your own: import paths of functions that return a `gan_style.metrics.Score`.
     """
 
     model: dict[str, Any]
@@ -76,6 +79,7 @@ class RunConfig:
     doctor: dict[str, Any]
     allow: list[str]
     callbacks: dict[str, Any] | None = None
+    metrics: list[Any] | None = None
 
 
 def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Path:
@@ -132,7 +136,7 @@ def _train(
     model = model_of(config, allowed, settings, data)
     if resume is not None:
         refuse_other_weights(model, resume, resume_from)
-    chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
+    chosen = callbacks_of(config, allowed)
     config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
     if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
@@ -160,8 +164,9 @@ def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     config = check_signature(RunConfig, copy.deepcopy(dict(config)))
     renew(config)
     config["best"] = check_signature(BestRule, config["best"], "best")
+    config["metrics"] = as_nodes(config.get("metrics"))
     check_signature(Doctor, config["doctor"], "doctor")
-    allowed = (*ALLOWED, *config["allow"])
+    allowed = in_config(config["allow"])
     check(config, allowed=allowed)
     return config, allowed
 
@@ -184,6 +189,27 @@ def model_of(
     return model
 
 
+def callbacks_of(config: Mapping[str, Any], allowed: Sequence[str]) -> list[pl.Callback]:
+    """The callbacks of a config; those that score take the run's own scores.
+
+    Raises:
+        UserError: a score of its own that nothing takes.
+    """
+    own = own_scores(config.get("metrics"), allowed)
+    nodes = [node for node in (config.get("callbacks") or {}).values() if node]
+    extra: list[dict[str, Any]] = [{} for _ in nodes]
+    for key, scorer, rows in (
+        ("own_of_sets", "set_scores", [row for row in own if row.of_sets]),
+        ("own_of_pictures", "truth_scores", [row for row in own if not row.of_sets]),
+    ):
+        takers = [i for i, node in enumerate(nodes) if "_target_" in node and takes(node, key, allowed)]
+        if rows and not takers:
+            raise UserError(f"metrics={rows[0].name} is scored by callbacks.{scorer}, which this run leaves out")
+        for i in takers:
+            extra[i][key] = rows
+    return [build(node, allowed, **more) for node, more in zip(nodes, extra, strict=True)]
+
+
 def assemble(
     config: Mapping[str, Any],
     settings: TrainerSettings,
@@ -199,7 +225,7 @@ def assemble(
     settings.tell(model, data.image_size)
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
-    allowed = (*ALLOWED, *config["allow"])
+    allowed = in_config(config["allow"])
     logs = build(config["logger"], allowed, run_dir=run_dir, from_iteration=done, run_id=run_id, settings=dict(config))
     cost = Cost()
     losses = LogLosses(log_every, cost)

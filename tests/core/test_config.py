@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build, check, config_dir, did_you_mean
+from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT
+from gan_style.core.config import build, check, config_dir, did_you_mean
 from gan_style.core.errors import UserError
 from tests.conftest import composed, small_config
 

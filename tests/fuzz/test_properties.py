@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_style.core.config import ALLOWED, check, check_signature
+from gan_style.core.allowed import ALLOWED
+from gan_style.core.config import check, check_signature
 from gan_style.core.errors import UserError
 from gan_style.training.compose import explain
 from gan_style.training.run import RunConfig

@@ -15,8 +15,9 @@ from gan_style.core import weights
 from gan_style.core.errors import UserError
 from gan_style.metrics import inception
 from gan_style.metrics.extractor import ModuleExtractor, RandomExtractor
-from gan_style.metrics.extractors import extractor, frechet_name, kernel_name
+from gan_style.metrics.extractors import column, extractor
 from gan_style.metrics.squeezenet import SqueezeNet
+from gan_style.metrics.table import NAMED
 
 CAFFE = Path(__file__).parents[3] / "shared" / "data" / "weights" / "squeezenet1_1_features_caffe.pth"
 
@@ -107,10 +108,11 @@ def test_inception_is_torch_fidelitys(inception_file: Path, monkeypatch: pytest.
     # any other file is not Inception of 2015
     sha256 = hashlib.sha256(inception_file.read_bytes()).hexdigest()
     assert (ours.sha256, ours.name, ours.resize) == (sha256, f"inception_{sha256[:8]}", "bilinear-tensorflow1")
-    assert frechet_name(ours) == f"frechet_inception_{sha256[:8]}"
-    assert kernel_name(ours) == f"kid_inception_{sha256[:8]}"
+    rows = [NAMED[name] for name in ("frechet", "kid", "cmmd", "swd")]
+    end = f"inception_{sha256[:8]}"
+    assert [column(row, ours) for row in rows] == [f"frechet_{end}", f"kid_{end}", f"cmmd_{end}", "swd"]
     ours.sha256 = inception.SHA256
-    assert (frechet_name(ours), kernel_name(ours)) == ("fid", "kid")
+    assert [column(row, ours) for row in rows][:2] == ["fid", "kid"]
 
 
 def test_inception_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +150,7 @@ def test_random_ones_repeat_and_say_so() -> None:
     one, again, other = extractor("random"), RandomExtractor(0), extractor("random", seed=1)
     assert torch.equal(one(pictures()), again(pictures()))
     assert one.sha256 == again.sha256 != other.sha256
-    assert frechet_name(other) == "frechet_random1"
+    assert column(NAMED["frechet"], other) == "frechet_random1"
     assert not torch.equal(one(pictures()), other(pictures()))
     assert extractor("vgg", "random", size=64).name == "vgg19_random_relu1_1_relu2_1_relu3_1_relu4_1_relu5_1"
     assert extractor("vgg", "random", layers=["relu2_1"], size=64)(pictures()).shape == (2, 128)

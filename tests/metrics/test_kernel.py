@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan_style.core.errors import UserError
-from gan_style.metrics.kernel import cmmd, kid, kid_subsets, mmd2, polynomial
+from gan_style.metrics.kernel import cmmd, kid, mmd2, polynomial
 from tests.metrics.test_frechet import sets
 
 
@@ -65,19 +64,6 @@ def test_kid_is_unbiased_at_every_size() -> None:
         assert abs(float(values.mean()) - truth) < 4 * error
         biased = torch.stack([mmd2(a, b + shift, polynomial, unbiased=False) for a, b in zip(x, y, strict=True)])
         assert abs(float(biased.mean()) - truth) > 4 * error  # so that the simulation could have failed
-
-
-def test_subsets_of_all_are_the_whole_and_smaller_ones_surround_it() -> None:
-    real, fake = sets(200, 180, 8)
-    mean, deviation = kid_subsets(real, fake, subsets=100, size=50)
-    assert abs(float(mean) - float(kid(real, fake))) < 4 * float(deviation) / 10
-    assert float(deviation) > 0
-    assert kid_subsets(real, fake, subsets=3, size=50, seed=4) == kid_subsets(real, fake, subsets=3, size=50, seed=4)
-    whole, none = kid_subsets(real[:180], fake, subsets=2, size=180)
-    assert float(whole) == pytest.approx(float(kid(real[:180], fake)), rel=1e-9)
-    assert float(none) == pytest.approx(0, abs=1e-9)
-    with pytest.raises(UserError, match="lower their size"):
-        kid_subsets(real, fake, size=181)
 
 
 def test_cmmd_equals_its_paper() -> None:

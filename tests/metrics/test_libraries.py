@@ -12,7 +12,8 @@ import torchvision
 from torch import nn
 
 from gan_style.core.errors import UserError
-from gan_style.metrics.extractors import extractor, frechet_name
+from gan_style.metrics.extractors import column, extractor
+from gan_style.metrics.table import NAMED
 
 
 def pictures(side: int = 40) -> torch.Tensor:
@@ -33,7 +34,7 @@ def test_a_classifier_of_torchvision_gives_what_its_last_layer_sees(tmp_path: Pa
         network((large - mean) / std)
     torch.testing.assert_close(ours(pictures()), seen[0], rtol=1e-4, atol=1e-5)
     assert (ours.name, ours.size) == ("torchvision_resnet18", 224)
-    assert frechet_name(ours) == "frechet_torchvision_resnet18"
+    assert column(NAMED["frechet"], ours) == "frechet_torchvision_resnet18"
     with pytest.raises(UserError, match="names or shapes differ"):
         extractor("torchvision:mobilenet_v3_small", tmp_path / "resnet.pth")
 

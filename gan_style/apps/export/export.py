@@ -15,7 +15,7 @@ import functools
 import json
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from gan_style.apps.export.graph import SIZES, TRACED, Distance, Graph, distance
 from gan_style.checkpoints import checkpoint, exported, official, safetensors
 from gan_style.checkpoints.hub import weights_of
 from gan_style.checkpoints.restore import fitting, naming, restore
-from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build, target_of
+from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT, in_file
+from gan_style.core.config import build, target_of
 from gan_style.core.errors import UserError
 from gan_style.core.extras import extra
 from gan_style.core.paths import expanded
@@ -46,19 +47,25 @@ def export(parsed: Namespace) -> None:
     """Write a model in the form that the suffix names, and say how far it is from torch."""
     out = expanded(parsed.output)
     refuse_overwriting([out], [parsed.checkpoint])
-    makers = {".onnx": _onnx, ".pt2": _program, ".safetensors": _tensors, ".pth": _official}
+    tensors = functools.partial(_tensors, allow=parsed.allow)
+    makers: dict[str, Callable[..., Put]] = {
+        ".onnx": _onnx,
+        ".pt2": _program,
+        ".safetensors": tensors,
+        ".pth": _official,
+    }
     if out.suffix.lower() not in makers:
         raise UserError(f"{out} cannot be exported: its name must end in one of {', '.join(makers)}")
     content = checkpoint.load(expanded(parsed.checkpoint))
     with naming(parsed.checkpoint), fitting():
-        method = target_of(content["config"]["model"], ALLOWED_FROM_CHECKPOINT)
+        method = target_of(content["config"]["model"], in_file(parsed.allow))
     if not method.directions:  # before it is built, which may fetch a VGG
         name = method.__name__.lower()
         raise UserError(
             f"{parsed.checkpoint} is of {name}, which makes each picture by an optimisation: nothing to export"
         )
     with naming(parsed.checkpoint):
-        translator = loaded(content, torch.device("cpu"), ema=not parsed.raw)
+        translator = loaded(content, torch.device("cpu"), ema=not parsed.raw, allow=parsed.allow)
     direction = "2".join(translator.ends(parsed.direction, None))
     put = makers[out.suffix.lower()](translator, direction, parsed.direction is not None)
     with checkpoint.writing(out) as beside:
@@ -123,12 +130,12 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     return put
 
 
-def _tensors(translator: LoadedTranslator, direction: str, alone: bool) -> Put:
+def _tensors(translator: LoadedTranslator, direction: str, alone: bool, allow: Sequence[str]) -> Put:
     state, about = weights_of(translator.model, translator.about, direction if alone else None)
 
     def put(path: Path) -> tuple[str, Distance]:
         safetensors.write(state, about, path)
-        model = restore(checkpoint.load(path)).requires_grad_(False).eval()
+        model = restore(checkpoint.load(path), allow).requires_grad_(False).eval()
         said = f"safetensors, {sum(isinstance(value, Tensor) for value in state.values())} tensors, for gan_style.load"
         found = []
         for each in [direction] if alone else translator.model.directions:

@@ -13,7 +13,7 @@ from gan_style.core.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
 from gan_style.training.refusals import refuse_missing_warm_start
-from gan_style.training.run import checked, model_of
+from gan_style.training.run import callbacks_of, checked, model_of
 from gan_style.training.trainer import TrainerSettings
 
 
@@ -45,7 +45,5 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()
     model = model_of(config, allowed, settings, data)
-    callbacks = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
-    return Parts(
-        settings, data, model, callbacks, settings.iterations(model.iterations_per_epoch, model.last_iteration)
-    )
+    length = settings.iterations(model.iterations_per_epoch, model.last_iteration)
+    return Parts(settings, data, model, callbacks_of(config, allowed), length)

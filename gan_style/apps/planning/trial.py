@@ -20,9 +20,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from gan_style.apps.planning.parts import Parts, parts_of
-from gan_style.core import memory
-from gan_style.core.errors import UserError
-from gan_style.core.terminal import say, warn
+from gan_style.core.ending import exit_status
+from gan_style.core.terminal import say
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.cost import peak_gigabytes
 from gan_style.training.callbacks.ema import EMA
@@ -141,19 +140,12 @@ def _tensors(node: Any) -> Iterator[Tensor]:
 def main() -> int:
     """Exit status: 0 done, 2 the user's mistake."""
     given = json.load(sys.stdin)
-    try:
+
+    def trial() -> None:
         with tempfile.TemporaryDirectory(prefix="gan-style-plan-") as folder:
-            result = tried(parts_of(given["config"]), given["iterations"], Path(folder))
-    except UserError as error:
-        warn(f"gan_style: {error}")
-        return 2
-    except Exception as error:
-        if not memory.ran_out(error):
-            raise
-        warn(f"gan_style: {memory.sentence(error, memory.advice_of('plan'))}")
-        return 2
-    say(json.dumps(result))
-    return 0
+            say(json.dumps(tried(parts_of(given["config"]), given["iterations"], Path(folder))))
+
+    return exit_status(trial, "plan")
 
 
 if __name__ == "__main__":

@@ -28,15 +28,16 @@ class Models:
         checkpoints: given by the user; named as on a sheet.
         runs: the folder of runs; each with a best.ckpt (or else a last.ckpt) is named by its place in there.
         weights: of Gatys' VGG, `imagenet`, `random` or a file; None leaves Gatys out.
+        allow: packages of one's own that checkpoints may name.
 
     Raises:
         UserError: a checkpoint that is given cannot be loaded, or weights cannot be read.
     """
 
-    def __init__(self, checkpoints: Sequence[str], runs: Path, weights: str | None) -> None:
+    def __init__(self, checkpoints: Sequence[str], runs: Path, weights: str | None, allow: Sequence[str] = ()) -> None:
         self.runs = runs
         self._given = {name: expanded(path) for name, path in name_checkpoints(checkpoints).items()}
-        self._weights = weights
+        self._weights, self._allow = weights, allow
         self._loaded: OrderedDict[tuple[str, int], LoadedTranslator] = OrderedDict()
         self._checkpoints: dict[str, Path] = {}
         self.look()
@@ -68,7 +69,7 @@ class Models:
         stamp = path.stat().st_mtime_ns if path and path.is_file() else 0  # a run that goes on writes a better one
         key = (name, stamp)
         if key not in self._loaded:
-            self._loaded[key] = load(path) if path else gatys(self._weights, 0, [])
+            self._loaded[key] = load(path, allow=self._allow) if path else gatys(self._weights, 0, [])
         self._loaded.move_to_end(key)
         while len(self._loaded) > KEPT:
             self._loaded.popitem(last=False)

@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def studio(parsed: Namespace) -> None:
     if parsed.runs != "runs" and not runs.is_dir():
         raise UserError(f"--runs {parsed.runs}: there is no such folder; name the one that holds the runs")
     with listening(parsed.host, parsed.port) as listener, tempfile.TemporaryDirectory(prefix="gan-style-") as folder:
-        app = application(parsed.checkpoint, runs, parsed.weights, parsed.host, Path(folder))
+        app = application(parsed.checkpoint, runs, parsed.weights, parsed.host, Path(folder), parsed.allow)
         import uvicorn
 
         if not is_loopback(parsed.host):
@@ -50,7 +51,9 @@ def studio(parsed: Namespace) -> None:
             server.run(sockets=[listener])
 
 
-def application(checkpoints: list[str], runs: Path, weights: str | None, host: str, folder: Path) -> Any:
+def application(
+    checkpoints: list[str], runs: Path, weights: str | None, host: str, folder: Path, allow: Sequence[str] = ()
+) -> Any:
     """The page and what guards it, as an ASGI application.
 
     Args:
@@ -59,10 +62,11 @@ def application(checkpoints: list[str], runs: Path, weights: str | None, host: s
         weights: of Gatys' VGG; None takes what is at hand.
         host: that it will listen on.
         folder: for uploads and results; who calls removes it.
+        allow: packages of one's own that checkpoints may name.
     """
     from gan_style.apps.studio.models import Models, weights_at_hand
 
-    models = Models(checkpoints, runs, weights_at_hand(weights))
+    models = Models(checkpoints, runs, weights_at_hand(weights), allow)
     # before Gradio is imported: neither its own reports nor settings meant for other pages hold for this one
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]

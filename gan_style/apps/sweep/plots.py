@@ -8,10 +8,8 @@ from typing import Any
 
 from gan_style.apps.sweep.scores import Rule
 from gan_style.apps.sweep.space import Choice, Dimension, Space
-from gan_style.report.markup import escape
+from gan_style.report.svg import document, element, text, title
 
-_STYLE = "<style>text{font:12px system-ui,sans-serif;fill:#333}.b{font-weight:600}"
-_STYLE += ".t{stroke:#fff;stroke-width:4px;paint-order:stroke}</style>"
 _TOP, _HEIGHT, _GAP, _SIDE = 40, 220, 190, 70
 Scale = Callable[[Any], float]
 
@@ -31,18 +29,22 @@ def parallel(rows: list[dict[str, Any]], space: Space, rule: Rule) -> str:
     axes.append((rule.monitor, lambda score: (score - low) / spread, ends))
     sign = 1 if rule.mode == "highest" else -1
     parts = []
-    for row in sorted(rows, key=lambda row: (row["state"] == "done", sign * row["score"])):  # the best on top
+    ordered = sorted(rows, key=lambda row: (row["state"] == "done", sign * row["score"]))  # the best on top
+    for row in ordered:
         values = [*(row["params"][key] for key in space), row["score"]]
         points = " ".join(f"{_x(i)},{_y(axes[i][1](value)):.1f}" for i, value in enumerate(values))
         good = (row["score"] - low) / spread if sign > 0 else (high - row["score"]) / spread
-        dashes = "" if row["state"] == "done" else ' stroke-dasharray="3 4"'
-        title = escape(f"trial {row['trial']}, {row['state']}: {rule.monitor} {row['score']:.4g}")
-        parts.append(f'<polyline points="{points}" stroke="{_colour(good)}"{dashes}><title>{title}</title></polyline>')
-    parts[-1] = parts[-1].replace("<polyline", '<polyline stroke-width="4"')
-    lines = f'<g fill="none" stroke-width="1.6" stroke-opacity=".85">{"".join(parts)}</g>'
+        said = title(f"trial {row['trial']}, {row['state']}: {rule.monitor} {row['score']:.4g}")
+        look = {
+            "stroke": _colour(good),
+            "stroke_dasharray": None if row["state"] == "done" else "3 4",
+            "stroke_width": 4 if row is ordered[-1] else None,
+        }
+        parts.append(element("polyline", said, points=points, **look))
+    lines = element("g", "".join(parts), fill="none", stroke_width="1.6", stroke_opacity=".85")
     width = 2 * _SIDE + _GAP * (len(axes) - 1)
     label = f"Trials over {', '.join(space)} and {rule.monitor}"
-    return _svg(
+    return document(
         width, _TOP + _HEIGHT + 30, label, lines + "".join(_draw_axis(i, *axes[i][::2]) for i in range(len(axes)))
     )
 
@@ -52,19 +54,11 @@ def importance(shares: dict[str, float]) -> str:
     bars = []
     for i, (key, share) in enumerate(sorted(shares.items(), key=lambda item: -item[1])):
         y = 34 + 26 * i
-        bars.append(f'<text x="210" y="{y + 13}" text-anchor="end">{escape(key)}</text>')
-        bars.append(f'<rect x="220" y="{y}" width="{max(1.0, 300 * share):.1f}" height="18" fill="{_colour(1)}"/>')
-        bars.append(f'<text x="{226 + 300 * share:.1f}" y="{y + 13}">{share:.0%}</text>')
-    title = '<text x="10" y="18" class="b">Importance (PED-ANOVA)</text>'
-    return _svg(580, 44 + 26 * len(shares), "Importance of each key", title + "".join(bars)) if bars else ""
-
-
-def _svg(width: int, height: int, label: str, content: str) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{escape(label)}">{_STYLE}<rect width="100%" height="100%" fill="#fff"/>'
-        f"{content}</svg>\n"
-    )
+        bars.append(text(210, y + 13, key, "e"))
+        bars.append(element("rect", x=220, y=y, width=max(1.0, 300 * share), height=18, fill=_colour(1)))
+        bars.append(text(226 + 300 * share, y + 13, f"{share:.0%}"))
+    head = text(10, 18, "Importance (PED-ANOVA)", "b")
+    return document(580, 44 + 26 * len(shares), "Importance of each key", head + "".join(bars)) if bars else ""
 
 
 def _axis(key: str, dimension: Dimension) -> tuple[str, Scale, list[tuple[float, str]]]:
@@ -83,10 +77,8 @@ def _axis(key: str, dimension: Dimension) -> tuple[str, Scale, list[tuple[float,
 
 def _draw_axis(index: int, name: str, labels: list[tuple[float, str]]) -> str:
     x = _x(index)
-    line = f'<path d="M{x} {_TOP}V{_TOP + _HEIGHT}" stroke="#999"/>'
-    title = f'<text x="{x}" y="20" text-anchor="middle" class="b">{escape(name)}</text>'
-    ticks = "".join(f'<text class="t" x="{x + 6}" y="{_y(at) + 4:.1f}">{escape(text)}</text>' for at, text in labels)
-    return title + line + ticks
+    line = element("path", d=f"M{x} {_TOP}V{_TOP + _HEIGHT}", stroke="#999")
+    return text(x, 20, name, "b m") + line + "".join(text(x + 6, _y(at) + 4, label, "t") for at, label in labels)
 
 
 def _x(index: int) -> int:

@@ -102,12 +102,6 @@ def fetch(
     return order.root
 
 
-def is_whole(name: str, root: Path) -> bool:
-    """Whether a folder holds that set: the pictures of each of its folders, and no word that it is another."""
-    wanted, root = named_set(name), expanded(root)
-    return not missing_folders(wanted, root) and read_manifest(root).get("name", name) == name
-
-
 def _is_there(order: _Order) -> bool:
     """Whether the set is at hand; says where it is not what the table has.
 

@@ -16,7 +16,8 @@ from gan_style.models.translator import Translator
 
 LAST, BEST = "scores.json", "scores_best.json"  # of the newest weights, and of those in best.ckpt
 
-Scores = dict[str, dict[str, dict[str, float | None]]]  # direction -> score -> value, low, high, floor
+# direction -> score -> value, low, high, floor, and of a score of one's own also better, title, text
+Scores = dict[str, dict[str, dict[str, Any]]]
 
 
 def record(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -15,14 +14,13 @@ from torch import Tensor
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.terminal import say
 from gan_style.core.types import CountOrNone
-from gan_style.metrics.extractor import Extractor
+from gan_style.metrics.extractors import column
 from gan_style.metrics.extractors import extractor as extractor_of
-from gan_style.metrics.extractors import frechet_name, kernel_name
-from gan_style.metrics.frechet import few_pictures, frechet_distance
+from gan_style.metrics.frechet import few_pictures
 from gan_style.metrics.intervals import ValueFunction, bootstrap_interval, floor_interval, floor_sizes
-from gan_style.metrics.kernel import cmmd, kid
-from gan_style.metrics.manifold import manifold
-from gan_style.metrics.sliced import SMALLEST, LaplacianPatches, sliced_wasserstein
+from gan_style.metrics.own import features_of
+from gan_style.metrics.sliced import SMALLEST, LaplacianPatches
+from gan_style.metrics.table import EXTRACTOR, NAMED, PATCHES, Score, described
 from gan_style.metrics.truth import ColourTransfer
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
@@ -30,52 +28,10 @@ from gan_style.training.callbacks.score_file import Scores, made_of, record
 from gan_style.training.callbacks.truth_scores import colour_transfer
 
 BATCH = 8  # training pictures that are looked at together
-NEIGHBOURS = 5
 SPLITS = 20  # of the floor
 POOL = 64  # training pictures that a floor is taken from, at least
-DIRECTIONS = 128  # of the sliced distance, for a quarter of the time of 512
 
-
-@dataclass(frozen=True)
-class Distance:
-    """One distance between two sets.
-
-    Attributes:
-        of: features [N, D], [M, D] -> value.
-        name: extractor -> the name of the score.
-        mode: its better end.
-        features: of the extractor, or patches of pyramids.
-        least: pictures that either set needs.
-        share: whether it lies in [0, 1].
-    """
-
-    of: ValueFunction
-    name: Callable[[Extractor], str]
-    mode: Literal["highest", "lowest"] = "lowest"
-    features: Literal["deep", "patches"] = "deep"
-    least: int = 2
-    share: bool = False
-
-
-def _neighbours(word: str, share: bool = True) -> Distance:
-    def of(real: Tensor, fake: Tensor) -> Tensor:
-        return manifold(real, fake, k=NEIGHBOURS)[word]
-
-    return Distance(of, lambda network: f"{word}_{network.name}", "highest", least=NEIGHBOURS + 1, share=share)
-
-
-DISTANCES = {
-    "kid": Distance(kid, kernel_name),
-    "frechet": Distance(frechet_distance, frechet_name),
-    "cmmd": Distance(cmmd, lambda network: f"cmmd_{network.name}"),
-    "swd": Distance(partial(sliced_wasserstein, directions=DIRECTIONS), lambda _: "swd", features="patches"),
-    "precision": _neighbours("precision"),
-    "recall": _neighbours("recall"),
-    "density": _neighbours("density", share=False),
-    "coverage": _neighbours("coverage"),
-}
-
-Features = dict[str, Tensor]  # "deep" [N, D] and "patches" [N, P]
+Features = dict[str, Tensor]  # "extractor" [N, D], "patches" [N, P], and those of scores of one's own by their names
 Rows = dict[str, dict[Hashable, Features]]  # set -> what names a picture in it -> its features, N = 1
 
 
@@ -93,6 +49,7 @@ class SetScores(pl.Callback):
         extractor: `random`, `squeezenet`, `vgg` or `inception`.
         weights: its file; null takes the published ones.
         draws: of the bootstrap; 0 leaves the interval out, and `swd`, which is slow, has none.
+        own_of_sets: the run's own scores of sets (`metrics=` of the command).
 
     Raises:
         UserError: a metric or an extractor that is not known.
@@ -104,18 +61,13 @@ class SetScores(pl.Callback):
         extractor: str = "random",
         weights: str | None = None,
         draws: CountOrNone = 50,
+        *,
+        own_of_sets: Sequence[Score] = (),
     ) -> None:
-        for name in metrics:
-            if name == "fid":
-                raise UserError(
-                    "callbacks.set_scores.metrics=fid is the name of a result: ask for frechet, which is called fid "
-                    "with callbacks.set_scores.extractor=inception alone"
-                )
-            if name not in DISTANCES:
-                raise UserError(f"callbacks.set_scores.metrics={name} is no distance{did_you_mean(name, DISTANCES)}")
+        rows = [*map(_row, metrics), *own_of_sets]
         self.extractor = extractor_of(extractor, weights)
         self.patches = LaplacianPatches()
-        self.distances = {DISTANCES[name].name(self.extractor): DISTANCES[name] for name in metrics}
+        self.scores = {column(row, self.extractor): row for row in rows}
         self.draws = draws
         self._usable: list[str] = []
         self._rows: Rows = defaultdict(dict)
@@ -129,10 +81,10 @@ class SetScores(pl.Callback):
         """Scores that best.ckpt may be chosen by, and their better ends."""
         prefixes = ["val", *(f"val/{direction}" for direction in model.directions)]
         usable, _ = self.usable(model, data)
-        return {f"{prefix}/{name}": self.distances[name].mode for prefix in prefixes for name in usable}
+        return {f"{prefix}/{name}": self.scores[name].better for prefix in prefixes for name in usable}
 
     def usable(self, model: Translator, data: Any) -> tuple[list[str], list[str]]:
-        """The distances that can be taken of these pictures, and why the others cannot."""
+        """The scores that can be taken of these pictures, and why the others cannot."""
         if not model.directions:
             return [], []
         if not all(values.plain for values in data.values.values()):
@@ -140,14 +92,12 @@ class SetScores(pl.Callback):
         pairs = [data.val_set.pair(i) for i in range(len(data.val_set))]
         fewest = min(len({pair[side] for pair in pairs}) for side in (0, 1))
         found, notes = [], []
-        for name, distance in self.distances.items():
-            if fewest < distance.least:
-                notes.append(
-                    f"no {name} in validations: it needs {distance.least} pictures of each domain, not {fewest}"
-                )
-            elif distance.features == "patches" and not data.look_transform.fixed_size:
+        for name, row in self.scores.items():
+            if fewest < row.least:
+                notes.append(f"no {name} in validations: it needs {row.least} pictures of each domain, not {fewest}")
+            elif row.features == PATCHES and not data.look_transform.fixed_size:
                 notes.append(f"no {name} in validations: it needs pictures of one size (data.preprocess)")
-            elif distance.features == "patches" and data.image_size < SMALLEST:
+            elif row.features == PATCHES and data.image_size < SMALLEST:
                 notes.append(f"no {name} in validations: it needs pictures of {SMALLEST} px")
             else:
                 found.append(name)
@@ -158,7 +108,7 @@ class SetScores(pl.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         self._usable, notes = self.usable(pl_module, data)
         for name in self._usable:
-            if self.distances[name].of is frechet_distance:
+            if self.scores[name] is NAMED["frechet"]:
                 few = few_pictures(name, len(data.val_set), len(data.val_set))
                 notes += [f"warning: {few}"] if few else []
         if trainer.is_global_zero:
@@ -216,11 +166,17 @@ class SetScores(pl.Callback):
 
     def _stamp(self) -> dict[str, Any]:
         """What the features are, for the protocol."""
-        kinds = {self.distances[name].features for name in self._usable}
+        used = {self.scores[name].features for name in self._usable}
         stamp = self.extractor.stamp()
         found = {"extractor": stamp.pop("extractor")} | {f"extractor_{key}": value for key, value in stamp.items()}
-        patches = {"patches": f"{self.patches.name}, {self.patches.sha256}, {DIRECTIONS} directions"}
-        return (found if "deep" in kinds else {}) | (patches if "patches" in kinds else {})
+        directions = NAMED["swd"].quicker["directions"]
+        patches = {"patches": f"{self.patches.name}, {self.patches.sha256}, {directions} directions"}
+        own = {self.scores[name].name: self.scores[name].source for name in self._usable if self.scores[name].source}
+        return (
+            (found if EXTRACTOR in used else {})
+            | (patches if PATCHES in used else {})
+            | ({"metrics of its own": own} if own else {})
+        )
 
     def _look(self, name: str, pictures: Iterable[Hashable], images: Tensor) -> None:
         """Take the features of those of the pictures [B, 3, H, W] that this validation has not seen yet."""
@@ -231,26 +187,27 @@ class SetScores(pl.Callback):
                 self._rows[name][picture] = {kind: values[i : i + 1].clone() for kind, values in found.items()}
 
     def _features(self, images: Tensor) -> Features:
-        """What the distances of this run need to know of pictures; on the CPU, where float64 is always there."""
-        networks = {"deep": self.extractor, "patches": self.patches}
-        kinds = {self.distances[name].features for name in self._usable}
-        return {kind: networks[kind](images.to(self._device)).cpu() for kind in sorted(kinds)}
+        """What the scores of this run need to know of pictures; on the CPU, where float64 is always there."""
+        networks: dict[str, Callable[[Tensor], Tensor]] = {EXTRACTOR: self.extractor, PATCHES: self.patches}
+        rows = [self.scores[name] for name in self._usable]
+        networks |= {row.name: partial(features_of, row) for row in rows if callable(row.features)}
+        images = images.to(self._device)
+        return {kind: networks[kind](images).cpu() for kind in sorted({_kind(row) for row in rows})}
 
-    def _scored(self, real: Features, fake: Features, domain: str) -> dict[str, dict[str, float | None]]:
-        """Each distance with its interval and the floor of a domain."""
+    def _scored(self, real: Features, fake: Features, domain: str) -> dict[str, dict[str, Any]]:
+        """Each score with its interval and the floor of a domain."""
         found = {}
         for name in self._usable:
-            distance = self.distances[name]
-            draws = self.draws if distance.features == "deep" else 0
+            row, kind = self.scores[name], _kind(self.scores[name])
+            draws = 0 if kind == PATCHES else self.draws
             ends: list[float | None]
-            value, *ends = bootstrap_interval(
-                distance.of, real[distance.features], fake[distance.features], n_boot=draws
-            )
+            value, *ends = bootstrap_interval(_quick(row), real[kind], fake[kind], n_boot=draws)
             if not draws:
                 ends = [None, None]
-            elif distance.share:  # shifted draws may leave the range
+            elif row.share:  # shifted draws may leave the range
                 ends = [min(max(end, 0.0), 1.0) for end in ends if end is not None]
-            found[name] = {"value": value, "low": ends[0], "high": ends[1], "floor": self._floors.get((domain, name))}
+            entry = {"value": value, "low": ends[0], "high": ends[1], "floor": self._floors.get((domain, name))}
+            found[name] = entry | (described(row) if row.source else {})
         return found
 
     def _take_floors(self, data: Any, sets: Mapping[str, Features]) -> dict[tuple[str, str], float | None]:
@@ -262,13 +219,37 @@ class SetScores(pl.Callback):
                 continue
             pool = [self._features(batch) for batch in pictures.split(BATCH)]
             for name in self._usable:
-                distance = self.distances[name]
-                features = torch.cat([part[distance.features] for part in pool])
+                row, kind = self.scores[name], _kind(self.scores[name])
+                features = torch.cat([part[kind] for part in pool])
                 sizes = (_count(sets[domain]), count - _count(sets[domain]))
-                if min(floor_sizes(len(features), *sizes)) >= distance.least:
-                    splits = SPLITS if distance.features == "deep" else SPLITS // 10
-                    floors[domain, name] = floor_interval(distance.of, features, *sizes, splits=splits)[0]
+                if min(floor_sizes(len(features), *sizes)) >= row.least:
+                    splits = SPLITS // 10 if kind == PATCHES else SPLITS
+                    floors[domain, name] = floor_interval(_quick(row), features, *sizes, splits=splits)[0]
         return floors
+
+
+def _row(name: str) -> Score:
+    """A score of sets by the word that a config has for it."""
+    known = [row for row in NAMED.values() if row.of_sets]
+    for row in known:
+        if name == row.inception != row.name:
+            raise UserError(
+                f"callbacks.set_scores.metrics={name} is the name of a result: ask for {row.name}, which is called "
+                f"{name} with callbacks.set_scores.extractor=inception alone"
+            )
+    if name not in (names := [row.name for row in known]):
+        raise UserError(f"callbacks.set_scores.metrics={name} is no distance{did_you_mean(name, names)}")
+    return NAMED[name]
+
+
+def _kind(row: Score) -> str:
+    """The features that a score looks at, as a key of `Features`."""
+    return row.features if isinstance(row.features, str) else row.name
+
+
+def _quick(row: Score) -> ValueFunction:
+    """The function of a score as validations take it."""
+    return partial(row.compute(), **row.quicker)
 
 
 def _stacked(rows: Mapping[Hashable, Features]) -> Features:

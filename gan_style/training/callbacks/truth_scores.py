@@ -1,19 +1,22 @@
-"""Scores against the truth, in every validation, beside what they must beat."""
+"""Scores of single pictures, in every validation, beside what they must beat."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
 
-from gan_style.metrics.truth import ColourTransfer, bootstrap, psnr, ssim
+from gan_style.metrics.own import values_of
+from gan_style.metrics.table import NAMED, Score, described
+from gan_style.metrics.truth import ColourTransfer, bootstrap
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.score_file import Scores, record
 
-SCORES = {"psnr": psnr, "ssim": ssim}
+METRICS = ("psnr", "ssim")
 # direction -> input, output, truth
 NAMES = {"A2B": ("real_A", "fake_B", "truth_B"), "B2A": ("real_B", "fake_A", "truth_A")}
 
@@ -21,19 +24,27 @@ NAMES = {"A2B": ("real_A", "fake_B", "truth_B"), "B2A": ("real_B", "fake_A", "tr
 class TruthScores(pl.Callback):
     """PSNR and SSIM of the translations, of the untranslated input, and of a global colour transfer.
 
-    Does nothing where the data knows no truth. Columns `val/A2B/psnr`, ..., and `val/psnr`, the mean over directions.
+    They are left out where the data knows no truth. Columns `val/A2B/psnr`, ..., and `val/psnr`, the mean over
+    directions.
+
+    Args:
+        own_of_pictures: the run's own scores of single pictures (`metrics=` of the command).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, own_of_pictures: Sequence[Score] = ()) -> None:
+        self.rows = [*(NAMED[name] for name in METRICS), *own_of_pictures]
         self._values: dict[tuple[str, str, str], list[float]] = {}
         self._transfers: dict[str, ColourTransfer] = {}
 
     def offers(self, model: Translator, data: Any) -> dict[str, str]:
         """Scores that best.ckpt may be chosen by, and their better ends."""
         truth = {"A2B": data.splits.truth_B, "B2A": data.splits.truth_A}
-        known = [direction for direction in model.directions if truth[direction] is not None]
-        prefixes = ["val", *(f"val/{direction}" for direction in known)] if known else []
-        return {f"{prefix}/{score}": "highest" for prefix in prefixes for score in SCORES}
+        offered: dict[str, str] = {}
+        for row in self.rows:
+            known = [d for d in model.directions if "truth" not in row.inputs or truth[d] is not None]
+            prefixes = ["val", *(f"val/{direction}" for direction in known)] if known else []
+            offered |= {f"{prefix}/{row.name}": row.better for prefix in prefixes}
+        return offered
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._values = defaultdict(list)
@@ -42,13 +53,16 @@ class TruthScores(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         for direction, (real, fake, truth) in NAMES.items():
-            if truth in batch and fake in outputs and direction in getattr(pl_module, "directions", NAMES):
-                self._score("model", direction, outputs[fake], batch[truth])
-                self._score("input", direction, outputs[real], batch[truth])
+            rows = [row for row in self.rows if "truth" not in row.inputs or truth in batch]
+            if rows and fake in outputs and direction in getattr(pl_module, "directions", NAMES):
+                beside = {"sources": outputs[real]} | ({"truth": batch[truth]} if truth in batch else {})
+                self._score("model", direction, rows, beside | {"fakes": outputs[fake]})
+                self._score("input", direction, rows, beside | {"fakes": outputs[real]})
                 if direction not in self._transfers:
                     self._transfers[direction] = colour_transfer(trainer.datamodule, direction)  # type: ignore[attr-defined]
+                beside = {name: images.cpu() for name, images in beside.items()}
                 transferred = self._transfers[direction](outputs[real])
-                self._score("colour transfer", direction, transferred, batch[truth].cpu())
+                self._score("colour transfer", direction, rows, beside | {"fakes": transferred})
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Translator)
@@ -60,15 +74,18 @@ class TruthScores(pl.Callback):
         if not values:
             return
         table: dict[str, Scores] = defaultdict(lambda: defaultdict(dict))
+        own = {row.name: described(row) for row in self.rows if row.source}
         for (of, direction, score), numbers in sorted(values.items()):
-            table[of][direction][score] = bootstrap(sorted(numbers))  # in whatever order the ranks looked
+            found = bootstrap(sorted(numbers))  # in whatever order the ranks looked
+            table[of][direction][score] = found | (own.get(score, {}) if of == "model" else {})
         protocol = {"N": len(next(iter(values.values()))), "interval": "95% bootstrap over test pictures"}
         baselines = {name: table[name] for name in ("input", "colour transfer")}
         record(trainer, pl_module, table["model"], protocol, baselines)
 
-    def _score(self, of: str, direction: str, images: Tensor, truth: Tensor) -> None:
-        for name, score in SCORES.items():
-            self._values[of, direction, name].extend(score(images, truth).tolist())
+    def _score(self, of: str, direction: str, rows: Sequence[Score], pictures: Mapping[str, Tensor]) -> None:
+        for row in rows:
+            numbers = values_of(row, *(pictures[name] for name in row.inputs))
+            self._values[of, direction, row.name].extend(numbers.tolist())
 
 
 def colour_transfer(data: Any, direction: str) -> ColourTransfer:

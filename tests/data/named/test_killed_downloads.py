@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gan_style.data.named.download import fetch, is_whole
+from gan_style.data.named.download import fetch
 from tests.data.named.server import ZipServer
-from tests.data.named.tiny_set import TINY, ZIP, assert_whole
+from tests.data.named.tiny_set import TINY, ZIP, assert_whole, is_whole
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("tinyset")

@@ -14,7 +14,8 @@ from PIL import Image
 
 from gan_style.core.errors import UserError
 from gan_style.data.named.download import fetch
-from gan_style.data.named.table import FOLDERS, NamedSet
+from gan_style.data.named.folder import missing_folders, read_manifest
+from gan_style.data.named.table import FOLDERS, NamedSet, named_set
 
 COUNTS = {"trainA": 5, "trainB": 7, "testA": 2, "testB": 3}
 
@@ -72,3 +73,8 @@ def failing(root: Path, **options: Any) -> str:
     assert not root.exists()
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def is_whole(name: str, root: Path) -> bool:
+    """Whether a folder holds that set: the pictures of each of its folders, and no word that it is another."""
+    return not missing_folders(named_set(name), root) and read_manifest(root).get("name", name) == name

@@ -1,0 +1,284 @@
+"""Every score in one table: what it is called, which end is better, what it looks at and what computes it.
+
+Training, `gan-style evaluate` and `compare`, their tables and plots, and the report read it. It imports nothing heavy:
+the function of a row is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Better = Literal["highest", "lowest"]
+
+EXTRACTOR = "extractor"  # features of the network that the run or the command names
+PATCHES = "patches"  # of Laplacian pyramids
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One row of the table.
+
+    A score is either of two sets of pictures, and says with `features` what is kept of each picture; or of single
+    pictures, and says with `inputs` what it looks at. Pictures are float32 tensors [B, 3, H, W] in [-1, 1]. What is
+    computed of a picture must not depend on the other pictures of its batch.
+
+    The floor of a score of sets is what real pictures score against other real ones, its ceiling what the untranslated
+    input scores. A score of single pictures has a ceiling where it looks at `fakes`, and a floor where it looks at
+    these alone.
+
+    Attributes:
+        name: of its column, in lower case; the extractor's name is added where `features` is `extractor`.
+        better: the end that is better.
+        function: real features [N, ...] and fake ones [M, ...] -> a number; of single pictures: a batch of each of
+            `inputs` -> [B]. The function, or its import path below `gan_style.metrics`, or "" where
+            `gan_style.evaluation` makes it, because it needs weights or a model.
+        features: of a score of sets: `extractor`, `patches`, or a function of pictures [B, 3, H, W] -> [B, ...].
+        inputs: of a score of single pictures: `fakes`, `sources`, `truth` (what each source should become), `back`
+            (what came back of each fake), `targets` (the style that each was given), `several` (one source in several
+            styles, [B, S, 3, H, W]) or `generators` (there and back).
+        title: as a report shows it; "" shows the name.
+        text: what it is, in words that "; higher is better." can follow.
+        unit: empty for none.
+        digits: decimals that are shown.
+        least: pictures that either set needs.
+        share: whether it lies in [0, 1], which an interval may not leave.
+        slow: whether the interval of `evaluate` is taken of a tenth of the draws.
+        all_pairs: whether it looks at all pairs of pictures, which is slow for large sets.
+        quicker: arguments of the function that make it quicker, for validations.
+        inception: what it is called with the Inception weights of 2015.
+        source: of a score of one's own, the config that it was made by.
+    """
+
+    name: str
+    better: Better
+    function: str | Callable[..., Any]
+    features: str | Callable[..., Any] | None = None
+    inputs: tuple[str, ...] = ()
+    title: str = ""
+    text: str = ""
+    unit: str = ""
+    digits: int = 3
+    least: int = 2
+    share: bool = False
+    slow: bool = False
+    all_pairs: bool = False
+    quicker: Mapping[str, Any] = field(default_factory=dict)
+    inception: str = ""
+    source: str = ""
+
+    def compute(self) -> Callable[..., Any]:
+        """The function of the row, imported now."""
+        return _imported(self.function) if isinstance(self.function, str) else self.function
+
+    @property
+    def higher(self) -> bool:
+        """Whether higher is better."""
+        return self.better == "highest"
+
+    @property
+    def of_sets(self) -> bool:
+        """Whether it compares two sets, and does not look at single pictures."""
+        return self.features is not None
+
+
+def _neighbours(name: str, text: str, share: bool = True) -> Score:
+    """A share of one set within the neighbourhoods of the other."""
+    return Score(
+        name,
+        "highest",
+        f"manifold.{name}",
+        EXTRACTOR,
+        title=name.capitalize(),
+        text=text,
+        least=6,  # one more than neighbours, see metrics/manifold.py
+        share=share,
+        all_pairs=True,
+    )
+
+
+# In the order in which result files and tables have them.
+TABLE = (
+    Score(
+        "kid",
+        "lowest",
+        "kernel.kid",
+        EXTRACTOR,
+        title="KID",
+        text="Kernel distance between the features of translated and real pictures, 0 for the same distribution",
+        digits=4,
+        inception="kid",
+    ),
+    Score(
+        "frechet",
+        "lowest",
+        "frechet.frechet_distance",
+        EXTRACTOR,
+        title="Fréchet distance",
+        text="Between the features of translated and real pictures; with few pictures it mostly measures their number",
+        slow=True,
+        inception="fid",
+    ),
+    Score(
+        "cmmd",
+        "lowest",
+        "kernel.cmmd",
+        EXTRACTOR,
+        title="CMMD",
+        text="Gaussian kernel distance between features",
+        digits=4,
+    ),
+    Score(
+        "swd",
+        "lowest",
+        "sliced.sliced_wasserstein",
+        PATCHES,
+        title="SWD",
+        text="Sliced Wasserstein distance between patches of the two sets",
+        slow=True,
+        quicker={"directions": 128},  # for a quarter of the time of 512
+    ),
+    _neighbours("precision", "Share of translated pictures among the real ones"),
+    _neighbours("recall", "Share of real pictures among the translated ones"),
+    _neighbours("coverage", "Share of real pictures with a translated one near"),
+    _neighbours("density", "How densely real pictures surround the translated ones", share=False),
+    Score(
+        "edge_agreement",
+        "highest",
+        "edges.edge_agreement",
+        inputs=("fakes", "sources"),
+        title="Edge agreement",
+        text="Correlation of the edges of input and output",
+    ),
+    Score(
+        "lpips",
+        "lowest",
+        "",
+        inputs=("fakes", "sources"),
+        title="LPIPS",
+        text="Perceptual distance between pictures",
+    ),
+    Score(
+        "content",
+        "lowest",
+        "",
+        inputs=("fakes", "sources"),
+        title="Content distance",
+        text="Distance of VGG features of input and output, relative to the input's",
+    ),
+    Score(
+        "structure",
+        "lowest",
+        "",
+        inputs=("fakes", "sources"),
+        title="Structure distance",
+        text="Difference of DINO's self-similarities of input and output",
+    ),
+    Score(
+        "psnr",
+        "highest",
+        "truth.psnr",
+        inputs=("fakes", "truth"),
+        title="PSNR (dB)",
+        text="Peak signal-to-noise ratio between the translated picture and its true counterpart, in dB",
+        unit="dB",
+        digits=2,
+    ),
+    Score(
+        "ssim",
+        "highest",
+        "truth.ssim",
+        inputs=("fakes", "truth"),
+        title="SSIM",
+        text="Structural similarity of the translated picture and its true counterpart, in [0, 1]",
+    ),
+    Score(
+        "cycle_error",
+        "lowest",
+        "pairs.cycle_error",
+        inputs=("sources", "back"),
+        title="Cycle error",
+        text="Mean absolute difference, on [-1, 1], between an input and what comes back of it",
+    ),
+    Score(
+        "diversity",
+        "highest",
+        "",
+        inputs=("several",),
+        title="Diversity",
+        text="Mean distance between translations of one picture in several noise codes of one style",
+    ),
+    Score(
+        "style_gram",
+        "lowest",
+        "",
+        inputs=("fakes",),
+        title="Style distance (Gram)",
+        text="Relative squared distance of the Gram matrices of VGG features to those of the style",
+    ),
+    Score(
+        "style_mean_std",
+        "lowest",
+        "",
+        inputs=("fakes",),
+        title="Style distance (mean, deviation)",
+        text="Relative squared distance of the means and deviations of VGG features to those of the style",
+    ),
+    Score(
+        "cycle_honesty",
+        "highest",
+        "",
+        inputs=("generators",),
+        title="Cycle honesty",
+        text="How much of the cycle survives when nothing can be hidden in the picture; 1 hides nothing",
+    ),
+)
+NAMED = {row.name: row for row in TABLE}
+GIVEN = "given_"  # before the name of a distance to the style that each picture was given
+# Names that only a result has: a run asks for frechet.
+_RESULTS = {
+    "fid": replace(
+        NAMED["frechet"],
+        name="fid",
+        title="FID",
+        text="Fréchet distance between the features of translated and real pictures",
+        digits=2,
+    )
+}
+
+
+def row_of(column: str) -> Score | None:
+    """The row that a column of results belongs to, None for one that no row knows.
+
+    Args:
+        column: such as `kid_random0`, `fid` or `given_style_gram_vgg19`, in upper or lower case.
+    """
+    name = column.lower().removeprefix(GIVEN)
+    found = [row for row in (*TABLE, *_RESULTS.values()) if name == row.name or name.startswith(f"{row.name}_")]
+    return max(found, key=lambda row: len(row.name), default=None)
+
+
+def described(row: Score) -> dict[str, str]:
+    """What an entry of a result file says of a score of one's own, which no reader of the file can look up."""
+    return {key: value for key in ("better", "title", "text") if (value := getattr(row, key))}
+
+
+def better_end(column: str, entry: Mapping[str, Any]) -> Better | None:
+    """Which end of a score is better: by the table, or else by the result file itself; None where neither knows.
+
+    Args:
+        column: such as `kid_random0`.
+        entry: of the result file, with `better` for a score of one's own.
+    """
+    row, said = row_of(column), entry.get("better")
+    if row is not None:
+        return row.better
+    return said if said in ("highest", "lowest") else None
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    module, _, name = path.rpartition(".")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"gan_style.metrics.{module}"), name)
+    return found

@@ -1,0 +1,43 @@
+"""The end of a command: one line and a status for what its user can mend, and the error itself for what he cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from gan_style.core.ending import exit_status
+from gan_style.core.errors import Interrupted, UserError
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    def work() -> object:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (UserError("x.png is no picture"), 2, "gan_style: x.png is no picture\n"),
+        (KeyboardInterrupt(), 130, "gan_style: interrupted\n"),
+        (Interrupted("saved; go on with it"), 130, "gan_style: saved; go on with it\n"),
+        (MemoryError("unable to allocate 3 GiB"), 2, "--limit, or give --device cpu\n"),
+        (OSError(28, "No space left on device", "out.png"), 2, "gan_style: out.png cannot be used (No space left"),
+    ],
+)
+def test_what_ended_it_is_one_line(
+    error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_status(raising(error), "evaluate") == status
+    said = capsys.readouterr().err
+    assert line in said
+    assert said.count("\n") == 1
+
+
+def test_a_status_of_its_own_and_faults_of_ours_go_on() -> None:
+    assert [exit_status(lambda status=status: status, "train") for status in (None, 0, 1, "text")] == [0, 0, 1, 0]
+    for error in (KeyError("x"), BrokenPipeError(32, "Broken pipe")):
+        with pytest.raises(type(error)):
+            exit_status(raising(error), "train")
