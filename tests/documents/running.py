@@ -21,13 +21,13 @@ import hydra
 from gan_style.cli import main as cli
 from gan_style.cli import train as training
 from gan_style.core.config import config_dir, plain
+from gan_style.testing import SMALL_MODEL
 from gan_style.training.run import checked
-from tests.conftest import SHRINK
 from tests.documents.blocks import Block, Command
 
 ROOT = Path(__file__).parents[2]
 # What makes a training small, as far as its config has the key and the command does not give it.
-SMALL = SHRINK | {
+SMALL = SMALL_MODEL | {
     "trainer": "cpu",
     "trainer.max_steps": "2",
     "trainer.log_every": "1",
