@@ -17,9 +17,12 @@ from hydra import compose, initialize_config_dir
 
 from gan_style.core import signals
 from gan_style.core.config import config_dir, plain
+from gan_style.testing import SMALL_RUN, differences, fitting, small_config
+from gan_style.testing import small_overrides as small_words
 from tests.offline import refused
 
-__all__ = ["refused"]  # a fixture of every test
+__all__ = ["differences", "fitting", "refused", "small_config", "small_words"]  # `refused` is a fixture of every test
+BASICS = (*SMALL_RUN, "name=test")
 
 SMALL = (
     "data=tiny",
@@ -65,49 +68,6 @@ def _same_signals() -> Iterator[None]:
     signals._heard, signals._waiting = -float("inf"), None
 
 
-# What makes each method small; a part of a config that a method does not have cannot be set.
-SHRINK = {
-    "model.vgg.weights": "random",
-    "model.vgg.depth": "relu2_1",
-    "model.generator.filters": "4",
-    "model.generator.blocks": "1",
-    "model.discriminator.filters": "4",
-    "model.num_patches": "16",
-    "model.patch_width": "8",
-    "model.scales": "1",
-    "model.steps": "3",
-}
-
-
-BASICS = tuple(word for word in SMALL if not word.startswith("model."))
-
-
-def fitting(*overrides: str) -> list[str]:
-    """The words of SHRINK that the config of a command line has keys for."""
-    whole = composed(*BASICS, *overrides)
-
-    def has(key: str) -> bool:
-        node: Any = whole
-        for part in key.split("."):
-            if not isinstance(node, dict) or part not in node:
-                return False
-            node = node[part]
-        return True
-
-    given = {word.split("=")[0].lstrip("+~") for word in overrides}
-    return [f"{key}={value}" for key, value in SHRINK.items() if has(key) and key not in given]
-
-
-def small_words(*overrides: str) -> list[str]:
-    """The command line of `small_config`."""
-    return [*BASICS, *fitting(*overrides), *overrides]
-
-
-def small_config(*overrides: str) -> dict[str, Any]:
-    """Any method (`model=...`, CycleGAN unless named) with a few filters, on eight drawn scenes of 32 pixels."""
-    return composed(*small_words(*overrides))
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Path]:
     """Trains a small run into a folder of its own and returns the folder."""
@@ -117,22 +77,6 @@ def run(tmp_path: Path) -> Callable[..., Path]:
         return train(small_config(*overrides, f"run_dir={tmp_path / folder}"))
 
     return start
-
-
-def differences(a: Any, b: Any, path: str = "") -> list[str]:
-    """Where two nested structures differ, bit for bit; empty when nowhere. NaN is NaN: gradients may overflow."""
-    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        alike = a.dtype == b.dtype and a.shape == b.shape
-        return [] if alike and bool(((a == b) | (a.isnan() & b.isnan())).all()) else [path]
-    if isinstance(a, dict) and isinstance(b, dict):
-        if a.keys() != b.keys():
-            return [f"{path}: keys {set(a) ^ set(b)}"]
-        return [d for key in a for d in differences(a[key], b[key], f"{path}/{key}")]
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        if len(a) != len(b):
-            return [f"{path}: {len(a)} and {len(b)} items"]
-        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{path}/{i}")]
-    return [] if a == b else [f"{path}: {a} and {b}"]
 
 
 @pytest.fixture(autouse=True)

@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "apps.studio": {"core", "data", "networks", "models", "report", "checkpoints", "inference"},
     "apps.sweep": {"core", "report"},
     "cli": {*HOUSE.packages},
+    "testing": {"core", "data", "models", "checkpoints", "training"},
     "__init__": {"core", "inference"},
     "__main__": {"core", "cli"},
     "train": {"core", "cli"},

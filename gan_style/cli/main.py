@@ -92,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
     report.add_argument("--out", type=expanded, metavar="FILE.html", help="default: report.html in the one folder")
     report.set_defaults(run=_report)
+    new = verbs.add_parser("new", help="write a package of your own: a method, a generator, a metric, their tests")
+    new.add_argument("name", metavar="NAME", help="of the package and of its folder here, such as mylab")
+    new.set_defaults(run=_new)
     _data_sets(verbs)
     _pictures(verbs)
     _scores(verbs)
@@ -295,6 +298,11 @@ def _download(parsed: argparse.Namespace) -> None:
 
 def _report(parsed: argparse.Namespace) -> None:
     say(_verb("report", "write_report")(*parsed.run_dir, out=parsed.out))
+
+
+def _new(parsed: argparse.Namespace) -> None:
+    folder = _verb("cli.new", "new")(parsed.name, Path())
+    say(f"{folder}: a package of your own; README.md in it says how to train it")
 
 
 def _audit(parsed: argparse.Namespace) -> int:
