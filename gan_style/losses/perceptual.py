@@ -57,8 +57,8 @@ def gram_matrix(features: Tensor) -> Tensor:
     """
     flat = at_least_float32(features.flatten(2))
     with torch.autocast(flat.device.type, enabled=False):
-        products: Tensor = _GramProduct.apply(flat)
-    return products / flat.shape[-1]
+        gram: Tensor = _GramProduct.apply(flat)
+    return gram / flat.shape[-1]
 
 
 def covariance(features: Tensor) -> Tensor:
@@ -99,8 +99,8 @@ class PerceptualLoss(nn.Module):
         style_layers: None takes `relu1_1`, `relu2_1`, ... as far as the weights reach.
         statistic: `gram` (Gatys et al. 2016), `mean_std` (Huang and Belongie 2017) or `covariance`.
         style_weights: one per style layer; None is 1 each.
-        relative: divide the squared error of a layer by the mean square of its target, so that weights of the
-            losses do not depend on the scale of VGG's own weights, of which there are several forms.
+        relative: divide the squared error of a layer by the mean square of its target, so that weights of the losses do
+            not depend on the scale of VGG's own weights, which differs between torchvision's and normalised ones.
 
     Raises:
         UserError: a layer that does not exist, or not as many weights as layers.
