@@ -21,7 +21,7 @@ from gan_style import load
 from gan_style.cli.main import allow_option
 from gan_style.data.images import to_tensor
 from gan_style.inference.images import given_picture
-from gan_style.inference.video.flicker import MARGIN, steps
+from gan_style.inference.video.flicker import MARGIN_PIXELS, steps
 from gan_style.inference.video.flow import flow_between
 from gan_style.inference.video.reading import Frame, VideoReader
 from gan_style.inference.video.smoothing import Smoother, smoother
@@ -57,7 +57,7 @@ def run(way: Smoother, frames: list[Tensor]) -> tuple[list[Tensor], list[float]]
         of_moved = way.moved(shift)(moved(frame, shift)) if shift else None
         outputs.append(way(frame))
         if shift and of_moved is not None:
-            errors.append(float(shift_error(outputs[-1], of_moved, shift, margin=MARGIN)))
+            errors.append(float(shift_error(outputs[-1], of_moved, shift, margin=MARGIN_PIXELS)))
     return outputs, errors
 
 

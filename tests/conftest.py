@@ -65,7 +65,7 @@ def _same_signals() -> Iterator[None]:
     for number, handler in before.items():
         signal.signal(number, handler)
     signals.received.clear()
-    signals._heard, signals._waiting = -float("inf"), None
+    signals._last_request, signals._waiting_since = -float("inf"), None
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def six(pid: int, *, again: bool = False) -> None:
     """To the whole group, as a terminal sends them; or six, and six more when they are another wish."""
     for round in range(2 * ROUNDS if again else ROUNDS):
         if round == ROUNDS:
-            time.sleep(signals.BURST)
+            time.sleep(signals.BURST_SECONDS)
         try:
             os.killpg(pid, signal.SIGINT)
         except ProcessLookupError:

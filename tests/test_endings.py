@@ -140,12 +140,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_a_burst_is_one_wish(clock: Callable[[float], None]) -> None:
-    assert signals.heard(signal.SIGINT)
+    assert signals.is_new_request(signal.SIGINT)
     for _ in range(5):
         clock(0.2)
-        assert not signals.heard(signal.SIGINT)
+        assert not signals.is_new_request(signal.SIGINT)
     clock(1.1)
-    assert signals.heard(signal.SIGINT), "a second wish, as when the first was lost in a library"
+    assert signals.is_new_request(signal.SIGINT), "a second wish, as when the first was lost in a library"
 
 
 @pytest.mark.parametrize("raised", [Interrupted("x"), KeyboardInterrupt()])
@@ -154,7 +154,7 @@ def test_what_cleans_up_is_left_alone_but_not_for_ever(
 ) -> None:
     left: list[Any] = []
     monkeypatch.setattr(signals, "leave", left.append)
-    assert signals.heard(signal.SIGTERM)
+    assert signals.is_new_request(signal.SIGTERM)
     clock(60)
 
     def clean_up() -> None:
@@ -164,7 +164,7 @@ def test_what_cleans_up_is_left_alone_but_not_for_ever(
                 try:
                     raise ValueError  # which hides what it is raised within
                 except ValueError:
-                    assert not signals.heard(signal.SIGINT)
+                    assert not signals.is_new_request(signal.SIGINT)
             assert len(left) == expected
 
     with contextlib.suppress(Interrupted, KeyboardInterrupt):
@@ -172,7 +172,7 @@ def test_what_cleans_up_is_left_alone_but_not_for_ever(
             raise raised
         finally:
             clean_up()
-    assert signals.heard(signal.SIGINT), "it is over"
+    assert signals.is_new_request(signal.SIGINT), "it is over"
 
 
 def test_a_keeper_takes_a_burst_for_one_wish(tmp_path: Path, clock: Callable[[float], None]) -> None:

@@ -327,7 +327,7 @@ def test_the_page_of_a_sweep_holds_them_as_text(tmp_path: Path, planted: str) ->
         ]
         file = SimpleNamespace(budget=None)
         sweep: Any = SimpleNamespace(
-            name=text, folder=folder, space={text: Choice("choice", ["b", text])}, words={}, trials=3
+            name=text, folder=folder, space={text: Choice("choice", ["b", text])}, overrides={}, trials=3
         )
         sweep.file, sweep.fingerprint, sweep.config_dirs = file, dict, list
         base = SimpleNamespace(rule=Rule(text, "highest"))

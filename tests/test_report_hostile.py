@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_style.apps.studio.runs import gallery
 from gan_style.cli.main import main
-from gan_style.core.plain_data import MAX_DEPTH, MAX_FILE
+from gan_style.core.plain_data import MAX_DEPTH, MAX_FILE_CHARACTERS
 from gan_style.report import read
 from gan_style.report.page import render
 from gan_style.report.plain import from_yaml
@@ -29,7 +29,7 @@ CONFIGS = {
     "deep maps": ("\n".join(" " * i + f"a{i}:" for i in range(900)), f"it has more than {MAX_DEPTH} levels"),
     "a tag": ("a: !!python/object/apply:os.system [touch pwned]", "could not determine a constructor"),
     "a name of Python's": ("a: !!python/name:os.system", "could not determine a constructor"),
-    "much": ("a: " + "x" * MAX_FILE, f"it has more than {MAX_FILE:,} characters"),
+    "much": ("a: " + "x" * MAX_FILE_CHARACTERS, f"it has more than {MAX_FILE_CHARACTERS:,} characters"),
     "no mapping key": ("? [1, 2]\n: 3", "found unhashable key"),
 }
 OTHERS = {

@@ -106,7 +106,7 @@ def test_a_setting_that_changes_no_number_is_not_said(name: str) -> None:
 def test_what_null_stands_for_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a processor where the quick ways pay, null is another thing than where they do not."""
     content = saved(kept(CPU))
-    monkeypatch.setattr("gan_style.training.trainer.pays", lambda size: True)
+    monkeypatch.setattr("gan_style.training.trainer.is_faster", lambda size: True)
     (note,) = notes(content, kept(CPU))
     assert note.startswith("trainer.quick=False there, trainer.quick=True here")
     (note,) = notes(saved(kept(CPU)), kept(CPU, "trainer.quick=false"))

@@ -77,8 +77,8 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_lock, "PATIENCE", 0.4)
-    monkeypatch.setattr(run_lock, "WRITING", 0.05)
+    monkeypatch.setattr(run_lock, "TAKEOVER_SECONDS", 0.4)
+    monkeypatch.setattr(run_lock, "WRITE_SECONDS", 0.05)
 
 
 @pytest.mark.parametrize("words", [(), ("resume=last",)], ids=["anew", "resumed"])
@@ -192,7 +192,7 @@ def test_one_that_lets_go_while_it_is_watched_is_followed_at_once(tmp_path: Path
 
 
 def test_signs_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_lock, "BEAT", 0.05)
+    monkeypatch.setattr(run_lock, "HEARTBEAT_SECONDS", 0.05)
     with held(tmp_path):
         first = (tmp_path / NAME).stat().st_mtime_ns
         end = time.monotonic() + 10
@@ -203,7 +203,7 @@ def test_signs_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_one_that_was_thought_dead_writes_no_more(tmp_path: Path) -> None:
     """It slept, and another machine took the folder."""
-    quick = "run_lock.BEAT = 0.1"
+    quick = "run_lock.HEARTBEAT_SECONDS = 0.1"
     code = HOLD.format(quick, str(tmp_path)) + "lock.take()\nprint('held', flush=True)\ntime.sleep(60)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -228,7 +228,7 @@ if {locks!r} == "none":
     def missing(*_):
         raise OSError(errno.ENOSYS, "no locks")
     fcntl.flock = missing
-run_lock.PATIENCE, run_lock.BEAT, run_lock.WRITING = 1.0, 0.1, 0.3
+run_lock.TAKEOVER_SECONDS, run_lock.HEARTBEAT_SECONDS, run_lock.WRITE_SECONDS = 1.0, 0.1, 0.3
 root, left = Path({root!r}), {left!r}
 for turn in range({turns}):
     folder = root / f"{{turn}}"

@@ -85,11 +85,11 @@ def test_auto_takes_tiles_where_memory_wants_them(translator: LoadedTranslator, 
     x, told = torch.rand(3, 64, 96) * 2 - 1, []
     whole = translator.translate(x)
     translator.watch = lambda *words: told.append(words)
-    monkeypatch.setattr(tiled, "SMALL", 0)
+    monkeypatch.setattr(tiled, "MAX_UNTILED_PIXELS", 0)
     assert torch.equal(translator.translate(x), whole)
     assert told == []
-    monkeypatch.setattr(tiled, "WHOLE", 300_000)
-    monkeypatch.setattr(tiled, "PIECE", 200_000)
+    monkeypatch.setattr(tiled, "MAX_PASS_BYTES", 300_000)
+    monkeypatch.setattr(tiled, "MAX_TILE_BYTES", 200_000)
     torch.testing.assert_close(translator.translate(x), whole, atol=1e-4, rtol=0)
     assert told[0][0] == 0
     assert 10 < told[-1][0] == told[-1][1]

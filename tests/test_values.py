@@ -14,7 +14,7 @@ import gan_style
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.files import read_picture
-from gan_style.data.saving import HOLDS, save_image
+from gan_style.data.saving import FORMATS, save_image
 from gan_style.data.values import ValueRange
 from gan_style.inference.translator import LoadedTranslator
 from gan_style.training.run import train
@@ -122,7 +122,7 @@ def test_a_trained_model_carries_the_kinds_of_both_domains(tmp_path: Path) -> No
 
 
 def test_every_format_is_covered() -> None:
-    assert {suffix for _, _, suffix in CASES} == set(HOLDS)
+    assert {suffix for _, _, suffix in CASES} == set(FORMATS)
 
 
 def test_outputs_that_would_meet_keep_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""Programs around models, one a folder."""
+"""Programs around models, one in each folder."""

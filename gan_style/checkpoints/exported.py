@@ -1,4 +1,4 @@
-"""What files that `gan-style export` wrote say of themselves: their texts are read, and nothing else of them.
+"""Descriptions inside files that `gan-style export` wrote: only these texts are read.
 
 No graph is built and no tensor is read, so that nothing of a file from a stranger runs or takes memory.
 """

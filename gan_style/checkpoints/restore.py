@@ -75,7 +75,7 @@ def no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if memory.ran_out(error) and memory.asked(error) > 8 * most:  # by one layer, before it could be counted
+        if memory.ran_out(error) and memory.bytes_requested(error) > 8 * most:  # one layer of an unbounded file
             raise UserError(LARGER) from error
         raise
     finally:

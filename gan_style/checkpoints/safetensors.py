@@ -24,7 +24,7 @@ DESCRIBED = ("config", "iteration", "domains", "preprocessing", "best", "styles"
 
 
 def described(content: Mapping[str, Any], *, averaged: bool) -> dict[str, Any]:
-    """What a checkpoint says of itself, in plain types, without what is of its training run alone."""
+    """Describe a checkpoint in plain types, without the state of its training run."""
     about = {key: content[key] for key in DESCRIBED if key in content}
     about["config"] = {"model": content["config"]["model"]}  # the rest names folders and devices of that run
     return {"weights": "averaged" if averaged else "raw"} | about

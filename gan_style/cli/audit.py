@@ -18,7 +18,7 @@ from gan_style.core.terminal import say
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
 from gan_style.training.compose import composed
-from gan_style.training.refusals import refuse_missing_warm_start
+from gan_style.training.refusals import check_warm_start
 from gan_style.training.run import checked, model_of
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
@@ -59,7 +59,7 @@ def compare(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
     settings: TrainerSettings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=False)
     _refuse_what_is_not_audited(config, settings)
-    refuse_missing_warm_start(config["model"])
+    check_warm_start(config["model"])
     quiet_lightning()
     strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     try:

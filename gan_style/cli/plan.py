@@ -186,9 +186,9 @@ def totals(parts: Parts, target: Target, cost: Cost, trial: Mapping[str, Any]) -
 
 
 def _described(words: Sequence[str], proposal: Proposal) -> dict[str, Any]:
-    changed = {word.split("=")[0] for word in proposal.words}
+    changed = {word.split("=")[0] for word in proposal.overrides}
     kept = [word for word in words if word.split("=")[0].lstrip("+") not in changed]
-    command = shlex.join(["python", "train.py", *kept, *proposal.words])
+    command = shlex.join(["python", "train.py", *kept, *proposal.overrides])
     return {"command": command, "memory": proposal.memory, "hours": proposal.hours}
 
 

@@ -17,7 +17,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say
 from gan_style.data.contact_sheet import draw_sheet
-from gan_style.data.saving import check_output, refuse_overwriting, save_image
+from gan_style.data.saving import check_not_overwriting, check_output, save_image
 from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import LoadedTranslator
 
@@ -86,7 +86,7 @@ def refuse_words(parsed: Namespace, output: Path) -> list[str]:
         if style != word:
             raise UserError(f"--style {word}: a sheet shows each style alone, without a weight: write --style {style}")
         styles.append(style)
-    refuse_overwriting([output], [*parsed.content, *styles])
+    check_not_overwriting([output], [*parsed.content, *styles])
     return styles
 
 

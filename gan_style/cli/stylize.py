@@ -16,7 +16,7 @@ from gan_style.core.checks import require_finite, require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.images import to_uint8
-from gan_style.data.saving import check_output, refuse_overwriting, save, save_image
+from gan_style.data.saving import check_not_overwriting, check_output, save, save_image
 from gan_style.inference.images import given_picture
 from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import RESULT, LoadedTranslator
@@ -34,7 +34,7 @@ def stylize(parsed: Namespace) -> None:
     options = style_options(parsed)
     if not options["style"]:
         raise UserError("no style was given: add --style IMAGE")
-    refuse_overwriting([output], [content, *parsed.mask, *(style for style, _ in options["style"])])
+    check_not_overwriting([output], [content, *parsed.mask, *(style for style, _ in options["style"])])
     torch.manual_seed(parsed.seed)
     translator = translator_of(parsed)
     if isinstance(translator.model, Gatys):

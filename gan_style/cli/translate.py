@@ -14,7 +14,7 @@ from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say, warn
-from gan_style.data.saving import refuse_format, refuse_overwriting, save
+from gan_style.data.saving import check_format, check_not_overwriting, save
 from gan_style.data.values import Array
 from gan_style.inference.files import inputs_and_outputs, renamed
 from gan_style.inference.threads import Writer, by_size, read_ahead
@@ -37,11 +37,11 @@ def translate(parsed: Namespace) -> None:
         raise UserError("--window is how far --smooth norm or flow reaches: add --smooth, or leave it out")
     pairs = inputs_and_outputs(source, target)
     read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
-    refuse_overwriting([target, *(result for _, result in pairs)], read)
+    check_not_overwriting([target, *(result for _, result in pairs)], read)
     translator = trained(parsed)
     written = translator.written(parsed.direction, options["style"])
     if source.is_file():
-        refuse_format(pairs[0][1], written.dtype, written.channels)
+        check_format(pairs[0][1], written.dtype, written.channels)
     pairs = renamed(pairs, written)
     left = [(path, result) for path, result in pairs if not (parsed.resume and result.is_file())]
     unread = translate_files(translator, left, parsed, options)

@@ -10,11 +10,11 @@ from gan_style.cli.arguments import trained
 from gan_style.cli.progress import progress_bars, watch_in
 from gan_style.core.errors import UserError
 from gan_style.core.terminal import say, warn
-from gan_style.data.saving import refuse_overwriting
+from gan_style.data.saving import check_not_overwriting
 from gan_style.inference.files import inputs_and_outputs, renamed
 from gan_style.inference.video.reading import pyav
 from gan_style.inference.video.translate import SMOOTH, is_video, translate_frames, translate_video
-from gan_style.inference.video.writing import CONTAINERS, refuse_container
+from gan_style.inference.video.writing import CONTAINERS, check_container
 
 
 def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any]) -> None:
@@ -30,7 +30,7 @@ def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any
     video, smooth = is_video(source, target), parsed.smooth or SMOOTH
     pairs = [(source, _output(source, target))] if video else _frames(source, target)
     read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
-    refuse_overwriting([target, *(result for _, result in pairs)], read)
+    check_not_overwriting([target, *(result for _, result in pairs)], read)
     translator = trained(parsed)
     with progress_bars() as progress:
         translator.watch = watch_in(progress)
@@ -70,7 +70,7 @@ def _output(source: Path, target: Path) -> Path:
     if target.is_dir() or not target.suffix:
         name = source.name if source.suffix.lower() in CONTAINERS else f"{source.stem}.mp4"
         target = target / name
-    refuse_container(target)
+    check_container(target)
     return target
 
 

@@ -1,1 +1,1 @@
-"""The ground: errors, bounds, paths, the config; it knows nothing of pictures or networks."""
+"""The ground of the package: errors, bounds, paths, the config; it knows nothing of pictures or networks."""

@@ -1,4 +1,4 @@
-"""How large a picture may be: a file of some kilobytes can claim gigabytes, so its header is asked first."""
+"""Bounds on the size of a picture: a small file can claim gigabytes, so its header is checked before it is decoded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gan_style.core.errors import UserError
 SETTING = "GAN_STYLE_MAX_PIXELS"
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused unless the environment says otherwise, as by Pillow."""
-CHANNELS = 4  # that as many pixels may have; pictures of more channels have fewer pixels
+MAX_CHANNELS_AT_FULL_SIZE = 4  # pictures of more channels may have fewer pixels in proportion
 
 
 def max_pixels() -> int:
-    """The bound in force: the environment's, or MAX_PIXELS.
+    """Return the bound in force: the environment's, or MAX_PIXELS.
 
     Raises:
         UserError: the environment holds no whole number above 0.
@@ -27,8 +27,8 @@ def max_pixels() -> int:
     return int(given)
 
 
-def refuse_too_large(path: Path, width: int, height: int, channels: int = 1) -> None:
-    """Hold what a header says against the bound, before memory is taken for the pixels.
+def check_pixels(path: Path, width: int, height: int, channels: int = 1) -> None:
+    """Check the size that a header claims against the bound, before memory is taken for the pixels.
 
     Args:
         path: for the message.
@@ -38,12 +38,12 @@ def refuse_too_large(path: Path, width: int, height: int, channels: int = 1) -> 
         UserError: it is larger.
     """
     most = max_pixels()
-    if width * height > most or width * height * channels > most * CHANNELS:
+    if width * height > most or width * height * channels > most * MAX_CHANNELS_AT_FULL_SIZE:
         raise too_large(path)
 
 
 def too_large(path: Path) -> UserError:
-    """The sentence about a picture above the bound."""
+    """Return the error about a picture above the bound."""
     return UserError(
         f"{path} claims more than {pixels_in_words()}: make it smaller or remove it, or raise {SETTING} in the "
         "environment."
@@ -51,6 +51,6 @@ def too_large(path: Path) -> UserError:
 
 
 def pixels_in_words() -> str:
-    """The bound in force, as `178 million pixels`."""
+    """Return the bound in force as `178 million pixels`."""
     most = max_pixels()
     return f"{most // 10**6} million pixels" if most >= 10**6 else f"{most:,} pixels"

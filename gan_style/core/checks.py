@@ -1,4 +1,4 @@
-"""Checks of numbers and pictures, for whoever takes them from a person."""
+"""Checks of numbers and pictures that a user gave."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_style.core.errors import UserError
 
 
 def is_number(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:
-    """Whether a value is a finite number from `low` to `high`; truth values and texts are none."""
+    """Check whether a value is a finite number from `low` to `high`; booleans and texts are not."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
@@ -22,7 +22,7 @@ def is_number(value: Any, low: float = -math.inf, high: float = math.inf) -> boo
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it, on one line."""
+    """Format a value for a message, on one line."""
     if isinstance(value, Real) and not isinstance(value, (bool, Integral)):
         return f"{float(value):g}"
     return " ".join(repr(value).split())[:80]

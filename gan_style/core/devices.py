@@ -11,7 +11,7 @@ from gan_style.core.errors import UserError
 
 
 def device_of(device: Any) -> torch.device:
-    """The device of this name, which must be there; for None a GPU where there is one.
+    """Return the device of this name, which must be there; for None a GPU where there is one.
 
     Raises:
         UserError: torch knows no such device, or sees none.

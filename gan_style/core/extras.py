@@ -9,10 +9,10 @@ from gan_style.core.errors import UserError
 
 
 def extra(name: str, module: str) -> Any:
-    """A module of an optional package.
+    """Import a module of an optional package.
 
     Raises:
-        UserError: it is not installed; the extra of ours that brings it is named.
+        UserError: it is not installed; names the extra of gan-style that brings it.
     """
     try:
         return importlib.import_module(module)

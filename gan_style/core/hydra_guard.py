@@ -1,4 +1,4 @@
-"""What Hydra itself would make out of a config, looked at before it does: only what the docs name is let through.
+"""Checks of Hydra's own config before Hydra acts on it: only what the docs name is let through.
 
 Hydra instantiates `hydra.callbacks`, `hydra.launcher` and `hydra.sweeper`, hands two nodes to `logging.config`, sets
 the variables of `hydra.job.env_set`, and imports packages of `hydra.searchpath`. Each of them can name any code.
@@ -26,15 +26,16 @@ LAUNCHERS = (
 SWEEPERS = ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper",)
 LOG_CLASSES = ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler", "logging.Formatter")
 LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
-MADE = ("launcher", "sweeper", "job_logging", "hydra_logging")  # nodes that Hydra makes objects of
-# What the YAML of Hydra and of submitit's launchers refers to in them: texts. Anything else could stand for a node, and
-# one that is made of what is known later, such as ${oc.create:${hydra:job.name}}, cannot be looked at in time.
+BUILT_NODES = ("launcher", "sweeper", "job_logging", "hydra_logging")  # of which Hydra builds objects
+# The interpolations that the YAML of Hydra and of submitit's launchers uses in them: all resolve to texts. Any other
+# one could resolve to a node that names code, and for some, such as ${oc.create:${hydra:job.name}}, the value is known
+# too late to be checked.
 REFERENCES = re.compile(r"\$\{hydra\.(runtime\.output_dir|job\.(name|num|id)|(run|sweep)\.(dir|subdir))\}")
 RERUN = "--experimental-rerun"
 
 
 class _GuardedLoader(ConfigLoaderImpl):
-    """Hydra's loader; whoever gets a config from it gets one that was looked at."""
+    """Hydra's config loader, which checks every config that it returns."""
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
         config = super().load_configuration(*args, **kwargs)
@@ -42,7 +43,7 @@ class _GuardedLoader(ConfigLoaderImpl):
         return config
 
     def _process_config_searchpath(self, config_name: str | None, parsed_overrides: Any, repo: Any) -> None:
-        # Before Hydra reads it: asking a package for its files imports that package.
+        # Checked before Hydra reads it: looking for files of a package imports that package.
         main = repo.load_config(config_path=config_name) if config_name else None
         given = OmegaConf.select(main.config, "hydra.searchpath") if main else None
         words = [one.value() for one in parsed_overrides if one.get_key_element() == "hydra.searchpath"]
@@ -55,27 +56,27 @@ class _GuardedLoader(ConfigLoaderImpl):
 
 
 def guard_hydra(words: Sequence[str]) -> None:
-    """Have Hydra look at its own node in this process before it acts on it.
+    """Make Hydra, in this process, check its own config before it acts on it.
 
     Args:
-        words: of the command line.
+        words: arguments of the command line.
 
     Raises:
-        UserError: they ask for the flag of Hydra that unpickles a file.
+        UserError: they hold the flag of Hydra that unpickles a file.
     """
     for word in words:
         flag = word.partition("=")[0]
-        if flag.startswith("--e") and RERUN.startswith(flag):  # argparse takes any beginning of it
+        if flag.startswith("--e") and RERUN.startswith(flag):  # argparse accepts any prefix of it
             raise UserError(f"{RERUN} is not taken: it unpickles a file, which can run code; go on with resume=PATH")
     hydra_main.ConfigLoaderImpl = _GuardedLoader  # type: ignore[misc]
 
 
 def require_harmless(config: DictConfig) -> None:
-    """Raise a UserError if Hydra would make something of a composed config's own node that the docs do not name."""
+    """Raise a UserError if Hydra's node of a composed config names code or settings that the docs do not name."""
     node = config.hydra
     if node.get("callbacks"):
         raise UserError("hydra.callbacks is not taken: they would run before anything is checked; use callbacks=")
-    for part in MADE:
+    for part in BUILT_NODES:
         _require_plain_texts(node, part)
     for part, known in (("launcher", LAUNCHERS), ("sweeper", SWEEPERS)):
         targets = [value for path, value in _leaves(node, part) if path.endswith("._target_")]
@@ -95,11 +96,11 @@ def require_harmless(config: DictConfig) -> None:
 
 
 def require_own_allow(config: DictConfig, words: Sequence[str]) -> None:
-    """Raise a UserError if a file of configs allows packages: only who types the command knows which are his own.
+    """Raise a UserError if a config file sets `allow`: only the command line may, by the user's own decision.
 
     Args:
         config: composed.
-        words: of the command line, without those for Hydra.
+        words: overrides of the command line.
     """
     given = any(word.lstrip("+").startswith("allow=") for word in words)
     if config.get("allow") and not given:
@@ -108,7 +109,7 @@ def require_own_allow(config: DictConfig, words: Sequence[str]) -> None:
 
 
 def _require_plain_texts(node: Any, part: str) -> None:
-    """Raise a UserError if a part refers to more than the few texts that are known to be harmless."""
+    """Raise a UserError if a part holds an interpolation other than the few that are known to be harmless."""
     if OmegaConf.is_interpolation(node, part):
         raise UserError(f"hydra.{part} refers to another node, which Hydra would build: write it out")
     for path, value in _leaves(node, part):
@@ -117,7 +118,7 @@ def _require_plain_texts(node: Any, part: str) -> None:
 
 
 def _leaves(node: Any, part: str) -> Iterator[tuple[str, Any]]:
-    """Path and value of each leaf below a part, as they are written: no reference is resolved."""
+    """Yield path and value of each leaf below a part as written: no interpolation is resolved."""
 
     def walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""Names that a package shows and whose modules are heavy: imported when they are first asked for."""
+"""Lazy imports for names of a package whose modules are slow to import."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def lazily(package: str, places: Mapping[str, str], name: str) -> Any:
-    """What the `__getattr__` of a package gives for a name.
+def lazily(package: str, modules: Mapping[str, str], name: str) -> Any:
+    """Import the module that has a name and return the name, for the `__getattr__` of a package.
 
     Args:
         package: its dotted name.
-        places: name -> module of the package that has it.
-        name: that was asked for.
+        modules: name -> module of the package that has it.
+        name: the name that was asked for.
 
     Raises:
-        AttributeError: the package shows no such name.
+        AttributeError: the package has no such name.
     """
-    if name not in places:
+    if name not in modules:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{package}.{places[name]}"), name)
+    return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)

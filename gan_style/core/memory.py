@@ -1,4 +1,4 @@
-"""Memory that ran out: whether an error says so, in whichever library's words, and what is said of it."""
+"""Errors of memory that ran out: recognised in the words of any library, and explained in one sentence."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 
 from gan_style.core.paths import printable
 
-# What each library says where it raises no MemoryError.
+# Messages of libraries that raise no MemoryError.
 _WORDS = re.compile(
     r"out of memory|not enough memory|can't allocate memory|cannot allocate memory|unable to allocate|"
     r"failed to allocate|insufficient memory|bad_alloc|bad allocation|_ALLOC_FAILED|MemoryError",
     re.IGNORECASE,
 )
-# Raised by torch, OpenCV and onnxruntime; others with such words tell of something else, as of a file's own text.
+# Raised by torch, OpenCV and onnxruntime. In other classes such words may come from elsewhere, such as a file's text.
 _CLASSES = (RuntimeError, SystemError)
 _OF_OPENCV, _OF_ONNXRUNTIME = "cv2", "onnxruntime"
 _WANTED = re.compile(r"allocate ([\d.]+) ?(bytes|[KMGT]?i?B)\b", re.IGNORECASE)
@@ -22,10 +22,10 @@ _UNITS |= {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left, of the machine or of a graphics card.
+    """Check whether an error says that no memory was left, of the machine or of a GPU.
 
-    NumPy, PyAV and Python raise a MemoryError; torch, OpenCV and the system say it in words, and so does what a worker
-    of a data loader hands on.
+    NumPy, PyAV and Python raise a MemoryError; torch, OpenCV and the system say it in their message, and so does an
+    error that a loader worker passes on.
     """
     if isinstance(error, MemoryError):
         return True
@@ -36,11 +36,11 @@ def ran_out(error: BaseException) -> bool:
 
 
 def raise_if_out(error: BaseException, doing: str = "") -> None:
-    """Hand an error on that says so, where any other is taken for a fault of what was read or written.
+    """Raise an error again if it says that memory ran out, before its handler takes it for a damaged file.
 
     Args:
-        error: that was caught.
-        doing: for the sentence, such as `a.png was read`.
+        error: the error that was caught.
+        doing: what was done, for the message, such as `a.png was read`.
     """
     if ran_out(error):
         if doing:
@@ -48,20 +48,20 @@ def raise_if_out(error: BaseException, doing: str = "") -> None:
         raise error
 
 
-def asked(error: BaseException) -> float:
-    """How many bytes an error for which `ran_out` says were asked for; 0 where it says nothing."""
+def bytes_requested(error: BaseException) -> float:
+    """Return how many bytes were requested, by an error for which `ran_out`; 0 where it does not say."""
     wanted = _WANTED.search(str(error))
     return float(wanted[1]) * _UNITS.get(wanted[2].lower(), 0) if wanted else 0
 
 
 def sentence(error: BaseException, advice: str) -> str:
-    """One line for a person.
+    """Return one sentence for the user.
 
     Args:
-        error: for which `ran_out`.
-        advice: what can be lowered.
+        error: an error for which `ran_out` holds.
+        advice: which setting to lower.
     """
-    text, size = str(error), asked(error)
+    text, size = str(error), bytes_requested(error)
     card = "CUDA" in text or "CUBLAS" in text or type(error).__name__ == "OutOfMemoryError"
     more = f" ({size / 1e9:.3g} GB more were asked for)" if size >= 1e6 else ""
     notes = getattr(error, "__notes__", ())
@@ -69,8 +69,8 @@ def sentence(error: BaseException, advice: str) -> str:
     return f"{'the memory of the graphics card' if card else 'memory'} ran out{when}{more}: {advice}"
 
 
-_ELSE = "close other programs, or take a machine with more"
-# What each verb can do with less.
+_DEFAULT_ADVICE = "close other programs, or take a machine with more"
+# By verb, which settings lower its memory.
 ADVICE = {
     "train": "lower data.batch_size, data.image_size, data.num_workers or the networks' filters, or give "
     "trainer.checkpointing=true; gan-style plan says what fits",
@@ -87,5 +87,5 @@ ADVICE = {
 
 
 def advice_of(verb: str) -> str:
-    """What can be lowered where a verb's memory ran out."""
-    return ADVICE.get(verb, _ELSE)
+    """Return which settings to lower where a verb's memory ran out."""
+    return ADVICE.get(verb, _DEFAULT_ADVICE)

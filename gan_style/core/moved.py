@@ -161,7 +161,7 @@ NAMES = {
     "train.composed": "training.compose.composed",
     "train.explain": "training.compose.explain",
     "verbs.check_output": "data.saving.check_output",
-    "verbs.refuse_overwriting": "data.saving.refuse_overwriting",
+    "verbs.refuse_overwriting": "data.saving.check_not_overwriting",
     "verbs.save": "data.saving.save",
     "verbs.gatys": "inference.load.gatys",
     "video.verb.moving": "cli.translate_video.moving",

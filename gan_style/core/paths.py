@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 def expanded(name: str | Path) -> Path:
-    """`~/x` and `~user/x` as paths; a name that begins with ~ and names no user is itself."""
+    """Expand `~/x` and `~user/x`; a name that begins with ~ and names no user is itself."""
     return Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
 
 
 def resolved(path: Path) -> Path:
-    """The path without links; a link that leads to itself stands for itself."""
+    """Resolve links; a link that leads to itself stands for itself."""
     return Path(os.path.realpath(path))  # Path.resolve raises at such a link
 
 
 def why(error: OSError) -> str:
-    """What the system says of a path, in words that tell what to do where a file lies where a folder should."""
+    """Return the system's reason, or a clearer sentence where a file lies at a path that should be a folder."""
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
         name = Path(error.filename)
         file = next((path for path in (name, *name.parents) if path.is_file()), name)
@@ -26,18 +26,18 @@ def why(error: OSError) -> str:
 
 
 def cannot_use(error: OSError, unnamed: str = "") -> str:
-    """That the system refuses a file or folder; whoever says it adds what to do."""
+    """Return a sentence that the system refuses a file or folder; the caller adds what to do."""
     return f"{printable(str(error.filename or unnamed))} cannot be used ({why(error)})"
 
 
 def printable(text: str) -> str:
-    """Text for one line of a terminal: a file's name may hold line breaks and codes that move the cursor."""
+    """Escape text for one line of a terminal: a file's name may hold line breaks and control sequences."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file at once or not at all: a reader never sees half of it."""
-    # Not tempfile: its files are readable by their owner only, and what is written here is made to be passed on.
+    # Not tempfile, whose files only their owner can read: what is written here is meant to be shared.
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         partial.write_bytes(text.encode())

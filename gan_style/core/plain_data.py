@@ -1,4 +1,4 @@
-"""What may come out of a file as a description: dicts by text, lists, texts, numbers, true, false and nothing."""
+"""Checks of plain data: dicts with string keys, lists, strings, numbers, booleans and None, of bounded size."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gan_style.core.paths import printable
 
 INTERPOLATION = "${"
 MAX_DEPTH = 32  # of dicts and lists inside one another
-MAX_VALUES = 1_000_000  # counted wherever they stand: a file can name one list in many places
-MAX_TEXT = 65_536  # characters of one text
-MAX_FILE = 1_000_000  # characters of a whole config; ours have some thousands
-MAX_WHOLE = 2**63
-SHOWN = 60  # characters of a text in a message
+MAX_VALUES = 1_000_000  # counted once per occurrence: a file can refer to one list many times
+MAX_TEXT_CHARACTERS = 65_536
+MAX_FILE_CHARACTERS = 1_000_000  # of a whole config; ours have some thousands
+MAX_INTEGER = 2**63
+MAX_SHOWN = 60  # of a text in a message
 
 
 def require_plain(values: Any, name: str, *, interpolations: bool = False) -> None:
@@ -22,8 +22,7 @@ def require_plain(values: Any, name: str, *, interpolations: bool = False) -> No
     Args:
         values: of a config, or of what a file says about itself.
         name: how a message calls it, such as `config`; the key inside it is added.
-        interpolations: whether a text may hold `${`, which a config language would resolve. We never do; where one is
-            not wanted at all, it is refused so that nobody else does.
+        interpolations: whether a text may hold `${`, which OmegaConf would resolve.
     """
     left = MAX_VALUES
 
@@ -38,13 +37,13 @@ def require_plain(values: Any, name: str, *, interpolations: bool = False) -> No
         elif type(value) is dict:
             for key, one in value.items():
                 if not isinstance(key, str):
-                    raise UserError(f"{path} has a key that is no text: {printable(repr(key)[:SHOWN])}")
+                    raise UserError(f"{path} has a key that is no text: {printable(repr(key)[:MAX_SHOWN])}")
                 _require_text(key, f"a key of {path}", interpolations)
-                walk(one, f"{path}.{printable(key[:SHOWN])}" if path else printable(key[:SHOWN]), depth + 1)
+                walk(one, f"{path}.{printable(key[:MAX_SHOWN])}" if path else printable(key[:MAX_SHOWN]), depth + 1)
         elif type(value) is list:
             for one in value:
                 walk(one, path, depth + 1)
-        elif type(value) is int and abs(value) >= MAX_WHOLE:
+        elif type(value) is int and abs(value) >= MAX_INTEGER:
             raise UserError(f"{path} is a whole number of more than 64 bits")
         elif value is not None and type(value) not in (bool, int, float):
             raise UserError(f"{path} is a {type(value).__name__}: a config holds texts, numbers and lists")
@@ -53,10 +52,10 @@ def require_plain(values: Any, name: str, *, interpolations: bool = False) -> No
 
 
 def _require_text(text: str, path: str, interpolations: bool) -> None:
-    if len(text) > MAX_TEXT:
-        raise UserError(f"{path} is a text of {len(text):,} characters: give at most {MAX_TEXT:,}")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise UserError(f"{path} is a text of {len(text):,} characters: give at most {MAX_TEXT_CHARACTERS:,}")
     if not interpolations and INTERPOLATION in text:
         raise UserError(
-            f"{path}={printable(text[:SHOWN])} holds {INTERPOLATION}, and only the command line may refer to other "
+            f"{path}={printable(text[:MAX_SHOWN])} holds {INTERPOLATION}, and only the command line may refer to other "
             "values: write the value itself"
         )

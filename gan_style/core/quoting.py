@@ -1,4 +1,4 @@
-"""Texts from elsewhere in Markdown, where they are to be text."""
+"""Escaping of foreign texts in Markdown."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ SPECIAL = {c: f"\\{c}" for c in "\\|`[]*"} | {"<": "&lt;", ">": "&gt;", "&": "&a
 
 
 def in_markdown(text: object) -> str:
-    """One line without tables, links, code or HTML of its own, also in a cell of a table."""
+    """Escape a text to one line without tables, links, code or HTML, also for a cell of a table."""
     return "".join(SPECIAL.get(c, c) for c in printable(str(text)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Hashes the parts to a seed; equal in every process and Python version.
+    """Hash the parts to a seed; equal in every process and Python version.
 
     Args:
         parts: Integers (NumPy's too) and strings; 1 and "1" differ, and so do ("ab",) and ("a", "b").
@@ -24,7 +24,7 @@ def derive_seed(*parts: int | str) -> int:
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    """The order in which n items are visited in one epoch.
+    """Return the order in which n items are visited in one epoch.
 
     Args:
         seed: Any whole number.

@@ -1,6 +1,6 @@
-"""Signals that ask for an end, of verbs and of a training that does not listen yet; nothing heavy is imported here.
+"""Signals that ask for an end, of verbs and of a training that is being prepared; nothing heavy is imported here.
 
-Of several in quick succession, as an impatient hand sends them, one is heard: what cleans up behind it is left alone.
+Of several signals in quick succession only the first one counts, so that the others do not interrupt its cleaning up.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from types import FrameType
 from gan_style.core.errors import Interrupted
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
-BURST = 2.0  # seconds after a signal in which more of them mean the same wish
-LATER = 0.1  # seconds after which a signal is looked at again
-LONGEST = 5.0  # seconds that who asks again, while the end is being made, has to wait for it
+BURST_SECONDS = 2.0  # after a signal, in which further ones count as the same request
+RESEND_SECONDS = 0.1  # after which a postponed signal is sent again
+MAX_CLEANUP_SECONDS = 5.0  # from a second request during the cleaning up until the process is ended at once
 
 received: list[int] = []
-before_the_end: list[Callable[[], None]] = []  # of a process that ends where it is
-_heard = -float("inf")  # when the last one was, by the monotonic clock
-_postponed: list[int] = []  # a signal that is looked at again soon
-_waiting: float | None = None  # since when somebody asks again while the end is being made
+before_the_end: list[Callable[[], None]] = []  # called by `end`, which skips Python's own cleaning up
+_last_request = -float("inf")  # time of the monotonic clock
+_postponed: list[int] = []  # a signal that is sent again soon
+_waiting_since: float | None = None  # time of the first further request during the cleaning up
 
 
-def heard(number: int) -> bool:
-    """Whether a signal is a new wish, and not one more of a burst or of an end that is under way already."""
-    global _heard, _waiting
+def is_new_request(number: int) -> bool:
+    """Check whether a signal is a new request: neither of a burst, nor during the cleaning up after another."""
+    global _last_request, _waiting_since
     now = time.monotonic()
-    if now - _heard < BURST:
+    if now - _last_request < BURST_SECONDS:
         return False
     if _ending():
-        _waiting = now if _waiting is None else _waiting
-        if now - _waiting > LONGEST:
+        _waiting_since = now if _waiting_since is None else _waiting_since
+        if now - _waiting_since > MAX_CLEANUP_SECONDS:
             leave(number)
         return False
-    _heard, _waiting = now, None
+    _last_request, _waiting_since = now, None
     return True
 
 
 def _ending() -> bool:
-    """Whether code runs that cleans up behind an interruption, which is on its way up."""
+    """Check whether code runs that cleans up after an interruption, whose exception is being handled."""
     error = sys.exc_info()[1]
     while error is not None and not isinstance(error, Interrupted | KeyboardInterrupt):
         error = error.__context__
@@ -53,7 +53,7 @@ def _ending() -> bool:
 
 
 def leave(number: int, frame: FrameType | None = None) -> None:
-    """Handler before anything was begun, and for who waited too long: ends the process here, with one line."""
+    """End the process at once with one line: a handler for before anything was begun."""
     end("interrupted", first=int(os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0"))) == 0)
 
 
@@ -62,17 +62,17 @@ def end(sentence: str, *, first: bool) -> None:
 
     Args:
         sentence: why.
-        first: whether it is the first process of its run, which speaks for all.
+        first: whether it is the first process of its run, the only one that prints.
     """
     if first:
         os.write(2, f"gan_style: {sentence}\n".encode(errors="backslashreplace"))
     for release in before_the_end:
         release()
-    os._exit(130 if first else 0)  # for anything else Lightning would kill the first before it can say so
+    os._exit(130 if first else 0)  # any other status makes Lightning kill the first process
 
 
 def interrupt(number: int, frame: FrameType | None = None) -> None:
-    """Handler of SIGINT and SIGTERM while a run is being prepared.
+    """Handle SIGINT and SIGTERM while a run is being prepared.
 
     The signal is noted too: Python drops an exception that is raised inside a callback of the garbage collector or
     swallowed by a library's bare `except`.
@@ -82,42 +82,42 @@ def interrupt(number: int, frame: FrameType | None = None) -> None:
 
 
 def stop(number: int, frame: FrameType | None = None) -> None:
-    """Handler of SIGINT and SIGTERM in a verb: KeyboardInterrupt, so that what is half written is removed."""
+    """Handle SIGINT and SIGTERM in a verb: raise KeyboardInterrupt, so that half-written files are removed."""
     _raise(KeyboardInterrupt(), number, frame)
 
 
 def _raise(error: BaseException, number: int, frame: FrameType | None) -> None:
-    """Raise for a new wish; behind an import, for a library whose start is broken off may end the whole process."""
+    """Raise the error for a new request; during an import only after it, as some libraries end the process there."""
     while frame is not None:
         if frame.f_globals.get("__name__") == "importlib._bootstrap":
             if not _postponed:
                 _postponed.append(number)
-                _thread.start_new_thread(_again, (number,))  # not by `threading`, whose locks this thread may hold
+                _thread.start_new_thread(_send_again, (number,))  # not by `threading`, whose locks this thread may hold
             return
         frame = frame.f_back
-    if heard(number):
+    if is_new_request(number):
         raise error
 
 
-def _again(number: int) -> None:
-    time.sleep(LATER)
+def _send_again(number: int) -> None:
+    time.sleep(RESEND_SECONDS)
     _postponed.clear()
     os.kill(os.getpid(), number)
 
 
 def listening() -> AbstractContextManager[None]:
-    """Inside, SIGINT and SIGTERM are heard; training takes over when it begins."""
+    """Handle SIGINT and SIGTERM by `interrupt` inside a `with` block; training replaces it when it begins."""
     return _handled(interrupt)
 
 
 def stoppable() -> AbstractContextManager[None]:
-    """Inside, SIGINT and SIGTERM raise KeyboardInterrupt."""
+    """Handle SIGINT and SIGTERM by KeyboardInterrupt inside a `with` block."""
     return _handled(stop)
 
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Inside, signals go to a handler, and after an interruption to nobody: the process has only to say so.
+    """Handle signals inside a `with` block; after an interruption they are ignored, as the process is about to end.
 
     In a thread, where Python sets no handlers, nothing changes.
     """
@@ -136,12 +136,12 @@ def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[Non
 
 
 def hold_back() -> None:
-    """Signals wait from now on, also for the program that this process becomes by `exec`, until it begins."""
+    """Block signals from now on, also across `exec`, until the new program calls `begin`."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
 def begin() -> None:
-    """From now on, until a command listens, a signal ends the process at once with one line."""
+    """End the process at once with one line at a signal, until a command sets its own handlers."""
     for number in ENDING:
         signal.signal(number, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
@@ -149,7 +149,7 @@ def begin() -> None:
 
 @contextmanager
 def command() -> Iterator[None]:
-    """Around a whole process: before its command listens a signal ends it with one line, and behind it none does."""
+    """Wrap a whole process: before its command sets handlers a signal ends it with one line, after it none does."""
     begin()
     try:
         yield
@@ -159,10 +159,6 @@ def command() -> Iterator[None]:
 
 
 def raise_if_received() -> None:
-    """Raise what was lost.
-
-    Raises:
-        Interrupted: a signal came before training began.
-    """
+    """Raise Interrupted for a signal whose exception was lost, see `interrupt`."""
     if received:
         raise Interrupted("interrupted before training began")

@@ -1,4 +1,4 @@
-"""What is said on the terminal: the one place that prints, so that no name of a file can act on it."""
+"""Output to the terminal: the only place that prints, so that no file's name can send control sequences."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from gan_style.core.paths import printable
 
 
 def say(text: object, *, flush: bool = False) -> None:
-    """One line on stdout, whatever the names in it hold; of several lines each is said by itself.
+    """Print one line on stdout, with control characters and line breaks escaped.
 
     Args:
         text: the line.
-        flush: at once, also into a file or a pipe: for what takes hours.
+        flush: write it at once, also into a file or a pipe.
     """
     print(printable(str(text)), flush=flush)
 
 
 def warn(text: object) -> None:
-    """One line on stderr, likewise."""
+    """Print one line on stderr, escaped likewise."""
     print(printable(str(text)), file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
-    """Obeys no name among the words that it refuses: a shell writes file names in place of a pattern."""
+    """Parser that escapes control characters in its messages: words may be file names that a shell expanded."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))

@@ -1,4 +1,4 @@
-"""Files that torch.save wrote, of which only tensors and plain values are read, and what is wrong with others."""
+"""Files of torch.save: read safely, only tensors and plain values, with a clear sentence about any other file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _GLOBAL = re.compile(r"GLOBAL ([\w.]+)|class ([\w.]+)|function ([\w.]+)")
 
 
 def read(path: Path, what: str) -> Any:
-    """The content of a file, on the CPU; nothing in it can run code.
+    """Read the content of a file, on the CPU; nothing in it can run code.
 
     Args:
         path: the file, of torch.save.
-        what: it should be, for the message: `a checkpoint of gan_style`.
+        what: what it should be, for the message: `a checkpoint of gan_style`.
 
     Raises:
         UserError: it is no such file; the sentence says what it is instead, and what to do.
@@ -49,7 +49,7 @@ def read(path: Path, what: str) -> Any:
 
 
 def _has_packed_parts(path: Path) -> bool:
-    """Whether a zip has parts that grow when they are read: up to a thousand times."""
+    """Check whether a zip has compressed parts, which may grow a thousandfold when they are read."""
     with open(path, "rb") as file:
         if file.read(2) != ZIP:
             return False
@@ -57,11 +57,11 @@ def _has_packed_parts(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
-        return False  # which torch finds, too
+        return False  # torch.load reports it
 
 
 def _damaged_part(path: Path) -> str | None:
-    """The first part of the zip whose checksum is wrong: torch's own reader does not look at it."""
+    """Return the name of the first part of the zip whose checksum is wrong: torch.load does not check it."""
     with open(path, "rb") as file:
         if file.read(2) != ZIP:
             return None  # as before PyTorch 1.6, which wrote no checksums
@@ -75,7 +75,7 @@ def _damaged_part(path: Path) -> str | None:
 def _has_a_list_of_parts(path: Path) -> bool:
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # which it should return as False
+    except zipfile.BadZipFile:  # raised where it should return False
         return False
 
 

@@ -1,4 +1,4 @@
-"""Numbers with their bounds; a signature that uses them is refused a wrong value by name (see core/config.py)."""
+"""Numbers with their bounds; a wrong value for a parameter of such a type is refused by name (see core/config.py)."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from pydantic import AllowInfNan
 
 Count = Annotated[int, Ge(1)]
 CountOrNone = Annotated[int, Ge(0)]  # 0 means none of it
-Levels = Annotated[int, Interval(ge=1, le=16)]  # halvings of a picture: 16 are for one of 65,536 pixels a side
+Levels = Annotated[int, Interval(ge=1, le=16)]  # halvings of a picture: 16 of one of 65,536 pixels a side
 Weight = Annotated[float, Ge(0), AllowInfNan(False)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 Share = Annotated[float, Interval(ge=0, le=1)]

@@ -1,4 +1,4 @@
-"""Files of weights: found, read safely, and known by their hash."""
+"""Files of weights: found, read safely, and identified by their hash."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gan_style.core.paths import expanded
 
 
 def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
-    """State dict of a file, and the sha256 of its bytes.
+    """Read the state dict of a file, and return it with the sha256 of the file's bytes.
 
-    Only tensors are read (`weights_only`), so a file from a stranger runs no code.
+    Only tensors are read (`weights_only`), so that no file can run code.
 
     Args:
         path: the file, of torch.save or .safetensors.
@@ -45,13 +45,13 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} needs the package safetensors: pip install safetensors") from error
     try:
         return load_file(path)
-    except Exception as error:  # its own error has no public name
+    except Exception as error:  # safetensors' error class is not public
         raise_if_out(error, f"{path} was read")
         raise UserError(f"{path} is no whole .safetensors file: copy it again or name another file") from error
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Load a state dict that must fit exactly, or say in a sentence that it does not."""
+    """Load a state dict that must fit exactly."""
     try:
         module.load_state_dict(dict(state))
     except RuntimeError as error:
@@ -62,7 +62,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
 
 
 def hub(url: str, what: str) -> Path:
-    """A published file in torch hub's cache, downloaded if it is not there and checked against the hash in its name.
+    """Return the path of a published file in torch hub's cache; downloaded if missing, checked by the hash in its name.
 
     Raises:
         UserError: it is not there and cannot be downloaded; says where to put it.
@@ -83,7 +83,7 @@ def hub(url: str, what: str) -> Path:
 
 
 def digest(module: nn.Module) -> str:
-    """sha256 over the names and values of a module's state, for networks that come from no file."""
+    """Compute the sha256 of the names and values of a module's state, for networks that come from no file."""
     total = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         if isinstance(value, Tensor):

@@ -1,1 +1,1 @@
-"""Pictures on disk, their augmentation, and the unpaired stream of training items."""
+"""Data sets: pictures on disk, their augmentation, and the unpaired stream of training items."""

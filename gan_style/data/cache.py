@@ -1,8 +1,8 @@
 """Fitted pictures in memory that all workers and ranks of a machine share.
 
-The first process that wants a picture decodes and fits it; every other finds it there. It is one file in the memory
-file system per domain, so that nothing is copied between processes, and its pages are reserved when it is made, so
-that a full machine is told at the start and not in the middle of a run.
+The first process that needs a picture decodes and fits it; all others find it there. The cache is one file per domain
+in the memory file system, so that nothing is copied between processes. Its pages are reserved when it is created, so
+that a lack of memory shows at the start and not in the middle of a run.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from gan_style.data.unpaired import StoredPictures
 from gan_style.data.values import Array, ValueRange
 
 PREFIX = "gan_style-cache-"
-TOKEN = "GAN_STYLE_CACHE_TOKEN"  # the processes of one run inherit it from the first
-SHARE = 0.5  # of the free memory, that `auto` takes at most
-RESERVE = 0.8  # of the free space of the memory file system, that is taken at most
+TOKEN = "GAN_STYLE_CACHE_TOKEN"  # environment variable that the processes of one run inherit from the first
+MAX_MEMORY_SHARE = 0.5  # of the free memory, for `auto`
+MAX_FOLDER_SHARE = 0.8  # of the free space of the memory file system
 GIGABYTE = 10**9
-HEADER = 8  # bytes: the number of pictures that have a place
+HEADER_BYTES = 8  # hold the number of slots
 
 CacheSize = Literal["auto", "off"] | float
 
 
 class CachedPictures:
-    """Pictures whose first use fills a place in shared memory; what has no place is read as ever.
+    """Pictures whose first use fills a slot in shared memory; those without a slot are read each time.
 
     Args:
         pictures: The pictures on disk.
         shapes: Height and width of each after `fit`.
-        fit: The part of the transform that is not random; it must leave a fitted picture as it is.
+        fit: The part of the transform that is not random; it must not change a picture that is fitted already.
         budget: Bytes at most.
-        key: Further words that tell this content from another, such as sizes of the fit.
+        key: Part of the cache's name beside the pictures, such as the sizes of the fit.
     """
 
     def __init__(
@@ -61,48 +61,48 @@ class CachedPictures:
         self.pictures, self.fit = pictures, fit
         self.shapes = [(height, width, pictures.values.channels) for height, width in shapes]
         self.dtype = np.dtype(pictures.values.dtype)
-        ends = np.cumsum([_place(int(np.prod(shape)), pictures.values.dtype) for shape in self.shapes])
+        ends = np.cumsum([_slot_bytes(int(np.prod(shape)), pictures.values.dtype) for shape in self.shapes])
         self.starts = [0, *ends.tolist()]
-        count = int(np.searchsorted(HEADER + np.arange(1, len(ends) + 1) + ends, budget, side="right"))
+        count = int(np.searchsorted(HEADER_BYTES + np.arange(1, len(ends) + 1) + ends, budget, side="right"))
         self.path = memory_folder() / f"{PREFIX}{_token()}-{_digest(pictures, self.shapes, key)}"
-        self._size = HEADER + count + self.starts[count]
+        self._size = HEADER_BYTES + count + self.starts[count]
         self._memory: mmap.mmap | None = attach(self.path, count, self._size)
-        self.count = int.from_bytes(self._memory[:HEADER], "little")
+        self.count = int.from_bytes(self._memory[:HEADER_BYTES], "little")
         weakref.finalize(self, _forget, self.path, os.getpid())
 
     @property
     def nbytes(self) -> int:
         """Size of the shared memory, in bytes."""
-        return HEADER + self.count + self.starts[self.count]
+        return HEADER_BYTES + self.count + self.starts[self.count]
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, index: int, /) -> Array:
-        """Picture number index, fitted."""
+        """Return picture number index, fitted."""
         if not 0 <= index < self.count:
             return self.fit(self.pictures[index])
         if self._memory is None:
             self._memory = attach(self.path, self.count, self._size)
         memory = self._memory
-        flag, start = HEADER + index, HEADER + self.count + self.starts[index]
+        flag, start = HEADER_BYTES + index, HEADER_BYTES + self.count + self.starts[index]
         shape = self.shapes[index]
-        place = np.frombuffer(memory, self.dtype, int(np.prod(shape)), start).reshape(shape)
+        slot = np.frombuffer(memory, self.dtype, int(np.prod(shape)), start).reshape(shape)
         if memory[flag]:
-            place.flags.writeable = False
-            return place
+            slot.flags.writeable = False
+            return slot
         picture = self.fit(self.pictures[index])
         if picture.shape != shape:  # the file was replaced since it was checked
             return picture
-        place[:] = picture
-        memory[flag] = 1  # last: whoever sees it finds the picture whole
+        slot[:] = picture
+        memory[flag] = 1  # last, so that other processes see the picture only when it is complete
         return picture
 
     def name(self, index: int, /) -> str:
         return self.pictures.name(index)
 
     def content(self) -> str | None:
-        """Of the files themselves."""
+        """Return a hash of the content of the files."""
         return content_of(self.pictures)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,15 +112,15 @@ class CachedPictures:
 def share_out(
     pictures: Mapping[str, StoredPictures], transform: TrainTransform, budget: CacheSize
 ) -> dict[str, CachedPictures]:
-    """Give each domain all the memory that it wants, or its share of what there is.
+    """Give each domain as much memory as it needs, or its share of what there is.
 
     Args:
         pictures: Of each domain; one whose sizes are not known gets nothing.
-        transform: Whose fitted pictures are kept.
+        transform: The transform whose fitted pictures are kept.
         budget: GB, "auto" for half of the free memory, or "off".
 
     Raises:
-        UserError: If more is promised than the memory file system has.
+        UserError: If the budget is larger than the free space of the memory file system.
     """
     shapes = {d: [transform.fitted_size(h, w) for w, h in p.sizes] for d, p in pictures.items() if p.sizes}
     wanted = {d: bytes_wanted(s, pictures[d].values) for d, s in shapes.items()}
@@ -128,9 +128,9 @@ def share_out(
     sweep()
     if budget == "off" or total == 0:
         return {}
-    free = int(RESERVE * shutil.disk_usage(memory_folder()).free)
+    free = int(MAX_FOLDER_SHARE * shutil.disk_usage(memory_folder()).free)
     if budget == "auto":
-        limit = min(free, int(SHARE * available_memory()))
+        limit = min(free, int(MAX_MEMORY_SHARE * available_memory()))
     else:
         limit = int(float(budget) * GIGABYTE)
         if min(limit, total) > free:
@@ -147,16 +147,18 @@ def share_out(
 
 
 def bytes_wanted(shapes: Sequence[tuple[int, int]], values: ValueRange) -> int:
-    """What a cache of all these pictures takes."""
-    return HEADER + sum(1 + _place(height * width * values.channels, values.dtype) for height, width in shapes)
+    """Return the bytes that a cache of all these pictures takes."""
+    return HEADER_BYTES + sum(
+        1 + _slot_bytes(height * width * values.channels, values.dtype) for height, width in shapes
+    )
 
 
-def _place(numbers: int, dtype: str) -> int:
-    return -(-numbers * np.dtype(dtype).itemsize // 8) * 8  # so that every place is aligned
+def _slot_bytes(numbers: int, dtype: str) -> int:
+    return -(-numbers * np.dtype(dtype).itemsize // 8) * 8  # so that every slot is aligned
 
 
 def available_memory() -> int:
-    """Bytes that may be taken without swapping, within the limit of a container."""
+    """Return the bytes that may be taken without swapping, within the limit of a container."""
     found = [_meminfo()]
     with suppress(OSError, ValueError):
         root = Path("/sys/fs/cgroup")
@@ -173,13 +175,13 @@ def _meminfo() -> int:
 
 
 def memory_folder() -> Path:
-    """Where files live in memory; elsewhere than on Linux, where the system keeps them in its file cache."""
+    """Return a folder whose files live in memory; on systems other than Linux the folder for temporary files."""
     shared = Path("/dev/shm")
     return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def sweep() -> None:
-    """Remove what killed runs left: files that no process holds."""
+    """Remove files that killed runs left: those that no process holds."""
     for path in memory_folder().glob(f"{PREFIX}*"):
         with suppress(OSError), open(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -187,11 +189,11 @@ def sweep() -> None:
 
 
 def _token() -> str:
-    """The same for all processes of a run on this machine."""
+    """Return a token that is the same for all processes of a run on this machine."""
     if TOKEN not in os.environ:
         launched = [os.environ.get(name) for name in ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "SLURM_JOB_ID")]
-        words = "-".join(word for word in launched if word) or secrets.token_hex(6)
-        os.environ[TOKEN] = hashlib.blake2b(words.encode(), digest_size=6).hexdigest()
+        name = "-".join(part for part in launched if part) or secrets.token_hex(6)
+        os.environ[TOKEN] = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
     return os.environ[TOKEN]
 
 
@@ -201,19 +203,19 @@ def _digest(pictures: StoredPictures, shapes: Sequence[Any], key: str) -> str:
 
 
 def attach(path: Path, count: int, size: int) -> mmap.mmap:
-    """The shared memory of that name, which is made where there is none.
+    """Map the shared memory of that name, which is created where there is none.
 
-    The first bytes are the number of places, then one byte per place says whether it is filled. The file is open, and
-    so locked, as long as the memory is mapped: that is how `sweep` knows that it is in use.
+    The first bytes are the number of slots, then one byte per slot says whether it is filled. The file is open, and so
+    locked, as long as the memory is mapped: by this lock `sweep` knows that it is in use.
 
     Raises:
-        UserError: If the memory cannot be had.
+        UserError: If the memory cannot be reserved.
     """
     while True:
         try:
             with open(path, "r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_SH)
-                if os.fstat(file.fileno()).st_nlink:  # else it was swept away a moment ago
+                if os.fstat(file.fileno()).st_nlink:  # else `sweep` of another process removed it meanwhile
                     return mmap.mmap(file.fileno(), 0)  # keeps the file open, and with it the lock
         except FileNotFoundError:
             sweep()
@@ -221,16 +223,16 @@ def attach(path: Path, count: int, size: int) -> mmap.mmap:
 
 
 def _make(path: Path, count: int, size: int) -> None:
-    """Reserve memory under a temporary name, then give it its own, unless another process was faster."""
+    """Reserve memory under a temporary name, then rename it, unless another process was faster."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with open(temporary, "wb", opener=_for_us_alone) as file:
+        with open(temporary, "wb", opener=_open_private) as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
                 file.truncate(size)
-            file.write(count.to_bytes(HEADER, "little"))
+            file.write(count.to_bytes(HEADER_BYTES, "little"))
             file.flush()
             with suppress(FileExistsError):
                 os.link(temporary, path)
@@ -244,12 +246,12 @@ def _make(path: Path, count: int, size: int) -> None:
             temporary.unlink()
 
 
-def _for_us_alone(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)  # the pictures may be nobody else's business
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # readable by this user only: the pictures may be private
 
 
-def _forget(path: Path, maker: int) -> None:
-    """The process that made it takes the name away; the memory goes with its last user."""
-    if os.getpid() == maker:
+def _forget(path: Path, creator: int) -> None:
+    """Remove the name, in the process that made it; the memory is freed with its last user."""
+    if os.getpid() == creator:
         with suppress(OSError):
             path.unlink()

@@ -1,4 +1,4 @@
-"""A contact sheet: contents down, methods and styles across."""
+"""Contact sheets: contents down, methods and styles across."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from gan_style.core.paths import printable
 from gan_style.data.images import read_image
 
-GAP, HEAD = 6, 22
+GAP, HEAD = 6, 22  # pixels between cells, and of the row of labels
 
 
 def draw_sheet(
@@ -25,7 +25,7 @@ def draw_sheet(
     """Draw the content of each row beside its results, and the style pictures in a last row.
 
     Args:
-        rows: the content, or its file, and one picture per column; None leaves its place empty.
+        rows: the content, or its file, and one picture per column; None leaves its cell empty.
         labels: one per column.
         styles: files; names that are no file are left out.
         cell: side of the square that each picture is fitted into, in pixels.
@@ -61,12 +61,12 @@ def draw_sheet(
 
 
 def fitted(picture: Image.Image, cell: int) -> Image.Image:
-    """A picture whose longer side is `cell` pixels, as RGB: results of another size stand beside each other alike."""
+    """Resize a picture so that its longer side is `cell` pixels, as RGB."""
     return ImageOps.contain(picture.convert("RGB"), (cell, cell), Image.Resampling.LANCZOS)
 
 
 def shortened(label: str, width: int) -> str:
-    """A label that fits into `width` pixels."""
+    """Shorten a label to `width` pixels."""
     label = printable(label)
     longest = max(8, width // 7)  # about 7 pixels a letter
     return label if len(label) <= longest else label[: longest - 1] + "…"

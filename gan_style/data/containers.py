@@ -1,11 +1,11 @@
-"""What the bytes of a picture file say before any decoder sees them."""
+"""Headers of picture files, read from their bytes before any decoder sees them."""
 
 import os
 import struct
 from pathlib import Path
 from typing import IO
 
-from gan_style.core.budget import refuse_too_large
+from gan_style.core.budget import check_pixels
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
 
@@ -37,7 +37,7 @@ class TruncatedError(Exception):
 
 
 def sniff(path: Path, data: bytes) -> str:
-    """Tells the kind of a picture from its first bytes.
+    """Tell the format of a picture from its first bytes.
 
     Returns:
         "JPEG", "PNG", "WebP", "BMP" or "TIFF".
@@ -52,7 +52,7 @@ def sniff(path: Path, data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         if len(data) < 8 + int.from_bytes(data[4:8], "little"):
             raise UserError(f"{path} is cut off (its WebP data ends too early): copy it again or remove it.")
-        refuse_too_large(path, *webp_size(data))  # its reader takes memory for two before it says how large they are
+        check_pixels(path, *webp_size(data))  # its reader allocates two pictures before it tells their size
         return "WebP"
     for magic, kind in MAGIC.items():
         if data.startswith(magic):
@@ -74,7 +74,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the canvas that a WebP claims; (0, 0) where its first part is none that says so."""
+    """Return width and height of the canvas that a WebP claims; (0, 0) where its first chunk does not say."""
     part, begin = data[12:16], data[20:30]
     if part == b"VP8X" and len(begin) == 10:
         return int.from_bytes(begin[4:7], "little") + 1, int.from_bytes(begin[7:10], "little") + 1
@@ -87,14 +87,14 @@ def webp_size(data: bytes) -> tuple[int, int]:
 
 
 def damaged(path: Path, kind: str, error: Exception) -> UserError:
-    """The sentence about a file that no decoder can read, unless it was memory that ran out."""
+    """Return the error about a file that no decoder can read; raises the given one if memory ran out."""
     raise_if_out(error, f"{path} was read")
     reason = " ".join(str(error).split())[:150].rstrip(".") or type(error).__name__
     return UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.")
 
 
 def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
-    """Takes the metadata out of a JPEG, so that no decoder stumbles or warns over it.
+    """Remove the metadata of a JPEG, so that no decoder fails or warns because of it.
 
     Returns:
         The file with only those application segments that say how to decode (JFIF, Adobe), and its EXIF.
@@ -123,7 +123,7 @@ def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
 
 
 def strip_png(data: bytes) -> tuple[bytes, bytes]:
-    """Takes the metadata and further frames out of a PNG.
+    """Remove the metadata and further frames of a PNG.
 
     Returns:
         The file with only the chunks that say how to decode, and its EXIF.
@@ -146,7 +146,7 @@ def strip_png(data: bytes) -> tuple[bytes, bytes]:
 
 
 def tiff_is_cut(data: bytes) -> bool:
-    """Whether a TIFF that no decoder could read ends before its directory or its pixels do."""
+    """Check whether a TIFF that no decoder could read ends before its directory or its pixels do."""
     order, sizes = ("<" if data[:2] == b"II" else ">"), {3: "H", 4: "I"}
     found: dict[int, tuple[int, ...]] = {}
     try:
@@ -157,8 +157,8 @@ def tiff_is_cut(data: bytes) -> bool:
             if tag in (*TIFF_OFFSETS, *TIFF_LENGTHS) and kind in sizes:
                 layout = f"{order}{length}{sizes[kind]}"
                 inside = struct.calcsize(layout) <= 4
-                (place,) = (entry + 8,) if inside else struct.unpack_from(f"{order}I", data, entry + 8)
-                found[tag] = struct.unpack_from(layout, data, place)
+                (offset,) = (entry + 8,) if inside else struct.unpack_from(f"{order}I", data, entry + 8)
+                found[tag] = struct.unpack_from(layout, data, offset)
     except struct.error:
         return True
     return any(
@@ -169,24 +169,25 @@ def tiff_is_cut(data: bytes) -> bool:
 
 
 def tiff_goes_round(data: bytes) -> bool:
-    """Whether a TIFF's chain of directories comes back to one of them: a reader of all of them would never end."""
+    """Check whether a TIFF's chain of directories leads back to one of them: a reader of all would never end."""
     order = "<" if data[:2] == b"II" else ">"
     try:
         (magic,) = struct.unpack_from(f"{order}H", data, 2)
-        many, long, entry, place = ("Q", "Q", 20, 8) if magic == 43 else ("H", "I", 12, 4)  # 43 is BigTIFF
+        # 43 is BigTIFF. Formats of a count and an offset, bytes of an entry, position of the first offset.
+        many, long, entry, first = ("Q", "Q", 20, 8) if magic == 43 else ("H", "I", 12, 4)
         seen: set[int] = set()
-        (start,) = struct.unpack_from(f"{order}{long}", data, place)
+        (start,) = struct.unpack_from(f"{order}{long}", data, first)
         while start and start not in seen:
             seen.add(start)
             (count,) = struct.unpack_from(f"{order}{many}", data, start)
             (start,) = struct.unpack_from(f"{order}{long}", data, start + struct.calcsize(many) + entry * count)
     except (struct.error, OverflowError):
-        return False  # it ends, though not well
+        return False  # the chain ends, though damaged
     return start != 0
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Reads the orientation out of an EXIF block, however damaged; 1 (upright) where there is none."""
+    """Read the orientation of an EXIF block, however damaged; 1 (upright) where there is none."""
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
@@ -204,7 +205,7 @@ def exif_orientation(exif: bytes) -> int:
 
 
 class Bounded:
-    """A file that is never asked for more than it holds: a header of a tar may claim any number of bytes."""
+    """File wrapper that never reads more than the file holds: a tar header may claim any number of bytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.size = file, file.seek(0, os.SEEK_END)
@@ -212,9 +213,9 @@ class Bounded:
         file.seek(0)
 
     def read(self, size: int = -1) -> bytes:
-        """At most so many bytes."""
+        """Read at most so many bytes."""
         return self.file.read(min(size, self.size))
 
-    def seek(self, place: int) -> int:
-        """To a place, or to the end where that is before it."""
-        return self.file.seek(min(place, self.size))
+    def seek(self, position: int) -> int:
+        """Move to a position, or to the end where that comes first."""
+        return self.file.seek(min(position, self.size))

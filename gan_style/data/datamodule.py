@@ -1,4 +1,4 @@
-"""What a run reads: two unpaired domains to train on, and pictures to look at and score."""
+"""The data module of a run: two unpaired domains to train on, and pictures to look at and score."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Splits:
     test_B: Pictures
     truth_A: Pictures | None = None
     truth_B: Pictures | None = None
-    notes: list[str] = field(default_factory=list)  # what was done to the pictures, for people to read
+    notes: list[str] = field(default_factory=list)  # messages for the user about the pictures
 
 
 class UnpairedDataModule(pl.LightningDataModule):
-    """Loaders over two domains; a subclass writes `read`.
+    """Data loaders over two domains; a subclass implements `read`.
 
-    Training is one endless stream: position p of it is a pure function of (seed, p), so a resumed run needs
-    to know its iteration and nothing else, and the loader is never rebuilt between epochs. An epoch is as
-    many positions as the larger domain has pictures.
+    Training is one endless stream: the item at position p is a pure function of (seed, p), so that a resumed run only
+    needs to know its iteration, and the loader is never rebuilt between epochs. An epoch is as many positions as the
+    larger domain has pictures.
 
     Args:
         image_size: side of the square crops that the networks see.
@@ -52,7 +52,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         rotate: degrees, at most, of a random rotation.
         jitter: strength of random changes of colour, in [0, 1].
         augment: further transforms, nodes such as `{_target_: albumentations.GaussianBlur, p: 0.2}`.
-        epoch: what counts as one: the pictures of "A", of "B", of the "longest" domain, or a number of positions.
+        epoch: length of an epoch: the pictures of "A", of "B", of the "longest" domain, or a number of positions.
         cache: GB of memory, shared by all processes of a machine, that keep fitted pictures; "auto" or "off".
         limit: use only the first so many pictures of each training domain.
         val_count: pictures of each domain in a validation.
@@ -110,7 +110,7 @@ class UnpairedDataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.splits is not None:
             return
-        self.transform.refuse_augmentation(self.values)
+        self.transform.check_augmentation(self.values)
         self.splits = self.limited(self.read())
         self.splits = self.cached(self.splits)
         self.train_set, self.val_set = self.datasets(self.splits)
@@ -121,16 +121,16 @@ class UnpairedDataModule(pl.LightningDataModule):
         return replace(splits, train_A=A, train_B=B)
 
     def cached(self, splits: Splits) -> Splits:
-        """Keep training pictures from disk in memory, as far as the budget goes."""
+        """Keep training pictures from disk in memory, within the budget."""
         kept = share_out(self.on_disk(splits), self.transform, self.cache)
         if kept:
-            bytes_kept, places = (sum(getattr(p, name) for p in kept.values()) for name in ("nbytes", "count"))
+            bytes_kept, slots = (sum(getattr(p, name) for p in kept.values()) for name in ("nbytes", "count"))
             total = sum(map(len, kept.values()))
-            splits.notes.append(f"cache: {bytes_kept / 1e6:,.1f} MB for {places} of {total} training pictures")
+            splits.notes.append(f"cache: {bytes_kept / 1e6:,.1f} MB for {slots} of {total} training pictures")
         return self.with_cache(splits, kept)
 
     def on_disk(self, splits: Splits) -> dict[str, StoredPictures]:
-        """The training pictures of each domain that lie on disk."""
+        """Return the training pictures of each domain that lies on disk."""
         both = {"A": splits.train_A, "B": splits.train_B}
         return {domain: pictures for domain, pictures in both.items() if isinstance(pictures, StoredPictures)}
 
@@ -139,7 +139,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         return replace(splits, train_A=kept.get("A", splits.train_A), train_B=kept.get("B", splits.train_B))
 
     def datasets(self, splits: Splits) -> tuple[UnpairedDataset, PairedEvalDataset]:
-        """What to train on and what to look at."""
+        """Build the data sets to train on and to look at."""
         look = PairedEvalDataset(
             splits.test_A,
             splits.test_B,
@@ -165,13 +165,13 @@ class UnpairedDataModule(pl.LightningDataModule):
         return lengths.get(self.epoch, max(lengths.values()))
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Make pictures of either domain float32 in [-1, 1], where the batch is used."""
+        """Normalise the pictures of a batch to float32 in [-1, 1], on the device that uses them."""
         pictures = {
             key: self.values[key.removeprefix("truth_")[0]].normalise(value)
             for key, value in batch.items()
             if isinstance(value, Tensor) and value.dtype == torch.uint8
         }
-        if self.trainer:  # which converted only what was float before
+        if self.trainer:  # Lightning has converted only tensors that were float before
             pictures = self.trainer.precision_plugin.convert_input(pictures)
         return batch | pictures
 
@@ -181,7 +181,8 @@ class UnpairedDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         count, world = len(self.val_set), self._world_size()
-        # A process without a picture would stop Lightning: it looks at one again, and its scores are not counted.
+        # A process without a picture would make Lightning stop: it gets one of another process, whose scores do not
+        # count.
         mine = torch.utils.data.Subset(self.val_set, [i % count for i in range(self._rank(), max(count, world), world)])
         return DataLoader(mine, batch_size=min(4, len(self.val_set)) if self.look_transform.fixed_size else 1)
 
@@ -196,7 +197,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         return self.batch_size * self._world_size()
 
     def sample_pictures(self, count: int = 64) -> tuple[Tensor, Tensor]:
-        """The first training pictures of A and of B, [N, C, S, S] in [-1, 1]: for statistics of a domain."""
+        """Return the first training pictures of A and of B, [N, C, S, S] in [-1, 1], for statistics of a domain."""
         assert self.splits is not None
         square = EvalTransform(self.image_size)
 
@@ -207,7 +208,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         return stack(self.splits.train_A, self.values["A"]), stack(self.splits.train_B, self.values["B"])
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint says about its data: the domains, and how a file becomes a tensor."""
+        """Describe the data for a checkpoint: the domains, and how a file becomes a tensor."""
         return {
             "domains": {d: {"name": self.names[d], **self.values[d].describe()} for d in "AB"},
             "preprocessing": {
@@ -220,9 +221,9 @@ class UnpairedDataModule(pl.LightningDataModule):
         }
 
     def _pictures(self) -> dict[str, dict[str, Any]]:
-        """How many there are to train on (A, B) and, of others, to look at (test_A, test_B), and sums to know them by.
+        """Count and hash the pictures to train on (A, B) and, where they are others, those to look at (test_A, test_B).
 
-        `names` and, of files, `content`: moving them leaves both as they are.
+        `names` and, for files, `content` are hashes that do not change when the files are moved.
         """
         if self._known is None:
             assert self.splits is not None
@@ -268,6 +269,6 @@ def _fingerprint(pictures: Pictures) -> dict[str, Any]:
 
 
 def leave_signals_to_the_main_process(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; a loader worker that dies of it would take training along."""
+    """Ignore signals in a loader worker: Ctrl-C reaches all processes, and a dying worker would stop training."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

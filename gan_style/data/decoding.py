@@ -1,4 +1,4 @@
-"""From the bytes of one picture file to uint8 RGB, or to a sentence that says what is wrong with it.
+"""Decoding of one picture file to uint8 RGB, or to a sentence that says what is wrong with it.
 
 Pillow decodes, because it reports a file that is cut off (OpenCV returns it half grey) and is silent about
 harmless flaws (OpenCV's libjpeg and libpng print them). OpenCV reads only what Pillow cuts down to 8 bits:
@@ -27,7 +27,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile, logger
 from PIL.WebPImagePlugin import WebPImageFile
 
-from gan_style.core.budget import refuse_too_large, too_large
+from gan_style.core.budget import check_pixels, too_large
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
 from gan_style.data.containers import (
@@ -53,8 +53,8 @@ _BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 
 _warnings_lock = threading.Lock()
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-logging.getLogger("tifffile").setLevel("CRITICAL")  # what matters of its log it raises as well
-logger.setLevel("CRITICAL")  # Pillow's for TIFF: each error that it logs it raises as well
+logging.getLogger("tifffile").setLevel("CRITICAL")  # whatever matters in its log is also raised
+logger.setLevel("CRITICAL")  # Pillow's logger for TIFF: each error that it logs is also raised
 
 
 @dataclass
@@ -63,7 +63,7 @@ class OpenPicture:
 
     Attributes:
         path: Where it came from, for messages.
-        kind: Key of READERS, told from the content and not from the name.
+        kind: Key of READERS, from the content and not from the name.
         data: The file without metadata.
         image: Pillow's lazy picture.
         bits: Bits per channel.
@@ -90,11 +90,11 @@ class OpenPicture:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether some pixels may be transparent."""
+        """True if some pixels may be transparent."""
         return self.image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in self.image.info
 
     def conversions(self) -> list[str]:
-        """What decode() does besides decoding; empty for plain RGB with 8 bits."""
+        """List what `decode` does besides decoding; empty for plain RGB with 8 bits."""
         mode = self.image.mode.split(";")[0]
         steps = []
         if not mode.upper().startswith("RGB"):
@@ -110,7 +110,7 @@ class OpenPicture:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Drops Python warnings; one thread at a time, since the filters belong to the process."""
+    """Suppress Python warnings; one thread at a time, since the filters belong to the process."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -118,7 +118,7 @@ def _muted() -> Iterator[None]:
 
 @contextmanager
 def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
-    """Turns whatever a decoder raises into a UserError; TIFF's metadata warnings are dropped."""
+    """Turn whatever a decoder raises into a UserError; TIFF's metadata warnings are dropped."""
     try:
         with _muted() if kind == "TIFF" else nullcontext():
             yield
@@ -135,7 +135,7 @@ def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
 
 
 def open_picture(path: Path) -> OpenPicture:
-    """Reads a file and its header.
+    """Read a file and its header.
 
     Raises:
         UserError: If the file cannot be opened, and as `open_bytes`.
@@ -144,9 +144,9 @@ def open_picture(path: Path) -> OpenPicture:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds, or a UserError that says why it cannot be opened."""
+    """Read a file, or raise a UserError that says why it cannot be opened."""
     try:
-        if not path.is_file() and path.exists() and not path.is_dir():  # a pipe may be waited for for ever
+        if not path.is_file() and path.exists() and not path.is_dir():  # reading a pipe may block for ever
             raise UserError(f"{path} is no regular file (it is a pipe, a socket or a device): remove it.")
         return path.read_bytes()
     except OSError as error:
@@ -158,7 +158,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def open_bytes(path: Path, data: bytes) -> OpenPicture:
-    """Reads the header of a picture; `path` is for messages.
+    """Read the header of a picture; `path` is for messages.
 
     Raises:
         UserError: If it is not a picture that we read, is damaged or too large.
@@ -166,12 +166,12 @@ def open_bytes(path: Path, data: bytes) -> OpenPicture:
     kind = sniff(path, data)
     with _explained(path, kind, data):
         picture = _parse_header(path, kind, data)
-    refuse_too_large(path, *picture.size)
+    check_pixels(path, *picture.size)
     return picture
 
 
 def _parse_header(path: Path, kind: str, data: bytes) -> OpenPicture:
-    """Opens with Pillow's reader directly: Image.open would warn about large pictures."""
+    """Open with Pillow's reader directly: Image.open would warn about large pictures."""
     exif, bits = b"", 8
     if kind == "JPEG":
         data, exif = strip_jpeg(data)
@@ -190,19 +190,19 @@ def _parse_header(path: Path, kind: str, data: bytes) -> OpenPicture:
 
 
 def verify(picture: OpenPicture) -> None:
-    """Decodes all data of a picture and forgets the pixels; a JPEG at one eighth of its size.
+    """Decode a picture without keeping its pixels; a JPEG at one eighth of its size.
 
     Raises:
-        UserError: If the picture is damaged or of a kind that decode() refuses.
+        UserError: If the picture is damaged or `decode` does not support it.
     """
-    _refuse_unbounded(picture)
+    _check_white_point(picture)
     with _explained(picture.path, picture.kind, picture.data):
         picture.image.draft(None, (picture.image.width // 8, picture.image.height // 8))
         picture.image.load()
 
 
 def decode(picture: OpenPicture) -> NDArray[np.uint8]:
-    """Decodes a picture as 8-bit RGB.
+    """Decode a picture as 8-bit RGB.
 
     Returns:
         RGB [H, W, 3], uint8; not to be written to.
@@ -222,7 +222,7 @@ def decode(picture: OpenPicture) -> NDArray[np.uint8]:
 
 
 def decode_raw(picture: OpenPicture) -> NDArray[Any]:
-    """Decodes a picture as it is: grey, grey with alpha, RGB or RGBA; a palette is looked up.
+    """Decode a picture as it is: grey, grey with alpha, RGB or RGBA; a palette is looked up.
 
     Returns:
         [H, W, C] with C from 1 to 4, uint8 or, for more than 8 bits per channel, uint16.
@@ -230,15 +230,15 @@ def decode_raw(picture: OpenPicture) -> NDArray[Any]:
     Raises:
         UserError: As `decode`.
     """
-    _refuse_unbounded(picture)
+    _check_white_point(picture)
     with _explained(picture.path, picture.kind, picture.data):
         picture.image.load()
         pixels = _decode_wide(picture) if picture.bits > 8 else None
         return turn(_decode_narrow(picture) if pixels is None else pixels, picture.pending_orientation)
 
 
-def _refuse_unbounded(picture: OpenPicture) -> None:
-    """Floats and 32-bit integers: nobody knows which value is white; no reader gives more bits than 16."""
+def _check_white_point(picture: OpenPicture) -> None:
+    """Raise a UserError for floats and 32-bit integers, whose white point is unknown, and for more than 16 bits."""
     mode = picture.image.mode
     if mode == "F" or (mode == "I" and picture.kind != "PNG"):
         values = "floating-point" if mode == "F" else "signed or 32-bit"
@@ -251,7 +251,7 @@ def _refuse_unbounded(picture: OpenPicture) -> None:
 
 
 def _decode_narrow(picture: OpenPicture) -> NDArray[np.uint8]:
-    """8 bits per channel, by Pillow; [H, W, C]."""
+    """Decode 8 bits per channel by Pillow, [H, W, C]."""
     image: Image.Image = picture.image
     grey = image.mode in ("1", "L", "LA")
     wanted = ("LA" if grey else "RGBA") if picture.has_alpha else ("L" if grey else "RGB")
@@ -260,7 +260,7 @@ def _decode_narrow(picture: OpenPicture) -> NDArray[np.uint8]:
 
 
 def _decode_wide(picture: OpenPicture) -> NDArray[np.uint16] | None:
-    """9 to 16 bits per channel; [H, W, C], or None where Pillow's upper 8 bits must do."""
+    """Decode 9 to 16 bits per channel, [H, W, C]; None where Pillow's upper 8 bits must do."""
     image, white = picture.image, 2**picture.bits - 1
     tags: Any = getattr(image, "tag_v2", {})
     if image.mode.startswith("I"):
@@ -279,18 +279,18 @@ def _decode_wide(picture: OpenPicture) -> NDArray[np.uint16] | None:
 
 
 def composite(pixels: NDArray[Any], white: int) -> NDArray[Any]:
-    """Lays [H, W, C] with alpha, its last channel, over white, rounding to nearest: [H, W, C - 1] of the same type.
+    """Composite [H, W, C] with alpha, its last channel, over white, rounded to nearest: [H, W, C - 1], same type.
 
     Args:
         pixels: Values in [0, white], not premultiplied.
-        white: At most 65535, for which every product below still fits into 32 bits.
+        white: At most 65535, for which the arithmetic below still fits into 32 bits.
     """
     colour, opacity = pixels[..., :-1].astype(np.uint32), pixels[..., -1:].astype(np.uint32)
     return ((colour * opacity + white * (white - opacity) + white // 2) // white).astype(pixels.dtype)
 
 
 def turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Applies an EXIF orientation to [H, W, C]."""
+    """Apply an EXIF orientation to [H, W, C]."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):

@@ -1,4 +1,4 @@
-"""DICOM files, by pydicom."""
+"""DICOM files, read by pydicom."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_style.core.budget import refuse_too_large
+from gan_style.core.budget import check_pixels
 from gan_style.core.errors import UserError
 from gan_style.data.containers import damaged
 from gan_style.data.packed import dicom_unpacks_to_more
@@ -15,7 +15,7 @@ from gan_style.data.values import Array
 
 
 def read_dicom(path: Path, data: bytes) -> Array:
-    """The numbers of a DICOM file, [H, W, C], in modality units where it has such.
+    """Read the numbers of a DICOM file, [H, W, C], in modality units where it defines them.
 
     Raises:
         UserError: If it cannot be read, or holds several slices.
@@ -29,7 +29,7 @@ def read_dicom(path: Path, data: bytes) -> Array:
             raise ValueError("it unpacks to far more than such a picture holds")
         dataset = pydicom.dcmread(BytesIO(data))
         slices = int(dataset.get("NumberOfFrames", 1) or 1) * int(dataset.get("SamplesPerPixel", 1))
-        refuse_too_large(path, int(dataset.Columns), int(dataset.Rows), slices)
+        check_pixels(path, int(dataset.Columns), int(dataset.Rows), slices)
         array, kind = np.asarray(dataset.pixel_array), dataset.PhotometricInterpretation
         if kind == "PALETTE COLOR":
             array = pydicom.pixels.apply_color_lut(array, dataset)

@@ -1,4 +1,4 @@
-"""Two domains that are drawn, and whose truth is known."""
+"""Two drawn domains whose true translations are known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from gan_style.core.types import Count, Seed
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.pictures import ScenePictures
-from gan_style.data.scenes import refuse_size
+from gan_style.data.scenes import check_size
 
 
 class ScenesDataModule(UnpairedDataModule):
@@ -25,9 +25,9 @@ class ScenesDataModule(UnpairedDataModule):
 
     def __init__(self, *, count: Count = 400, scene_seed: Seed = 0, **common: Any) -> None:
         super().__init__(**common)
-        refuse_size("data.image_size", self.image_size)
+        check_size("data.image_size", self.image_size)
         if self.load_size is not None:
-            refuse_size("data.load_size", self.load_size)
+            check_size("data.load_size", self.load_size)
         self.count = count
         self.scene_seed = scene_seed
 

@@ -1,4 +1,4 @@
-"""Pictures of any type and number of channels from files, without a loss that is not said."""
+"""Reading of pictures of any type and number of channels, with an error in place of any silent loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from gan_style.core.budget import refuse_too_large
+from gan_style.core.budget import check_pixels
 from gan_style.core.errors import UserError
 from gan_style.data.containers import damaged, tiff_goes_round
 from gan_style.data.decoding import composite, decode, decode_raw, open_bytes, read_bytes, turn, verify
@@ -22,36 +22,36 @@ from gan_style.data.values import Array, ValueRange
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 TIFF = (".tif", ".tiff")
-ALPHA = ((1,), (2,))  # what TIFF calls premultiplied and plain
-RAW = (".npy", ".dcm", *TIFF)  # may hold more than Pillow reads
+ALPHA = ((1,), (2,))  # TIFF's extra samples of premultiplied and plain transparency
+RAW = (".npy", ".dcm", *TIFF)  # suffixes of files that may hold more than Pillow reads
 
 
 def read_picture(path: Path, values: ValueRange) -> Array:
-    """Reads a picture as a domain wants it.
+    """Read a picture with the type and channels of a domain.
 
     Returns:
         [H, W, C] with the type and the channels of `values`.
 
     Raises:
-        UserError: If the file cannot be read, or holds something that the setting would lose.
+        UserError: If the file cannot be read, or the conversion would lose something.
     """
     return decode_picture(path, read_bytes(path), values)
 
 
 def decode_picture(path: Path, data: bytes, values: ValueRange) -> Array:
-    """What `read_picture` makes of a file, from its bytes; the path tells the format and is for messages."""
+    """Decode a file's bytes as `read_picture` does; the path tells the format and is for messages."""
     if values.plain and path.suffix.lower() not in RAW:
         picture = open_bytes(path, data)
-        _refuse_narrowing(path, picture.bits, values)
+        _check_narrowing(path, picture.bits, values)
         return decode(picture)
     return fit(path, read_raw(path, data), values, alpha=_has_alpha(path, data))
 
 
 def picture_size(path: Path, data: bytes) -> tuple[int, int]:
-    """Width and height; of most formats only the header is read.
+    """Return width and height; of most formats only the header is read.
 
     Raises:
-        UserError: If there is no picture to be seen.
+        UserError: If it is no picture, or one without pixels.
     """
     if path.suffix.lower() not in RAW:
         return open_bytes(path, data).size
@@ -60,7 +60,7 @@ def picture_size(path: Path, data: bytes) -> tuple[int, int]:
 
 
 def check_picture(path: Path, values: ValueRange, data: bytes | None = None) -> tuple[tuple[int, int], list[str]]:
-    """Reads a picture once, where `data` is not what it holds, and says what `read_picture` makes of it.
+    """Read a picture once, from `data` if given, and list the conversions that `read_picture` makes.
 
     Returns:
         Width and height, and conversions such as "grey to RGB"; a JPEG is only decoded at an eighth of its size.
@@ -71,7 +71,7 @@ def check_picture(path: Path, values: ValueRange, data: bytes | None = None) -> 
     data = read_bytes(path) if data is None else data
     if values.plain and path.suffix.lower() not in RAW:
         picture = open_bytes(path, data)
-        _refuse_narrowing(path, picture.bits, values)
+        _check_narrowing(path, picture.bits, values)
         size = picture.size  # a JPEG shrinks when it is verified
         verify(picture)
         return size, picture.conversions()
@@ -88,11 +88,11 @@ def check_picture(path: Path, values: ValueRange, data: bytes | None = None) -> 
 
 
 def read_raw(path: Path, data: bytes | None = None) -> Array:
-    """The numbers as a file holds them.
+    """Read the numbers of a file as they are.
 
     Args:
         path: Its suffix tells the format.
-        data: What the file holds, where that is at hand.
+        data: The file's bytes, where they were read already.
 
     Returns:
         [H, W, C], of the file's own type; a palette is looked up, the EXIF orientation applied.
@@ -110,18 +110,18 @@ def read_raw(path: Path, data: bytes | None = None) -> Array:
 
 
 def _has_alpha(path: Path, data: bytes) -> bool:
-    """Whether the last of two or four channels is said to be transparency."""
+    """Check whether the last of two or four channels is transparency."""
     if path.suffix.lower() not in RAW:
         return True
     if path.suffix.lower() not in TIFF:
         return False
-    with suppress(Exception), tifffile.TiffFile(BytesIO(data)) as file:  # else it was read by Pillow
+    with suppress(Exception), tifffile.TiffFile(BytesIO(data)) as file:  # any other file was read by Pillow
         return tuple(file.pages[0].extrasamples) in ALPHA  # type: ignore[union-attr]
     return True
 
 
 def fit(path: Path, raw: Array, values: ValueRange, *, alpha: bool = False) -> Array:
-    """Gives an array the type and channels of a domain, where nothing is lost by it.
+    """Convert an array to the type and channels of a domain, if that loses nothing.
 
     Args:
         path: For messages.
@@ -130,7 +130,7 @@ def fit(path: Path, raw: Array, values: ValueRange, *, alpha: bool = False) -> A
         alpha: Whether the last of two or four channels is transparency, which is laid over white where not wanted.
 
     Raises:
-        UserError: If something would be; the sentence names the setting that keeps it.
+        UserError: If it would lose something; the sentence names the setting that keeps it.
     """
     native = raw.astype(raw.dtype.newbyteorder("="), copy=False)
     return _fit_type(path, _fit_channels(path, native, values.channels, alpha), values)
@@ -151,7 +151,7 @@ def _fit_type(path: Path, array: Array, values: ValueRange) -> Array:
     elif wanted == "uint16" and array.dtype == np.uint8:
         array = array.astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
     elif array.dtype == np.uint16:
-        _refuse_narrowing(path, 16, values)
+        _check_narrowing(path, 16, values)
     else:
         raise UserError(
             f"{path} holds {found} values from {array.min():g} to {array.max():g}, which data.dtype={wanted} would "
@@ -162,7 +162,7 @@ def _fit_type(path: Path, array: Array, values: ValueRange) -> Array:
     return array
 
 
-def _refuse_narrowing(path: Path, bits: int, values: ValueRange) -> None:
+def _check_narrowing(path: Path, bits: int, values: ValueRange) -> None:
     if bits > 8 and values.dtype == "uint8":
         raise UserError(
             f"{path} has {bits} bits per channel, of which data.dtype=uint8 would lose {bits - 8}: train with "
@@ -191,7 +191,7 @@ def _fit_channels(path: Path, array: Array, wanted: int, alpha: bool) -> Array:
 
 
 def _read_tiff(path: Path, data: bytes) -> Array:
-    """By Pillow what is grey, a palette, RGB, RGBA or CMYK of at most 16 bits; everything else by tifffile."""
+    """Read grey, palette, RGB, RGBA or CMYK of at most 16 bits by Pillow, everything else by tifffile."""
     if tiff_goes_round(data):
         raise damaged(path, "TIFF", ValueError("its directories go round in a circle"))
     try:
@@ -199,7 +199,7 @@ def _read_tiff(path: Path, data: bytes) -> Array:
             page: Any = file.pages[0]
             several, numbers = (len(file.series[0].pages) > 1, file.series[0].size) if file.series else (False, 1)
             pixels = page.imagewidth * page.imagelength
-            refuse_too_large(path, page.imagewidth, page.imagelength, numbers // max(1, pixels))
+            check_pixels(path, page.imagewidth, page.imagelength, numbers // max(1, pixels))
             if any(tiff_unpacks_to_more(page, data) for page in file.series[0].pages if page is not None):
                 raise damaged(path, "TIFF", ValueError("it unpacks to more than its pixels"))
             array = None if _pillow_reads(page) and not several else np.asarray(file.series[0].asarray())
@@ -209,19 +209,19 @@ def _read_tiff(path: Path, data: bytes) -> Array:
     except UserError:
         raise
     except Exception as error:  # a broken file can raise nearly anything
-        open_bytes(path, data)  # has the message of an empty, cut off or foreign file
+        open_bytes(path, data)  # raises the error of an empty, cut off or foreign file
         if "imagecodecs" in str(error):
             raise UserError(f"{path} is compressed in a way that needs a package: pip install imagecodecs") from error
         raise damaged(path, "TIFF", error) from error
     if array is None:
         picture = open_bytes(path, data)
         array = decode_raw(picture)
-        if picture.bits > 8 and array.dtype == np.uint8:  # what OpenCV cannot read, Pillow cuts down to 8 bits
+        if picture.bits > 8 and array.dtype == np.uint8:  # OpenCV could not read it, and Pillow drops the lower 8 bits
             raise UserError(f"{path} has {picture.bits} bits and premultiplied alpha: save it without alpha")
         return array
     if array.ndim not in (2, 3):
         raise UserError(f"{path} holds {array.shape[0]} pictures of several channels: save each as a file of its own")
-    # one plane per page is how many programs keep channels
+    # many programs save each channel as a page of its own
     array = array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0) if separate or several else array
     if inverted and array.dtype.kind == "u":
         array = np.iinfo(array.dtype).max - array
@@ -229,7 +229,7 @@ def _read_tiff(path: Path, data: bytes) -> Array:
 
 
 def _pillow_reads(page: Any) -> bool:
-    """Whether Pillow keeps all channels and bits of a TIFF's page."""
+    """Check whether Pillow keeps all channels and bits of a TIFF's page."""
     samples, separate = page.samplesperpixel, page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
     if page.bitspersample > 16 or page.dtype is None or page.dtype.kind not in "bu" or (separate and samples > 1):
         return False
@@ -243,11 +243,11 @@ def _pillow_reads(page: Any) -> bool:
 
 def _read_npy(path: Path, data: bytes) -> Array:
     try:
-        _refuse_a_lying_header(path, data)
+        _check_header(path, data)
         array = np.load(BytesIO(data), allow_pickle=False)
     except UserError:
         raise
-    except Exception as error:  # cut off, empty, of objects, or not NumPy's at all
+    except Exception as error:  # cut off, empty, an array of objects, or not NumPy's at all
         raise damaged(path, "NumPy", error) from error
     if not isinstance(array, np.ndarray) or array.ndim not in (2, 3) or 0 in array.shape:
         shape = getattr(array, "shape", "several arrays")
@@ -257,8 +257,8 @@ def _read_npy(path: Path, data: bytes) -> Array:
     return array[..., None] if array.ndim == 2 else array
 
 
-def _refuse_a_lying_header(path: Path, data: bytes) -> None:
-    """NumPy takes the memory that a header asks for before it looks how much there is."""
+def _check_header(path: Path, data: bytes) -> None:
+    """Check the size that a .npy header claims: NumPy allocates it before it looks how much data there is."""
     if not data.startswith(np.lib.format.MAGIC_PREFIX):
         return
     file = BytesIO(data)
@@ -266,6 +266,6 @@ def _refuse_a_lying_header(path: Path, data: bytes) -> None:
     shape, _, dtype = readers.get(np.lib.format.read_magic(file), np.lib.format.read_array_header_2_0)(file)
     numbers = math.prod(shape)
     if len(shape) > 1:
-        refuse_too_large(path, shape[1], shape[0], numbers // max(1, shape[0] * shape[1]))
+        check_pixels(path, shape[1], shape[0], numbers // max(1, shape[0] * shape[1]))
     if not dtype.hasobject and numbers * dtype.itemsize > len(data) - file.tell():
         raise ValueError(f"it ends too early for the shape {shape}")

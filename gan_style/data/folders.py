@@ -1,4 +1,4 @@
-"""Two domains in files on disk."""
+"""Two domains in picture files on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gan_style.data.unpaired import FolderPictures, open_pictures
 
 
 class FoldersDataModule(StoredDataModule):
-    """Any two sets of pictures: a folder whose layout is found, or what `A` and `B` name.
+    """Data module of any two sets of pictures: a folder whose layout is found, or what `A` and `B` name.
 
     Args:
         root: the folder; see `find_layout`. `A`, `B`, `test_A` and `test_B`, instead, take a folder, a pattern, or a
@@ -26,7 +26,7 @@ class FoldersDataModule(StoredDataModule):
         split: share of A and of B that is held out to look at, where no test pictures are given.
         set: a set of `named.table.NAMED_SETS`, fetched to `root` where it is not there yet.
         url: a mirror of the set's zip.
-        archive: the set's zip at hand, instead of a download.
+        archive: a local copy of the set's zip, instead of a download.
         sha256: of the set's zip, where it is not the one of the table.
         **common: of `StoredDataModule` and `UnpairedDataModule`.
     """

@@ -25,14 +25,14 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy", "
 
 @dataclass
 class ImageCheck:
-    """What check_images found.
+    """Result of `check_images`.
 
     Attributes:
         good: Pictures that can be used, in the given order.
         skipped: Pictures left out, each with the sentence that says why.
         conversions: How many good pictures need each conversion, such as "CMYK to RGB".
         sizes: Width and height of each good picture, in the order of `good`.
-        digests: 16 bytes each that are the same for the same file, likewise.
+        digests: A hash of 16 bytes of each good picture's file, likewise.
     """
 
     good: list[Path] = field(default_factory=list)
@@ -43,7 +43,7 @@ class ImageCheck:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Lists the pictures of a folder and of its subfolders, sorted by their path within the folder.
+    """List the pictures of a folder and of its subfolders, sorted by their path within the folder.
 
     Hidden files and folders are skipped, links are followed, other suffixes are ignored.
 
@@ -73,10 +73,9 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def walked(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """A folder and all visible ones below it, each with its visible files, and each once.
+    """Yield a folder and all visible ones below it, each with its visible files, and each once.
 
-    Links to folders are entered last, and never a second time: links that lead to one another would else be gone
-    through in every order.
+    Links to folders are followed last, and no folder is entered twice, so that links in a circle end.
     """
     seen: set[Path] = set()
     waiting, links = [folder], list[Path]()
@@ -99,7 +98,7 @@ def walked(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Reads a picture of any common kind as RGB.
+    """Read a picture of any common kind as RGB.
 
     The EXIF orientation is applied; grey, palette and CMYK become RGB, transparency is composited over white,
     16 bits are scaled to 8.
@@ -120,13 +119,13 @@ def check_images(
     values: ValueRange | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageCheck:
-    """Decodes every picture once, so that training does not die of one in its third hour.
+    """Decode every picture once, so that training does not fail at a damaged one after hours.
 
     Args:
         paths: The pictures.
         on_error: "stop" raises at a bad picture, "skip" leaves it out.
         min_size: Pictures whose shorter side has fewer pixels are bad; None accepts every size.
-        values: What the domain wants; None is 8-bit RGB.
+        values: Type, range and channels of the domain; None is 8-bit RGB.
         progress: Called with (number checked, number in all) after each picture.
 
     Raises:
@@ -157,7 +156,7 @@ def check_images(
 
 
 def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tuple[int, int], list[str], bytes] | str:
-    """Size, conversions and digest of a good picture, or what is wrong with it."""
+    """Return size, conversions and digest of a good picture, or what is wrong with it."""
     try:
         data = read_bytes(path)
         size, conversions = check_picture(path, values, data)
@@ -169,7 +168,7 @@ def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tupl
 
 
 def too_small(path: Path, size: tuple[int, int], min_size: int) -> str:
-    """What is wrong with a picture that no crop fits into."""
+    """Return the sentence about a picture that is smaller than the crop."""
     return (
         f"{path} is {size[0]}x{size[1]}, smaller than the crop of {min_size}: "
         f"set data.load_size={min_size} or more, so that pictures are resized first, or remove it."
@@ -177,7 +176,7 @@ def too_small(path: Path, size: tuple[int, int], min_size: int) -> str:
 
 
 def _summary(check: ImageCheck, total: int, on_error: str) -> str:
-    """One sentence about the bad pictures."""
+    """Return one sentence about the bad pictures."""
     first = check.skipped[0][1].rstrip(".")
     if not check.good:
         whole = "the only picture is" if total == 1 else f"all {total} pictures are"
@@ -186,14 +185,14 @@ def _summary(check: ImageCheck, total: int, on_error: str) -> str:
 
 
 def to_tensor(array: NDArray[np.uint8]) -> torch.Tensor:
-    """Turns uint8 [H, W, C] into float32 [C, H, W] in [-1, 1]."""
+    """Turn uint8 [H, W, C] into float32 [C, H, W] in [-1, 1]."""
     writeable = array if array.flags.writeable else array.copy()
     pixels = torch.from_numpy(np.ascontiguousarray(writeable)).permute(2, 0, 1)
     return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
 
 
 def to_uint8(tensor: torch.Tensor) -> NDArray[np.uint8]:
-    """Turns [C, H, W] or [B, C, H, W] in [-1, 1] into uint8 [H, W, C] or [B, H, W, C].
+    """Turn [C, H, W] or [B, C, H, W] in [-1, 1] into uint8 [H, W, C] or [B, H, W, C].
 
     Values are rounded to the nearest step and clamped; to_uint8(to_tensor(array)) is the array again.
     """

@@ -1,4 +1,4 @@
-"""Which pictures a folder offers: `trainA trainB`, `train/A train/B` or `A B`, found by itself."""
+"""Layouts of a data set's folder, found automatically: `trainA trainB`, `train/A train/B` or `A B`."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from gan_style.data.images import SUFFIXES, list_images
 from gan_style.data.sources import list_source
 
 WANTED = "trainA and trainB, train/A and train/B, or A and B"
-SETTINGS = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}  # that name a part's pictures
+SETTINGS = {"trainA": "A", "trainB": "B", "testA": "test_A", "testB": "test_B"}  # part -> key below `data.`
 BARE = ("A", "B")
 TRAINED_AND_LOOKED_AT = (
     (("trainA", "trainB"), (("valA", "valB"), ("testA", "testB"))),
@@ -20,16 +20,16 @@ TRAINED_AND_LOOKED_AT = (
     (("A/train", "B/train"), (("A/val", "B/val"), ("A/test", "B/test"))),
 )
 TESTS_OF_BARE = (("valA", "valB"), ("testA", "testB"), ("val/A", "val/B"), ("test/A", "test/B"))
-SHOWN = 8  # names that a message lists
+MAX_NAMES_SHOWN = 8  # in a message
 
 
 @dataclass
 class Layout:
-    """The files of each part, and what was decided about them.
+    """Files of each part, with notes about what was decided.
 
     Attributes:
         parts: "trainA", "trainB" and, where there are pictures to look at, "testA" and "testB", to their files.
-        notes: Sentences for people.
+        notes: Messages for the user.
     """
 
     parts: dict[str, list[Path]]
@@ -37,7 +37,7 @@ class Layout:
 
 
 def find_set(name: str) -> Path:
-    """The folder of a set: a folder itself, or a name below data/.
+    """Find the folder of a set: a folder itself, or a name below data/.
 
     Raises:
         UserError: If there is neither.
@@ -51,10 +51,10 @@ def find_set(name: str) -> Path:
 
 
 def find_layout(root: Path, split: float = 0.1) -> Layout:
-    """The parts of a folder.
+    """Find the parts of a folder.
 
-    `valA` and `valB`, where they exist, are looked at instead of `testA` and `testB`. Of a bare `A` and `B` without
-    either a share is held out.
+    `valA` and `valB`, where they exist, are looked at instead of `testA` and `testB`. Where `A` and `B` come without
+    either, a share of each is held out.
 
     Args:
         root: Of the data set.
@@ -89,7 +89,7 @@ def find_layout(root: Path, split: float = 0.1) -> Layout:
 
 
 def given_layout(given: Mapping[str, str], split: float = 0.1) -> Layout:
-    """The parts that `data.A`, `data.B` and, where given, `data.test_A` and `data.test_B` name.
+    """List the parts that `data.A`, `data.B` and, where given, `data.test_A` and `data.test_B` name.
 
     Raises:
         UserError: If a domain is missing or names no picture.
@@ -102,10 +102,10 @@ def given_layout(given: Mapping[str, str], split: float = 0.1) -> Layout:
 
 
 def compared(layout: Layout) -> Layout:
-    """The same layout, with a note about pictures that are both trained on and looked at.
+    """Return the same layout, with a note about pictures that are both trained on and looked at.
 
     Raises:
-        UserError: If a file is a picture of both domains.
+        UserError: If a file belongs to both domains.
     """
     files = {part: {resolved(path): path for path in paths} for part, paths in layout.parts.items()}
     of = {d: {k: v for part, found in files.items() if part[-1] == d for k, v in found.items()} for d in "AB"}
@@ -120,11 +120,7 @@ def compared(layout: Layout) -> Layout:
 
 
 def require_both(given: Mapping[str, str]) -> None:
-    """Refuses settings of one domain without the other.
-
-    Raises:
-        UserError: If there are such.
-    """
+    """Raise a UserError if a setting of one domain is given without that of the other."""
     for domain, other in (("A", "B"), ("B", "A")):
         if other in given and domain not in given:
             raise UserError(f"data.{other} is given without data.{domain}: name the pictures of both domains")
@@ -133,12 +129,12 @@ def require_both(given: Mapping[str, str]) -> None:
 
 
 def hold_out(domains: Mapping[str, Sequence[Path]], split: float) -> Layout:
-    """Split each domain by its files' names, so that the same files fall to the same side on every machine."""
+    """Split each domain by its files' names, so that the split is the same on every machine."""
     parts: dict[str, list[Path]] = {}
     for domain, files in domains.items():
         different = len(set(files))  # a list may name a picture twice
         count = min(max(1, round(split * different)), different - 1) if split > 0 else 0
-        order = sorted(set(files), key=lambda file: (_place_in_split(file), file.as_posix()))
+        order = sorted(set(files), key=lambda file: (_split_key(file), file.as_posix()))
         held = set(order[:count])
         parts[f"train{domain}"] = [path for path in files if path not in held]
         parts[f"test{domain}"] = [path for path in files if path in held]
@@ -149,8 +145,8 @@ def hold_out(domains: Mapping[str, Sequence[Path]], split: float) -> Layout:
     return Layout(parts, [f"held out to look at: {counts} (data.split={split:g})"])
 
 
-def _place_in_split(path: Path) -> int:
-    # `.` and `..` have a name, too: where a run starts does not decide what is held out.
+def _split_key(path: Path) -> int:
+    # Absolute, because `.` has no name: the working directory must not decide what is held out.
     return derive_seed("split", Path(os.path.abspath(path)).parent.name, path.name)
 
 
@@ -171,7 +167,7 @@ def _no_test(root: Path, looks: Sequence[Sequence[str]]) -> str:
 
 
 def _what_is_wrong(root: Path) -> str:
-    """One sentence for each way in which a folder is not what is wanted."""
+    """Return a sentence that says why no layout was found."""
     entries = sorted(path for path in root.iterdir() if not path.name.startswith("."))
     folders = [path.name for path in entries if path.is_dir()]
     if not entries:
@@ -217,12 +213,12 @@ def _what_is_wrong(root: Path) -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + more
 
 
 def all_parts(root: Path) -> dict[str, list[Path]]:
-    """Every part that a folder has, to look at all of a set: valA beside testA, which training does not open both.
+    """List every part of a folder: valA as well as testA, of which training opens one.
 
     Returns: trainA, trainB and, where they exist, valA, valB, testA and testB, to their files.
 

@@ -1,4 +1,4 @@
-"""Data that unpack to far more than what they hold should take: found before they are unpacked."""
+"""Checks against compression bombs: data that would unpack to far more than a picture of its kind."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-ZLIB, LZMA = (8, 32946), 34925  # TIFF's numbers of the kinds of packing that tifffile does by itself
-# Bytes of a strip or tile from which on it is looked at: what is less than that unpacks to half a gigabyte at most,
-# and most strips are smaller, so that they are not unpacked twice.
-LOOKED_AT = {**dict.fromkeys(ZLIB, 500_000), LZMA: 70_000}
-TIMES, SPARE = 20, 64_000_000  # of a DICOM file that is packed as a whole: as of zips, and bytes beside
-DEFLATED, HEAD = b"1.2.840.10008.1.2.1.99", 2**16  # what its header says then, and where
+ZLIB, LZMA = (8, 32946), 34925  # TIFF's numbers of the compressions that tifffile decodes by itself
+# Bytes of a compressed strip or tile from which on it is checked. Smaller ones unpack to half a gigabyte at most; most
+# strips are smaller, so that they need not be unpacked twice.
+MIN_CHECKED_BYTES = {**dict.fromkeys(ZLIB, 500_000), LZMA: 70_000}
+MAX_RATIO, SPARE_BYTES = 20, 64_000_000  # a deflated DICOM file may unpack to ratio * its size + spare
+DEFLATED = b"1.2.840.10008.1.2.1.99"  # transfer syntax of a DICOM file that is compressed as a whole
+HEADER_BYTES = 2**16  # of a DICOM file, in which the transfer syntax stands
 
 
 def tiff_unpacks_to_more(page: Any, data: bytes) -> bool:
-    """Whether a strip or tile of a TIFF holds more than its pixels.
+    """Check whether a strip or tile of a TIFF unpacks to more than its pixels.
 
     Args:
-        page: of tifffile.
-        data: of the file.
+        page: a page of tifffile.
+        data: the bytes of the file.
     """
-    key = page.keyframe  # which says what all pages of a series have in common
-    least = LOOKED_AT.get(int(key.compression))
+    key = page.keyframe  # holds what all pages of a series have in common
+    least = MIN_CHECKED_BYTES.get(int(key.compression))
     if least is None:
         return False
     unpacker: Callable[[], Any] = lzma.LZMADecompressor if key.compression == LZMA else zlib.decompressobj
@@ -42,23 +43,23 @@ def _pixels_of_a_segment(page: Any) -> int:
 
 
 def dicom_unpacks_to_more(data: bytes) -> bool:
-    """Whether a DICOM file that is packed as a whole holds far more than such files do.
+    """Check whether a deflated DICOM file unpacks to far more than such files hold.
 
     Raises:
-        ValueError, struct.error, zlib.error: it says that it is packed, and it cannot be found where.
+        ValueError, struct.error, zlib.error: it claims to be deflated, but the compressed data is not found.
     """
-    if DEFLATED not in data[:HEAD]:
+    if DEFLATED not in data[:HEADER_BYTES]:
         return False
-    place, syntax = 132 if data[128:132] == b"DICM" else 0, b""
-    while data[place : place + 2] == b"\2\0":  # the elements of the header: tag, type, length, value
-        wide = data[place + 4 : place + 6] in (b"OB", b"UN")
-        (length,) = struct.unpack_from("<I" if wide else "<H", data, place + (8 if wide else 6))
-        start = place + (12 if wide else 8)
-        if data[place + 2 : place + 4] == b"\x10\0":
+    position, syntax = 132 if data[128:132] == b"DICM" else 0, b""
+    while data[position : position + 2] == b"\2\0":  # the elements of the header: tag, type, length, value
+        wide = data[position + 4 : position + 6] in (b"OB", b"UN")
+        (length,) = struct.unpack_from("<I" if wide else "<H", data, position + (8 if wide else 6))
+        start = position + (12 if wide else 8)
+        if data[position + 2 : position + 4] == b"\x10\0":
             syntax = data[start : start + length].rstrip(b"\0 ")
-        place = start + length
+        position = start + length
     if syntax != DEFLATED:
-        raise ValueError("its header names a packed form in another place than it should")
+        raise ValueError("its header names a packed form in another position than it should")
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    unpacker.decompress(data[place:], TIMES * len(data) + SPARE)
+    unpacker.decompress(data[position:], MAX_RATIO * len(data) + SPARE_BYTES)
     return bool(unpacker.unconsumed_tail)

@@ -1,4 +1,4 @@
-"""Sequences of pictures that are not files: drawn ones, and the beginning of another sequence."""
+"""Sequences of pictures other than files: drawn ones, and the first pictures of another sequence."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gan_style.data.unpaired import Pictures, StoredPictures
 
 
 def first(pictures: Pictures, limit: int | None) -> Pictures:
-    """The first `limit` pictures; all of them for None."""
+    """Return the first `limit` pictures; all of them for None."""
     return pictures.first(limit) if isinstance(pictures, StoredPictures) else First(pictures, limit)
 
 
 def content_of(pictures: Pictures) -> str | None:
-    """A sum of what the files of these pictures hold; None where it is not known, or there are none."""
+    """Return a hash of the content of these pictures' files; None where it is not known, or there are none."""
     content = getattr(pictures, "content", None)
     return None if content is None else content()
 
 
 class First:
-    """The first `limit` pictures; all of them for None."""
+    """View of the first `limit` pictures of a sequence; of all for None."""
 
     def __init__(self, pictures: Pictures, limit: int | None) -> None:
         self.pictures = pictures
@@ -41,7 +41,7 @@ class First:
 
 
 class ScenePictures:
-    """Drawn landscapes, kept once drawn: a scene is the same every time.
+    """Drawn landscapes, cached once drawn.
 
     Args:
         seed, first, count: scene indices `first` to `first + count` of this seed.

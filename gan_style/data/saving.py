@@ -1,4 +1,4 @@
-"""Pictures into files: whole or not at all, and only into a format that holds them."""
+"""Saving of pictures: complete or not at all, and only in a format that can hold them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ TIFF = (".tif", ".tiff")
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".png": {"format": "PNG", "compress_level": 1},  # of photos 1% larger than by 6, in less than half the time
+    ".png": {
+        "format": "PNG",
+        "compress_level": 1,
+    },  # 1% larger than level 6, in half the time
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},
     ".bmp": {"format": "BMP"},
     ".tif": {"format": "TIFF"},
     ".tiff": {"format": "TIFF"},
 }
-# What each format holds: types, and numbers of channels (None: any).
-HOLDS: dict[str, tuple[tuple[str, ...], tuple[int, ...] | None]] = {
+# Types and numbers of channels that each format can hold (None: any number).
+FORMATS: dict[str, tuple[tuple[str, ...], tuple[int, ...] | None]] = {
     ".png": (("uint8", "uint16"), (1, 3, 4)),
     ".jpg": (("uint8",), (1, 3)),
     ".jpeg": (("uint8",), (1, 3)),
@@ -41,19 +44,17 @@ HOLDS: dict[str, tuple[tuple[str, ...], tuple[int, ...] | None]] = {
     ".tiff": (("uint8", "uint16", "float32"), None),
     ".npy": (("uint8", "uint16", "float32"), None),
 }
-
-
 PROFILED = (".jpg", ".jpeg", ".png", ".webp", *TIFF)  # formats that hold a colour profile
 
 
 def save_image(array: Array, path: Path, profile: bytes | None = None) -> None:
-    """Writes [H, W, C]; the suffix decides the format, the array type and channels.
+    """Save a picture [H, W, C]; the suffix decides the format, the array its type and channels.
 
-    An ICC profile is kept by 8-bit JPEG, PNG, WebP and TIFF. The picture appears under its name only when it is
-    complete; missing folders are made.
+    The ICC profile is saved in 8-bit JPEG, PNG, WebP and TIFF files, and left out of others. The file appears under its
+    name only when it is complete; missing folders are created.
 
     Raises:
-        UserError: If the format does not hold such pictures, or the file cannot be written.
+        UserError: If the format cannot hold such pictures, or the file cannot be written.
     """
     try:
         write_image(array, path, profile)
@@ -62,13 +63,13 @@ def save_image(array: Array, path: Path, profile: bytes | None = None) -> None:
 
 
 def write_image(array: Array, path: Path, profile: bytes | None = None) -> None:
-    """`save_image` for who has advice of its own where a file cannot be written.
+    """Save a picture as `save_image` does, but raise the OSError of a file that cannot be written.
 
     Raises:
-        UserError: If the format does not hold such pictures.
+        UserError: If the format cannot hold such pictures.
         OSError: If the file cannot be written.
     """
-    refuse_format(path, str(array.dtype), array.shape[2])
+    check_format(path, str(array.dtype), array.shape[2])
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,25 +80,25 @@ def write_image(array: Array, path: Path, profile: bytes | None = None) -> None:
             temporary.unlink()
 
 
-def refuse_format(path: Path, dtype: str, channels: int) -> None:
-    """Checks before anything is computed that a file can hold what it is to hold.
+def check_format(path: Path, dtype: str, channels: int) -> None:
+    """Check that a file's format can hold such pictures, before they are computed.
 
     Raises:
-        UserError: If it cannot; the formats that can are named.
+        UserError: If it cannot; names the formats that can.
     """
     fitting = [
-        suffix for suffix, (types, counts) in HOLDS.items() if dtype in types and (not counts or channels in counts)
+        suffix for suffix, (types, counts) in FORMATS.items() if dtype in types and (not counts or channels in counts)
     ]
     if path.suffix.lower() not in fitting:
         what = f"{dtype} pictures of {channels} channel{'s' * (channels > 1)}"
-        unknown = "" if path.suffix.lower() in HOLDS else ", and its suffix is of no format that is written here"
+        unknown = "" if path.suffix.lower() in FORMATS else ", and its suffix is of no format that is written here"
         raise UserError(f"{path} cannot hold {what}{unknown}: its name must end in one of {', '.join(fitting)}")
 
 
 def holding(path: Path, dtype: str, channels: int) -> Path:
-    """The same path, with a suffix whose format holds such pictures without a loss where its own does not."""
+    """Return the same path, with another suffix where its own format would lose something."""
     for suffix in (path.suffix.lower(), ".png", ".tif"):
-        types, counts = HOLDS.get(suffix, ((), None))
+        types, counts = FORMATS.get(suffix, ((), None))
         if dtype in types and (not counts or channels in counts):
             return path if suffix == path.suffix.lower() else path.with_suffix(suffix)
     raise AssertionError(".tif holds everything")
@@ -128,14 +129,14 @@ def _encode(array: Array, suffix: str, profile: bytes | None) -> bytes:
 
 
 def check_output(path: Path) -> None:
-    """Refuse an output that cannot be written before anything is computed."""
+    """Check that a path can be written, before anything is computed."""
     if path.is_dir():
         raise UserError(f"{path} is a folder: name the picture to write, such as {path / 'out.png'}")
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path} cannot be saved: its name must end in one of {', '.join(SUFFIXES)}")
 
 
-def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
+def check_not_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
     """Raise a UserError if an output is one of the inputs, or lies in one that is a folder."""
     read = {resolved(expanded(given)): given for given in inputs if expanded(given).exists()}
     folders = {path for path in read if path.is_dir()}

@@ -1,4 +1,4 @@
-"""`gan-style shards NAME_OR_DIR OUT`: a set of pictures as WebDataset shards, each file as it is."""
+"""Writer of WebDataset shards, `gan-style shards NAME_OR_DIR OUT`: each picture file unchanged."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gan_style.data.layout import find_layout, find_set
 from gan_style.data.shards import Shard, index_path, write_index
 
 MEGABYTE = 10**6
-UNFINISHED = ".unfinished"  # where shards stay until all are written; a set that holds it is refused
+UNFINISHED = ".unfinished"  # folder of the shards until all are written; a set that holds it is refused
 
 Numbered = list[tuple[int, Path]]
 
 
 def shards(name: str, out: Path, *, size: float, shuffle: int | None) -> None:
-    """Writes the shards of a set and says what was written.
+    """Write the shards of a set and print a summary.
 
     Args:
         name: A folder whose layout is found, or the name of one below data/.
@@ -60,7 +60,7 @@ def write_shards(
     shuffle: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Packs the files of each part, unchanged, into tars `trainA-000000.tar` and so on, with their indices.
+    """Pack the files of each part, unchanged, into tars `trainA-000000.tar` and so on, with their indices.
 
     They appear in `out` when all of them are complete. A member is named by its number in the part, so that files of
     the same name in several folders stay apart.
@@ -93,7 +93,7 @@ def write_shards(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    try:  # whoever is stopped in here leaves `folder`, and so a set that is refused
+    try:  # a process that is stopped here leaves `folder`, so that the set is refused
         for path in (path for paths in written.values() for path in paths):
             os.replace(path, out / path.name)
             os.replace(index_path(path), index_path(out / path.name))
@@ -104,7 +104,7 @@ def write_shards(
 
 
 def _claimed(out: Path) -> Path:
-    """The folder to write in, which also keeps a second process away."""
+    """Create the folder to write in, which also keeps a second process away."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         found = sorted(path.name for path in out.iterdir())
@@ -122,11 +122,11 @@ def _claimed(out: Path) -> Path:
 
 
 def _groups(files: Sequence[Path], size: int) -> Iterator[Numbered]:
-    """The files of each shard, with their numbers in the part."""
+    """Yield the files of each shard, with their numbers in the part."""
     group: Numbered = []
     total = 0
     for number, path in enumerate(files):
-        own = path.stat().st_size if path.is_file() else 0  # what is no file is named when it is read
+        own = path.stat().st_size if path.is_file() else 0  # reading it raises the error about what is no file
         total += own
         if group and total > size:
             yield group
@@ -136,7 +136,7 @@ def _groups(files: Sequence[Path], size: int) -> Iterator[Numbered]:
 
 
 def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
-    names, places = [], []
+    names, entries = [], []
     with open(path, "xb") as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for number, source in files:
@@ -144,12 +144,12 @@ def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
                 member = tarfile.TarInfo(f"{number:06d}{source.suffix.lower()}")
                 member.size = len(data)
                 names.append(member.name)
-                places.append((tar.offset + tarfile.BLOCKSIZE, len(data), *picture_size(source, data)))
+                entries.append((tar.offset + tarfile.BLOCKSIZE, len(data), *picture_size(source, data)))
                 tar.addfile(member, BytesIO(data))
                 progress()
         file.flush()
-        os.fsync(file.fileno())  # else a power cut after the renaming leaves a hole under a good name
-    write_index(Shard(path, names, np.array(places, np.int64)))
+        os.fsync(file.fileno())  # else a power cut after the renaming may leave a damaged file under its final name
+    write_index(Shard(path, names, np.array(entries, np.int64)))
     return path
 
 

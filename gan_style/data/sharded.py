@@ -21,14 +21,14 @@ MAKE = "gan-style shards NAME_OR_DIR OUT writes them"
 
 
 class ShardsDataModule(StoredDataModule):
-    """Pictures in tars, of a set that one folder or one disk is too small for.
+    """Data module of pictures in tars, for sets too large for one folder or one disk.
 
     `root` holds trainA-000000.tar and so on, trainB, and testA and testB to look at, as `gan-style shards` writes
     them. `A`, `B`, `test_A` and `test_B` take a tar, a folder of tars, a pattern, or a brace range such as
     `/disk{1,2}/photos-{000..041}.tar`. The order is that of the names.
 
-    A shard is read at random places. It is not streamed: a stream is not seen equally often by several processes and
-    cannot go on where it stopped.
+    A shard is read by random access, not streamed: a stream could not show all pictures equally often to several
+    processes, nor continue where it stopped.
     """
 
     def layout(self) -> Layout:
@@ -49,13 +49,13 @@ class ShardsDataModule(StoredDataModule):
 
 
 def find_shard_layout(root: Path) -> Layout:
-    """The shards of each part in a folder.
+    """List the shards of each part in a folder.
 
     Raises:
         UserError: If there are none, or some are missing.
     """
     if not root.is_dir():
-        if ":/" in str(root):  # a Path has one slash of an address
+        if ":/" in str(root):  # Path drops the second slash of a URL
             raise _remote("data.root", str(root))
         raise UserError(f"there is no folder {root}: name one with data.root=DIR ({MAKE}), or data.A and data.B")
     if (root / UNFINISHED).exists():
@@ -78,7 +78,7 @@ def find_shard_layout(root: Path) -> Layout:
 
 
 def find_shards(key: str, value: str) -> list[Path]:
-    """The shards that a setting names.
+    """List the shards that a setting names.
 
     Args:
         key: The setting, such as `data.A`, for messages.
@@ -92,8 +92,8 @@ def find_shards(key: str, value: str) -> list[Path]:
     if not value.strip():
         raise UserError(f"{key}= is empty: name a tar, a folder of tars, or a pattern")
     shards: list[Path] = []
-    for word in expand(key, value):
-        path = expanded(word)
+    for pattern in expand(key, value):
+        path = expanded(pattern)
         if path.is_dir():
             path /= "*.tar"
         found = sorted(set(matches(str(path)))) if glob.has_magic(str(path)) else [path]
@@ -105,7 +105,7 @@ def find_shards(key: str, value: str) -> list[Path]:
 
 
 def expand(key: str, pattern: str) -> list[str]:
-    """What a shell makes of braces: `{a,b}` and `{000..041}`, which keeps leading zeros.
+    """Expand braces as a shell does: `{a,b}` and `{000..041}`, which keeps leading zeros.
 
     Raises:
         UserError: If there is something else between braces.
@@ -115,13 +115,13 @@ def expand(key: str, pattern: str) -> list[str]:
         return [pattern]
     numbers = RANGE.fullmatch(braces[1])
     if numbers and int(numbers[1]) <= int(numbers[2]):
-        words = [str(n).zfill(len(numbers[1])) for n in range(int(numbers[1]), int(numbers[2]) + 1)]
+        choices = [str(n).zfill(len(numbers[1])) for n in range(int(numbers[1]), int(numbers[2]) + 1)]
     elif "," in braces[1]:
-        words = braces[1].split(",")
+        choices = braces[1].split(",")
     else:
         raise UserError(f"{key} holds {braces[0]}, which is no range: write {{000..041}} or {{one,other}}")
     before, after = pattern[: braces.start()], pattern[braces.end() :]
-    return [path for word in words for path in expand(key, f"{before}{word}{after}")]
+    return [path for choice in choices for path in expand(key, f"{before}{choice}{after}")]
 
 
 def _remote(key: str, value: str) -> UserError:

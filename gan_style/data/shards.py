@@ -1,7 +1,7 @@
-"""Pictures inside WebDataset shards, read where they lie: an index says at which byte of its tar each begins.
+"""Random access to pictures inside WebDataset shards: an index says at which byte of its tar each begins.
 
-Any WebDataset reader goes through such tars from front to back. Here a picture is (tar, offset, size) instead, so
-that it can be read at any time, and the stream of training items stays a function of (seed, position).
+Other WebDataset readers go through such tars from front to back. Here a picture is (tar, offset, size) instead, so that
+it can be read at any time, and the stream of training items stays a function of (seed, position).
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ from gan_style.data.images import SUFFIXES, too_small
 from gan_style.data.values import Array, ValueRange
 
 VERSION = 1  # of the index
-SAMPLED = 256  # files of a part that are read to know it again
+HASHED_FILES = 256  # of a part, that are read to recognise it
 REMEDY = "copy it again, or write it again with gan-style shards"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar.
+    """Tar of pictures, with its index.
 
     Attributes:
         path: Of the tar.
         names: Of the members that are pictures, in their order.
-        places: Offset, bytes, width and height of each, int64 [N, 4]; no width where the header cannot be read.
+        entries: Offset, bytes, width and height of each, int64 [N, 4]; a width of 0 where the header cannot be read.
     """
 
     path: Path
     names: list[str]
-    places: NDArray[np.int64]
+    entries: NDArray[np.int64]
 
 
 class ShardPictures:
-    """The pictures of several shards, each read when asked for.
+    """Pictures of several shards, each read when asked for.
 
     Args:
         shards: The tars.
         names: Of the members.
-        places: Number of the shard, offset, bytes, width and height of each, int64 [N, 5]: one array, because a
+        entries: Number of the shard, offset, bytes, width and height of each, int64 [N, 5]: one array, because a
             million tuples would be copied into every loader worker.
         values: Type, range and channels.
     """
@@ -64,22 +64,22 @@ class ShardPictures:
         self,
         shards: Sequence[Path],
         names: Sequence[str],
-        places: NDArray[np.int64],
+        entries: NDArray[np.int64],
         values: ValueRange | None = None,
     ) -> None:
-        self.shards, self.names, self.places = list(shards), list(names), places
+        self.shards, self.names, self.entries = list(shards), list(names), entries
         self.values = values or ValueRange()
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of each picture."""
-        return [(width, height) for width, height in self.places[:, 3:].tolist()]
+        return [(width, height) for width, height in self.entries[:, 3:].tolist()]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int, /) -> Array:
-        """Picture number index, [H, W, C].
+        """Return picture number index, [H, W, C].
 
         Raises:
             UserError: If it cannot be read; shard and member are named.
@@ -87,15 +87,15 @@ class ShardPictures:
         return decode_picture(Path(self.name(index)), self.data(index), self.values)
 
     def name(self, index: int, /) -> str:
-        """The member, as if its shard were a folder."""
-        return f"{self.shards[self.places[index, 0]]}/{self.names[index]}"
+        """Return the path of the member, as if its shard were a folder."""
+        return f"{self.shards[self.entries[index, 0]]}/{self.names[index]}"
 
     def data(self, index: int) -> bytes:
-        """The picture's file, as it was before it was packed."""
-        number, offset, size = self.places[index, :3].tolist()
+        """Read the picture's file, as it was before it was packed."""
+        number, offset, size = self.entries[index, :3].tolist()
         path = self.shards[number]
         try:
-            with open(path, "rb") as file:  # anew each time: an open file would be shared with forked workers
+            with open(path, "rb") as file:  # each time: forked workers would share the position of an open file
                 file.seek(offset)
                 data = file.read(size)
         except OSError as error:
@@ -105,29 +105,29 @@ class ShardPictures:
         return data
 
     def select(self, chosen: NDArray[np.int64]) -> Self:
-        """The pictures of these numbers."""
-        return type(self)(self.shards, [self.names[i] for i in chosen], self.places[chosen], self.values)
+        """Return the pictures of these numbers."""
+        return type(self)(self.shards, [self.names[i] for i in chosen], self.entries[chosen], self.values)
 
     def first(self, limit: int | None) -> Self:
-        """The first `limit` pictures; all of them for None."""
-        return type(self)(self.shards, self.names[:limit], self.places[:limit], self.values)
+        """Return the first `limit` pictures; all of them for None."""
+        return type(self)(self.shards, self.names[:limit], self.entries[:limit], self.values)
 
     def content(self) -> str:
-        """A sum of all names and sizes of files in bytes, and of what some of them hold, in their order.
+        """Hash all names and file sizes, and the content of some files, in their order.
 
-        To read all would take hours where shards are worth their while: it is SAMPLED of them, evenly spread.
+        Reading all files of a large set would take hours: HASHED_FILES of them are read, evenly spread.
         """
-        chosen = np.unique(np.linspace(0, len(self) - 1, min(SAMPLED, len(self))).astype(np.int64)).tolist()
-        total = hashlib.blake2b(self.places[:, 2].tobytes() + "\n".join(self.names).encode("utf-8", "surrogateescape"))
+        chosen = np.unique(np.linspace(0, len(self) - 1, min(HASHED_FILES, len(self))).astype(np.int64)).tolist()
+        total = hashlib.blake2b(self.entries[:, 2].tobytes() + "\n".join(self.names).encode("utf-8", "surrogateescape"))
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             for data in pool.map(self.data, chosen):
                 total.update(hashlib.blake2b(data, digest_size=16).digest())
         return total.hexdigest()[:32]
 
     def state(self) -> list[Any]:
-        """Plain values that change where the shards do."""
+        """Return plain values that change when the shards do."""
         shards = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in self.shards]
-        return [*shards, hashlib.blake2b(self.places.tobytes(), digest_size=8).hexdigest()]
+        return [*shards, hashlib.blake2b(self.entries.tobytes(), digest_size=8).hexdigest()]
 
 
 def open_shards(
@@ -138,10 +138,10 @@ def open_shards(
     notes: list[str],
     values: ValueRange | None = None,
 ) -> ShardPictures:
-    """The usable pictures of these shards, as far as their headers tell, with a note under the name `what`.
+    """Open the usable pictures of these shards, judged by their headers, with a note under the name `what`.
 
-    The first picture is decoded, so that a wrong type or number of channels is told at once; to decode all would
-    take hours where shards are worth their while.
+    The first picture is decoded, so that a wrong type or number of channels is reported at once; decoding all of a
+    large set would take hours.
 
     Raises:
         UserError: If a shard cannot be read or holds no picture, or, unless such are to be skipped, a header is damaged
@@ -152,10 +152,10 @@ def open_shards(
         if len(shards) < len(paths):
             rank_zero_only(say)(f"{what}: {len(paths) - len(shards)} shards without an index are read, once")
             shards = list(pool.map(open_shard, paths))
-    numbered = [np.insert(shard.places, 0, number, axis=1) for number, shard in enumerate(shards)]
+    numbered = [np.insert(shard.entries, 0, number, axis=1) for number, shard in enumerate(shards)]
     names = [name for shard in shards for name in shard.names]
     pictures = ShardPictures(paths, names, np.concatenate(numbered), values)
-    smaller = pictures.places[:, 3:].min(axis=1) < (min_size or 1)  # no width is an unreadable header
+    smaller = pictures.entries[:, 3:].min(axis=1) < (min_size or 1)  # a width of 0 is an unreadable header
     bad = np.flatnonzero(smaller)
     note = f"{what}: {len(names) - len(bad)} pictures in {len(shards)} shards, their headers checked"
     if len(bad):
@@ -180,7 +180,7 @@ def _what_is_wrong(pictures: ShardPictures, index: int, min_size: int | None) ->
 
 
 def open_shard(path: Path) -> Shard:
-    """A shard by its index, which is made where it is missing or does not fit the tar.
+    """Open a shard by its index, which is made where it is missing or does not fit the tar.
 
     Raises:
         UserError: If the tar cannot be read, is cut off, or holds no picture.
@@ -194,12 +194,12 @@ def open_shard(path: Path) -> Shard:
 
 
 def index_path(path: Path) -> Path:
-    """Where the index of a tar is kept."""
+    """Return the path of the index of a tar."""
     return path.with_name(f"{path.name}.index.json")
 
 
 def read_index(path: Path) -> Shard | None:
-    """The shard as its index tells; None where that is missing, broken, older than the tar or of another size."""
+    """Read the index of a shard; None where it is missing, broken, older than the tar or of another size."""
     try:
         index, tar = index_path(path), path.stat()
         if not index.is_file():
@@ -210,21 +210,21 @@ def read_index(path: Path) -> Shard | None:
             tar.st_size,
         ):
             return None
-        places = np.array(content["places"], np.int64).reshape(-1, 4)
+        entries = np.array(content["places"], np.int64).reshape(-1, 4)
         names = [str(name) for name in content["names"]]
-        inside = (places[:, :2] >= 0).all() and (places[:, :2].sum(axis=1) <= tar.st_size).all()
+        inside = (entries[:, :2] >= 0).all() and (entries[:, :2].sum(axis=1) <= tar.st_size).all()
     except (OSError, ValueError, TypeError, LookupError, OverflowError):
         return None
-    return Shard(path, names, places) if inside and 0 < len(names) == len(places) else None
+    return Shard(path, names, entries) if inside and 0 < len(names) == len(entries) else None
 
 
 def write_index(shard: Shard) -> None:
-    """Keeps the index beside the tar; it appears whole or not at all."""
+    """Write the index beside the tar, complete or not at all."""
     path = index_path(shard.path)
     content = {"version": VERSION, "size": shard.path.stat().st_size, "names": shard.names}
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.write_text(json.dumps(content | {"places": shard.places.tolist()}) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content | {"places": shard.entries.tolist()}) + "\n", encoding="utf-8")
         os.replace(temporary, path)
     finally:
         with suppress(OSError):
@@ -232,7 +232,7 @@ def write_index(shard: Shard) -> None:
 
 
 def scan(path: Path) -> Shard:
-    """A shard by the headers of its tar and of its pictures.
+    """Read a shard's index from the headers of its tar and of its pictures.
 
     Raises:
         UserError: If the tar cannot be read, is cut off, or holds no picture or two of one sample.
@@ -241,7 +241,7 @@ def scan(path: Path) -> Shard:
         with open(path, "rb") as file:
             members = _members(path, file)
             pictures = [m for m in members if _is_picture(m)]
-            places = [(m.offset_data, m.size, *_size(path, m, file)) for m in pictures]
+            entries = [(m.offset_data, m.size, *_size(path, m, file)) for m in pictures]
     except OSError as error:
         raise _unopened(path, error) from error
     if not pictures:
@@ -256,19 +256,24 @@ def scan(path: Path) -> Shard:
                 f"the shard {path} holds two pictures of one sample, {other} and {name}: write shards with one picture "
                 "in each sample"
             )
-    return Shard(path, [m.name for m in pictures], np.array(places, np.int64))
+    return Shard(path, [m.name for m in pictures], np.array(entries, np.int64))
 
 
 def _members(path: Path, file: IO[bytes]) -> list[tarfile.TarInfo]:
-    """All members of a whole tar."""
+    """List all members of a complete tar."""
     bounded: Any = Bounded(file)
     try:
         with tarfile.open(fileobj=bounded, mode="r:") as tar:
             members = tar.getmembers()
             file.seek(tar.offset)
-            # tarfile takes a damaged header for the end; only a block of zeros is one
+            # tarfile takes a damaged header for the end, which is a block of zeros
             whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:  # the last of headers upon headers
+    except (
+        tarfile.TarError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # the last of nested headers
         file.seek(0)
         if file.read(2) == b"\x1f\x8b":
             raise UserError(
@@ -288,7 +293,7 @@ def _is_picture(member: tarfile.TarInfo) -> bool:
 
 
 def _size(path: Path, member: tarfile.TarInfo, file: IO[bytes]) -> tuple[int, int]:
-    """Width and height; (0, 0) for a picture that cannot be read, whose sentence is made when it is needed."""
+    """Return width and height; (0, 0) for a picture that cannot be read, whose error is raised when it is used."""
     file.seek(member.offset_data)
     try:
         return picture_size(path / member.name, file.read(member.size))

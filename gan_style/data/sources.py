@@ -1,4 +1,4 @@
-"""One domain's pictures from what a user may name: a folder, a pattern, a list, or shards."""
+"""Sources of one domain's pictures: a folder, a pattern, a list, or shards."""
 
 import csv
 import glob
@@ -15,7 +15,7 @@ COLUMNS = ("path", "file", "filename", "image")  # headers that name the column 
 
 
 def list_source(key: str, value: str) -> list[Path]:
-    """The pictures that a setting names, in a fixed order.
+    """List the pictures that a setting names, in a fixed order.
 
     Args:
         key: The setting, such as `data.A`, for messages.
@@ -54,29 +54,29 @@ def _matching(key: str, pattern: str) -> list[Path]:
 
 
 def matches(pattern: str) -> Iterator[Path]:
-    """What glob gives, but each folder below a `**` once: it goes through links that lead in a circle 40 times."""
+    """Yield what glob matches, but enter each folder below a `**` once: glob follows links in a circle 40 times."""
     parts = Path(pattern).parts
     if "**" not in parts:
         yield from map(Path, glob.glob(pattern))
         return
-    place = parts.index("**")
-    before, after = os.path.join(".", *parts[:place]), os.path.join(*(parts[place + 1 :] or ("*",)))
+    index = parts.index("**")
+    before, after = os.path.join(".", *parts[:index]), os.path.join(*(parts[index + 1 :] or ("*",)))
     for root in map(Path, glob.glob(before)):
         for folder, _ in walked(root) if root.is_dir() else ():
             yield from matches(os.path.join(glob.escape(str(folder)), after))
 
 
 def _listed(key: str, path: Path) -> list[Path]:
-    if path.exists() and not path.is_file():  # a pipe may be waited for for ever
+    if path.exists() and not path.is_file():  # reading a pipe may block for ever
         raise UserError(f"the list {key}={path} is no regular file: name a file of text")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        words = _words(text, path.suffix.lower())
+        entries = _entries(text, path.suffix.lower())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or (str(error) if isinstance(error, csv.Error) else "no UTF-8 text")
         raise UserError(f"the list {key}={path} cannot be read ({reason}): check its name and encoding") from error
     pictures = []
-    for number, word in words:
+    for number, word in entries:
         if "\0" in word:
             raise UserError(f"line {number} of {path} holds a NUL byte: it is no list of pictures, or is damaged")
         picture = path.parent / expanded(word)
@@ -91,8 +91,8 @@ def _listed(key: str, path: Path) -> list[Path]:
     return pictures
 
 
-def _words(text: str, suffix: str) -> list[tuple[int, str]]:
-    """The entries of a list, each with the number of its line."""
+def _entries(text: str, suffix: str) -> list[tuple[int, str]]:
+    """Return the entries of a list, each with the number of its line."""
     return _lines(text) if suffix == ".txt" else _column(text, "\t" if suffix == ".tsv" else ",")
 
 
@@ -102,13 +102,13 @@ def _lines(text: str) -> list[tuple[int, str]]:
 
 
 def _column(text: str, delimiter: str) -> list[tuple[int, str]]:
-    """The column named in the header, or the first where the first line is no header."""
+    """Return the column named in the header, or the first one where the first line is no header."""
     reader = csv.reader(text.splitlines(), delimiter=delimiter)
     rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)]
     if not rows:
         return []
     head = [cell.lower() for cell in rows[0][1]]
-    place = next((head.index(name) for name in COLUMNS if name in head), None)
-    if place is None:
+    column = next((head.index(name) for name in COLUMNS if name in head), None)
+    if column is None:
         return [(number, row[0]) for number, row in rows]
-    return [(number, row[place]) for number, row in rows[1:] if place < len(row) and row[place]]
+    return [(number, row[column]) for number, row in rows[1:] if column < len(row) and row[column]]

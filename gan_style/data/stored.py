@@ -1,4 +1,4 @@
-"""Two domains of pictures that lie on disk, whatever holds them."""
+"""Two domains of pictures on disk, in files or shards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_style.data.values import DType, ValueRange
 
 
 class StoredDataModule(UnpairedDataModule):
-    """Where the pictures lie and what their numbers mean; a subclass finds and opens them.
+    """Base of data modules of pictures on disk, with their paths and value ranges; a subclass finds and opens them.
 
     Args:
         root: the folder of the set.
@@ -78,18 +78,18 @@ class StoredDataModule(UnpairedDataModule):
 
     @abstractmethod
     def layout(self) -> Layout:
-        """Which files there are."""
+        """Find the files of each part."""
 
     @abstractmethod
     def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> StoredPictures:
-        """The usable pictures of a part; what was found goes to the notes."""
+        """Open the usable pictures of a part; adds messages to `notes`."""
 
 
 def _of(domain: str, setting: Any, needed: str = "") -> Any:
-    """What a setting says about one domain.
+    """Return the value of a setting for one domain.
 
     Raises:
-        UserError: If it says nothing and has to; `needed` is its name.
+        UserError: If there is none and it is needed; `needed` is the name of the setting.
     """
     if not isinstance(setting, dict):
         return setting

@@ -1,4 +1,4 @@
-"""Where contents and styles lie on disk."""
+"""Folders of contents and styles."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
 from gan_style.data.images import SUFFIXES, list_images
 
-SHOWN = 8  # names that a message lists
+MAX_NAMES_SHOWN = 8  # in a message
 
 
 def find_folders(given: Mapping[str, Path]) -> dict[str, Path]:
-    """The folders `content`, `styles` and `test_content` of a command; empty where none is given.
+    """Return the folders `content`, `styles` and `test_content` of a command; empty where none is given.
 
     Args:
         given: "root", "content", "styles" and "test_content", as far as they were given.
@@ -41,20 +41,20 @@ def find_folders(given: Mapping[str, Path]) -> dict[str, Path]:
 def _inside(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise UserError(f"there is no folder {root}: name one that holds content and styles with data.root=DIR")
-    # where both names exist the later one counts
+    # where both `style` and `styles` exist the later one counts
     names = {"content": "content", "style": "styles", "styles": "styles", "test_content": "test_content"}
     folders = {key: root / name for name, key in names.items() if (root / name).is_dir()}
     missing = [key for key in ("content", "styles") if key not in folders]
     if missing:
         found = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
         hint = "data=folders reads that" if "trainA" in found else "it wants content and styles (data/README.md)"
-        holds = ", ".join(found[:SHOWN]) or "no folder"
+        holds = ", ".join(found[:MAX_NAMES_SHOWN]) or "no folder"
         raise UserError(f"{root} has no folder {' and '.join(missing)}; it holds {holds}: {hint}")
     return folders
 
 
 def find_styles(folder: Path) -> dict[str, list[Path]]:
-    """The styles of a folder, sorted by name, and their pictures: a sub-folder is a style, and so is a picture.
+    """List the styles of a folder, sorted by name, and their pictures: a sub-folder is a style, and so is a picture.
 
     Raises:
         UserError: If the folder is missing, holds no style, a sub-folder without a picture or a name twice.

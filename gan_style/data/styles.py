@@ -19,7 +19,7 @@ from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.images import list_images
 from gan_style.data.pictures import ScenePictures, content_of, first
 from gan_style.data.scenes.looks import LOOKS, draw_look
-from gan_style.data.style_folders import SHOWN, find_folders, find_styles
+from gan_style.data.style_folders import MAX_NAMES_SHOWN, find_folders, find_styles
 from gan_style.data.transforms import Transform
 from gan_style.data.unpaired import (
     FolderPictures,
@@ -33,7 +33,7 @@ from gan_style.data.unpaired import (
 
 
 class StylePictures:
-    """The pictures of several styles as one sequence: the first of each style, the second of each, and so on.
+    """Pictures of several styles as one sequence: the first of each style, the second of each, and so on.
 
     Args:
         styles: Name of a style -> its pictures.
@@ -42,49 +42,49 @@ class StylePictures:
     def __init__(self, styles: Mapping[str, Pictures]) -> None:
         self.styles = dict(styles)
         self._parts = list(styles.values())
-        self._places = sorted((number, style) for style, part in enumerate(self._parts) for number in range(len(part)))
+        self._order = sorted((number, style) for style, part in enumerate(self._parts) for number in range(len(part)))
         self.of: list[list[int]] = [[] for _ in self._parts]  # style, number within it -> number in the sequence
-        for i, (_, style) in enumerate(self._places):
+        for i, (_, style) in enumerate(self._order):
             self.of[style].append(i)
-        self.cached: Pictures | None = None  # the same sequence, faster
+        self.cached: Pictures | None = None  # the same sequence, from memory
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._order)
 
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
         if self.cached is not None:
             return self.cached[index]
-        number, style = self._places[index]
+        number, style = self._order[index]
         return self._parts[style][number]
 
     def files(self) -> FolderPictures | None:
-        """The same sequence as one of files, if it is that."""
+        """Return the same sequence as one of files; None if some pictures are not files."""
         parts = [part for part in self._parts if isinstance(part, FolderPictures) and part.sizes]
         if len(parts) < len(self._parts):
             return None
-        paths = [parts[style].paths[number] for number, style in self._places]
-        return FolderPictures(paths, sizes=[(parts[style].sizes or [])[number] for number, style in self._places])
+        paths = [parts[style].paths[number] for number, style in self._order]
+        return FolderPictures(paths, sizes=[(parts[style].sizes or [])[number] for number, style in self._order])
 
     def content(self) -> str | None:
-        """A sum of what the files of all styles hold; None where that is not known."""
+        """Return a hash of the content of all files; None where it is not known."""
         sums = [content_of(part) for part in self._parts]
         return None if None in sums else hashlib.blake2b("".join(map(str, sums)).encode(), digest_size=16).hexdigest()
 
     def name(self, index: int, /) -> str:
-        number, style = self._places[index]
+        number, style = self._order[index]
         return self._parts[style].name(number)
 
 
 class StyledDataset(UnpairedDataset):
-    """A content, two pictures of one style and the style's number, per position of an endless stream.
+    """Endless stream of a content, two pictures of one style and the style's number.
 
-    Styles come in shuffled rounds, each once per round however many pictures it has. Within a style the
-    pictures come in shuffled epochs, and B2 is in each epoch a permutation of its own that never meets B.
+    Styles come in shuffled rounds, each once per round however many pictures it has. Within a style the pictures come
+    in shuffled epochs; B2 runs through another permutation of them, so that B and B2 are never the same picture.
 
     Args:
         contents: Pictures of A.
         styles: Pictures of B and B2.
-        transform: Augmentation; B and B2 of a style with one picture are two of its results.
+        transform: Augmentation; B and B2 of a style with one picture are two augmentations of it.
         seed: Decides every order and every augmentation.
     """
 
@@ -96,7 +96,7 @@ class StyledDataset(UnpairedDataset):
         self._within = [Shuffled(derive_seed(seed, "style", k), len(own)) for k, own in enumerate(styles.of)]
 
     def indices(self, position: int) -> dict[str, int]:
-        """Which pictures stand at a position: of A among the contents, of B and B2 among those of all styles."""
+        """Return which pictures stand at a position: of A among the contents, of B and B2 among those of all styles."""
         style = self._style[position]
         own, order = self._of[style], self._within[style]
         count, visit = len(own), position // len(self._of)
@@ -106,7 +106,7 @@ class StyledDataset(UnpairedDataset):
         return super().indices(position) | {"B": own[order[visit]], "B2": own[order[epoch * count + step]]}
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        """Item of an absolute position.
+        """Return item of an absolute position.
 
         Returns:
             "A", "B" and "B2": [C, S, S], as in `UnpairedDataset`; "style": number of the style of B and B2;
@@ -116,7 +116,7 @@ class StyledDataset(UnpairedDataset):
 
 
 class StyledEvalDataset(PairedEvalDataset):
-    """Contents in their order, each beside the next style; every content and every style is shown.
+    """Contents in their order, each with the next style, so that every content and every style is shown.
 
     Args:
         contents: Pictures of A.
@@ -130,11 +130,11 @@ class StyledEvalDataset(PairedEvalDataset):
         self._of = styles.of
 
     def pair(self, index: int) -> tuple[int, int]:
-        """Which content and which picture of all styles item number index shows."""
+        """Return which content and which picture of all styles item number index shows."""
         return index % len(self.A), self._picture(index, 0)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Item number index, as in training."""
+        """Return item number index, as in training."""
         item, second = super().__getitem__(index), self._picture(index, 1)
         item |= {"B2": self.values["B"].as_tensor(self.transform(self.B[second], 0)), "path_B2": self.B.name(second)}
         return item | {"style": index % len(self._of)}
@@ -146,14 +146,14 @@ class StyledEvalDataset(PairedEvalDataset):
 
 
 class LookPictures(ScenePictures):
-    """Landscapes drawn in one of `LOOKS`, which takes the place of the domain."""
+    """Landscapes drawn in one of `LOOKS`, whose name is given as the domain."""
 
     def _draw_now(self, i: int) -> NDArray[np.uint8]:
         return draw_look(self.seed, self.first + i, self.size, self.domain)
 
 
 class StylesDataModule(UnpairedDataModule):
-    """Contents (A) and pictures of many styles (B and B2): from folders, or drawn where none is given.
+    """Data module of contents (A) and pictures of many styles (B and B2): from folders, or drawn where none is given.
 
     In the folder of styles each sub-folder is a style, and so is each picture that lies beside them. `limit`
     counts the contents and the pictures of each style.
@@ -225,7 +225,7 @@ class StylesDataModule(UnpairedDataModule):
         return StyledDataset(splits.train_A, splits.train_B, self.transform, self.seed), look
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint says about its data: also the names of the styles, in the order of their numbers."""
+        """Describe the data for a checkpoint, with the names of the styles in the order of their numbers."""
         return super().describe() | {"styles": self.style_names}
 
     def _draw(self) -> Splits:
@@ -263,8 +263,8 @@ class StylesDataModule(UnpairedDataModule):
         }
         B = StylePictures(opened)
         counts = [f"{name} {len(own)}" for name, own in B.styles.items()]
-        more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
-        notes.append(f"{len(counts)} styles, with their pictures: {', '.join(counts[:SHOWN])}{more}")
+        more = f" and {len(counts) - MAX_NAMES_SHOWN} more" if len(counts) > MAX_NAMES_SHOWN else ""
+        notes.append(f"{len(counts)} styles, with their pictures: {', '.join(counts[:MAX_NAMES_SHOWN])}{more}")
         notes += [f"style {name} is left out: it has no usable picture" for name in usable if name not in B.styles]
         if test_content is None:
             notes.append("no test_content is given: the grids show training contents")

@@ -1,4 +1,4 @@
-"""Geometry and augmentation: every use of albumentations is here, and each result is a function of (picture, seed)."""
+"""Geometry and augmentation: all uses of albumentations, with results that are functions of (picture, seed)."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from gan_style.core.memory import raise_if_out
 from gan_style.core.seeding import derive_seed
 from gan_style.data.values import Array, ValueRange
 
-# The loader's workers are the parallelism; OpenCV's own threads would compete with them.
+# OpenCV's own threads would compete with the loader workers.
 cv2.setNumThreads(0)
 # albumentations asks the package index for a newer version on import unless told otherwise.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
-MULTIPLE = 4  # of the sides under preprocess=none, as in the official code
-AREA_CHANNELS = 4  # the most that OpenCV averages at once
+MULTIPLE = 4  # the sides are multiples of it under preprocess=none, as in the official code
+MAX_AREA_CHANNELS = 4  # that OpenCV's INTER_AREA takes at once
 
 
 class Transform(Protocol):
-    """What a dataset needs of a transform."""
+    """Protocol of a data set's transform."""
 
     def __call__(self, image: Array, seed: int) -> Array:
-        """[H, W, C] and a seed to [H', W', C] of the same type."""
+        """Map [H, W, C] and a seed to [H', W', C] of the same type."""
         ...
 
     def fitted_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of a picture after the part of the transform that is not random."""
+        """Return height and width of a picture after the part of the transform that is not random."""
         ...
 
 
 def resize(image: Array, height: int, width: int) -> Array:
-    """Resizes [H, W, C] to [height, width, C]; a side that shrinks is averaged, else cubic.
+    """Resize [H, W, C] to [height, width, C]; a side that shrinks by averaging, one that grows by cubic interpolation.
 
     These are two steps, because OpenCV's INTER_AREA averages only where no side grows.
     """
@@ -46,9 +46,9 @@ def resize(image: Array, height: int, width: int) -> Array:
     result: Array = image
     small = (min(height, old_height), min(width, old_width))
     if small != (old_height, old_width):
-        parts = range(0, channels, AREA_CHANNELS)
+        parts = range(0, channels, MAX_AREA_CHANNELS)
         shrunk = [
-            cv2.resize(image[..., i : i + AREA_CHANNELS], small[::-1], interpolation=cv2.INTER_AREA) for i in parts
+            cv2.resize(image[..., i : i + MAX_AREA_CHANNELS], small[::-1], interpolation=cv2.INTER_AREA) for i in parts
         ]
         result = shrunk[0] if len(shrunk) == 1 else np.concatenate([x.reshape(*small, -1) for x in shrunk], axis=2)
     if small != (height, width):
@@ -57,10 +57,10 @@ def resize(image: Array, height: int, width: int) -> Array:
 
 
 class TrainTransform:
-    """Fit the picture, crop at random, flip, rotate and jitter, then whatever else is asked for.
+    """Transform of training: fit, random crop, flip, rotation, colour jitter, and further transforms.
 
-    Equal seeds give equal geometry for pictures of equal size, so that what belongs to a picture (a mask, its truth)
-    stays on it when it is transformed with the picture's seed.
+    Equal seeds give equal geometry for pictures of equal size, so that a mask or a true translation stays aligned with
+    its picture when both are transformed with one seed.
 
     Args:
         load_size: Side or width after fitting; None crops from the picture as it is.
@@ -103,11 +103,11 @@ class TrainTransform:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether all results have one size, so that they can be stacked."""
+        """True if all results have one size, so that they can be stacked."""
         return self.preprocess.endswith("crop")
 
     def fitted_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width after fitting and before the crop."""
+        """Return height and width after fitting and before the crop."""
         if self.preprocess == "crop":
             return height, width
         if self.preprocess == "none":
@@ -118,19 +118,19 @@ class TrainTransform:
         return int(max(self.load_size * height / width, self.image_size)), self.load_size
 
     def fit(self, image: Array) -> Array:
-        """The part that is not random; a fitted picture stays as it is."""
+        """Apply the part that is not random; a fitted picture stays as it is."""
         return resize(image, *self.fitted_size(*image.shape[:2]))
 
     def __call__(self, image: Array, seed: int) -> Array:
-        """Maps [H, W, C] to [image_size, image_size, C], or to the fitted size; equal seeds give equal results."""
+        """Map [H, W, C] to [image_size, image_size, C], or to the fitted size; equal seeds give equal results."""
         image = self.fit(image)
         if self.fixed_size and min(image.shape[:2]) < self.image_size:
             raise UserError(
                 f"A picture is {image.shape[1]}x{image.shape[0]}, smaller than data.image_size, which is "
                 f"{self.image_size}: set data.load_size={self.image_size} or more, or remove the picture."
             )
-        # The pipeline would give every step the same generator: whether a picture is flipped would then
-        # follow from where it is cropped.
+        # With the pipeline's own seeding all steps would draw the same numbers: whether a picture is flipped would then
+        # depend on where it is cropped.
         for index, step in enumerate(self._pipeline.transforms):
             step.set_random_seed(derive_seed(seed, index))
         result: Array = self._pipeline(image=image)["image"]
@@ -138,7 +138,7 @@ class TrainTransform:
 
     @cached_property
     def _pipeline(self) -> Any:
-        """The random part, built once per process and imported late, as albumentations takes seconds to load."""
+        """The random part, built once per process and imported late, as albumentations takes seconds to import."""
         import albumentations
 
         steps: list[Any] = []
@@ -152,14 +152,15 @@ class TrainTransform:
             steps.append(albumentations.ColorJitter(*[self.jitter] * 3, hue=self.jitter / 2, p=1.0))
         return albumentations.Compose([*steps, *self.augment])
 
-    def refuse_augmentation(self, values: Mapping[str, ValueRange]) -> None:
-        """Try jitter and further transforms on one drawn picture of each domain, before hours are spent on them.
+    def check_augmentation(self, values: Mapping[str, ValueRange]) -> None:
+        """Try jitter and further transforms on one random picture of each domain, before training starts.
 
         Args:
             values: Type, range and channels of each domain.
 
         Raises:
-            UserError: If they change values of another kind than 8-bit grey or colour, or give another size or type.
+            UserError: If they would change the values of pictures other than 8-bit grey or RGB, or the size or type of
+                any.
         """
         if not (self.jitter or self.augment):
             return
@@ -186,7 +187,7 @@ class TrainTransform:
         drawn = np.random.default_rng(0).uniform(kind.low, kind.high, (side, side, kind.channels)).astype(kind.dtype)
         try:
             found = self._pipeline(image=self.fit(drawn))["image"]
-        except Exception as error:  # every transform has its own
+        except Exception as error:  # transforms raise errors of their own
             raise_if_out(error)
             reason = " ".join(str(error).split())[:150]
             raise UserError(
@@ -206,9 +207,9 @@ class TrainTransform:
 
 
 class EvalTransform:
-    """The training geometry without its randomness: a square of `image_size`, or the fitted size.
+    """Transform of evaluation: the training geometry without randomness, a square of `image_size` or the fitted size.
 
-    Where training keeps the shape of pictures, the square is cut from the middle; else the picture becomes it.
+    Where training keeps the aspect ratio, the square is cut from the middle; else the whole picture is resized to it.
 
     Args:
         image_size: Side of the square; the width under `scale_width`.
@@ -225,13 +226,13 @@ class EvalTransform:
         self.fixed_size = self._fit.fixed_size
 
     def fitted_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the result."""
+        """Return height and width of the result."""
         if self.fixed_size:
             return self.image_size, self.image_size
         return self._fit.fitted_size(height, width)
 
     def __call__(self, image: Array, seed: int = 0) -> Array:
-        """Maps [H, W, C] to the fitted size; the seed is not used."""
+        """Map [H, W, C] to the fitted size; the seed is not used."""
         if self._fit.preprocess not in ("crop", "scale_width_and_crop"):
             return resize(image, *self.fitted_size(*image.shape[:2]))
         side, (height, width) = self.image_size, image.shape[:2]

@@ -1,4 +1,4 @@
-"""Unpaired training items as an endless stream, and test items in order.
+"""Endless stream of unpaired training items, and test items in order.
 
 Item number p is a pure function of (seed, p): a run that stops after t batches continues with position
 t * batch size, and nothing about the past has to be saved.
@@ -25,22 +25,22 @@ PLAIN = {"A": ValueRange(), "B": ValueRange()}
 
 
 class Pictures(Protocol):
-    """A sequence of named pictures."""
+    """Protocol of a sequence of named pictures."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Array:
-        """Picture number index, [H, W, C]."""
+        """Return picture number index, [H, W, C]."""
         ...
 
     def name(self, index: int, /) -> str:
-        """Its path or another name for people."""
+        """Return its path or another readable name."""
         ...
 
 
 @runtime_checkable
 class StoredPictures(Pictures, Protocol):
-    """Pictures on disk, whose sizes may be known before they are read."""
+    """Protocol of pictures on disk, whose sizes may be known before they are read."""
 
     values: ValueRange
 
@@ -50,11 +50,11 @@ class StoredPictures(Pictures, Protocol):
         ...
 
     def first(self, limit: int | None) -> Self:
-        """The first `limit` pictures; all of them for None."""
+        """Return the first `limit` pictures; all of them for None."""
         ...
 
     def state(self) -> list[Any]:
-        """Plain values that change where the pictures do."""
+        """Return plain values that change where the pictures do."""
         ...
 
 
@@ -83,25 +83,25 @@ class FolderPictures:
         return len(self.paths)
 
     def __getitem__(self, index: int, /) -> Array:
-        """Picture number index, [H, W, C]."""
+        """Return picture number index, [H, W, C]."""
         return read_picture(self.paths[index], self.values)
 
     def name(self, index: int, /) -> str:
-        """The path as given."""
+        """Return the path as given."""
         return str(self.paths[index])
 
     def first(self, limit: int | None) -> Self:
-        """The first `limit` pictures; all of them for None."""
+        """Return the first `limit` pictures; all of them for None."""
         return type(self)(
             self.paths[:limit], self.values, self.sizes and self.sizes[:limit], self.digests and self.digests[:limit]
         )
 
     def content(self) -> str | None:
-        """A sum of what the files hold, in their order; None where that is not known."""
+        """Return a sum of what the files hold, in their order; None where that is not known."""
         return None if self.digests is None else hashlib.blake2b(b"".join(self.digests), digest_size=16).hexdigest()
 
     def state(self) -> list[Any]:
-        """Plain values that change where the files do."""
+        """Return plain values that change where the files do."""
         return [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in self.paths]
 
 
@@ -113,7 +113,7 @@ def open_pictures(
     notes: list[str],
     values: ValueRange | None = None,
 ) -> FolderPictures:
-    """The usable of these files; what was found goes to the notes, under the name `what`.
+    """Open the usable of these files; adds messages to `notes`, under the name `what`.
 
     Raises:
         UserError: as `check_images`.
@@ -127,9 +127,9 @@ def open_pictures(
 
 
 class Shuffled:
-    """Endless stream over n indices: a new permutation each epoch.
+    """Endless stream over n indices, with a new permutation in each epoch.
 
-    The permutation last used is kept, which saves time and changes no result.
+    The last permutation is cached.
     """
 
     def __init__(self, seed: int, n: int) -> None:
@@ -145,7 +145,7 @@ class Shuffled:
 
 
 class UnpairedDataset(Dataset[dict[str, Any]]):
-    """One picture of each domain per position of an endless stream.
+    """Endless stream of items with one picture of each domain.
 
     Each domain has its own order and length, so all its pictures are seen equally often even where the
     domains differ in size. There is no length: positions are 0, 1, 2, ...
@@ -179,7 +179,7 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
         }
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        """Item of an absolute position.
+        """Return item of an absolute position.
 
         Returns:
             "A" and "B": [C, S, S], uint8 or, where that cannot hold them, float32 in [-1, 1]; "path_A" and "path_B":
@@ -193,12 +193,12 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
         return item
 
     def indices(self, position: int) -> dict[str, int]:
-        """Which picture of each domain stands at a position."""
+        """Return which picture of each domain stands at a position."""
         return {domain: order[position] for domain, order in self._order.items()}
 
 
 class PairedEvalDataset(Dataset[dict[str, Any]]):
-    """Test pictures in their order; the shorter domain starts over.
+    """Test pictures of both domains in their order; the shorter domain starts over.
 
     Args:
         A: Pictures of domain A.
@@ -243,7 +243,7 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         return self._length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Item number index.
+        """Return item number index.
 
         Returns:
             "A", "B" and, where given, "truth_A", "truth_B": as in training; "path_A" and "path_B": names.
@@ -263,12 +263,12 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         return item
 
     def pair(self, index: int) -> tuple[int, int]:
-        """Which picture of A and which of B item number index shows."""
+        """Return which picture of A and which of B item number index shows."""
         return index % len(self.A), index % len(self.B)
 
 
 class EndlessBatches(Sampler[list[int]]):
-    """Positions of one process's batches, from any iteration on, without an end and so without a length.
+    """Sampler of one process's batches from any iteration on, without an end and so without a length.
 
     Iteration t covers world_size * batch_size consecutive positions, each rank its own batch of them.
 
@@ -276,7 +276,7 @@ class EndlessBatches(Sampler[list[int]]):
         batch_size: Items per batch and rank.
         rank: Number of this process.
         world_size: Number of processes.
-        start: Gives the first iteration; asked each time an iterator is made.
+        start: Returns the first iteration; called each time an iterator is made.
     """
 
     def __init__(self, batch_size: int, rank: int, world_size: int, start: Callable[[], int]) -> None:

@@ -1,4 +1,4 @@
-"""What the numbers in a domain's files mean, and how they become [-1, 1] and come back."""
+"""Value ranges of files, and their mapping to [-1, 1] and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMITS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
 
 @dataclass(frozen=True)
 class ValueRange:
-    """The type, range and channels of a domain's pictures; stored in every checkpoint.
+    """Type, range and channels of a domain's pictures; stored in every checkpoint.
 
     Attributes:
         dtype: Of the arrays and of what is saved.
@@ -36,7 +36,7 @@ class ValueRange:
     channels: int = 3
 
     def __post_init__(self) -> None:
-        """Refuses a range that is none.
+        """Check the range.
 
         Raises:
             UserError: If low is not below high, or an integer type does not hold both.
@@ -52,10 +52,10 @@ class ValueRange:
 
     @classmethod
     def of(cls, dtype: DType, low: float | None, high: float | None, channels: int) -> ValueRange:
-        """A range whose limits are the type's unless given.
+        """Build a range whose limits are those of the type unless given.
 
         Raises:
-            UserError: As the constructor, or if a type without limits is given none.
+            UserError: As the constructor, or if a type without limits of its own comes without a range.
         """
         if dtype not in LIMITS and (low is None or high is None):
             raise UserError(
@@ -67,32 +67,36 @@ class ValueRange:
 
     @property
     def plain(self) -> bool:
-        """Whether these are ordinary RGB pictures."""
+        """True for ordinary 8-bit RGB pictures."""
         return self == ValueRange()
 
     def describe(self) -> dict[str, Any]:
-        """Plain types, for a checkpoint."""
+        """Convert to plain types, for a checkpoint."""
         return asdict(self)
 
     @classmethod
     def described(cls, values: Mapping[str, Any]) -> ValueRange:
-        """What `describe` gave; other keys are left out."""
+        """Build from what `describe` returned; other keys are ignored."""
         return cls(**{key: values[key] for key in ("dtype", "low", "high", "channels") if key in values})
 
     def normalise(self, values: Tensor) -> Tensor:
-        """Maps [..., C, H, W] of the files' numbers to float32 in [-1, 1]; what lies outside is clamped."""
-        if (self.dtype, self.low, self.high) == ("uint8", 0, 255):  # one rounding less, and nothing can lie outside
+        """Map [..., C, H, W] of the files' numbers to float32 in [-1, 1]; what lies outside is clamped."""
+        if (self.dtype, self.low, self.high) == (
+            "uint8",
+            0,
+            255,
+        ):  # one rounding step less, nothing to clamp
             return values.to(torch.float32).div_(127.5).sub_(1)
         wide = values.to(torch.float64).sub_(self.low).mul_(2 / (self.high - self.low)).sub_(1)
         return wide.clamp_(-1, 1).to(torch.float32)
 
     def restore(self, picture: Tensor) -> Array:
-        """Maps [C, H, W] in [-1, 1] to [H, W, C] of the files' type; integers are rounded to the nearest."""
+        """Map [C, H, W] in [-1, 1] to [H, W, C] of the files' type; integers are rounded to the nearest."""
         wide = picture.detach().to("cpu", torch.float64).clamp(-1, 1).add_(1).mul_((self.high - self.low) / 2)
         values = wide.add_(self.low).movedim(-3, -1).contiguous().numpy()
         return np.asarray((values.round() if self.dtype in LIMITS else values).astype(self.dtype))
 
     def as_tensor(self, array: Array) -> Tensor:
-        """[H, W, C] to [C, H, W]: uint8 as it is, to be normalised where it is used; anything else normalised."""
+        """Convert [H, W, C] to [C, H, W]: uint8 as it is, to be normalised on the device; anything else normalised."""
         tensor = torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))
         return tensor if array.dtype == np.uint8 else self.normalise(tensor)

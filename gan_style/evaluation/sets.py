@@ -118,7 +118,7 @@ class ScoredSet:
         return SizedPictures(kept, size)
 
     def has(self, part: str) -> bool:
-        """Whether there is such a part, such as `truthA`, which only drawn scenes have."""
+        """Check whether there is such a part, such as `truthA`, which only drawn scenes have."""
         return self.files is None or part in self.files
 
 

@@ -1,1 +1,1 @@
-"""Pictures through a trained model."""
+"""Inference: pictures and videos through a trained model."""

@@ -1,4 +1,4 @@
-"""Which file becomes which: names and tree are kept."""
+"""Names of input and output files: the folder tree is kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_style.data.values import ValueRange
 
 
 def inputs_and_outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """The pictures to read, each with the one to write."""
+    """List the pictures to read, each with the path to write."""
     if source.is_dir():
         if target.suffix.lower() in SUFFIXES and not target.is_dir():
             raise UserError(f"{source} is a folder, so the output must be one too, not {target}")
@@ -25,10 +25,10 @@ def inputs_and_outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
 
 
 def renamed(pairs: list[tuple[Path, Path]], written: ValueRange) -> list[tuple[Path, Path]]:
-    """The same, with outputs under a suffix that holds them; where two would meet, the old suffix stays before it."""
+    """Replace suffixes that cannot hold the outputs; outputs that would then collide keep their old suffix as well."""
     outputs = [holding(result, written.dtype, written.channels) for _, result in pairs]
-    met = Counter(outputs)
+    counts = Counter(outputs)
     return [
-        (path, result.with_name(result.name + new.suffix) if met[new] > 1 and new != result else new)
+        (path, result.with_name(result.name + new.suffix) if counts[new] > 1 and new != result else new)
         for (path, result), new in zip(pairs, outputs, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What a caller gives as a picture, a mask or a style, made into tensors: one rule for every kind of it."""
+"""Conversion of a caller's picture, mask or style of any kind to tensors, by the same rules everywhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gan_style.data.files import fit, read_picture
 from gan_style.data.images import read_image, to_tensor
 from gan_style.data.transforms import resize
 from gan_style.data.values import Array, ValueRange
-from gan_style.inference.styles import Style, refuse_mask_size
+from gan_style.inference.styles import Style, check_mask_size
 
 Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 Size = tuple[int, int]
@@ -28,28 +28,28 @@ ORIENTATION = 0x0112  # EXIF's tag
 
 
 class Given(NamedTuple):
-    """A picture as the networks take it."""
+    """Picture as the networks take it."""
 
     images: Tensor  # [B, C, H, W] in [-1, 1]
-    size: Size  # height and width before it was shortened
+    size: Size  # height and width before it was resized
 
 
 def read_file(path: str | Path, values: ValueRange | None = None) -> Array:
-    """[H, W, C] of a file, as a domain has it; without one as 8-bit RGB, whatever that loses."""
+    """Read a file as [H, W, C] with the values of a domain; without one as 8-bit RGB, even if that loses something."""
     path = expanded(path)
     return read_image(path) if values is None else read_picture(path, values)
 
 
 def given_picture(image: Picture, *, values: ValueRange | None = None, side: int | None = None) -> Given:
-    """A picture, or a batch of them, of any kind.
+    """Convert a picture, or a batch of them, of any kind.
 
     Args:
         image: a file, a PIL picture, [H, W, C] of the type of `values`, or float [C, H, W] or [B, C, H, W] in [-1, 1].
         values: type, range and channels that the model takes; None is 8-bit RGB, to which files are reduced.
-        side: its longer side is shortened to so many pixels.
+        side: maximum of the longer side in pixels; larger pictures are resized.
 
     Raises:
-        UserError: no picture, or one of another kind, of other channels, empty or with values that are no numbers.
+        UserError: not a picture, of another type or number of channels, empty, or with values that are not finite.
     """
     if isinstance(image, Tensor):
         images = _checked_tensor(image)
@@ -70,7 +70,7 @@ def given_picture(image: Picture, *, values: ValueRange | None = None, side: int
 
 
 def joined_given(given: Sequence[Given]) -> Given:
-    """Pictures of one size as a batch.
+    """Join pictures of one size to a batch.
 
     Raises:
         UserError: they differ in size.
@@ -87,13 +87,13 @@ def joined_given(given: Sequence[Given]) -> Given:
 
 
 def given_mask(mask: Any, style: str, content: Given) -> Tensor:
-    """Where a style holds: [1, 1, H, W] in [0, 1], shortened as its content was.
+    """Convert the mask of a style to [1, 1, H, W] in [0, 1], resized as its content was.
 
     Args:
         mask: a picture, white where the style holds; or [H, W], [1, H, W] or [1, 1, H, W] in [0, 1] as a tensor or
             as an array of another type than uint8.
         style: its name, for messages.
-        content: what it belongs to.
+        content: the picture that it belongs to.
 
     Raises:
         UserError: values outside [0, 1], another shape, or another size than the content's.
@@ -107,18 +107,18 @@ def given_mask(mask: Any, style: str, content: Given) -> Tensor:
         plane = isinstance(mask, np.ndarray) and mask.ndim == 2
         array = _array(mask[..., None] if plane else mask)
         size = (array.shape[0], array.shape[1])
-    if size != wanted:  # before bytes become floats, four times as large
-        refuse_mask_size(style, size, content.size)
+    if size != wanted:  # checked first, because floats take four times the memory of bytes
+        check_mask_size(style, size, content.size)
     if values is None:
         values = (to_tensor(array).mean(dim=0)[None, None] + 1) / 2
     return values if size == wanted else _resized(values, wanted).clamp(0, 1)
 
 
 def style_pairs(style: Any) -> list[tuple[Any, Any]]:
-    """Styles and their weights, of whatever `translate` takes as `style`.
+    """Return pairs of style and weight from whatever `translate` takes as `style`.
 
     Raises:
-        UserError: a list of something else than pairs.
+        UserError: a list of anything other than pairs.
     """
     if isinstance(style, Mapping):
         return list(style.items())
@@ -139,7 +139,7 @@ def style_pairs(style: Any) -> list[tuple[Any, Any]]:
 
 
 def _array(image: Any, values: ValueRange | None = None) -> Array:
-    """[H, W, C] of anything but a tensor."""
+    """Convert anything but a tensor to [H, W, C]."""
     if isinstance(image, (str, Path)):
         return read_file(image, values)
     if not isinstance(image, (Image.Image, np.ndarray)):
@@ -151,7 +151,7 @@ def _array(image: Any, values: ValueRange | None = None) -> Array:
         return fit(Path("the picture"), array[..., None] if array.ndim == 2 else array, values)
     if isinstance(image, Image.Image):
         if values is not None and image.mode.startswith(("I", "F")):
-            fit(Path("the PIL picture"), np.asarray(image)[..., None], values)  # which refuses what would be lost
+            fit(Path("the PIL picture"), np.asarray(image)[..., None], values)  # raises if something would be lost
         return _decoded(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.size == 0:
         raise UserError(f"an array must be uint8 [H, W, C] and not empty, not {image.dtype} {list(image.shape)}")
@@ -159,13 +159,13 @@ def _array(image: Any, values: ValueRange | None = None) -> Array:
 
 
 def _decoded(image: Image.Image) -> NDArray[np.uint8]:
-    """What `read_image` makes of the same picture in a file: turned upright, over white, 8 bits, RGB.
+    """Convert a PIL picture as `read_image` does a file: upright, over white, 8 bits, RGB.
 
     Pillow itself keeps only the upper 8 of 16 bits of a colour, so such a picture may differ by one step.
     """
     if 0 in image.size:
         raise UserError(f"a PIL picture must not be empty, but this one is {image.width}x{image.height}")
-    image.load()  # a TIFF is turned by Pillow when it is loaded, and forgets its orientation then
+    image.load()  # on load, Pillow turns a TIFF and removes its orientation tag
     turned = image.getexif().get(ORIENTATION, 1)
     bits = 16 if image.mode.startswith("I;16") else 8
     opened = OpenPicture(
@@ -180,7 +180,7 @@ def _decoded(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _checked_tensor(image: Tensor) -> Tensor:
-    """Float [B, C, H, W]."""
+    """Check a tensor and return it as float32 [B, C, H, W]."""
     images = image if image.dim() == 4 else image[None]
     if images.dim() != 4 or not images.is_floating_point() or images.numel() == 0:
         raise UserError(
@@ -203,7 +203,7 @@ def _checked_mask(mask: Any, style: str) -> Tensor:
 
 
 def _shortened(size: Size, side: int | None) -> Size:
-    """Height and width with a longer side of at most `side`."""
+    """Return height and width with a longer side of at most `side`."""
     longer = max(size)
     if side is None or longer <= side:
         return size
@@ -211,7 +211,7 @@ def _shortened(size: Size, side: int | None) -> Size:
 
 
 def _resized(images: Tensor, size: Size) -> Tensor:
-    """[B, C, H, W] in a smaller size, averaged as files are."""
+    """Resize [B, C, H, W] to a smaller size, averaging as for files."""
     arrays = [resize(np.ascontiguousarray(x.movedim(0, -1).cpu().numpy()), *size) for x in images.detach()]
     return torch.stack([torch.from_numpy(array).movedim(-1, 0) for array in arrays]).to(images)
 

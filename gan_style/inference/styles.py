@@ -1,8 +1,8 @@
-"""One style interface over all methods: weights, strength, colours and masks are handled here, once.
+"""The style interface of all methods: weights, strength, colours and masks.
 
-A style is a picture, a set of pictures, a style that the model has learned by name, or a domain. A method that
-takes styles turns each into a code, and a mix is the weighted mean of codes; a method that knows two domains gives
-the weighted mean of its pictures. Strength 0 is the content's own code, or the content itself (docs/styles.md).
+A style is a picture, a set of pictures, a style that the model has learned by name, or a domain. A method with styles
+encodes each as a code, and a mix is the weighted mean of the codes. For a method of two domains a mix is the weighted
+mean of its output pictures. Strength 0 is the content's own code, or the content itself (docs/styles.md).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from gan_style.models.translator import StyleCode, Translator
 
 # From RGB to YIQ, the luminance and two colour differences of NTSC (Gatys et al. 2016b, section 3).
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
-OVERLAP = 8 / 255  # that masks may have: smooth borders are rounded twice, and JPEG adds some steps of its own
+MAX_OVERLAP = 8 / 255  # of masks in a pixel: smooth borders are rounded twice, and JPEG adds errors of its own
 
 
 @dataclass(frozen=True)
 class Style:
-    """What to look like, and how much of it.
+    """Style with its weight and region.
 
     Args:
-        name: for people, and to recognise the same style given twice.
-        code: of one entry; None for a domain of a method without codes, whose name then is the direction's.
+        name: for messages, and to recognise the same style given twice.
+        code: of one entry; None for a domain of a method without codes, whose `name` then is a direction.
         weight: in proportion to the other styles.
-        mask: [1, 1, H, W] in [0, 1], the region it holds for; None is everywhere.
+        mask: [1, 1, H, W] in [0, 1], the region of the style; None is the whole picture.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Style:
 
 
 def normalised(styles: Sequence[Style]) -> list[Style]:
-    """The styles in an order of their own, equal ones joined, without those of weight 0, weights summing to 1.
+    """Sort styles by name, join equal ones, drop those of weight 0 and scale the weights to sum to 1.
 
     Raises:
         UserError: a weight is negative or not a number, or they sum to zero.
@@ -54,7 +54,7 @@ def normalised(styles: Sequence[Style]) -> list[Style]:
     largest = max(style.weight for style in styles)
     if largest == 0:
         raise UserError("the weights of all styles sum to zero: give one of them a weight above 0")
-    # of the largest one, so that the sum of huge weights is no infinity; exact, so that no order changes it
+    # Divided by the largest, so that huge weights do not overflow; `fsum` is exact, so that no order changes the sum.
     total = math.fsum(style.weight / largest for style in styles)
     kept: list[Style] = []
     for style in sorted(styles, key=lambda s: s.name):
@@ -72,7 +72,7 @@ def normalised(styles: Sequence[Style]) -> list[Style]:
 
 
 def mix_codes(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
-    """The weighted mean of codes."""
+    """Compute the weighted mean of codes."""
     if len(codes) == 1 and weights[0] == 1:
         return dict(codes[0])
     return {
@@ -89,7 +89,7 @@ def apply_styles(
     preserve_color: bool = False,
     **options: Any,
 ) -> Tensor:
-    """Give pictures a mix of styles, or each region its own.
+    """Apply a mix of styles to pictures, or one style to each region.
 
     Args:
         model: any method.
@@ -97,7 +97,7 @@ def apply_styles(
         styles: with their weights; either all of them have a mask or none.
         alpha: strength in [0, 1]; 0 is the method's own reconstruction of the content.
         preserve_color: keep the content's colours and take the luminance only.
-        **options: of the method's own `stylize`.
+        **options: of the method's `stylize`.
 
     Returns: the same shape.
 
@@ -116,7 +116,7 @@ def apply_styles(
 
 
 def keep_colours(content: Tensor, output: Tensor) -> Tensor:
-    """The luminance of `output` with the colours of `content`, [B, 3, H, W] in [-1, 1] (Gatys et al. 2016b)."""
+    """Combine the luminance of `output` with the colours of `content`, [B, 3, H, W] in [-1, 1] (Gatys et al. 2016b)."""
     if content.shape[1] != 3 or output.shape[1] != 3:
         raise UserError(f"preserve_color needs pictures of 3 channels, not {content.shape[1]}: leave it out")
     matrix = torch.tensor(YIQ, dtype=output.dtype, device=output.device)
@@ -127,13 +127,13 @@ def keep_colours(content: Tensor, output: Tensor) -> Tensor:
 
 
 def direction_to(domains: Mapping[str, str], directions: Sequence[str], wanted: str) -> str:
-    """The direction whose target domain has this name (or letter).
+    """Return the direction whose target domain has this name or letter.
 
-    "" for a domain that pictures only come from: it is the picture itself. A model of two directions translates
-    into each of its domains, since nothing says which of them a picture is from.
+    For a domain that is only a source it is "", the identity. A model of two directions translates into either of its
+    domains, since it does not know which of them a picture is from.
 
     Raises:
-        UserError: no domain has the name; the nearest is offered.
+        UserError: no domain has the name; suggests the nearest.
     """
     by_name = {domains.get(d[-1], d[-1]): d for d in directions} | {d[-1]: d for d in directions}
     sources = {domains.get(d[0], d[0]) for d in directions} | {d[0] for d in directions}
@@ -169,7 +169,7 @@ def _by_region(model: Translator, images: Tensor, styles: Sequence[Style], alpha
 
 
 def checked_masks(styles: Sequence[Style], size: tuple[int, int]) -> list[Tensor]:
-    """The masks of styles, which sum to at most 1 in each pixel.
+    """Check the masks of styles, and return them scaled to sum to at most 1 in each pixel.
 
     Args:
         styles: with masks.
@@ -186,16 +186,16 @@ def checked_masks(styles: Sequence[Style], size: tuple[int, int]) -> list[Tensor
             raise UserError(
                 f"style {style.name} has a mask and the weight {shown(style.weight)}: regions are not weighed"
             )
-        refuse_mask_size(style.name, (style.mask.shape[-2], style.mask.shape[-1]), size)
+        check_mask_size(style.name, (style.mask.shape[-2], style.mask.shape[-1]), size)
         masks.append(style.mask.to("cpu", torch.float32))
     total = torch.cat(masks).sum(dim=0, keepdim=True)
-    overlap = int((total > 1 + OVERLAP).sum())
+    overlap = int((total > 1 + MAX_OVERLAP).sum())
     if overlap:
         raise UserError(f"the masks overlap in {overlap} pixels: each pixel may belong to one style only")
     return [mask / total.clamp_min(1) for mask in masks]
 
 
-def refuse_mask_size(name: str, mask: tuple[int, int], content: tuple[int, int]) -> None:
+def check_mask_size(name: str, mask: tuple[int, int], content: tuple[int, int]) -> None:
     """Raise a UserError unless the mask of a style has the content's height and width."""
     if mask != content:
         raise UserError(

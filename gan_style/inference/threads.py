@@ -1,4 +1,4 @@
-"""Files through a model: read and written in threads beside it, pictures of one size together."""
+"""Threads that read and write picture files beside a model, and batches of pictures of one size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gan_style.core.errors import UserError
 from gan_style.data.profiles import icc_profile
 from gan_style.data.values import Array
 
-HELD = 4  # pictures that wait for others of their size, as a multiple of the batch
+MAX_WAITING_BATCHES = 4  # pictures that wait for others of their size, in batches
 
 
 class Read(NamedTuple):
-    """A picture that was read, or why it could not be."""
+    """Picture that was read, or the reason why it could not be."""
 
     path: Path
     target: Path
@@ -26,7 +26,7 @@ class Read(NamedTuple):
 
 
 def read_ahead(pairs: Iterable[tuple[Path, Path]], read: Callable[[Path], Array], ahead: int) -> Iterator[Read]:
-    """Each picture in turn, while a thread reads the next ones."""
+    """Yield each picture in turn, while a thread reads the next ones."""
 
     def one(path: Path, target: Path) -> Read:
         try:
@@ -49,7 +49,7 @@ def read_ahead(pairs: Iterable[tuple[Path, Path]], read: Callable[[Path], Array]
 
 
 def by_size(pictures: Iterable[Read], batch: int) -> Iterator[list[Read]]:
-    """Up to `batch` pictures of one size; those that wait too long for others go with what there is."""
+    """Yield groups of up to `batch` pictures of one size; smaller ones when too many wait for others."""
     groups: dict[tuple[int, ...], list[Read]] = {}
     for picture in pictures:
         if picture.array is None:
@@ -59,13 +59,13 @@ def by_size(pictures: Iterable[Read], batch: int) -> Iterator[list[Read]]:
         groups.setdefault(shape, []).append(picture)
         if len(groups[shape]) == batch:
             yield groups.pop(shape)
-        elif sum(map(len, groups.values())) >= HELD * batch:
+        elif sum(map(len, groups.values())) >= MAX_WAITING_BATCHES * batch:
             yield groups.pop(next(iter(groups)))
     yield from groups.values()
 
 
 class Writer:
-    """Writes in a thread; its errors come out of `write` and at the end."""
+    """Thread that writes files; its errors are raised by `write` and at the end of the `with` block."""
 
     def __init__(self, ahead: int = 2) -> None:
         self._pool, self._ahead, self._waiting = ThreadPoolExecutor(1), ahead, deque[Future[None]]()
@@ -78,7 +78,7 @@ class Writer:
             while self._waiting and kind is None:
                 self._waiting.popleft().result()
         finally:
-            self._pool.shutdown()  # what was translated is also written when another picture failed
+            self._pool.shutdown()  # finishes what was submitted, also after an error
 
     def write(self, save: Callable[[], None]) -> None:
         self._waiting.append(self._pool.submit(save))

@@ -25,7 +25,7 @@ from gan_style.inference.styles import Style, apply_styles, direction_to, mix_co
 from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
 from gan_style.models.gatys import Gatys
 from gan_style.models.translator import StyleCode, Translator
-from gan_style.networks.quick import quick
+from gan_style.networks.fast_convolutions import fast_convolutions
 
 NOISE = "noise"  # `noise:NAME:SEED` is a random code of a style
 RESULT = (
@@ -43,7 +43,7 @@ class LoadedTranslator:
         style_names: styles that the model has learned by name.
         values: letter -> type, range and channels of a domain's pictures; without them everything is 8-bit RGB, and
             files of other kinds are reduced to it.
-        precision, quick: of the networks' passes, "32" or "bf16"; by the ways of `networks.quick`, for a CPU.
+        precision, quick: of the networks' passes, "32" or "bf16"; by `fast_convolutions`, for a CPU.
         about: what the checkpoint says of itself, see portable.py; None where there is none.
     """
 
@@ -139,7 +139,7 @@ class LoadedTranslator:
         images = joined_given(given).images.to(self.device)
         bf16 = self.precision == "bf16"
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-        with quick(self.model, bf16=bf16) if self.quick else autocast:
+        with fast_convolutions(self.model, bf16=bf16) if self.quick else autocast:
             output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()

@@ -1,4 +1,4 @@
-"""The four usual adversarial losses, one equation per player."""
+"""The four usual adversarial losses, with one equation per player."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,46 +13,46 @@ Logits = Tensor | Sequence[Tensor]
 
 
 def lsgan_generator(fake: Tensor) -> Tensor:
-    """Least squares, fakes towards 1 (Mao et al. 2017, eq. 9); not halved, as in the official code."""
+    """Compute the least-squares loss of fakes towards 1 (Mao et al. 2017, eq. 9); not halved, as the official code."""
     return (fake - 1).square().mean()
 
 
 def lsgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Least squares, reals towards 1 and fakes towards 0; halved as in the official code."""
+    """Compute the least-squares loss of reals towards 1 and fakes towards 0; halved as in the official code."""
     return 0.5 * ((real - 1).square().mean() + fake.square().mean())
 
 
 def vanilla_generator(fake: Tensor) -> Tensor:
-    """Non-saturating ``-log D(fake)``, D the sigmoid of the logits (Goodfellow et al. 2014, section 3)."""
+    """Compute the non-saturating ``-log D(fake)``, D the sigmoid of the logits (Goodfellow et al. 2014, section 3)."""
     return F.softplus(-fake).mean()
 
 
 def vanilla_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Cross-entropy (Goodfellow et al. 2014, eq. 1); halved as in the official code."""
+    """Compute the cross-entropy (Goodfellow et al. 2014, eq. 1); halved as in the official code."""
     return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Hinge at the margins 1 and -1 (Lim and Ye 2017; Miyato et al. 2018, eq. 16)."""
+    """Compute the hinge loss at the margins 1 and -1 (Lim and Ye 2017; Miyato et al. 2018, eq. 16)."""
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
 def wgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Negative estimate of the Wasserstein distance (Arjovsky et al. 2017, eq. 2)."""
+    """Compute the negative estimate of the Wasserstein distance (Arjovsky et al. 2017, eq. 2)."""
     return fake.mean() - real.mean()
 
 
 def linear_generator(fake: Tensor) -> Tensor:
-    """Raise the mean logit: the generator's side of both hinge (Miyato et al. 2018, eq. 17) and wgan."""
+    """Compute minus the mean logit, for hinge (Miyato et al. 2018, eq. 17) and wgan."""
     return -fake.mean()
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """Both sides of one adversarial loss; `adversarial` gives it by name.
+    """Both sides of an adversarial loss; `adversarial` builds one by name.
 
-    Logits are maps [B, 1, h, w] of any shape, or a list of such maps, one per scale, over which the mean is
-    taken. Half precision is raised to float32 first.
+    Logits are [B, 1, h, w] of any height and width, or a list of such tensors, one per scale, over which the mean is
+    taken. Half precision is converted to float32 first.
     """
 
     mode: str
@@ -60,19 +60,19 @@ class Adversarial:
     discriminator_equation: Callable[[Tensor, Tensor], Tensor]
 
     def generator(self, fake_logits: Logits) -> Tensor:
-        """The generator's loss, a scalar; ``fake_logits`` are the discriminator's, with gradient."""
+        """Return the generator's loss, a scalar; ``fake_logits`` are the discriminator's, with gradient."""
         losses = [self.generator_equation(fake) for fake in _scales(fake_logits)]
         return torch.stack(losses).mean()
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Tensor:
-        """The discriminator's loss, a scalar; the fakes must have been detached before they were judged."""
+        """Return the discriminator's loss, a scalar; the fakes must have been detached before they were judged."""
         pairs = zip(_scales(real_logits), _scales(fake_logits), strict=True)
         losses = [self.discriminator_equation(real, fake) for real, fake in pairs]
         return torch.stack(losses).mean()
 
 
 def adversarial(mode: str = "lsgan") -> Adversarial:
-    """The loss of this name: ``lsgan`` (CycleGAN's), ``vanilla``, ``hinge`` or ``wgan``.
+    """Build the loss of this name: ``lsgan`` (CycleGAN's), ``vanilla``, ``hinge`` or ``wgan``.
 
     Raises:
         ValueError: unknown name.

@@ -11,7 +11,7 @@ Discriminator = Callable[[Tensor], Tensor | Sequence[Tensor]]
 
 
 def r1_penalty(discriminator: Discriminator, real: Tensor) -> Tensor:
-    """Zero-centred penalty on real pictures, ``|grad D(x)|^2 / 2`` (Mescheder et al. 2018, eq. 9).
+    """Compute the zero-centred penalty on real pictures, ``|grad D(x)|^2 / 2`` (Mescheder et al. 2018, eq. 9).
 
     Args:
         discriminator: gives logits, or a list of them; the gradient is that of their sum.
@@ -25,25 +25,25 @@ def r1_penalty(discriminator: Discriminator, real: Tensor) -> Tensor:
 
 
 def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
-    """One-centred penalty between real and fake, ``(|grad D(x)| - 1)^2`` (Gulrajani et al. 2017, eq. 3).
+    """Compute the one-centred penalty between real and fake, ``(|grad D(x)| - 1)^2`` (Gulrajani et al. 2017, eq. 3).
 
     Args:
         discriminator: gives logits, or a list of them; the gradient is that of their sum.
         real: [B, C, H, W].
-        fake: the same shape; each pair is mixed at its own uniform random place.
+        fake: the same shape; each pair is interpolated by a uniform random weight of its own.
 
     Returns:
         Mean over the batch, a scalar in [0, inf); the caller multiplies with lambda, 10 in the paper.
     """
-    place = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
-    gradient = _input_gradient(discriminator, torch.lerp(real.detach(), fake.detach().to(real.dtype), place))
+    weight = torch.rand(real.shape[0], 1, 1, 1, device=real.device, dtype=real.dtype)
+    gradient = _input_gradient(discriminator, torch.lerp(real.detach(), fake.detach().to(real.dtype), weight))
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def _input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
-    """Gradient of the sum of all logits, [B, C, H, W], itself differentiable.
+    """Compute the gradient of the sum of all logits, [B, C, H, W], itself differentiable.
 
-    Squares of small gradients vanish in half precision, hence no autocast here.
+    Autocast is off, because squares of small gradients vanish in half precision.
     """
     device = x.device.type
     x = x.detach().float() if torch.is_autocast_enabled(device) else x.detach()

@@ -8,13 +8,13 @@ from gan_style.losses.precision import at_least_float32
 
 
 def patch_nce(query: Tensor, key: Tensor, *, tau: float = 0.07, batch_negatives: bool = False) -> Tensor:
-    """Cross-entropy of finding each query's own key among all keys (Park et al. 2020, eq. 2 and 3).
+    """Compute the cross-entropy of finding each query's own key among all keys (Park et al. 2020, eq. 2 and 3).
 
-    The other places of the same picture are the negatives, which the paper calls internal.
+    The other positions of the same picture are the negatives, which the paper calls internal.
 
     Args:
-        query: [B, N, D], patches of the output as unit vectors, so that products are cosines; with gradient.
-        key: [B, N, D], patches of the input at the same places, likewise; they get no gradient.
+        query: [B, N, D], patches of the output as unit vectors, so that dot products are cosines; with gradient.
+        key: [B, N, D], patches of the input at the same positions, likewise; they get no gradient.
         tau: temperature, > 0.
         batch_negatives: the patches of the other pictures of the batch are negatives, too.
 

@@ -1,7 +1,7 @@
 """Content and style as distances between features of a network, such as VGG's.
 
-Features are [B, C, h, w]. A statistic of a layer is one or two tensors per picture, so that styles are mixed by
-mixing their statistics: for squared distances that moves the loss by a constant only.
+Features are [B, C, h, w]. A statistic of a layer is one or two tensors per picture. Styles are mixed by mixing their
+statistics: for squared distances that equals the mixed loss but for a constant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ StatisticName = Literal["gram", "mean_std", "covariance"]
 
 
 class Extractor(Protocol):
-    """What `networks.vgg.VGG` is."""
+    """Protocol of a network that gives features by layer, such as `networks.vgg.VGG`."""
 
     @property
     def layers(self) -> list[str]: ...
@@ -35,8 +35,8 @@ class Extractor(Protocol):
     def __call__(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]: ...
 
 
-class _Products(torch.autograd.Function):
-    """`x @ x.mT`, whose gradient is one product; autograd's own makes two of the same size and adds them."""
+class _GramProduct(torch.autograd.Function):
+    """Autograd function of `x @ x.mT`, with one matrix product in the backward pass where autograd's own takes two."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -51,33 +51,33 @@ class _Products(torch.autograd.Function):
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Products of channels, averaged over places, [B, C, C] (Gatys et al. 2016, eq. 3, divided by h w).
+    """Compute the Gram matrix of channels over positions, [B, C, C] (Gatys et al. 2016, eq. 3, divided by h w).
 
     In float32 under autocast: sums over a whole picture lose their digits in half precision.
     """
     flat = at_least_float32(features.flatten(2))
     with torch.autocast(flat.device.type, enabled=False):
-        products: Tensor = _Products.apply(flat)
-    return products / flat.shape[-1]
+        gram: Tensor = _GramProduct.apply(flat)
+    return gram / flat.shape[-1]
 
 
 def covariance(features: Tensor) -> Tensor:
-    """The Gram matrix of what is left without the mean of each channel, [B, C, C]."""
+    """Compute the Gram matrix of the features less each channel's mean, [B, C, C]."""
     flat = features.flatten(2)
     return gram_matrix(flat - flat.mean(dim=-1, keepdim=True))
 
 
 def mean_std(features: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel, two [B, C] (Huang and Belongie 2017, eqs. 5 and 6)."""
+    """Compute mean and standard deviation of each channel, two [B, C] (Huang and Belongie 2017, eqs. 5 and 6)."""
     flat = features.flatten(2)
     return flat.mean(dim=-1), (flat.var(dim=-1, correction=0) + eps).sqrt()
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, below and to the right, of [B, C, H, W]; a scalar, 0 without any."""
+    """Compute the mean absolute difference between neighbouring pixels of [B, C, H, W], a scalar; 0 for one pixel."""
     below = images[..., 1:, :] - images[..., :-1, :]
     right = images[..., :, 1:] - images[..., :, :-1]
-    # the mean of nothing is no number
+    # the mean of an empty tensor is NaN
     return (below.abs().mean() if below.numel() else below.sum()) + (
         right.abs().mean() if right.numel() else right.sum()
     )
@@ -99,8 +99,8 @@ class PerceptualLoss(nn.Module):
         style_layers: None takes `relu1_1`, `relu2_1`, ... as far as the weights reach.
         statistic: `gram` (Gatys et al. 2016), `mean_std` (Huang and Belongie 2017) or `covariance`.
         style_weights: one per style layer; None is 1 each.
-        relative: divide the squared error of a layer by the mean square of its target, so that weights of the
-            losses do not depend on the scale of VGG's own weights, of which there are several forms.
+        relative: divide the squared error of a layer by the mean square of its target, so that weights of the losses do
+            not depend on the scale of VGG's own weights, which differs between torchvision's and normalised ones.
 
     Raises:
         UserError: a layer that does not exist, or not as many weights as layers.
@@ -128,22 +128,22 @@ class PerceptualLoss(nn.Module):
             )
         self.layers = [name for name in vgg.layers if name in {*self.content_layers, *self.style_layers}]
         vgg.truncate(self.layers[-1])
-        self._vgg = [vgg]  # not a module of this one: checkpoints do not carry it, it is read again
+        self._vgg = [vgg]  # in a list, so that it is no submodule: it is read again, not kept in checkpoints
         self.statistic = statistic
         self.weights = dict(zip(self.style_layers, style_weights or [1.0] * len(self.style_layers), strict=True))
         self.relative = relative
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """Every layer that the losses need, of [B, 3, H, W] in [-1, 1]."""
+        """Return the features of every layer that the losses need, of pictures [B, 3, H, W] in [-1, 1]."""
         return self._vgg[0](images, self.layers)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PerceptualLoss:
-        self._vgg[0]._apply(fn, recurse)  # to the device and precision of the rest
+        self._vgg[0]._apply(fn, recurse)  # moves with this module to its device and precision
         super()._apply(fn, recurse)
         return self
 
     def style_code(self, features: Features) -> StyleCode:
-        """The statistics of the style layers."""
+        """Compute the statistics of the style layers."""
         return {
             f"{layer}/{name}": value
             for layer in self.style_layers
@@ -151,11 +151,11 @@ class PerceptualLoss(nn.Module):
         }
 
     def content(self, features: Features, target: Features) -> Tensor:
-        """Mean square between features, summed over the content layers (Gatys et al. 2016, eq. 1, as a mean)."""
+        """Compute the mean square between features, summed over layers (Gatys et al. 2016, eq. 1, as a mean)."""
         return torch.stack([self._distance(features[name], target[name]) for name in self.content_layers]).sum()
 
     def style(self, features: Features, target: Mapping[str, Tensor]) -> Tensor:
-        """Mean square between statistics, weighted over the style layers (Gatys et al. 2016, eqs. 4 and 5).
+        """Compute the weighted mean squares between statistics (Gatys et al. 2016, eqs. 4 and 5).
 
         Args:
             features: of the picture.

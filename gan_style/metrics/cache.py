@@ -37,7 +37,7 @@ class FeatureCache:
         self.folder = folder
 
     def path(self, key: Mapping[str, Any]) -> Path:
-        """Where the features of a key are."""
+        """Return the path of the features of a key."""
         text = json.dumps(key, sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()}.pt"
 

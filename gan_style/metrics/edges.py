@@ -1,4 +1,4 @@
-"""Whether edges are where they were: faithfulness without any weights."""
+"""Agreement of edges: faithfulness without any weights."""
 
 from __future__ import annotations
 

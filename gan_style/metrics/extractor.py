@@ -1,4 +1,4 @@
-"""What turns pictures into features: the interface, the network of random weights, and a coat for any module."""
+"""Feature extractors: the interface, the network of random weights, and a wrapper for any module."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Extractor(nn.Module):
         self.resize = resize if size is not None else "none"
 
     def stamp(self) -> dict[str, str | int | None]:
-        """What two scores must share to be compared."""
+        """Return what two scores must share to be comparable."""
         return {"extractor": self.name, "sha256": self.sha256, "size": self.size, "resize": self.resize}
 
     def features(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How much a translated video flickers: by what moves in it, and by a picture that is moved itself."""
+"""Flicker of a translated video: along the motion in it, and between shifted copies of a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a distance between sets is, and how small it can get at all."""
+"""Confidence intervals of distances between sets, and the smallest values that they can take."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def bootstrap_interval(
 
 
 def floor_sizes(pool: int, real: int, fake: int) -> tuple[int, int]:
-    """How many of each a floor can be taken at: the same N where the pool holds as many, shrunk alike where not.
+    """Return the set sizes for a floor: the same N where the pool holds as many pictures, else both shrunk alike.
 
     Raises:
         UserError: a pool of fewer than four pictures.
@@ -70,7 +70,7 @@ def floor_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """What real pictures score against other real ones: mean and interval over random disjoint pairs of sets.
+    """Score real pictures against other real ones: mean and interval over random disjoint pairs of sets.
 
     A generator whose value lies in the interval cannot be told from the data. The interval is that of random
     splits (a permutation test turned round), so it needs `splits` of 100 and more to be sharp.

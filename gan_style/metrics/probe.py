@@ -22,7 +22,7 @@ Map = Callable[[Tensor], Tensor]  # [B, C, H, W] in [-1, 1] -> the same
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What one disturbance of the fake did; errors are mean absolute differences in [0, 2].
+    """Effect of one disturbance of the fake; errors are mean absolute differences in [0, 2].
 
     Attributes:
         size: between the fake and the disturbed fake.
@@ -39,7 +39,7 @@ class Disturbance:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What the probe found.
+    """Result of the probe.
 
     Attributes:
         cycle: the undisturbed cycle error.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from gan_style.networks.quick import quick
+from gan_style.networks.fast_convolutions import fast_convolutions
 from gan_style.networks.recomputed import checkpointed
 
 # Joining two inputs saves launches on small pictures and on a GPU; on a CPU, above this many pixels of one
@@ -50,13 +50,13 @@ def missing_compiler() -> str | None:
 def ways(
     trained_with_G: Sequence[nn.Module], faster: bool, checkpointing: bool = False
 ) -> AbstractContextManager[object]:
-    """By the ways of `networks.quick`, or plainly; `checkpointing` keeps only the inputs of residual blocks.
+    """Compute by `fast_convolutions`, or plainly; `checkpointing` keeps only the inputs of residual blocks.
 
     Never for the discriminators: a gradient penalty differentiates theirs twice.
     """
     entered = ExitStack()
     if faster:
-        entered.enter_context(quick(*trained_with_G))
+        entered.enter_context(fast_convolutions(*trained_with_G))
     if checkpointing:  # after the other, so that a block computes by the same ways both times
         entered.enter_context(checkpointed(*trained_with_G))
     return entered

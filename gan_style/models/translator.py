@@ -76,7 +76,7 @@ class Translator(pl.LightningModule):
         self.iteration = 0  # batches done; Lightning's global_step counts optimiser steps instead
         self.skipped = 0  # batches that were done and taken back: draws and data go on behind them
         self.iterations_per_epoch = 1.0
-        self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
+        self.quick = False  # whether what G trains computes by `fast_convolutions`, on a CPU in float32
         self.checkpointing = False  # whether residual blocks of what G trains are computed again in the backward pass
         self.compiled: Literal["off", "default", "max"] = "off"
         self._restored_gradients: dict[str, Tensor] = {}

@@ -11,7 +11,7 @@ from gan_style.networks.two_branch import TwoBranchGenerator
 from gan_style.networks.unet import UNetGenerator
 from gan_style.networks.vgg import VGG
 
-# The functions `adain`, `quick` and `winograd` have the names of their modules and stay there.
+# The functions `adain`, `fast_convolutions` and `winograd` have the names of their modules and stay there.
 __all__ = [
     "VGG",
     "AdaINDecoder",

@@ -12,7 +12,7 @@ from gan_style.networks.vgg import BLOCKS, WIDTHS
 
 
 def adain(features: Tensor, mean: Tensor, std: Tensor, eps: float = 1e-5) -> Tensor:
-    """Give every channel another mean and standard deviation (Huang and Belongie 2017, eq. 8).
+    """Give every channel the mean and standard deviation of a style (Huang and Belongie 2017, eq. 8).
 
     Args:
         features: [B, C, h, w].
@@ -26,10 +26,10 @@ def adain(features: Tensor, mean: Tensor, std: Tensor, eps: float = 1e-5) -> Ten
 
 
 class AdaINDecoder(nn.Module):
-    """VGG backwards, from the first layer of a block to a picture (Huang and Belongie 2017, section 6).
+    """Mirrored VGG, from the first layer of a block back to a picture (Huang and Belongie 2017, section 6).
 
     Reflection padding, no norm, which would undo what AdaIN did, and no tanh: the features are large at first, and a
-    saturated tanh has no gradient left to come back by. Whoever shows a picture clamps it.
+    saturated tanh passes no gradient on. The output is clamped where it is shown or saved.
 
     Args:
         depth: the layer that it inverts: `relu2_1`, `relu3_1`, `relu4_1` or `relu5_1`.
@@ -64,7 +64,7 @@ class AdaINDecoder(nn.Module):
         initialize(self, "kaiming")
 
     def forward(self, features: Tensor) -> Tensor:
-        """A picture [B, out_channels, m h, m w], about [-1, 1], from [B, C, h, w], m = `multiple`."""
+        """Decode [B, C, h, w] to a picture [B, out_channels, m h, m w], about [-1, 1], m = `multiple`."""
         picture: Tensor = self.layers(features)
         return picture
 

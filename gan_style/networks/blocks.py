@@ -16,9 +16,9 @@ DOWNSAMPLES = ("stride", "blur")
 class InstanceNorm2d(nn.InstanceNorm2d):
     """Instance norm (Ulyanov et al. 2016) without affine parameters or running statistics by default.
 
-    On the CPU it is computed as a group norm with one channel per group: the same sum, two to three times
-    as fast. It also is the right one there: in torch 2.15 the backward of ``F.instance_norm`` is wrong for a
-    batch of one when the incoming gradient is channels-last.
+    On the CPU it is computed as a group norm with one channel per group, which gives the same values two to three
+    times as fast. The group norm also avoids a bug: in torch 2.15 the backward pass of ``F.instance_norm`` is wrong for
+    a batch of one when the incoming gradient is channels-last.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         eager_cpu = x.device.type == "cpu" and x.dim() == 4 and not torch.compiler.is_compiling()
         if not eager_cpu or self.track_running_stats:
             return super().forward(x)
-        # The channels-last kernel takes E[x^2] - E[x]^2 and loses every digit where the mean is large.
+        # The channels-last kernel computes E[x^2] - E[x]^2, which loses all precision where the mean is large.
         return F.group_norm(x.contiguous(), x.shape[1], self.weight, self.bias, self.eps)
 
 
@@ -37,12 +37,12 @@ class ReLU(nn.ReLU):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Clamp negative values of a tensor of any shape to 0."""
         return F.relu(x, inplace=self.inplace and x.device.type == "cpu")
 
 
 def make_norm(kind: str, channels: int) -> nn.Module:
-    """A norm layer by name: ``instance`` (no affine, as the CycleGAN paper), ``batch`` or ``none``.
+    """Build a norm layer by name: ``instance`` (no affine, as the CycleGAN paper), ``batch`` or ``none``.
 
     Raises:
         ValueError: the name is not one of ``NORMS``.
@@ -57,24 +57,24 @@ def make_norm(kind: str, channels: int) -> nn.Module:
 
 
 def needs_bias(norm: str) -> bool:
-    """Whether a convolution before this norm has a bias: a batch norm brings its own."""
+    """Check whether a convolution before this norm has a bias: a batch norm brings its own."""
     return norm != "batch"
 
 
 def conv_norm_relu(
     in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0, norm: str
 ) -> list[nn.Module]:
-    """Convolution, norm and ReLU, to be put into a sequence."""
+    """Build a convolution, a norm and a ReLU, to be put into a sequence."""
     return [
         nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=needs_bias(norm)),
         make_norm(norm, out_channels),
-        # Without a norm the ReLU would overwrite the convolution's output, which is a feature for CUT.
+        # Without a norm an in-position ReLU would overwrite the convolution's output, whose features CUT reads.
         ReLU(inplace=norm != "none"),
     ]
 
 
 class BlurPool(nn.Module):
-    """Half the height and width: the binomial filter 1-2-1 and every second pixel (Zhang 2019)."""
+    """Blur by the binomial filter 1-2-1 and keep every second pixel: half the height and width (Zhang 2019)."""
 
     filter: Tensor
 
@@ -84,14 +84,14 @@ class BlurPool(nn.Module):
         self.register_buffer("filter", binomial.outer(binomial)[None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C, ceil(H / 2), ceil(W / 2)]; H, W >= 2."""
+        """Downsample [B, C, H, W] to [B, C, ceil(H / 2), ceil(W / 2)]; H, W >= 2."""
         channels = x.shape[1]
         padded = pad(x, (1, 1, 1, 1), "reflect")
         return F.conv2d(padded, self.filter.expand(channels, -1, -1, -1), stride=2, groups=channels)
 
 
 class ResidualBlock(nn.Module):
-    """``x + f(x)`` with no ReLU after the sum (Johnson et al. 2016; Zhu et al. 2017, section 7.2).
+    """Residual block ``x + f(x)``, no ReLU after the sum (Johnson et al. 2016; Zhu et al. 2017, section 7.2).
 
     f is two 3x3 convolutions with reflection padding.
 
@@ -116,12 +116,12 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to the same shape; H, W >= 2."""
+        """Add f(x) to x, [B, C, H, W] to the same shape; H, W >= 2."""
         return x + self.layers(x)
 
 
 class Upsample(nn.Sequential):
-    """Twice the height and width, and a convolution.
+    """Upsampling to twice the height and width, with a convolution.
 
     Modes: ``deconv``, a transposed convolution as in the official code; ``resize``, nearest neighbour and a
     convolution, against checkerboards (Odena et al. 2016); ``pixelshuffle``, a convolution to four times the
@@ -150,7 +150,7 @@ class Upsample(nn.Sequential):
             layers = [nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, 1, extra, bias=bias)]
         elif mode == "pixelshuffle":
             wide = nn.Conv2d(in_channels, 4 * out_channels, 3, bias=bias)
-            # The border repeated: a U-Net's innermost map may be a single pixel, which reflects nothing.
+            # Replication, not reflection: a U-Net's innermost feature map may be a single pixel.
             layers = [ReplicationPad2d(1), wide, nn.PixelShuffle(2)]
         elif mode in ("resize", "blur"):
             enlarge = nn.Upsample(scale_factor=2, mode="nearest" if mode == "resize" else "bilinear")
@@ -182,10 +182,10 @@ def add_spectral_norm(module: nn.Module) -> None:
 
 
 def is_per_sample(module: nn.Module) -> bool:
-    """Whether the network treats each picture of a batch by itself and always alike.
+    """Check whether the network treats each picture of a batch by itself and always alike.
 
-    Then two inputs may be joined along the batch and give what two passes give. Batch norm looks at the
-    others; dropout draws once per call; spectral norm moves its estimate at every pass.
+    If so, one pass over two inputs joined along the batch equals two passes. Three layers break this: batch norm
+    uses the whole batch, dropout draws once per call, and spectral norm updates its estimate in every pass.
     """
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) or parametrize.is_parametrized(layer):
@@ -226,19 +226,19 @@ def pad_to_multiple(x: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor,
 
 
 def _pad_any_size(x: Tensor, multiple: int, minimum: int) -> Tensor:
-    """The same by the numbers of rows and columns: an exported graph serves all sizes and cannot branch on them."""
+    """Pad as `pad_to_multiple` does, by indices: an exported graph serves all sizes and cannot branch on them."""
     for dim in (-2, -1):
         side = x.shape[dim]
         longest = side if multiple >= minimum else torch.sym_max(side, minimum)
-        place = torch.arange((longest + multiple - 1) // multiple * multiple, device=x.device)
-        mirrored = 2 * (side - 1) - place
-        reflected, repeated = torch.minimum(place, mirrored), place.clamp(max=side - 1)
+        position = torch.arange((longest + multiple - 1) // multiple * multiple, device=x.device)
+        mirrored = 2 * (side - 1) - position
+        reflected, repeated = torch.minimum(position, mirrored), position.clamp(max=side - 1)
         x = x.index_select(dim, torch.where(mirrored[-1:] >= 0, reflected, repeated))
     return x
 
 
 def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """The top left [B, C, h, w] of [B, C, H, W], the inverse of `pad_to_multiple`; no copy."""
+    """Cut [B, C, H, W] to its top left [B, C, h, w], the inverse of `pad_to_multiple`; no copy."""
     if torch.compiler.is_exporting():  # a slice would promise that the size is no larger, which export cannot prove
         rows, columns = (torch.arange(side, device=x.device) for side in size)
         return x.index_select(-2, rows).index_select(-1, columns)

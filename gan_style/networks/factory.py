@@ -12,10 +12,10 @@ from gan_style.core.errors import UserError
 
 
 def make_generator(factory: Callable[..., nn.Module], **channels: int) -> nn.Module:
-    """A generator of a picture alone.
+    """Build a generator that takes a picture and nothing else.
 
     Raises:
-        UserError: it wants more than a picture.
+        UserError: its `forward` has further required arguments.
     """
     network = factory(**channels)
     parameters = list(inspect.signature(network.forward).parameters.values())[1:]
@@ -29,7 +29,7 @@ def make_generator(factory: Callable[..., nn.Module], **channels: int) -> nn.Mod
 
 
 def require_argument(factory: Callable[..., nn.Module], argument: str, model: str, choice: str) -> None:
-    """Raise a UserError, which names the model and a choice, unless a factory takes an argument."""
+    """Raise a UserError that names the model and an alternative, unless a factory takes an argument."""
     parameters: dict[str, Any] = dict(inspect.signature(factory).parameters)
     if argument not in parameters and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
         name = getattr(getattr(factory, "func", factory), "__name__", factory)

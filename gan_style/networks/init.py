@@ -19,7 +19,7 @@ INITS: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def initialize(module: nn.Module, kind: str = "normal", gain: float = 0.02) -> None:
-    """Draw all convolution and linear weights, zero their biases; norm weights N(1, 0.02), biases zero.
+    """Draw all convolution and linear weights and zero their biases; norms get weights N(1, 0.02), biases 0.
 
     Args:
         module: changed in place.
@@ -45,6 +45,6 @@ def initialize(module: nn.Module, kind: str = "normal", gain: float = 0.02) -> N
 
 
 def _bare_weight(layer: nn.Module) -> Tensor:
-    """The parameter behind the weight, also where a spectral norm computes the weight from it."""
+    """Return the parameter behind the weight, also where a spectral norm computes the weight from it."""
     name = "parametrizations.weight.original" if parametrize.is_parametrized(layer, "weight") else "weight"
     return layer.get_parameter(name)

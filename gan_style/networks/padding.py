@@ -1,4 +1,4 @@
-"""Padding by reflection and by the border repeated, with a backward pass that a GPU repeats bit for bit."""
+"""Padding by reflection and replication, with a backward pass that is deterministic on a GPU, too."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def pad(x: Tensor, padding: tuple[int, int, int, int], mode: str) -> Tensor:
-    """`F.pad` by "reflect" or "replicate"; built of slices where torch's own is refused.
+    """Pad by "reflect" or "replicate" as `F.pad`; by slices where torch's own is not deterministic.
 
     On CUDA torch sums the gradients of these two by atomic additions, whose order changes from run to run, so that
     `torch.use_deterministic_algorithms` raises in the backward pass. Slices, flips and a concatenation sum
@@ -25,7 +25,7 @@ def pad(x: Tensor, padding: tuple[int, int, int, int], mode: str) -> Tensor:
 
 
 def pad_by_slices(x: Tensor, padding: tuple[int, int, int, int], mode: str) -> Tensor:
-    """The same value and gradient as `F.pad`; for arguments and shapes see `pad`."""
+    """Pad with the same values and gradients as `F.pad`; for arguments and shapes see `pad`."""
     for dim, before, after in ((-1, *padding[:2]), (-2, *padding[2:])):
         side = x.shape[dim]
         if mode == "reflect":
@@ -42,16 +42,16 @@ def pad_by_slices(x: Tensor, padding: tuple[int, int, int, int], mode: str) -> T
 
 
 class ReflectionPad2d(nn.ReflectionPad2d):
-    """torch's, computed by `pad`."""
+    """Torch's `ReflectionPad2d`, computed by `pad`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C, above + H + below, left + W + right]."""
+        """Pad [B, C, H, W] to [B, C, above + H + below, left + W + right]."""
         return pad(x, self.padding, "reflect")
 
 
 class ReplicationPad2d(nn.ReplicationPad2d):
-    """torch's, computed by `pad`."""
+    """Torch's `ReplicationPad2d`, computed by `pad`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C, above + H + below, left + W + right]."""
+        """Pad [B, C, H, W] to [B, C, above + H + below, left + W + right]."""
         return pad(x, self.padding, "replicate")

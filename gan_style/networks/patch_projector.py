@@ -1,4 +1,4 @@
-"""The heads that turn features at single places into vectors to be compared."""
+"""The heads that project features at single positions to vectors, which CUT compares."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from gan_style.networks.init import initialize
 
 
 class PatchProjector(nn.Module):
-    """H of CUT: for each feature layer two linear layers with a ReLU between (Park et al. 2020, section 3).
+    """Projection heads H of CUT: two linear layers and a ReLU per feature layer (Park et al. 2020, section 3).
 
-    It computes in the precision of its own weights also under autocast, because with the official initial
-    weights the vectors are too small for a half before they are normalised.
+    It computes in the precision of its own weights also under autocast: with the official initial weights the
+    vectors, before they are normalised, are too small for half precision.
 
     Args:
         channels: of each feature layer, as a generator's ``feature_channels``.
         width: of the hidden layer and of the vectors, 256 in the paper.
-        num_patches: places sampled in each picture; all of them where a layer has fewer.
+        num_patches: positions sampled in each picture; all of them where a layer has fewer.
         init: see `gan_style.networks.init.initialize`; the official code draws Xavier's weights here.
         init_gain: likewise.
     """
@@ -40,7 +40,7 @@ class PatchProjector(nn.Module):
         initialize(self, init, init_gain)
 
     def sample(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Draw places without repetition, from torch's global generator.
+        """Draw positions without repetition, from torch's global generator.
 
         Args:
             features: one [B, C, h, w] per layer.
@@ -51,7 +51,7 @@ class PatchProjector(nn.Module):
         return [torch.randperm(x.shape[-2] * x.shape[-1], device=x.device)[: self.num_patches] for x in features]
 
     def forward(self, features: Sequence[Tensor], ids: Sequence[Tensor]) -> list[Tensor]:
-        """Project the features at some places.
+        """Project the features at given positions.
 
         Args:
             features: one [B, C, h, w] per layer.
@@ -62,13 +62,13 @@ class PatchProjector(nn.Module):
         """
         with torch.autocast(features[0].device.type, enabled=False):
             vectors = []
-            for head, x, places in zip(self.heads, features, ids, strict=True):
-                patches = x.flatten(2).index_select(2, places).transpose(1, 2)
+            for head, x, positions in zip(self.heads, features, ids, strict=True):
+                patches = x.flatten(2).index_select(2, positions).transpose(1, 2)
                 vectors.append(_unit(head(patches.to(next(head.parameters()).dtype))))
         return vectors
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    # A patch of zeros has no direction: divided by a small number it would send back a huge gradient.
+    # A zero vector stays zero: dividing it by a small epsilon instead would give a huge gradient.
     length = vectors.norm(dim=-1, keepdim=True)
     return vectors / length.masked_fill(length == 0, torch.inf)

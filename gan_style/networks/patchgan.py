@@ -11,14 +11,14 @@ from gan_style.networks.blocks import add_spectral_norm, is_per_sample, make_nor
 from gan_style.networks.init import initialize
 
 
-class _ConvolutionalJudge(nn.Module):
-    """What the discriminators of one plain sequence of convolutions share."""
+class _SequentialDiscriminator(nn.Module):
+    """Base of the discriminators that are one plain sequence of convolutions."""
 
     layers: nn.Sequential
 
     @property
     def per_sample(self) -> bool:
-        """Whether inputs may be joined along the batch exactly."""
+        """True if inputs may be joined along the batch exactly."""
         return is_per_sample(self)
 
     @property
@@ -39,7 +39,7 @@ class _ConvolutionalJudge(nn.Module):
         return side
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, 1, h, w] of pictures [B, in_channels, H, W]; H, W >= ``minimum_size``."""
+        """Return logits [B, 1, h, w] of pictures [B, in_channels, H, W]; H, W >= ``minimum_size``."""
         _check_size(self, x, self.minimum_size)
         return self.layers(x)
 
@@ -47,8 +47,8 @@ class _ConvolutionalJudge(nn.Module):
         return [layer for layer in reversed(self.layers) if isinstance(layer, nn.Conv2d)]
 
 
-class PatchDiscriminator(_ConvolutionalJudge):
-    """C64-C128-C256-C512 and a map of logits (Zhu et al. 2017, section 7.2).
+class PatchDiscriminator(_SequentialDiscriminator):
+    """PatchGAN C64-C128-C256-C512 with one logit per patch (Zhu et al. 2017, section 7.2).
 
     With three layers it judges patches of 70x70 and has 2,764,737 parameters.
 
@@ -94,8 +94,8 @@ class PatchDiscriminator(_ConvolutionalJudge):
             add_spectral_norm(self)
 
 
-class PixelDiscriminator(_ConvolutionalJudge):
-    """Judges every pixel by itself, by 1x1 convolutions C64-C128 (Isola et al. 2017, section 6.1.2).
+class PixelDiscriminator(_SequentialDiscriminator):
+    """Discriminator of single pixels, by 1x1 convolutions C64-C128 (Isola et al. 2017, section 6.1.2).
 
     Args:
         in_channels: of the picture.
@@ -140,7 +140,7 @@ class PixelDiscriminator(_ConvolutionalJudge):
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """A PatchGAN for each of several sizes of the picture (Wang et al. 2018, section 3.2).
+    """PatchGANs on several sizes of the picture (Wang et al. 2018, section 3.2).
 
     Args:
         in_channels: of the picture.
@@ -186,7 +186,7 @@ class MultiScaleDiscriminator(nn.Module):
 
     @property
     def per_sample(self) -> bool:
-        """Whether inputs may be joined along the batch exactly."""
+        """True if inputs may be joined along the batch exactly."""
         return is_per_sample(self)
 
     @property
@@ -206,7 +206,7 @@ class MultiScaleDiscriminator(nn.Module):
         return side
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Judge [B, in_channels, H, W]; one map of logits [B, 1, h, w] per scale, the finest first."""
+        """Return logits [B, 1, h, w] of pictures [B, in_channels, H, W], one tensor per scale, the finest first."""
         _check_size(self, x, self.minimum_size)
         logits = []
         for number, discriminator in enumerate(self.scales):

@@ -1,8 +1,8 @@
-"""Activations that are made again in the backward pass instead of being kept (Chen et al. 2016, arXiv:1604.06174).
+"""Activations that are recomputed in the backward pass instead of being kept (Chen et al. 2016, arXiv:1604.06174).
 
-`recomputed` makes only again what costs little: the norm, the activation and the padding between two convolutions. What
-a convolution gives is kept: a generator of the paper keeps two thirds of its activations and computes little twice.
-`checkpointed` keeps of a residual block its input alone, and computes the block twice.
+`recomputed` recomputes only cheap layers: the norm, the activation and the padding between two convolutions. The
+outputs of convolutions are kept, so that a generator of the paper keeps two thirds of its activations at little extra
+work. `checkpointed` keeps only the input of a residual block, and computes the whole block twice.
 """
 
 from __future__ import annotations
@@ -18,79 +18,81 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
 Layer = Callable[[Tensor], Tensor]
-_in_blocks: list[nn.Module] = []  # being computed by `checkpointed`, which keeps nothing of theirs anyway
+_in_blocks: list[nn.Module] = []  # that `checkpointed` is computing: `recomputed` has nothing to save in them
 
 
-def recomputed(light: Sequence[Layer], last: Layer, x: Tensor) -> Tensor:
-    """`last(light[-1](...light[0](x)))`, of which only x is kept for the backward pass.
+def recomputed(layers: Sequence[Layer], last: Layer, x: Tensor) -> Tensor:
+    """Compute `last(layers[-1](...layers[0](x)))`, keeping only x for the backward pass.
 
     Args:
-        light: layers that give the same in every call. The first one leaves x as it is; the others may overwrite their
-            input if their gradient can be had from their output, as that of a ReLU.
-        last: takes the gradient of its input from its input.
+        layers: deterministic layers. The first one does not change x in place; the others may overwrite their input if
+            their gradient follows from their output, as that of a ReLU does.
+        last: a layer that keeps its input for the backward pass, such as a convolution.
         x: any tensor.
     """
     if not torch.is_grad_enabled() or _in_blocks:
-        for layer in light:
+        for layer in layers:
             x = layer(x)
         return last(x)
-    again, y = _Again(light, x.detach()), x
-    for place, layer in enumerate((*light, last)):
-        with saved_tensors_hooks(again.packer(place, y), _unpack):
+    recomputation, y = _Recomputation(layers, x.detach()), x
+    for index, layer in enumerate((*layers, last)):
+        with saved_tensors_hooks(recomputation.packer(index, y), _unpack):
             y = layer(y)
     return y
 
 
-class _Again:
-    """What the light layers made of x, made again when it is first asked for."""
+class _Recomputation:
+    """Outputs of the layers for an input x, recomputed when the first of them is asked for."""
 
-    def __init__(self, light: Sequence[Layer], x: Tensor) -> None:
-        self.light, self.x = light, x
-        self.made: list[Tensor] = []
+    def __init__(self, layers: Sequence[Layer], x: Tensor) -> None:
+        self.layers, self.x = layers, x
+        self.outputs: list[Tensor] = []
 
-    def packer(self, place: int, given: Tensor) -> Callable[[Tensor], Any]:
-        """In place of the input of a layer, where it is not x itself, the way to have it again."""
-        address, shape = given.data_ptr(), given.shape  # the gradient keeps this function: it must not keep the input
+    def packer(self, index: int, layer_input: Tensor) -> Callable[[Tensor], Any]:
+        """Return a hook that saves the input of layer `index` as a reference to its recomputation, but x as it is."""
+        # The autograd graph keeps `pack`, which therefore must not keep the input itself.
+        address, shape = layer_input.data_ptr(), layer_input.shape
 
         def pack(tensor: Tensor) -> Any:
-            return (self, place - 1) if place and tensor.data_ptr() == address and tensor.shape == shape else tensor
+            is_input = tensor.data_ptr() == address and tensor.shape == shape
+            return (self, index - 1) if index and is_input else tensor
 
         return pack
 
     @torch.no_grad()
-    def output(self, place: int) -> Tensor:
-        if not self.made:
+    def output(self, index: int) -> Tensor:
+        if not self.outputs:
             y = self.x
-            for layer in self.light:
+            for layer in self.layers:
                 y = layer(y)
-                self.made.append(y)
-        return self.made[place]
+                self.outputs.append(y)
+        return self.outputs[index]
 
 
 def _unpack(packed: Any) -> Tensor:
     if isinstance(packed, Tensor):
         return packed
-    again, place = packed
-    made: Tensor = again.output(place)
-    return made
+    recomputation, index = packed
+    output: Tensor = recomputation.output(index)
+    return output
 
 
 def blocks_of(*models: nn.Module) -> list[nn.Module]:
-    """The modules that say by `recomputable` that `checkpointed` may compute them twice."""
+    """List the modules of models that declare by `recomputable` that `checkpointed` may compute them twice."""
     return [module for model in models for module in model.modules() if getattr(module, "recomputable", False)]
 
 
 @contextmanager
 def checkpointed(*models: nn.Module) -> Iterator[None]:
-    """Inside, blocks of models keep their input for the backward pass, which has to be inside too; same numbers.
+    """Keep only the inputs of the models' recomputable blocks for the backward pass; the numbers stay the same.
 
-    Dropout draws what it drew, and the block computes with the buffers that it had: a batch norm counts a batch once, a
-    spectral norm takes one step. The models themselves stay as they are.
+    The backward pass has to run inside the block, too. Where it recomputes, dropout repeats its draw and the buffers
+    are those of the first pass, so that a batch norm counts a batch once and a spectral norm takes one step.
     """
     blocks = blocks_of(*models)
     before = [vars(block).get("forward") for block in blocks]
     for block in blocks:
-        block.forward = functools.partial(_twice, block, block.forward)
+        block.forward = functools.partial(_checkpoint_block, block, block.forward)
     try:
         yield
     finally:
@@ -101,13 +103,13 @@ def checkpointed(*models: nn.Module) -> Iterator[None]:
                 block.forward = forward
 
 
-def _twice(block: nn.Module, forward: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+def _checkpoint_block(block: nn.Module, forward: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     if not torch.is_grad_enabled():
         return forward(*inputs)
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        entered = {name: buffer.clone() for name, buffer in block.named_buffers()}
-        return _computing(block), _with_buffers(block, entered)
+        first_pass = {name: buffer.clone() for name, buffer in block.named_buffers()}
+        return _computing(block), _with_buffers(block, first_pass)
 
     result: Tensor = checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
     return result
@@ -123,15 +125,15 @@ def _computing(block: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _with_buffers(block: nn.Module, entered: Mapping[str, Tensor]) -> Iterator[None]:
-    """Compute with the buffers of the first time and put those of now back, past autograd, which kept neither."""
-    now = {name: buffer.clone() for name, buffer in block.named_buffers()}
-    _set_buffers(block, entered)
+def _with_buffers(block: nn.Module, first_pass: Mapping[str, Tensor]) -> Iterator[None]:
+    """Compute with the buffers of the first pass and restore the current ones, unseen by autograd."""
+    current = {name: buffer.clone() for name, buffer in block.named_buffers()}
+    _set_buffers(block, first_pass)
     try:
         with _computing(block):
             yield
     finally:
-        _set_buffers(block, now)
+        _set_buffers(block, current)
 
 
 def _set_buffers(block: nn.Module, values: Mapping[str, Tensor]) -> None:

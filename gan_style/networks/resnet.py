@@ -1,4 +1,4 @@
-"""The ResNet generator of Johnson et al. 2016 as CycleGAN uses it."""
+"""The ResNet generator of Johnson et al. 2016, as CycleGAN uses it."""
 
 from torch import Tensor, nn
 
@@ -21,14 +21,14 @@ from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d
 
 DOWNSAMPLING = 4  # two convolutions of stride 2
-SMALLEST = 8  # the residual blocks then see 2x2, the least that a reflection of one pixel and a norm take
+SMALLEST = 8  # pixels a side: the residual blocks then see 2x2, the least for reflection padding by 1 and a norm
 
 
 def stem(in_channels: int, filters: int, norm: str = "instance", downsample: str = "stride") -> list[nn.Module]:
-    """c7s1-k, d2k, d4k with k = `filters`: from a padded picture to features [B, 4 k, H / 4, W / 4].
+    """Build c7s1-k, d2k, d4k with k = `filters`: from a padded picture to features [B, 4 k, H / 4, W / 4].
 
     Raises:
-        ValueError: unknown way of downsampling.
+        ValueError: unknown mode of downsampling.
     """
     if downsample not in DOWNSAMPLES:
         raise ValueError(f"Unknown downsample mode {downsample!r}; choose one of {', '.join(DOWNSAMPLES)}.")
@@ -41,7 +41,7 @@ def stem(in_channels: int, filters: int, norm: str = "instance", downsample: str
 
 
 class ResnetGenerator(nn.Module):
-    """c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3 (Zhu et al. 2017, section 7.2), then tanh.
+    """Generator c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3, tanh (Zhu et al. 2017, section 7.2).
 
     11,378,179 parameters with the defaults. The order of ``layers`` is the official code's.
 
@@ -89,7 +89,7 @@ class ResnetGenerator(nn.Module):
 
         # The first and the fifth of nine residual blocks, or the first and the middle one of fewer than five.
         deep = sorted({0, 4 if blocks >= 5 else blocks // 2}) if blocks else []
-        self._feature_places = (0, 4, 7 + (downsample == "blur"), *(len(down) + block for block in deep))
+        self._feature_layers = (0, 4, 7 + (downsample == "blur"), *(len(down) + block for block in deep))
         self.feature_channels = (in_channels, 2 * filters, wide, *(wide for _ in deep))
         initialize(self, init, init_gain)
         if spectral:
@@ -97,7 +97,7 @@ class ResnetGenerator(nn.Module):
 
     @property
     def per_sample(self) -> bool:
-        """Whether inputs may be joined along the batch exactly."""
+        """True if inputs may be joined along the batch exactly."""
         return is_per_sample(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,10 +106,10 @@ class ResnetGenerator(nn.Module):
         return crop(self.layers(x), size)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The five places where CUT compares patches (Park et al. 2020, section 3.2).
+        """Return the features of the five layers where CUT compares patches (Park et al. 2020, section 3.2).
 
         RGB pixels after the reflection padding, the two downsampling convolutions before their norm, and
-        two residual blocks. Nothing beyond the last place is computed.
+        two residual blocks. Nothing beyond the last of them is computed.
 
         Args:
             x: [B, in_channels, H, W].
@@ -121,17 +121,17 @@ class ResnetGenerator(nn.Module):
         return self._encode(x)[1]
 
     def forward_with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """``forward(x)`` and ``features(x)`` in one pass."""
+        """Return ``forward(x)`` and ``features(x)``, computed in one pass."""
         x, size = pad_to_multiple(x, DOWNSAMPLING, SMALLEST)
         x, features = self._encode(x)
-        for layer in self.layers[self._feature_places[-1] + 1 :]:
+        for layer in self.layers[self._feature_layers[-1] + 1 :]:
             x = layer(x)
         return crop(x, size), features
 
     def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = []
-        for place in range(self._feature_places[-1] + 1):
-            x = self.layers[place](x)
-            if place in self._feature_places:
+        for index in range(self._feature_layers[-1] + 1):
+            x = self.layers[index](x)
+            if index in self._feature_layers:
                 features.append(x)
         return x, features

@@ -1,4 +1,4 @@
-"""Discriminators that know styles by number, and one that judges features of a frozen VGG. They return logits."""
+"""Discriminators with an output per style, and one on features of a frozen VGG. They return logits."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gan_style.networks.vgg import VGG
 
 
 class ConditionalDiscriminator(PatchDiscriminator):
-    """D(y, s): a PatchGAN with one map of logits per style, of which the label chooses one (Choi et al. 2020).
+    """PatchGAN D(y, s) with one output channel per style, chosen by the label (Choi et al. 2020).
 
     Args:
         in_channels: of the picture.
-        styles: number of maps.
+        styles: number of output channels.
         filters: see `PatchDiscriminator`, as the rest.
         layers: likewise.
         norm: likewise; none by default, as in StarGAN v2, because a norm hides colour and contrast.
@@ -49,23 +49,23 @@ class ConditionalDiscriminator(PatchDiscriminator):
             add_spectral_norm(self)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Logits [B, 1, h, w] of pictures [B, in_channels, H, W] as examples of the styles `label`, int64 [B].
+        """Return logits [B, 1, h, w] of pictures [B, in_channels, H, W] as examples of the styles `label`, int64 [B].
 
         Without a label there must be one style. H, W >= ``minimum_size``.
         """
-        return _map_of(super().forward(x), label)
+        return _logits_of_style(super().forward(x), label)
 
 
 class VGGDiscriminator(nn.Module):
-    """A small trainable head on each of some layers of a frozen VGG.
+    """Small trainable heads on some layers of a frozen VGG.
 
-    Features are brought to mean 0 and variance 1 over each picture's channels and places together, because
-    the forms of VGG's weights differ in scale. The VGG is held as in `PerceptualLoss`: it is no parameter of
-    this network, and checkpoints do not carry it.
+    Features are normalised to mean 0 and variance 1 over each picture's channels and positions together, because
+    torchvision's weights and the normalised ones differ in scale. The VGG is held as in `PerceptualLoss`: it is not
+    a submodule of this network, and checkpoints do not contain it.
 
     Args:
         in_channels: of the picture, 1 or 3.
-        styles: number of maps per layer; 0 or 1 for methods without labels.
+        styles: output channels per layer; 0 or 1 for methods without labels.
         vgg: the features; cut off behind the deepest layer that is used.
         vgg_layers: None takes `relu2_1` and `relu3_1`, as far as the weights reach.
         filters: channels of each head.
@@ -117,27 +117,28 @@ class VGGDiscriminator(nn.Module):
 
     @property
     def per_sample(self) -> bool:
-        """Whether inputs may be joined along the batch exactly."""
+        """True if inputs may be joined along the batch exactly."""
         return is_per_sample(self)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> list[Tensor]:
-        """Judge [B, in_channels, H, W] in [-1, 1]; one map of logits [B, 1, h, w] per layer, any H, W >= 1.
+        """Return logits [B, 1, h, w] per layer, of pictures [B, in_channels, H, W] in [-1, 1]; any H, W >= 1.
 
         Args:
             x: the pictures.
-            label: int64 [B], which of the maps; None where there is one.
+            label: int64 [B], the style of each picture; None where there is one style.
         """
         features = self._vgg[0](x, self.vgg_layers)
-        return [_map_of(head(features[name]), label) for name, head in zip(self.vgg_layers, self.heads, strict=True)]
+        heads = zip(self.vgg_layers, self.heads, strict=True)
+        return [_logits_of_style(head(features[name]), label) for name, head in heads]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> VGGDiscriminator:
-        self._vgg[0]._apply(fn, recurse)  # to the device and precision of the rest
+        self._vgg[0]._apply(fn, recurse)  # moves with this network to its device and precision
         super()._apply(fn, recurse)
         return self
 
 
-def _map_of(maps: Tensor, label: Tensor | None) -> Tensor:
-    """[B, 1, h, w]: of every picture's maps [B, styles, h, w] that of its label."""
+def _logits_of_style(maps: Tensor, label: Tensor | None) -> Tensor:
+    """Select [B, 1, h, w] from [B, styles, h, w] by the label of each picture."""
     if label is None:
         if maps.shape[1] != 1:
             raise ValueError(f"a discriminator of {maps.shape[1]} styles needs the style of every picture")

@@ -1,4 +1,4 @@
-"""A generator steered by a style code, and the two networks that make codes (after Choi et al. 2020, StarGAN v2)."""
+"""A generator controlled by a style code, and the two networks that make codes (Choi et al. 2020, StarGAN v2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gan_style.networks.resnet import DOWNSAMPLING, SMALLEST, stem
 class AdaptiveInstanceNorm(nn.Module):
     """Instance norm whose scale and shift are linear in a style code (Huang and Belongie 2017, eq. 8).
 
-    The scale is 1 plus what the code says, so that a code of zeros leaves the plain norm and the bias.
+    The scale is 1 + the modulation, so that a code of zeros gives the plain norm, shifted by the bias alone.
 
     Args:
         channels: of the features.
@@ -31,13 +31,13 @@ class AdaptiveInstanceNorm(nn.Module):
         self.modulation = nn.Linear(style_size, 2 * channels)
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
-        """[B, C, h, w] and codes [B, style_size] to [B, C, h, w]."""
+        """Normalise features [B, C, h, w] and modulate them by codes [B, style_size]; same shape."""
         scale, shift = self.modulation(s)[..., None, None].chunk(2, dim=1)
         return torch.addcmul(shift, 1 + scale, self.norm(x))
 
 
 class StyledResidualBlock(nn.Module):
-    """``x + f(x, s)``: two 3x3 convolutions with reflection padding, each followed by the code's norm.
+    """Residual block ``x + f(x, s)``: two 3x3 convolutions with reflection padding, each with an adaptive norm.
 
     Args:
         channels: of input and output.
@@ -52,17 +52,17 @@ class StyledResidualBlock(nn.Module):
         self.norms = nn.ModuleList(AdaptiveInstanceNorm(channels, style_size) for _ in range(2))
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
-        """[B, C, H, W] and [B, style_size] to [B, C, H, W]; H, W >= 2."""
+        """Add f(x, s) to features [B, C, H, W] with codes [B, style_size]; same shape, H, W >= 2."""
         y = self.norms[0](self._convolve(0, x), s)
         return x + self.norms[1](self._convolve(1, F.relu(y)), s)
 
-    def _convolve(self, which: int, x: Tensor) -> Tensor:
-        y: Tensor = self.convolutions[which](pad(x, (1, 1, 1, 1), "reflect"))
+    def _convolve(self, index: int, x: Tensor) -> Tensor:
+        y: Tensor = self.convolutions[index](pad(x, (1, 1, 1, 1), "reflect"))
         return y
 
 
 class StyledGenerator(nn.Module):
-    """G(x, s): an encoder with instance norm, which knows no style, and a decoder that the code modulates.
+    """Generator G(x, s): an encoder with instance norm, independent of the style, and a decoder modulated by s.
 
     The layers are those of `ResnetGenerator`; from the middle on every norm takes its scale and shift from s
     (Choi et al. 2020, section 2.1).
@@ -101,16 +101,16 @@ class StyledGenerator(nn.Module):
         initialize(self, init, init_gain)
 
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
-        """Give [B, in_channels, H, W] the styles [B, style_size]; [B, out_channels, H, W] in [-1, 1], any H, W >= 1."""
+        """Translate [B, in_channels, H, W] by codes [B, style_size] to [B, out_channels, H, W] in [-1, 1]; any H, W."""
         return crop(self.decode(self.encode(x), s), (x.shape[-2], x.shape[-1]))
 
     def encode(self, x: Tensor) -> Tensor:
-        """What of a picture does not depend on the style: [B, 4 filters, h, w], padded to whole places."""
+        """Return the features of a picture that do not depend on the style: [B, 4 filters, h, w], padded."""
         features: Tensor = self.encoder(pad_to_multiple(x, DOWNSAMPLING, SMALLEST)[0])
         return features
 
     def decode(self, features: Tensor, s: Tensor) -> Tensor:
-        """A picture [B, out_channels, 4 h, 4 w] of what `encode` gave; still padded, see `crop`."""
+        """Decode what `encode` gave to a picture [B, out_channels, 4 h, 4 w]; still padded, see `crop`."""
         y = features
         for block in self.blocks:
             y = block(y, s)
@@ -121,9 +121,9 @@ class StyledGenerator(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """E(y): the style code of a picture of any size, without a label, so that it may be of an unseen style.
+    """Encoder E(y) of the style code of a picture of any size; without a label, so that the style may be unseen.
 
-    Strided convolutions without a norm, which would take colour and contrast away, then the mean over all places.
+    Strided convolutions without a norm, which would remove colour and contrast, then the mean over all positions.
 
     Args:
         in_channels: of the picture.
@@ -156,20 +156,20 @@ class StyleEncoder(nn.Module):
 
     @property
     def per_sample(self) -> bool:
-        """Whether inputs may be joined along the batch exactly."""
+        """True if inputs may be joined along the batch exactly."""
         return is_per_sample(self)
 
     def forward(self, y: Tensor) -> Tensor:
-        """Codes [B, style_size] of pictures [B, in_channels, H, W]; any H, W >= 1."""
+        """Return codes [B, style_size] of pictures [B, in_channels, H, W]; any H, W >= 1."""
         y, _ = pad_to_multiple(y, 1, self.minimum_size)
         code: Tensor = self.code(self.layers(y).mean(dim=(2, 3)))
         return code
 
 
 class MappingNetwork(nn.Module):
-    """F(z, label) of StarGAN v2: random codes of a known style, from a shared trunk and one head per style.
+    """Mapping network F(z, label) of StarGAN v2: random codes of a known style, by a shared trunk and a head per style.
 
-    All heads are computed and one is chosen, so that in every iteration each has a gradient.
+    All heads are computed and one is chosen, so that every head gets a gradient (perhaps zero) in every iteration.
 
     Args:
         styles: number of heads.
@@ -204,7 +204,7 @@ class MappingNetwork(nn.Module):
         initialize(self, init, init_gain)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
-        """Codes [B, style_size] of standard normal z [B, latent_size] and styles int64 [B]."""
+        """Return codes [B, style_size] of standard normal z [B, latent_size] and styles int64 [B]."""
         hidden = self.trunk(z)
         codes = torch.stack([head(hidden) for head in self.heads], dim=1)
         return codes[torch.arange(len(z), device=z.device), label]

@@ -12,7 +12,7 @@ from gan_style.networks.unet import UNetGenerator
 
 
 class TwoBranchGenerator(nn.Module):
-    """Two networks side by side; `branches` shows what each gives.
+    """Generator of a content and a style network side by side; `branches` gives the output of each.
 
     The content branch is a small U-Net, whose skip connections carry outlines; the style branch is a ResNet, which
     sees textures. Their last tanh is replaced by one over the sum.
@@ -54,11 +54,11 @@ class TwoBranchGenerator(nn.Module):
 
     @property
     def per_sample(self) -> bool:
-        """Whether inputs may be joined along the batch exactly."""
+        """True if inputs may be joined along the batch exactly."""
         return is_per_sample(self)
 
     def branches(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Content and style, [B, out_channels, H, W] each, before the sum and the tanh."""
+        """Return content and style, [B, out_channels, H, W] each, before the sum and the tanh."""
         return self.content(x), self.style(x)
 
     def forward(self, x: Tensor, alpha: float | None = None) -> Tensor:

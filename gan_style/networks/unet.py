@@ -17,7 +17,7 @@ from gan_style.networks.init import initialize
 
 
 class UNetGenerator(nn.Module):
-    """Encoder and decoder with a skip connection at every size (Isola et al. 2017, section 6.1.1), then tanh.
+    """Encoder and decoder with a skip connection at every size, then tanh (Isola et al. 2017, section 6.1.1).
 
     Depth 8 is the paper's network for 256x256, depth 7 the official one for 128x128; with batch norm they
     have 54,413,955 and 41,828,995 parameters.
@@ -70,7 +70,7 @@ class UNetGenerator(nn.Module):
 
     @property
     def per_sample(self) -> bool:
-        """Whether inputs may be joined along the batch exactly."""
+        """True if inputs may be joined along the batch exactly."""
         return is_per_sample(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,21 +89,21 @@ class UNetGenerator(nn.Module):
 
 
 def _down(level: int, in_channels: int, widths: list[int], norm: str) -> nn.Sequential:
-    """Halve the size; level 0 is the outermost."""
+    """Build a level that halves the size; level 0 is the outermost."""
     if level == 0:
         return nn.Sequential(nn.Conv2d(in_channels, widths[0], 4, 2, 1, bias=needs_bias(norm)))
-    # In place it also changes the skip connection, to no effect: the decoder begins with a ReLU.
+    # In place, it changes the skip connection, too; harmless, because the decoder applies a ReLU to it first.
     layers: list[nn.Module] = [
         nn.LeakyReLU(0.2, inplace=True),
         nn.Conv2d(widths[level - 1], widths[level], 4, 2, 1, bias=needs_bias(norm)),
     ]
-    if level < len(widths) - 1:  # the innermost map may be a single pixel, which has no variance
+    if level < len(widths) - 1:  # the innermost feature map may be a single pixel, which has no variance
         layers.append(make_norm(norm, widths[level]))
     return nn.Sequential(*layers)
 
 
 def _up(level: int, out_channels: int, widths: list[int], norm: str, dropout: float, mode: str) -> nn.Sequential:
-    """Double the size; the input of all but the innermost level carries the skip connection."""
+    """Build a level that doubles the size; the input of all but the innermost carries the skip connection."""
     innermost = len(widths) - 1
     width = widths[level] if level == innermost else 2 * widths[level]
     relu = nn.ReLU(inplace=True)

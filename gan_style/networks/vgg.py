@@ -26,21 +26,21 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in 
 
 
 class VGG(nn.Module):
-    """Features of pictures in [-1, 1] after each ReLU: `vgg(x, ["relu1_1", "relu3_1"])`.
+    """Frozen VGG that gives features of pictures in [-1, 1] after each ReLU: `vgg(x, ["relu1_1", "relu3_1"])`.
 
-    Its weights never move; the gradient with respect to the picture is live. It computes in float32 under
+    Its weights are never trained; the gradient with respect to the picture is computed. It runs in float32 under
     autocast, because sums of squares of its features overflow half precision.
 
     Args:
         weights: `imagenet` (torchvision's, downloaded once and kept in its cache), a file, or `random`. A file
-            holds torchvision's form (`features.0.weight`, ..., zero padding) or AdaIN's normalised form (a 1x1
+            holds torchvision's layout (`features.0.weight`, ..., zero padding) or AdaIN's normalised one (a 1x1
             convolution in front, reflection padding), and may end at any layer.
         arch: `vgg19` or `vgg16`.
         depth: the deepest layer to keep, e.g. `relu4_1`; None keeps all that the weights hold.
         pooling: `max`, or `avg` as Gatys et al. 2016, section 2.
 
     Raises:
-        UserError: no such file, a file of another form, weights that end before `depth`, or no network.
+        UserError: no such file, a file of another layout, weights that end before `depth`, or no network.
     """
 
     colours: Tensor
@@ -87,11 +87,11 @@ class VGG(nn.Module):
 
     @property
     def channels(self) -> dict[str, int]:
-        """Layer -> channels."""
+        """Number of channels of each layer, by its name."""
         return {f"relu{name}": int(c.out_channels) for name, c in self.convolutions.items()}  # type: ignore[arg-type]
 
     def truncate(self, depth: str) -> None:
-        """Forget what is deeper than a layer."""
+        """Remove the layers deeper than the given one."""
         self.require([depth])
         for name in self.layers[self.layers.index(depth) + 1 :]:
             del self.convolutions[name.removeprefix("relu")]
@@ -107,7 +107,7 @@ class VGG(nn.Module):
                 )
 
     def forward(self, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Features of [B, 3, H, W] in [-1, 1] (grey [B, 1, H, W] is repeated), each [B, C, h, w].
+        """Return the features of [B, 3, H, W] in [-1, 1] (grey [B, 1, H, W] is repeated), each [B, C, h, w].
 
         Nothing beyond the deepest of `layers` is computed.
         """
@@ -145,7 +145,7 @@ class VGG(nn.Module):
         return F.conv2d(y, weight, bias)
 
     def train(self, mode: bool = True) -> VGG:
-        """Stay as it is: nothing in it depends on the mode."""
+        """Stay in eval mode: nothing in it depends on the mode."""
         return super().train(False)
 
     # Checkpoints
@@ -158,12 +158,12 @@ class VGG(nn.Module):
 
 
 def _names(arch: str) -> list[str]:
-    """1_1, 1_2, 2_1, ..."""
+    """Return the names 1_1, 1_2, 2_1, ... of the convolutions."""
     return [f"{block + 1}_{i + 1}" for block, count in enumerate(BLOCKS[arch]) for i in range(count)]
 
 
 def _random(names: Sequence[str]) -> dict[str, Tensor]:
-    """He et al. 2015, by a generator of its own: the same everywhere, and no other draw is moved."""
+    """Draw weights as He et al. 2015 from a generator with a fixed seed of its own, so that no other draw changes."""
     generator = torch.Generator().manual_seed(0)
     state, channels = _torchvision_colours(), 3
     for name in names:
@@ -175,13 +175,13 @@ def _random(names: Sequence[str]) -> dict[str, Tensor]:
 
 
 def _torchvision_colours() -> dict[str, Tensor]:
-    """From [-1, 1] to ImageNet's normalisation, as a 1x1 convolution."""
+    """Return the map from [-1, 1] to ImageNet's normalisation as a 1x1 convolution."""
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     return {"colours": torch.diag(0.5 / std).reshape(3, 3, 1, 1), "offset": (0.5 - mean) / std}
 
 
 def _read(weights: str, arch: str, names: Sequence[str]) -> tuple[dict[str, Tensor], str]:
-    """The layers of a file by our names, and its padding."""
+    """Read the layers of a file by the names of `_names`, and its padding."""
     source = _download(arch) if weights == "imagenet" else _open(expanded(weights))
     colours = [source.get(f"0.{part}", torch.empty(0)).shape for part in ("weight", "bias")]
     normalised = colours == [(3, 3, 1, 1), (3,)]
@@ -192,14 +192,14 @@ def _read(weights: str, arch: str, names: Sequence[str]) -> tuple[dict[str, Tens
     else:
         state = _torchvision_colours()
     prefix = "features." if "features.0.weight" in source else ""
-    place, used = int(normalised), int(normalised)
+    index, used = int(normalised), int(normalised)
     for name in names:
-        place += int(normalised)  # a reflection padding before each convolution
-        if f"{prefix}{place}.weight" in source:
-            parts = {part: source.get(f"{prefix}{place}.{part}") for part in ("weight", "bias")}
+        index += int(normalised)  # a reflection padding before each convolution
+        if f"{prefix}{index}.weight" in source:
+            parts = {part: source.get(f"{prefix}{index}.{part}") for part in ("weight", "bias")}
             state |= {f"{name}.{part}": value for part, value in parts.items() if value is not None}
             used += 1
-        place += 2 + int(_ends_a_block(name, names))
+        index += 2 + int(_ends_a_block(name, names))
     kernels = sum(
         1 for key, value in source.items() if key.startswith(prefix) and key.endswith("weight") and value.dim() == 4
     )
@@ -215,7 +215,7 @@ def _read(weights: str, arch: str, names: Sequence[str]) -> tuple[dict[str, Tens
 
 
 def _is_vgg(state: Mapping[str, Tensor], names: Sequence[str]) -> bool:
-    """Whether layers of the right shapes follow each other from the first one on, without a gap."""
+    """Check whether layers of the right shapes follow each other from the first one on, without a gap."""
     held = [name for name in names if f"{name}.weight" in state]
     channels = 3
     for name in held:

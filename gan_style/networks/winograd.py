@@ -1,8 +1,8 @@
-"""3x3 convolutions on a CPU with a quarter of the products, forward and backward.
+"""Winograd convolutions: 3x3 on a CPU with a quarter of the multiplications, forward and backward.
 
-F(4x4, 3x3) of Lavin and Gray 2016 (arXiv:1509.09308): a tile of 4x4 outputs takes 36 products per pair of channels
-where the plain convolution takes 144. Input, kernel and output are transformed by constant matrices, so the gradients
-are the same three products with the matrices transposed. Maps are channels-last.
+F(4x4, 3x3) of Lavin and Gray 2016 (arXiv:1509.09308): a tile of 4x4 outputs takes 36 multiplications per pair of
+channels, the plain convolution 144. Input, kernel and output are transformed by constant matrices, so that the
+gradients are the same computations with these matrices transposed. Feature maps are channels-last.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PLACES = 128  # tiles that are taken at once: their transforms should stay in the cache
+MAX_TILES_AT_ONCE = 128  # so that their transforms stay in the processor's cache
 # The transforms of input, kernel and output, for the points 0, 1, -1, 2, -2 and infinity (section 4.2).
 INPUT = (
     *((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0)),
@@ -23,12 +23,13 @@ INPUT = (
 )
 KERNEL = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # times 24
 OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
-# A tile of 6x6 overlaps the next ones by two rows and columns; these parts of it overlap none of their own kind.
+# Tiles of 6x6 overlap their neighbours by two rows and columns. The first parts of all tiles do not overlap one
+# another, nor do the second ones, ...: each kind can be added into the gradient at once.
 PARTS = ((slice(0, 4), slice(0, 4)), (slice(4, 6), slice(0, 4)), (slice(0, 4), slice(4, 6)), (slice(4, 6), slice(4, 6)))
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: Tensor | None = None) -> Tensor:
-    """`F.conv2d(x, weight, bias)` for 3x3 kernels, with gradients; the sums are in another order.
+    """Compute `F.conv2d(x, weight, bias)` for 3x3 kernels, with gradients; sums are in another order.
 
     Args:
         x: [B, I, H, W], H, W >= 3.
@@ -51,12 +52,12 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: Tensor | No
 
 
 def kernel_of(weight: Tensor) -> Tensor:
-    """The transform of [O, I, 3, 3], [36, I, O]; the sums are in float64."""
+    """Transform a kernel [O, I, 3, 3] to [36, I, O]; sums are in float64."""
     return _transformed(weight.detach().double().transpose(0, 1)).to(weight.dtype)
 
 
 class _Winograd(torch.autograd.Function):
-    """[B, I, 4 h + 2, 4 w + 2], [O, I, 3, 3] and [O] to [B, O, 4 h, 4 w]."""
+    """Autograd function: [B, I, 4 h + 2, 4 w + 2] convolved with [O, I, 3, 3] plus [O] gives [B, O, 4 h, 4 w]."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -73,10 +74,10 @@ class _Winograd(torch.autograd.Function):
 
 def _forward(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     forth, back = _matrix(INPUT, x.dtype), _matrix(OUTPUT, x.dtype)
-    shape = _tiles(x)
+    shape = _tile_counts(x)
     output = x.new_empty(shape[0], shape[1], 4, shape[2], 4, kernel.shape[2])
     for first, last in _strips(shape):
-        seen = (forth @ _seen(x, first, last).reshape(36, -1)).view(36, -1, x.shape[1])
+        seen = (forth @ _tiles_of(x, first, last).reshape(36, -1)).view(36, -1, x.shape[1])
         made = (back @ torch.bmm(seen, kernel).view(36, -1)).view(4, 4, shape[0], last - first, shape[2], -1)
         made = made if bias is None else made.add_(bias)
         output[:, first:last] = made.permute(2, 3, 0, 4, 1, 5)
@@ -86,9 +87,9 @@ def _forward(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
 def _backward(
     x: Tensor, weight: Tensor, gradient: Tensor, of_input: bool, of_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of `_forward`, each where it is asked for."""
+    """Compute the gradients of `_forward` that are asked for."""
     forth, back = _matrix(INPUT, x.dtype), _matrix(OUTPUT, x.dtype).T
-    shape, (outputs, inputs) = _tiles(x), weight.shape[:2]
+    shape, (outputs, inputs) = _tile_counts(x), weight.shape[:2]
     given = gradient.permute(0, 2, 3, 1).contiguous().view(shape[0], shape[1], 4, shape[2], 4, outputs)
     kernel = _transformed(weight) if of_input else None
     of_x = torch.zeros_like(x) if of_input else None
@@ -96,14 +97,14 @@ def _backward(
     for first, last in _strips(shape):
         wide = (back @ given[:, first:last].permute(2, 4, 0, 1, 3, 5).reshape(16, -1)).view(36, -1, outputs)
         if of_weight:
-            seen = (forth @ _seen(x, first, last).reshape(36, -1)).view(36, -1, inputs)
+            seen = (forth @ _tiles_of(x, first, last).reshape(36, -1)).view(36, -1, inputs)
             given_back = wide.transpose(1, 2), seen
             of_kernel = torch.bmm(*given_back) if of_kernel is None else of_kernel.baddbmm_(*given_back)
         if of_x is not None and kernel is not None:
             tiles = (forth.T @ torch.bmm(wide, kernel).view(36, -1)).view(
                 6, 6, shape[0], last - first, shape[2], inputs
             )
-            into = _seen(of_x, first, last)
+            into = _tiles_of(of_x, first, last)
             for part in PARTS:
                 into[part].add_(tiles[part])
     of_w = None if of_kernel is None else (_matrix(KERNEL, x.dtype).T / 24**2) @ of_kernel.view(36, -1)
@@ -111,33 +112,33 @@ def _backward(
 
 
 def _transformed(weight: Tensor) -> Tensor:
-    """[N, M, 3, 3] to [36, N, M]; a training step makes it anew each time, in the precision of the weight."""
+    """Transform [N, M, 3, 3] to [36, N, M] in the precision of the weight; a training step does so each time."""
     matrix = _matrix(KERNEL, weight.dtype) / 24**2
     return (matrix @ weight.permute(2, 3, 0, 1).reshape(9, -1)).view(36, *weight.shape[:2])
 
 
 @functools.cache
 def _matrix(rows: tuple[tuple[int, ...], ...], dtype: torch.dtype) -> Tensor:
-    """The transform of both dimensions in one matrix; the same one each time, to be read only."""
+    """Return the transform of both dimensions as one matrix; shared, so not to be changed."""
     with torch.inference_mode(False):  # training reads it, too
         one = torch.tensor(rows, dtype=dtype)
         return torch.kron(one, one)
 
 
-def _tiles(x: Tensor) -> tuple[int, int, int]:
-    """Pictures, rows and columns of tiles."""
+def _tile_counts(x: Tensor) -> tuple[int, int, int]:
+    """Return the number of pictures, of rows and of columns of tiles."""
     return x.shape[0], (x.shape[2] - 2) // 4, (x.shape[3] - 2) // 4
 
 
 def _strips(shape: tuple[int, int, int]) -> Iterator[tuple[int, int]]:
-    """Rows of tiles that are taken at once, as first and last."""
-    several = max(1, PLACES // (shape[0] * shape[2]))
+    """Yield the rows of tiles that are computed at once, as the first one and the one after the last."""
+    several = max(1, MAX_TILES_AT_ONCE // (shape[0] * shape[2]))
     for first in range(0, shape[1], several):
         yield first, min(first + several, shape[1])
 
 
-def _seen(x: Tensor, first: int, last: int) -> Tensor:
-    """The tiles of some rows as a view [6, 6, B, rows, columns, C] of a channels-last map; neighbours overlap."""
+def _tiles_of(x: Tensor, first: int, last: int) -> Tensor:
+    """View a channels-last feature map as its overlapping tiles [6, 6, B, rows, columns, C] of some rows."""
     part = x.permute(0, 2, 3, 1)[:, 4 * first : 4 * last + 2]
     b, h, w, c = part.stride()
     shape = (6, 6, x.shape[0], last - first, (x.shape[3] - 2) // 4, x.shape[1])

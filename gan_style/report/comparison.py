@@ -121,7 +121,7 @@ def _table(runs: list[Run], found: Results, comparable: bool) -> str:
 
 
 def _common(values: list[float | None], digits: int) -> str:
-    """What all runs have to beat; it is the same where they were scored on the same pictures."""
+    """Return the cell of the baseline that all runs share, or a note that it differs with their pictures."""
     cells = dict.fromkeys(score_cell(Value(value), digits) for value in values)
     return next(iter(cells)) if len(cells) == 1 else '<span class="none">differs</span>'
 

@@ -32,7 +32,7 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of a chart.
+    """Curve of a chart.
 
     Attributes:
         label: Its name in the legend.
@@ -70,7 +70,7 @@ class Level:
 
 @dataclass
 class Chart:
-    """One chart: curves over iterations, and baselines.
+    """Chart of curves over iterations, with baselines.
 
     Attributes:
         title: What is shown.

@@ -1,4 +1,4 @@
-"""What the training doctor found, as a table."""
+"""Findings of the training doctor, as a table."""
 
 from typing import Any
 

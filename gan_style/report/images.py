@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from gan_style.core.budget import refuse_too_large
+from gan_style.core.budget import check_pixels
 from gan_style.core.errors import UserError
 from gan_style.report.markup import escape
 from gan_style.report.read import Run
@@ -55,7 +55,7 @@ def embed(iteration: int, path: Path, large: bool) -> Picture | None:
         content = path.read_bytes()
         # PNG alone: of other formats Pillow reads some by programs of the machine, such as Ghostscript.
         with PngImageFile(io.BytesIO(content)) as image:
-            refuse_too_large(path, *image.size)
+            check_pixels(path, *image.size)
             image.load()
             picture = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, UserError):

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from gan_style.core.plain_data import MAX_DEPTH, MAX_FILE
+from gan_style.core.plain_data import MAX_DEPTH, MAX_FILE_CHARACTERS
 
 _LARGEST = 10**15  # of whole numbers that are kept as numbers; larger ones have too many digits to be shown
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -19,8 +19,8 @@ def from_yaml(text: str) -> Any:
     Raises:
         ValueError: it is no YAML, or holds what no config of ours has: tags, aliases, many levels.
     """
-    if len(text) > MAX_FILE:
-        raise ValueError(f"it has more than {MAX_FILE:,} characters")
+    if len(text) > MAX_FILE_CHARACTERS:
+        raise ValueError(f"it has more than {MAX_FILE_CHARACTERS:,} characters")
     try:
         # An alias is a few bytes and can stand for as much as one likes, so it is refused before anything is built.
         depth = 0

@@ -23,7 +23,7 @@ _IMAGE = re.compile(r"iteration-(\d+)\.png")
 
 @dataclass(frozen=True)
 class Series:
-    """One column of the metrics file, without its empty cells.
+    """Column of the metrics file, without its empty cells.
 
     Attributes:
         name: The column's name.
@@ -40,7 +40,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder holds.
+    """Content of a run folder.
 
     Attributes:
         folder: The folder's own name.
@@ -83,7 +83,7 @@ def at(series: Series, iteration: float) -> float | None:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds any file of a run."""
+    """Check whether a folder holds any file of a run."""
     return any((folder / name).is_file() for name in _FILES) or bool(_images(folder / "images"))
 
 

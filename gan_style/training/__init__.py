@@ -1,1 +1,1 @@
-"""What makes a model: a run, its rules, and what looks at it."""
+"""Training: a run, its rules, and the callbacks that observe it."""

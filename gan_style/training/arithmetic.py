@@ -1,6 +1,6 @@
-"""What decides the last digits of a run beside its config: by which ways and on what it is computed.
+"""Arithmetic of a run: settings and machine, beside the config, that decide the last digits of its results.
 
-A checkpoint keeps it, so that a run that goes on elsewhere can say that it does.
+A checkpoint keeps it, so that a run resumed on another machine can report the differences.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from gan_style.core.version import __version__
 from gan_style.training.trainer import TrainerSettings
 
 NOT_EXACTLY = "the run goes on, but not as if it had never stopped"
-UNKNOWN = ("processes", "trainer.sync_batchnorm")  # of a checkpoint that does not say them
-# They decode, resize and augment pictures, and draw random numbers.
+NOT_IN_OLDER = ("processes", "trainer.sync_batchnorm")  # that older checkpoints do not record
+# Packages that decode, resize and augment pictures, and draw random numbers.
 LIBRARIES = ("pillow", "opencv-python-headless", "albumentations", "numpy")
 
 
 def describe(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
-    """What a checkpoint says of it."""
-    return {"arithmetic": {"ways": ways(settings, image_size), "machine": machine(settings)}}
+    """Describe the arithmetic for a checkpoint."""
+    return {"arithmetic": {"ways": effective_settings(settings, image_size), "machine": machine(settings)}}
 
 
-def ways(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
-    """The settings of a trainer that stand for others until they meet pictures and a machine, by their keys."""
+def effective_settings(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
+    """Resolve settings such as `auto` and null to what they mean on this machine, by their keys."""
     on_gpu, on_cpu = _device(settings) == "cuda", _device(settings) == "cpu"
     rounded = settings.precision == "tf32" and not on_gpu
     return {
@@ -43,7 +43,7 @@ def ways(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
 
 
 def machine(settings: TrainerSettings) -> dict[str, Any]:
-    """What computes, and its versions. A GPU's numbers do not follow from the threads of the CPU."""
+    """Describe processor and versions; with a GPU without the CPU's threads, which do not matter then."""
     libraries = {}
     for name in LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -55,10 +55,10 @@ def machine(settings: TrainerSettings) -> dict[str, Any]:
 
 
 def changes(settings: TrainerSettings, image_size: int, resume: Mapping[str, Any]) -> Iterator[str]:
-    """What of both is not what it was when a checkpoint was saved; one that does not say it is not asked."""
+    """Yield sentences about arithmetic that differs from a checkpoint's; values that it does not record are skipped."""
     saved = resume.get("arithmetic", {})
-    then = {"processes": len(resume["pools"]), **_ways_of_older(resume, settings), **saved.get("ways", {})}
-    for key, now in ways(settings, image_size).items():
+    then = {"processes": len(resume["pools"]), **_settings_of_older(resume, settings), **saved.get("ways", {})}
+    for key, now in effective_settings(settings, image_size).items():
         if key in then and then[key] != now:
             yield f"{key}={then[key]} there, {key}={now} here; {NOT_EXACTLY}"
     for key, now in machine(settings).items():
@@ -67,18 +67,22 @@ def changes(settings: TrainerSettings, image_size: int, resume: Mapping[str, Any
             yield f"{key}={before} there, {key}={now} here; the run goes on, but its last digits may be others"
 
 
-def _ways_of_older(resume: Mapping[str, Any], settings: TrainerSettings) -> dict[str, Any]:
-    """Of a checkpoint that does not keep them: what its config comes to on this machine."""
+def _settings_of_older(resume: Mapping[str, Any], settings: TrainerSettings) -> dict[str, Any]:
+    """Resolve the config of a checkpoint that does not record these settings, as on this machine."""
     kept = resume["config"]["trainer"]
     known = {key: kept[key] for key in ("precision", "quick", "compile") if key in kept}
     size = resume["preprocessing"].get("image_size")
     if not isinstance(size, int):
         return {}
-    return {k: v for k, v in ways(TrainerSettings(settings.accelerator, **known), size).items() if k not in UNKNOWN}
+    return {
+        k: v
+        for k, v in effective_settings(TrainerSettings(settings.accelerator, **known), size).items()
+        if k not in NOT_IN_OLDER
+    }
 
 
 def cpu() -> str:
-    """The name of the processor, as far as the system tells."""
+    """Return the name of the processor, as far as the system tells it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):
@@ -93,7 +97,7 @@ def _device(settings: TrainerSettings) -> str:
 
 
 def _threads(settings: TrainerSettings) -> int:
-    """That a process computes with; several share the cores, unless the environment says how many each has."""
+    """Return the threads of a process; several share the cores, unless OMP_NUM_THREADS is set."""
     if settings.device_count == 1 or "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

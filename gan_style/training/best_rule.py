@@ -1,4 +1,4 @@
-"""What chooses best.ckpt, and when a run that no longer gets better ends."""
+"""Choice of best.ckpt, and early stopping of a run that no longer improves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PREFERRED = ("psnr", "swd")
 
 @dataclass
 class BestRule:
-    """What chooses best.ckpt.
+    """Rule that chooses best.ckpt.
 
     Args:
         monitor: a score of validations: its column (`val/A2B/ssim`), or its word (`psnr`, `kid`, `swd`, ...) for the
@@ -82,7 +82,7 @@ def resolve(
 
 
 def nothing_left(resume: Mapping[str, Any], iterations: int, rule: BestRule) -> str | None:
-    """Why a checkpoint needs no more training, or None where it does."""
+    """Return why a checkpoint needs no more training, or None if it does."""
     if resume["iteration"] >= iterations:
         return f"has done {resume['iteration']} of {iterations} iterations"
     best = resume["best"]
@@ -92,7 +92,7 @@ def nothing_left(resume: Mapping[str, Any], iterations: int, rule: BestRule) -> 
 
 
 def _meant(word: str, offered: Mapping[str, str]) -> list[str]:
-    """The columns that a word stands for: itself, or the mean over directions of that metric."""
+    """Return the columns that a word stands for: itself, or the mean over directions of that metric."""
     if word in offered:
         return [word]
     row = NAMED.get(word)

@@ -1,4 +1,4 @@
-"""Why a training ended, where a library says it in words of its own."""
+"""Explanations of errors that end a training, for those that a library words in its own way."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 from gan_style.core import memory
 
-# What gloo and NCCL say when another process is gone, each in its own words.
+# Messages of gloo and NCCL when another process has ended.
 CONNECTION_LOST = re.compile(r"closed by peer|reset by peer|Broken pipe|remote process|NCCL|Socket", re.IGNORECASE)
 
-# What a loader says when the system has killed one of its processes.
+# Message of a loader when the system has killed one of its workers.
 WORKER_LOST = re.compile(r"DataLoader worker .*(killed by signal|exited unexpectedly)", re.DOTALL)
 
 
 def explained(error: Exception, processes: int) -> str | None:
-    """A sentence about an error that is nobody's mistake and no fault of ours; None for any other.
+    """Return a sentence about an error of the machine, not of the user or of this program; None for any other.
 
     Args:
-        error: that ended a training.
-        processes: that train together.
+        error: the one that ended a training.
+        processes: number of training processes.
     """
     if isinstance(error, RuntimeError) and WORKER_LOST.search(str(error)):
         return (

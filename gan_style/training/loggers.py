@@ -1,4 +1,4 @@
-"""Where numbers go: a CSV file always, TensorBoard or Weights & Biases beside it."""
+"""Loggers: a CSV file always, TensorBoard or Weights & Biases in addition."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from gan_style.core.terminal import warn
 
 
 class CSVLog(Logger):
-    """`metrics.csv`: one row per iteration that logged something, a column per name.
+    """Logger to `metrics.csv`: one row per iteration that logged something, a column per name.
 
-    Lightning's own CSVLogger deletes the file when a run goes on; this one keeps the rows up to the
-    iteration that the run goes on from, as if it had never stopped.
+    Lightning's own CSVLogger deletes the file when a run is resumed; this one keeps the rows up to the iteration of the
+    checkpoint, as if the run had never stopped.
 
     Args:
         path: the file.
@@ -49,7 +49,7 @@ class CSVLog(Logger):
         return str(self.path.parent)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """The config has a file of its own."""
+        """Do nothing: the config has a file of its own."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -60,7 +60,7 @@ class CSVLog(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the open row. A validation adds to the row of its iteration, so it stays open until the next."""
+        """Write the current row, which stays open until the next iteration, because a validation adds to it."""
         if not self._row:
             return
         if not self._columns:
@@ -77,7 +77,7 @@ class CSVLog(Logger):
 
     @rank_zero_only
     def rewind(self, iteration: int) -> None:
-        """Drop the rows of later iterations: they will be written again."""
+        """Remove the rows of later iterations, which will be written again."""
         self.save()
         rows = self._read()
         self._rewrite([row for row in rows if int(row["iteration"]) <= iteration])
@@ -90,7 +90,7 @@ class CSVLog(Logger):
         if not self.path.is_file():
             return []
         lines = self.path.read_text().splitlines(keepends=True)
-        reader = csv.DictReader(line for line in lines if line.endswith("\n"))  # a power cut leaves half a line
+        reader = csv.DictReader(line for line in lines if line.endswith("\n"))  # a power cut may leave half a line
         rows = list(reader)
         self._columns += [name for name in reader.fieldnames or [] if name not in self._columns]
         return rows
@@ -105,19 +105,19 @@ class CSVLog(Logger):
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes, known before the processes have met."""
+    """Check whether this is the process that writes; works before the processes are connected."""
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
 def csv_loggers(*, run_dir: Path, from_iteration: int = 0, run_id: str = "", settings: Any = None) -> list[Logger]:
-    """`logger=csv`."""
+    """Build the loggers of `logger=csv`."""
     return [CSVLog(run_dir / "metrics.csv", from_iteration)]
 
 
 def tensorboard_loggers(
     *, run_dir: Path, from_iteration: int = 0, run_id: str = "", settings: Any = None
 ) -> list[Logger]:
-    """`logger=tensorboard`: `tensorboard --logdir runs` shows every run."""
+    """Build the loggers of `logger=tensorboard`; `tensorboard --logdir runs` shows every run."""
     board = TensorBoardLogger(
         run_dir, name="", version="tensorboard", purge_step=from_iteration + 1 if from_iteration else None
     )
@@ -125,7 +125,7 @@ def tensorboard_loggers(
 
 
 class ForgivingWandb(WandbLogger):
-    """A run of W&B whose failures cost no training: the first is said, and nothing more is sent."""
+    """Logger to W&B whose failures do not stop training: the first is reported, and nothing more is sent."""
 
     lost = False
 
@@ -135,7 +135,7 @@ class ForgivingWandb(WandbLogger):
             return
         try:
             call()
-        except Exception as error:  # of its service, the network or its disk, whose errors have no common class
+        except Exception as error:  # errors of the service, network and disk have no common class
             self.lost = True
             reason = " ".join(f"{error}".split())[:120]
             warn(f"note: W&B has failed ({reason}): training goes on, and metrics.csv has every row")
@@ -160,7 +160,7 @@ def wandb_loggers(
     init_timeout: float = 20.0,
     upload_checkpoint: bool = True,
 ) -> list[Logger]:
-    """`logger=wandb`: needs no account and no network; `wandb sync` sends an offline run later.
+    """Build the loggers of `logger=wandb`, which needs no account and no network; `wandb sync` sends an offline run.
 
     Args:
         run_dir: W&B writes into `run_dir/wandb`.
@@ -168,7 +168,7 @@ def wandb_loggers(
         run_id: kept in the checkpoint, so that a resumed run is the same W&B run.
         settings: the plain config, shown with the run.
         project, entity, name, group, tags: of the W&B run.
-        offline: unless the variable WANDB_MODE says otherwise.
+        offline: unless the environment variable WANDB_MODE is set.
         init_timeout: seconds to wait for the server before going offline.
         upload_checkpoint: log best.ckpt as an artifact when training ends.
     """
@@ -203,7 +203,7 @@ def wandb_loggers(
 
 
 def wandb_run_id(loggers: list[Logger]) -> str | None:
-    """The id to keep in the checkpoint, where a run has one."""
+    """Return the W&B id to keep in the checkpoint; None without W&B."""
     for logger in loggers:
         if isinstance(logger, WandbLogger) and is_first_process():
             return str(logger.experiment.id)
@@ -212,20 +212,20 @@ def wandb_run_id(loggers: list[Logger]) -> str | None:
 
 @rank_zero_only
 def finish(loggers: list[Logger], checkpoint: Path | None) -> None:
-    """Hand over the checkpoint and close the files and connections of a run."""
+    """Log the checkpoint and close the files and connections of a run."""
     for logger in loggers:
         if isinstance(logger, ForgivingWandb):
-            logger.guarded(partial(_hand_over, logger, checkpoint))
+            logger.guarded(partial(_log_checkpoint, logger, checkpoint))
         else:
             logger.finalize("success")
 
 
-def _hand_over(logger: WandbLogger, checkpoint: Path | None) -> None:
+def _log_checkpoint(logger: WandbLogger, checkpoint: Path | None) -> None:
     import wandb
 
     if checkpoint is not None and checkpoint.is_file() and getattr(logger, "upload_checkpoint", False):
         artifact = wandb.Artifact(f"checkpoint-{logger.experiment.id}", type="model")
-        # "immutable" spares a second copy of a large file; best.ckpt is only ever replaced, not changed
+        # "immutable" avoids a second copy of a large file; best.ckpt is replaced, never changed in place
         artifact.add_file(str(checkpoint), policy="immutable")
         logger.experiment.log_artifact(artifact, aliases=["best"])
     logger.experiment.finish()

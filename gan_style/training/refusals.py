@@ -1,4 +1,4 @@
-"""What a training command is refused for before its pictures are read, or before a run folder is made."""
+"""Checks of a training command before its pictures are read, or before a run folder is created."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from gan_style.networks.recomputed import blocks_of
 from gan_style.training import arithmetic
 from gan_style.training.trainer import TrainerSettings
 
-SHOWN = 4  # names that a message lists
-# Settings that change no weight. Where pictures lie is among them: what they hold is compared.
+MAX_NAMES_SHOWN = 4  # in a message
+# Settings that do not change the results, or whose effect is compared by `arithmetic.changes`. Paths of pictures are
+# among them, because the pictures themselves are compared.
 SAME_NUMBERS = {
     "data": "num_workers cache on_error root A B test_A test_B content styles test_content "
     "set url archive sha256 name_A name_B",
     "model": "warm_start",
     "callbacks": "image_grid truth_scores set_scores cycle_scores",
-    "trainer": "accelerator devices num_nodes strategy precision quick compile checkpointing profiler "  # `arithmetic`
+    "trainer": "accelerator devices num_nodes strategy precision quick compile checkpointing profiler "
     "sync_batchnorm max_steps max_epochs val_every save_every log_every",
 }
 
 
-def refuse_weights_alone(resume: Mapping[str, Any], path: Path | None) -> None:
-    """Raise a UserError if a checkpoint was exported or imported, so that it holds no state to go on with."""
+def check_resumable(resume: Mapping[str, Any], path: Path | None) -> None:
+    """Raise a UserError if a checkpoint was exported or imported, and so holds no training state."""
     if not resume["optimizers"]:
         raise UserError(
             f"{path} holds weights and no state of a training: resume= wants a checkpoint of a run, such as last.ckpt"
         )
 
 
-def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
-    """Compare the networks of a checkpoint with the command before anything is built.
+def check_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
+    """Check that the networks of a checkpoint are those of the command, before anything is built.
 
     Raises:
         UserError: names the first setting that differs.
@@ -57,11 +58,11 @@ def refuse_other_architecture(config: Mapping[str, Any], resume: Mapping[str, An
 def differences(
     config: Mapping[str, Any], resume: Mapping[str, Any], data: Mapping[str, Any], settings: TrainerSettings
 ) -> Iterator[str]:
-    """What of the settings, the pictures and the machine is not what it was when a checkpoint was saved, in sentences.
+    """Yield sentences about settings, pictures and machine that differ from those of a checkpoint.
 
     Args:
         config, resume: of the command, and the content of the checkpoint.
-        data: what the pictures say of themselves, see `UnpairedDataModule.describe`.
+        data: description of the pictures, see `UnpairedDataModule.describe`.
         settings: of the command's trainer.
     """
     for found in (*_of_settings(config, resume), *_of_pictures(resume, data)):
@@ -84,7 +85,7 @@ def _of_pictures(resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator
     then, there = resume["preprocessing"].get("pictures", {}), data["preprocessing"]["pictures"]
     for part in (part for part in there if part in then):
         counts = [pictures["count"] for pictures in (then[part], there[part])]
-        # Names only where files cannot be compared: in their order, the same files give the same numbers.
+        # Names are compared only where the content is not known: renamed files give the same results.
         known = "content" if "content" in then[part] and "content" in there[part] else "names"
         if counts[0] != counts[1] or then[part][known] != there[part][known]:
             kind, domain = "validation" if part.startswith("test_") else "training", part[-1]
@@ -93,7 +94,7 @@ def _of_pictures(resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator
 
 
 def _completed(saved: Any, now: Any, allowed: Sequence[str]) -> Any:
-    """A saved config with the defaults of keys that have come into the package since it was saved."""
+    """Add to a saved config the defaults of keys that were added to the package since."""
     if not (isinstance(saved, Mapping) and isinstance(now, Mapping)):
         return saved
     if "_target_" in saved and saved["_target_"] == now.get("_target_"):
@@ -101,8 +102,8 @@ def _completed(saved: Any, now: Any, allowed: Sequence[str]) -> Any:
     return {key: _completed(value, now.get(key), allowed) for key, value in saved.items()}
 
 
-def refuse_other_styles(resume: Mapping[str, Any], names: Sequence[str], path: Path | None) -> None:
-    """Compare the styles that a checkpoint has learned by number with those of the data.
+def check_styles(resume: Mapping[str, Any], names: Sequence[str], path: Path | None) -> None:
+    """Check that the data has the styles that a checkpoint has learned, in the same order.
 
     Raises:
         UserError: names the first difference.
@@ -111,15 +112,17 @@ def refuse_other_styles(resume: Mapping[str, Any], names: Sequence[str], path: P
     if learned == list(names):
         return
     gone, new = ([name for name in a if name not in b] for a, b in ((learned, names), (names, learned)))
-    parts = [f"{word} {', '.join(some[:SHOWN])}" for word, some in (("no longer", gone), ("now", new)) if some]
+    parts = [
+        f"{word} {', '.join(some[:MAX_NAMES_SHOWN])}" for word, some in (("no longer", gone), ("now", new)) if some
+    ]
     raise UserError(
         f"{path} has learned {len(learned)} named styles, but the data has {len(names)} ({'; '.join(parts)}): give the "
         "styles their names and number of then, or begin a new run with model.warm_start"
     )
 
 
-def refuse_other_weights(model: Translator, resume: Mapping[str, Any], path: Path | None) -> None:
-    """Compare the tensors of a checkpoint with those of the model that was built, before a run folder is written to.
+def check_weights(model: Translator, resume: Mapping[str, Any], path: Path | None) -> None:
+    """Check that the tensors of a checkpoint fit the model that was built, before the run folder changes.
 
     Raises:
         UserError: one has another shape, such as that of pictures with other channels, or is missing.
@@ -133,8 +136,8 @@ def refuse_other_weights(model: Translator, resume: Mapping[str, Any], path: Pat
         raise UserError(f"{path} is of another architecture: {found}")
 
 
-def refuse_missing_warm_start(node: Mapping[str, Any]) -> None:
-    """Compare `model.warm_start` with the disk.
+def check_warm_start(node: Mapping[str, Any]) -> None:
+    """Check that the file of `model.warm_start` exists.
 
     Raises:
         UserError: there is no such file.
@@ -146,8 +149,8 @@ def refuse_missing_warm_start(node: Mapping[str, Any]) -> None:
         raise UserError(f"there is no checkpoint {given}: check model.warm_start")
 
 
-def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:
-    """Compare the crop with what the discriminators need, before a run folder is made.
+def check_picture_sizes(model: Translator, data: UnpairedDataModule) -> None:
+    """Check that crops are large enough for the discriminators, before a run folder is created.
 
     Raises:
         UserError: names the sizes.
@@ -161,11 +164,11 @@ def refuse_small_pictures(model: Translator, data: UnpairedDataModule) -> None:
             )
 
 
-def refuse_unfit_settings(model: Translator, settings: TrainerSettings, name: str) -> None:
-    """Compare what was asked of the trainer with what the method can do.
+def check_settings(model: Translator, settings: TrainerSettings, name: str) -> None:
+    """Check that the method supports the settings of the trainer.
 
     Raises:
-        UserError: float16 for steps that are not scaled, or checkpointing without blocks to compute again.
+        UserError: float16 without loss scaling, or checkpointing without blocks to recompute.
     """
     if settings.precision == "16-mixed" and not model.takes_float16:
         raise UserError(f"trainer.precision=16-mixed does not work for {name}: take bf16-mixed or 32-true")

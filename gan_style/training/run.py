@@ -36,16 +36,16 @@ from gan_style.training.callbacks.keeper import Keeper
 from gan_style.training.callbacks.losses import LogLosses
 from gan_style.training.callbacks.progress import ShowProgress
 from gan_style.training.refusals import (
+    check_architecture,
+    check_picture_sizes,
+    check_resumable,
+    check_settings,
+    check_styles,
+    check_warm_start,
+    check_weights,
     differences,
-    refuse_missing_warm_start,
-    refuse_other_architecture,
-    refuse_other_styles,
-    refuse_other_weights,
-    refuse_small_pictures,
-    refuse_unfit_settings,
-    refuse_weights_alone,
 )
-from gan_style.training.run_folder import load_to_go_on, locate, refuse_another_run, say, summarise, write_run_file
+from gan_style.training.run_folder import check_folder_is_free, load_to_go_on, locate, say, summarise, write_run_file
 from gan_style.training.run_lock import held
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
@@ -102,7 +102,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
         _train(config, allowed, settings, run_dir, resume_from)
         return run_dir
     with held(run_dir):
-        refuse_another_run(run_dir, resume_from)
+        check_folder_is_free(run_dir, resume_from)
         _train(config, allowed, settings, run_dir, resume_from)
     return run_dir
 
@@ -118,10 +118,10 @@ def _train(
     resume = load_to_go_on(resume_from, newest=config["resume"] == "last") if resume_from else None
     if resume is not None:
         with naming(str(resume_from)), fitting():
-            refuse_weights_alone(resume, resume_from)
-            refuse_other_architecture(config, resume, resume_from)
+            check_resumable(resume, resume_from)
+            check_architecture(config, resume, resume_from)
     else:
-        refuse_missing_warm_start(config["model"])
+        check_warm_start(config["model"])
     quiet_lightning()
 
     torch.manual_seed(config["seed"])
@@ -129,13 +129,13 @@ def _train(
     data.setup()
     if resume is not None:
         if takes(config["model"], "styles", allowed):
-            refuse_other_styles(resume, data.style_names, resume_from)
+            check_styles(resume, data.style_names, resume_from)
         with naming(str(resume_from)), fitting():
             for difference in differences(config, resume, data.describe(), settings):
                 say(f"note: {difference}")
     model = model_of(config, allowed, settings, data)
     if resume is not None:
-        refuse_other_weights(model, resume, resume_from)
+        check_weights(model, resume, resume_from)
     chosen = callbacks_of(config, allowed)
     config["best"] = resolve(config["best"], chosen, model, data)
     iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
@@ -184,8 +184,8 @@ def model_of(
         extra["styles"] = len(data.style_names)
     model: Translator = build(config["model"], allowed, **extra)
     model.iterations_per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
-    refuse_small_pictures(model, data)
-    refuse_unfit_settings(model, settings, config["name"])
+    check_picture_sizes(model, data)
+    check_settings(model, settings, config["name"])
     return model
 
 

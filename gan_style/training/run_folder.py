@@ -1,4 +1,4 @@
-"""Where a run writes, where it goes on from, and what it cost."""
+"""Run folders: their location, the checkpoint to resume from, and the summary of a run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DRAWN = {
 
 
 def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
-    """The run folder, and the checkpoint to go on from; nothing is made yet.
+    """Return the run folder and the checkpoint to resume from; nothing is created yet.
 
     Raises:
         UserError: nothing to resume.
@@ -65,12 +65,12 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
     return given or new_run_dir(config["name"]), None
 
 
-def refuse_another_run(run_dir: Path, resume_from: Path | None) -> None:
-    """Refuse a folder of another run; to be asked while the folder is held, else one could begin there meanwhile.
+def check_folder_is_free(run_dir: Path, resume_from: Path | None) -> None:
+    """Check that a folder holds no other run; call it while the folder is locked, so that none can begin meanwhile.
 
     Args:
-        run_dir: where the run is to write.
-        resume_from: the checkpoint that it goes on from.
+        run_dir: folder of the run.
+        resume_from: the checkpoint to resume from.
 
     Raises:
         UserError: the folder holds another run than that of the checkpoint.
@@ -86,12 +86,12 @@ def refuse_another_run(run_dir: Path, resume_from: Path | None) -> None:
 
 
 def holds_a_run(folder: Path) -> bool:
-    """A start that failed leaves no checkpoint, and its folder may be used again."""
+    """Check for a checkpoint: a start that failed leaves none, and its folder may be used again."""
     return any((folder / "checkpoints" / name).is_file() for name in ("last.ckpt", "previous.ckpt"))
 
 
 def load_to_go_on(path: Path, newest: bool) -> dict[str, Any]:
-    """The checkpoint to go on from; where the newest is damaged or gone the one saved before it, which is said.
+    """Load the checkpoint to resume from; if the newest is damaged or missing, the one before it, with a note.
 
     Args:
         path: of a checkpoint.
@@ -112,10 +112,10 @@ def load_to_go_on(path: Path, newest: bool) -> dict[str, Any]:
 
 
 def new_run_dir(name: str) -> Path:
-    """`runs/<name>/<time>`; the first process of a run tells it to the others through the environment.
+    """Return `runs/<name>/<time>`; the first process passes the time to the others in the environment.
 
     Raises:
-        UserError: the name leads out of runs, as that of somebody else's experiment may.
+        UserError: the name leads out of runs, as that of an untrusted experiment may.
     """
     if not name or os.path.isabs(name) or ".." in Path(name).parts or not name.isprintable():
         raise UserError(f"name={name} is no name of a folder below runs: take letters, or give the folder as run_dir=")
@@ -126,7 +126,7 @@ def new_run_dir(name: str) -> Path:
 
 
 def scores_of(run_dir: Path) -> dict[str, Any]:
-    """What the weights of best.ckpt and the newest ones score, and the baselines: name -> direction -> score."""
+    """Read the scores of best.ckpt and of the newest weights, and the baselines: name -> direction -> score."""
     found: dict[str, Any] = {}
     for name, file in (("best", BEST), ("last", LAST)):
         if (run_dir / file).is_file():
@@ -136,7 +136,7 @@ def scores_of(run_dir: Path) -> dict[str, Any]:
 
 
 def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, seconds: float, stopped: str) -> None:
-    """`run.json`: what it ran on, what it cost, what its checkpoints are and whose pictures they saw."""
+    """Write `run.json`: the machine, cost, checkpoints and data set of a run."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     losses = next(callback for callback in callbacks if isinstance(callback, LogLosses))
     keeper = next(callback for callback in callbacks if isinstance(callback, Keeper))
@@ -159,19 +159,19 @@ def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, second
 
 
 def credits_of(data: Any) -> dict[str, str] | None:
-    """What the report says of pictures whose origin is known: of a named set, or drawn; None for others.
+    """Return what the report says about the pictures of a named or drawn set; None for others.
 
     Args:
-        data: a data module; a folder that `gan-style download` made says which set it holds.
+        data: a data module; a folder made by `gan-style download` has a manifest with the set's name.
     """
     if isinstance(data, ScenesDataModule):
         return DRAWN
     root = getattr(data, "root", None)
-    if root is None:  # named file by file, whatever `set` says
+    if root is None:  # given as data.A and data.B, so not the set
         return None
     name = getattr(data, "set", None)
     if not name:
-        with contextlib.suppress(UserError, OSError):  # the end of a run is no place to refuse anything
+        with contextlib.suppress(UserError, OSError):  # must not fail at the end of a run
             name = read_manifest(expanded(root)).get("name")
     if name not in NAMED_SETS:
         return None
@@ -179,7 +179,7 @@ def credits_of(data: Any) -> dict[str, str] | None:
 
 
 def summarise(run_dir: Path, keeper: Keeper) -> None:
-    """The last lines of a run: scores beside their baselines, and where things are."""
+    """Print the last lines of a run: scores beside their baselines, and the paths of its files."""
     if not loggers.is_first_process():
         return
     columns = scores_of(run_dir)
@@ -207,5 +207,5 @@ def _width(column: str) -> int:
 
 @rank_zero_only
 def say(text: str) -> None:
-    """A line of the first process."""
+    """Print a line, in the first process only."""
     terminal.say(text, flush=True)

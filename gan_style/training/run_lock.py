@@ -1,8 +1,9 @@
-"""A run folder belongs to one run at a time: whoever trains into it holds the file `.lock` there.
+"""Lock of a run folder, the file `.lock` in it: only one run at a time may train into a folder.
 
-On one machine the system's own lock on that file decides: it ends with its process, however that ends. Over a network
-such locks may be missing, or known to one machine alone. There the file decides: only one process can make it, whoever
-holds it touches it every few seconds, and whoever finds one of another machine waits for such a sign.
+On one machine the operating system's lock on that file decides; it ends with its process, however that ends. On network
+file systems such locks may be missing, or known to one machine alone. There the file itself decides: only one process
+can create it, its holder touches it every few seconds (a heartbeat), and a process that finds the lock file of another
+machine waits for a heartbeat before it takes over.
 """
 
 from __future__ import annotations
@@ -28,26 +29,26 @@ from gan_style.core.signals import before_the_end
 from gan_style.core.terminal import say, warn
 
 NAME = ".lock"
-BEAT = 10.0  # seconds between two signs of life
-PATIENCE = 60.0  # seconds to wait for one, of a holder on another machine
-WRITING = 1.0  # seconds in which whoever has made the file has written into it
-LOOK = 0.1  # seconds between two looks at the file
-MOST = 4096  # bytes that are read of it
+HEARTBEAT_SECONDS = 10.0  # between two touches of the file
+TAKEOVER_SECONDS = 60.0  # to wait for a heartbeat of a holder on another machine
+WRITE_SECONDS = 1.0  # in which a process that has created the file has written into it
+POLL_SECONDS = 0.1  # between two looks at the file
+MAX_FILE_BYTES = 4096  # that are read
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of file systems that have none
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # errors of file systems without locks
 
 
 def _machine() -> str:
-    """What tells this machine, since it was started, from all others."""
+    """Return an id of this machine since its start, different on all others."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # elsewhere than on Linux
+    except OSError:  # on systems other than Linux
         return socket.gethostname()
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a folder, as its lock file says; `token` tells one holding from another."""
+    """Holder of a folder, as written in its lock file; `token` is unique for each time that it is held."""
 
     process: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)
@@ -60,11 +61,11 @@ class Holder:
 
 
 def read(path: Path) -> Holder | None:
-    """Who a lock file names; None where there is no such file, or nothing whole in it."""
+    """Read the holder from a lock file; None where there is no such file, or an incomplete one."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            content = os.read(file, MOST)
+            content = os.read(file, MAX_FILE_BYTES)
         finally:
             os.close(file)
         found = Holder(**json.loads(content))
@@ -75,16 +76,16 @@ def read(path: Path) -> Holder | None:
 
 
 class RunLock:
-    """The lock of one run folder.
+    """Lock of one run folder.
 
     Args:
-        folder: of the run; it is made.
+        folder: of the run; created where it is missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / NAME
         self.holder = Holder()
-        self._made: list[Path] = []  # folders that were not there
+        self._created: list[Path] = []  # folders that did not exist
         self._file: int | None = None
         self._over = threading.Event()
 
@@ -97,18 +98,18 @@ class RunLock:
         """
         _held.append(self)
         try:
-            self._made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+            self._created = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
             while self._file is None:
-                self._try()
-            threading.Thread(target=self._give_signs, daemon=True).start()
+                self._try_once()
+            threading.Thread(target=self._send_heartbeats, daemon=True).start()
         except BaseException as error:
             self.release()
             if isinstance(error, OSError) and error.filename is None:
                 error.filename = str(self.folder)
             raise
 
-    def _try(self) -> None:
-        """One try: `_file` stays None where the file went away meanwhile."""
+    def _try_once(self) -> None:
+        """Try once to take the lock; `_file` stays None where the file was removed meanwhile."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             file, made = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), True
@@ -125,21 +126,21 @@ class RunLock:
             alone = _locked(file)
             if alone is False:
                 raise self._refusal(read(self.path) or before)
-            if not _is(file, self.path):  # released meanwhile
+            if not _is_same_file(file, self.path):  # released meanwhile
                 return
             certain = made or (alone and (before is None or before.machine == self.holder.machine))
-            if not certain and not self._left_behind(before):
+            if not certain and not self._is_abandoned(before):
                 return
             self._write(file)
-            if not certain:  # two may have waited side by side: the one that wrote last has it
-                time.sleep(WRITING)
+            if not certain:  # two processes may have waited: the last one to write gets it
+                time.sleep(WRITE_SECONDS)
                 if (now := read(self.path)) != self.holder:
                     raise self._refusal(now)
             if before is not None:
                 say(f"note: {self.path} names {before}, which holds it no longer: this run takes over", flush=True)
             taken = True
         except BaseException as error:
-            if made and not isinstance(error, UserError):  # such as a full disk
+            if made and not isinstance(error, UserError):  # for example where the disk is full
                 self.path.unlink(missing_ok=True)
             raise
         finally:
@@ -147,22 +148,22 @@ class RunLock:
                 os.close(file)
         self._file = file
 
-    def _left_behind(self, before: Holder | None) -> bool:
-        """Wait for a sign of a holder that no lock of the system tells of; false where its file goes away meanwhile.
+    def _is_abandoned(self, before: Holder | None) -> bool:
+        """Wait for a heartbeat of a holder without a lock of the system; false where the file is removed meanwhile.
 
         Raises:
-            UserError: it gave one.
+            UserError: there was a heartbeat.
         """
         who = before or "another process"
         why = "and no lock of the system tells whether it still runs"
-        say(f"note: {self.path} names {who}, {why}: waiting {PATIENCE:.0f} s for a sign of it", flush=True)
-        first, end = _trace(self.path), time.monotonic() + PATIENCE
+        say(f"note: {self.path} names {who}, {why}: waiting {TAKEOVER_SECONDS:.0f} s for a sign of it", flush=True)
+        first, end = _heartbeat(self.path), time.monotonic() + TAKEOVER_SECONDS
         while time.monotonic() < end:
-            time.sleep(min(LOOK, PATIENCE))
-            trace = _trace(self.path)
-            if trace is None:
+            time.sleep(min(POLL_SECONDS, TAKEOVER_SECONDS))
+            heartbeat = _heartbeat(self.path)
+            if heartbeat is None:
                 return False
-            if trace != first:
+            if heartbeat != first:
                 raise self._refusal(read(self.path) or before)
         return True
 
@@ -178,9 +179,9 @@ class RunLock:
         os.pwrite(file, json.dumps(asdict(self.holder)).encode() + b"\n", 0)
         os.fsync(file)
 
-    def _give_signs(self) -> None:
-        """Touch the file, for those who wait on other machines; end this process where one of them has taken it."""
-        while not self._over.wait(BEAT):
+    def _send_heartbeats(self) -> None:
+        """Touch the file regularly; end this process if another machine has taken the folder over."""
+        while not self._over.wait(HEARTBEAT_SECONDS):
             now = read(self.path)
             if now == self.holder:
                 with contextlib.suppress(OSError):
@@ -191,7 +192,7 @@ class RunLock:
                 os._exit(1)
 
     def release(self) -> None:
-        """Let go; folders that were made and are still empty are removed. Once more does nothing."""
+        """Release the folder, and remove folders that were created and are still empty; may be called again."""
         if self.holder.process != os.getpid():  # a fork of the holder
             return
         self._over.set()
@@ -201,7 +202,7 @@ class RunLock:
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
-        for folder in self._made:
+        for folder in self._created:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         if self in _held:
@@ -209,15 +210,15 @@ class RunLock:
 
 
 def _read_whole(path: Path) -> Holder | None:
-    """Who the file names, once it is written; None where nobody does that."""
-    end = time.monotonic() + WRITING
+    """Read the holder, waiting for it to be written; None where it is not."""
+    end = time.monotonic() + WRITE_SECONDS
     while (found := read(path)) is None and time.monotonic() < end and path.exists():
-        time.sleep(LOOK / 10)
+        time.sleep(POLL_SECONDS / 10)
     return found
 
 
 def _locked(file: int) -> bool | None:
-    """Take the system's lock: false where another process has it, None where there is no such lock."""
+    """Take the system's lock: false where another process has it, None where the file system has no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -229,17 +230,17 @@ def _locked(file: int) -> bool | None:
     return True
 
 
-def _is(file: int, path: Path) -> bool:
-    """Whether an open file is still the one of that name."""
+def _is_same_file(file: int, path: Path) -> bool:
+    """Check whether an open file is still the one of that name."""
     try:
         return os.path.samestat(os.fstat(file), os.lstat(path))
     except FileNotFoundError:
         return False
 
 
-def _trace(path: Path) -> tuple[int, Holder | None] | None:
-    """What changes with a sign of life; None where the file is gone. It is opened: a network's copies may be old."""
-    holder = read(path)
+def _heartbeat(path: Path) -> tuple[int, Holder | None] | None:
+    """Return values that change with each heartbeat; None where the file is gone."""
+    holder = read(path)  # opens the file, which on a network file system refreshes its attributes
     try:
         return path.stat().st_mtime_ns, holder
     except FileNotFoundError:
@@ -250,13 +251,13 @@ _held: list[RunLock] = []
 
 
 def release_all() -> None:
-    """Let go of what this process holds, before it ends in another way than its code does."""
+    """Release all locks of this process, before it ends without running its cleaning up."""
     for lock in list(_held):
         lock.release()
 
 
-def _leave_to_the_parent() -> None:
-    """A forked process, such as a loader worker, must not hold the folder when its parent was killed."""
+def _drop_after_fork() -> None:
+    """Close the locks in a forked process, such as a loader worker: else it holds them after its parent's death."""
     for lock in _held:
         if lock._file is not None:
             os.close(lock._file)
@@ -265,13 +266,13 @@ def _leave_to_the_parent() -> None:
 
 
 before_the_end.append(release_all)
-atexit.register(release_all)  # where a signal came in the midst of a release
-os.register_at_fork(after_in_child=_leave_to_the_parent)
+atexit.register(release_all)  # in case a signal interrupted a release
+os.register_at_fork(after_in_child=_drop_after_fork)
 
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Inside, the run folder is this process's alone.
+    """Hold a run folder inside a `with` block.
 
     Raises:
         UserError: another run holds it.

@@ -19,7 +19,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.types import Count
 from gan_style.models.batch_norm import SyncBatchNorms
 from gan_style.models.translator import Translator
-from gan_style.networks.quick import pays
+from gan_style.networks.fast_convolutions import is_faster
 from gan_style.training.strategy import strategy_of
 
 
@@ -113,10 +113,10 @@ class TrainerSettings:
         return math.ceil(self.max_epochs * per_epoch - 1e-9)
 
     def takes_quick_ways(self, image_size: int) -> bool:
-        """Whether `networks.quick` computes the generators; a compiled network has ways of its own."""
+        """Check whether `fast_convolutions` computes the generators; compiled networks take their own."""
         if self.compile != "off":
             return False
-        return pays(image_size) if self.quick is None else self.quick
+        return is_faster(image_size) if self.quick is None else self.quick
 
     def tell(self, model: Translator, image_size: int) -> None:
         """Tell a model by which ways to compute, before it trains."""

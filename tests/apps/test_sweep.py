@@ -47,7 +47,7 @@ def sweep_file(folder: Path, **content: Any) -> str:
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Runs a sweep of stubs in this process: exit status, stdout and stderr."""
-    monkeypatch.setattr(runner, "POLL", 0.02)
+    monkeypatch.setattr(runner, "POLL_SECONDS", 0.02)
 
     def start(*words: str, **content: Any) -> tuple[int, str, str]:
         status = script.main([sweep_file(tmp_path, **content), STUB, f"folder={tmp_path / 'sweep'}", *words])

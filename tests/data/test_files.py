@@ -14,7 +14,7 @@ from PIL import Image
 
 from gan_style.core.errors import UserError
 from gan_style.data.files import check_picture, read_picture
-from gan_style.data.saving import HOLDS, save_image
+from gan_style.data.saving import FORMATS, save_image
 from gan_style.data.values import ValueRange
 
 SIDE = (13, 17)
@@ -36,8 +36,8 @@ def drawn(dtype: str, channels: int) -> np.ndarray:
 
 CASES = [
     (dtype, channels, suffix)
-    for dtype, channels, suffix in product(RANGES, (1, 3, 4, 7), HOLDS)
-    if dtype in HOLDS[suffix][0] and (HOLDS[suffix][1] is None or channels in HOLDS[suffix][1])
+    for dtype, channels, suffix in product(RANGES, (1, 3, 4, 7), FORMATS)
+    if dtype in FORMATS[suffix][0] and (FORMATS[suffix][1] is None or channels in FORMATS[suffix][1])
 ]
 
 
@@ -198,7 +198,7 @@ def test_a_range_that_is_none_is_refused(settings: tuple[str, float | None, floa
 
 
 @pytest.mark.parametrize(
-    ("dtype", "channels", "suffix"), sorted(set(product(RANGES, (1, 3, 4, 7), HOLDS)) - set(CASES))
+    ("dtype", "channels", "suffix"), sorted(set(product(RANGES, (1, 3, 4, 7), FORMATS)) - set(CASES))
 )
 def test_a_format_that_cannot_hold_a_picture_is_refused(tmp_path: Path, dtype: str, channels: int, suffix: str) -> None:
     with pytest.raises(UserError, match=f"cannot hold {dtype} pictures of {channels} channel"):

@@ -146,7 +146,7 @@ def test_the_index_is_made_again_where_it_is_missing_or_stale(
     known = read_index(tar)
     assert known is not None
     assert known.names == shard.names
-    np.testing.assert_array_equal(known.places, shard.places)
+    np.testing.assert_array_equal(known.entries, shard.entries)
     capsys.readouterr()
     opened(packed)
     assert capsys.readouterr().out == ""
@@ -313,7 +313,7 @@ def test_unusable_headers_stop_or_are_skipped(tmp_path: Path, packed: Path) -> N
 def test_a_damaged_picture_is_named_in_training(packed: Path, workers: int) -> None:
     pictures = opened(packed)
     index = next(i for i in range(7) if pictures.name(i).endswith(".png"))
-    number, offset, size = pictures.places[index, :3].tolist()
+    number, offset, size = pictures.entries[index, :3].tolist()
     tar = pictures.shards[number]
     data = bytearray(tar.read_bytes())
     data[offset + size // 3 : offset + size] = bytes(size - size // 3)

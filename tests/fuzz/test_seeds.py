@@ -202,7 +202,7 @@ def test_an_index_that_points_out_of_its_shard_is_made_again(tmp_path: Path) -> 
         whole = scan(path)
         write_index(Shard(path, whole.names, np.array([[offset, size, 4, 4]])))
         assert read_index(path) is None
-        assert open_shard(path).places.tolist() == whole.places.tolist()
+        assert open_shard(path).entries.tolist() == whole.entries.tolist()
 
 
 def test_the_budget_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,7 @@ from gan_style.core.config import build
 from gan_style.core.seeding import derive_seed
 from gan_style.models import translator
 from gan_style.models.passes import ways
-from gan_style.networks import quick as quick_ways
-from gan_style.networks import winograd
+from gan_style.networks import fast_convolutions, winograd
 from tests.conftest import small_config
 
 MODELS = {
@@ -45,9 +44,9 @@ def gradients(model: Any, batch: dict[str, Tensor], faster: bool) -> Tensor:
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients_are_those_of_the_plain_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64: in float32 a rounding may turn the sign of an L1 or a ReLU, whatever the way."""
-    monkeypatch.setattr(quick_ways, "PLACES", 1)  # so that small maps go the faster ways, too
-    monkeypatch.setattr(quick_ways, "WIDE", 16)
-    monkeypatch.setattr(quick_ways, "_ours", lambda x: True)
+    monkeypatch.setattr(fast_convolutions, "MIN_TILES_FOR_WINOGRAD", 1)  # so that small maps go the faster ways, too
+    monkeypatch.setattr(fast_convolutions, "MIN_CHANNELS_FOR_WINOGRAD", 16)
+    monkeypatch.setattr(fast_convolutions, "_is_supported", lambda x: True)
     called = []
     forward = winograd._forward
     monkeypatch.setattr(winograd, "_forward", lambda *words: called.append(1) or forward(*words))
@@ -71,9 +70,9 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
     monkeypatch.setattr(
         translator, "ways", lambda nets, faster, *more: taken.append(faster) or ways(nets, faster, *more)
     )
-    monkeypatch.setattr("gan_style.networks.quick._slow_products", lambda: False)
+    monkeypatch.setattr("gan_style.networks.fast_convolutions._has_slow_matmul", lambda: False)
     for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
-        monkeypatch.setattr("gan_style.networks.quick.PIXELS", pixels)
+        monkeypatch.setattr("gan_style.networks.fast_convolutions.MIN_CROP_PIXELS", pixels)
         taken.clear()
         run(f"run-{pixels}-{word}", "trainer.max_steps=2", f"trainer.quick={word}")
         assert set(taken) == {expected}

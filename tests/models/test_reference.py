@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from gan_style.networks import quick, winograd
+from gan_style.networks import fast_convolutions, winograd
 from gan_style.training import run as runs
 
 ITERATIONS = 20
@@ -46,7 +46,7 @@ def test_losses_are_those_of_the_plain_reference(
     joined: str, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Path]
 ) -> None:
     """The plain reference in float32 is as far from itself in float64 as ours is."""
-    monkeypatch.setattr(quick, "PLACES", 1)  # so that small maps go the faster ways, too
+    monkeypatch.setattr(fast_convolutions, "MIN_TILES_FOR_WINOGRAD", 1)  # so that small maps go the faster ways, too
     called: list[int] = []
     forward = winograd._forward
     monkeypatch.setattr(winograd, "_forward", lambda *words: called.append(1) or forward(*words))

@@ -20,7 +20,7 @@ def drawn(batch: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.fixture(autouse=True)
 def several_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PLACES", 8)
+    monkeypatch.setattr(module, "MAX_TILES_AT_ONCE", 8)
 
 
 @pytest.mark.parametrize("size", [(18, 18), (19, 40), (6, 21), (3, 3)])

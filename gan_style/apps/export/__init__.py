@@ -1,1 +1,1 @@
-"""Models for other programs, and other programs' models."""
+"""Export of models to other programs, and import of other programs' models."""

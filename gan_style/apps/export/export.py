@@ -1,4 +1,4 @@
-"""The verb `gan-style export`: a trained model for other programs, compared with torch before it is given its name.
+"""The verb `gan-style export`: a trained model for other programs, compared with torch before its file is complete.
 
     .onnx, .pt2     one graph, any batch, height and width: `picture` (and `style`) in, `output` out
     .safetensors    all weights but the discriminators', which `gan_style.load` reads
@@ -33,20 +33,20 @@ from gan_style.core.extras import extra
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say
 from gan_style.core.version import __version__
-from gan_style.data.saving import refuse_overwriting
+from gan_style.data.saving import check_not_overwriting
 from gan_style.inference.load import loaded
 from gan_style.inference.translator import LoadedTranslator
 from gan_style.models.pretrained import network_of
 from gan_style.models.translator import Translator
 
 OPSET = 18
-Put = Callable[[Path], tuple[str, Distance]]  # writes a file and reads it again: what it is, and how far from torch
+Put = Callable[[Path], tuple[str, Distance]]  # writes a file, reads it back: a description, the distance from torch
 
 
 def export(parsed: Namespace) -> None:
-    """Write a model in the form that the suffix names, and say how far it is from torch."""
+    """Write a model in the format that the suffix names, and print how far its results are from torch."""
     out = expanded(parsed.output)
-    refuse_overwriting([out], [parsed.checkpoint])
+    check_not_overwriting([out], [parsed.checkpoint])
     tensors = functools.partial(_tensors, allow=parsed.allow)
     makers: dict[str, Callable[..., Put]] = {
         ".onnx": _onnx,
@@ -114,13 +114,13 @@ def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
 def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     graph, channels = Graph(translator.model, direction), _channels(translator, direction)
     program = _traced(graph, channels)
-    program.example_inputs = None  # or the file holds these pictures, too
+    program.example_inputs = None  # else they are saved, too
     described = {exported.TEXT: json.dumps(_described(translator, graph, direction))}
 
     def put(path: Path) -> tuple[str, Distance]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with open(path, "wb") as file:  # by a name that is not UTF-8 torch opens none
+            with open(path, "wb") as file:  # by itself torch cannot open a name that is not UTF-8
                 torch.export.save(program, file, extra_files=described)
             with open(path, "rb") as file:
                 run = torch.export.load(file).module()
@@ -169,22 +169,22 @@ def _called(network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
 
 
 def _traced(graph: Graph, channels: int) -> torch.export.ExportedProgram:
-    """The graph with every size open, and no network in it that it does not use."""
+    """Trace the graph with every size dynamic, and without the networks that it does not use."""
     graph = copy.copy(graph)
     graph._modules = {"model": _used(graph, channels)}
-    # A side may be 1 somewhere inside; without the patch export takes it that no side ever is.
+    # A feature map may have a side of 1; without the patch torch.export assumes that no side is 1.
     oblivious = torch.fx.experimental._config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     with warnings.catch_warnings(), torch.no_grad(), oblivious:
         warnings.simplefilter("ignore")
         program = torch.export.export(graph, graph.example(TRACED, channels), dynamic_shapes=_open_sizes(graph))
-    for module in program.graph_module.modules():  # what runs in float32 under autocast is a graph of its own
+    for module in program.graph_module.modules():  # parts in float32 under autocast are graphs of their own
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)  # it names folders of this machine
     return program
 
 
 def _used(graph: Graph, channels: int) -> Translator:
-    """The model with those of its networks that take part: no discriminator, no other direction."""
+    """Return the model with only the networks that take part: no discriminator, no other direction."""
     called: set[str] = set()
 
     def noting(name: str) -> Callable[..., None]:
@@ -197,19 +197,19 @@ def _used(graph: Graph, channels: int) -> Translator:
     for handle in handles:
         handle.remove()
     slim = copy.copy(graph.model)
-    # a method may name a network that it does not call, so each leaves its place behind
+    # replaced, not deleted: a method may refer to a network that it does not call
     slim._modules = {name: networks[name] if name in called else nn.Identity() for name in graph.model._modules}
     return slim
 
 
 def _open_sizes(graph: Graph) -> tuple[dict[int, Any], ...]:
-    """Each input's axes that may have any length."""
+    """Return the dynamic axes of each input."""
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
     sizes: tuple[dict[int, Any], ...] = ({0: batch, 2: height, 3: width},)
     if len(graph.inputs) == 1:
         return sizes
-    places = {} if graph.code_size else {2: "style_height", 3: "style_width"}
-    return *sizes, {0: batch} | {axis: torch.export.Dim(name, min=1) for axis, name in places.items()}
+    style_axes = {} if graph.code_size else {2: "style_height", 3: "style_width"}
+    return *sizes, {0: batch} | {axis: torch.export.Dim(name, min=1) for axis, name in style_axes.items()}
 
 
 def _channels(translator: LoadedTranslator, direction: str) -> int:
@@ -218,7 +218,7 @@ def _channels(translator: LoadedTranslator, direction: str) -> int:
 
 
 def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> dict[str, Any]:
-    """Beside what the checkpoint says: the direction, and the codes of the styles that the model knows."""
+    """Describe the export: the checkpoint's description, the direction, and the codes of the known styles."""
     model = translator.model
     codes = {
         name: next(iter(model.known_style(index).values()))[0].tolist()

@@ -1,4 +1,4 @@
-"""What an export computes, and how far from it a written file is."""
+"""Computation of an export, and its distance from what a written file computes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gan_style.models.translator import Translator
 
 # Batch, height and width of what is compared, and of the style pictures beside them.
 SIZES = (((1, 64, 96), (48, 80)), ((2, 97, 129), (70, 51)), ((3, 150, 41), (64, 64)))
-TRACED = ((2, 528, 820), (544, 792))  # more than one place in the innermost map of the deepest U-Net
-LIMIT = 1e-5  # of a range of 2
-# Sums in another order round otherwise, and a deep network makes more of it: torch itself may be off by LIMIT.
-TIMES = 3
+TRACED = ((2, 528, 820), (544, 792))  # so that the innermost feature map of the deepest U-Net is larger than 1x1
+MAX_ERROR = 1e-5  # of values in [-1, 1]
+# Sums in another order round differently, and deep networks amplify it: torch in float32 may exceed MAX_ERROR itself.
+MAX_ROUNDING_RATIO = 3
 
 Run = Callable[[tuple[Tensor, ...]], Tensor]
 
 
 class Graph(nn.Module):
-    """What is exported: a picture, and for some methods a style, to a picture.
+    """Exported network: from a picture, and for some methods a style, to a picture.
 
     Args:
         model: in evaluation mode.
@@ -35,7 +35,7 @@ class Graph(nn.Module):
         super().__init__()
         self.model, self.direction = model, direction
         code = model.general_style() if model.takes_style else {}
-        # One vector can be given as it is; statistics of features come from a picture.
+        # A single vector is an input by itself; other codes, such as AdaIN's statistics, are encoded from a picture.
         self.code_size = next(iter(code.values())).shape[1] if len(code) == 1 else 0
 
     @property
@@ -43,14 +43,14 @@ class Graph(nn.Module):
         return ("picture", "style") if self.model.takes_style else ("picture",)
 
     def forward(self, picture: Tensor, style: Tensor | None = None) -> Tensor:
-        """[B, C, H, W] and [B, C, h, w] or [B, code_size] to [B, C, H, W]."""
+        """Translate [B, C, H, W] with [B, C, h, w] or [B, code_size] to [B, C, H, W]."""
         if style is None:
             return self.model.translate(picture, self.direction)
         code = {"s": style} if self.code_size else self.model.style_code(style)
         return self.model.stylize(picture, code)
 
     def example(self, sizes: tuple[tuple[int, int, int], tuple[int, int]], channels: int) -> tuple[Tensor, ...]:
-        """Noise of a fixed seed: pictures, and styles where the graph takes them."""
+        """Draw pictures, and styles where the graph takes them, as noise of a fixed seed."""
         (batch, height, width), side = sizes
         generator = torch.Generator().manual_seed(0)
         picture = torch.rand(batch, channels, height, width, generator=generator) * 2 - 1
@@ -62,10 +62,10 @@ class Graph(nn.Module):
 
 
 class Distance(NamedTuple):
-    """The largest differences from what torch computes in float64, of pictures in [-1, 1]; NaN where one is.
+    """Largest differences from torch in float64, of pictures in [-1, 1]; NaN where a value is.
 
     Attributes:
-        file: of what was written.
+        file: of the written file.
         rounding: of torch in float32.
     """
 
@@ -74,18 +74,18 @@ class Distance(NamedTuple):
 
     @property
     def is_rounding(self) -> bool:
-        """Whether the file is at most `LIMIT` off, or `TIMES` as far as torch in float32."""
-        return self.file <= max(LIMIT, TIMES * self.rounding)
+        """True if the file's error is at most `MAX_ERROR`, or `MAX_ROUNDING_RATIO` times that of torch in float32."""
+        return self.file <= max(MAX_ERROR, MAX_ROUNDING_RATIO * self.rounding)
 
     def __str__(self) -> str:
         return f"at most {self.file:.1e} from torch in float64, in [-1, 1]; torch in float32 {self.rounding:.1e}"
 
 
 def distance(graph: Graph, run: Run, channels: int) -> Distance:
-    """How far what `run` gives is from torch, over `SIZES`.
+    """Compare the results of `run` with torch, over `SIZES`.
 
     Raises:
-        UserError: the graph does not pass in float64.
+        UserError: the graph cannot be computed in float64.
     """
     precise = copy.deepcopy(graph).double()
     found = []
@@ -94,7 +94,7 @@ def distance(graph: Graph, run: Run, channels: int) -> Distance:
         with torch.no_grad():
             try:
                 truth = precise(*(one.double() for one in inputs))
-            except RuntimeError as error:  # a method of one's own
+            except RuntimeError as error:  # of a user's own method
                 raise_if_out(error)
                 reason = " ".join(str(error).split())[:120]
                 raise UserError(
@@ -106,5 +106,5 @@ def distance(graph: Graph, run: Run, channels: int) -> Distance:
 
 
 def worst(found: Sequence[Distance]) -> Distance:
-    """The largest of each kind; NaN where one is."""
+    """Return the largest of each kind; NaN where one is."""
     return Distance(*torch.tensor(found).amax(dim=0).tolist())

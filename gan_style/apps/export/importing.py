@@ -1,4 +1,4 @@
-"""The verb `gan-style import`: an official generator becomes a checkpoint of ours."""
+"""The verb `gan-style import`: converts an official generator to a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say
-from gan_style.data.saving import refuse_overwriting
+from gan_style.data.saving import check_not_overwriting
 from gan_style.data.values import ValueRange
 from gan_style.models.pretrained import Pretrained, network_of
 
@@ -19,28 +19,28 @@ OTHER = {"A2B": "B2A", "B2A": "A2B"}
 
 
 def import_official(parsed: Namespace) -> None:
-    """One generator, or with --back those of both directions, as one checkpoint that translates and does not train."""
+    """Import one generator, or with --back one per direction, as a checkpoint that translates and cannot train."""
     out = expanded(parsed.output)
     require_whole("--size", parsed.size, 1)
     if out.suffix.lower() != ".ckpt":
         raise UserError(f"{out} should end in .ckpt: what is imported becomes a checkpoint")
     first = parsed.direction or "A2B"
     files = {first: expanded(parsed.source)} | ({OTHER[first]: expanded(parsed.back)} if parsed.back else {})
-    refuse_overwriting([out], files.values())
+    check_not_overwriting([out], files.values())
     content = imported(dict(sorted(files.items())), parsed.size)
     checkpoint.save(content, out, "free some space, or write somewhere else")
     say(f"{out}: {official.said(content['config']['model']['generator'])}; {' and '.join(sorted(files))}")
 
 
 def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
-    """The content of a checkpoint.
+    """Build the content of a checkpoint.
 
     Args:
         files: direction -> an official generator.
-        size: side of the pictures it was trained on, which no file tells.
+        size: side of the pictures it was trained on, which the files do not record.
 
     Raises:
-        UserError: a file is no such generator, or the two are not of one architecture.
+        UserError: a file is not such a generator, or the two differ in architecture.
     """
     read = {direction: official.read(path) for direction, path in files.items()}
     (first, (one, _)), *others = read.items()

@@ -1,1 +1,1 @@
-"""What a training will cost, from short trials: `gan-style plan` (docs/planning.md)."""
+"""Planning: the cost of a training, estimated from short trials, for `gan-style plan` (docs/planning.md)."""

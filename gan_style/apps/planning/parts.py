@@ -1,4 +1,4 @@
-"""What a composed config builds, without a run folder."""
+"""Building of a composed config's parts, without a run folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import torch
 from gan_style.core.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
-from gan_style.training.refusals import refuse_missing_warm_start
+from gan_style.training.refusals import check_warm_start
 from gan_style.training.run import callbacks_of, checked, model_of
 from gan_style.training.trainer import TrainerSettings
 
 
 @dataclass
 class Parts:
-    """Of a run; `iterations` is where its schedule ends."""
+    """Parts of a run; `iterations` is where its schedule ends."""
 
     settings: TrainerSettings
     data: UnpairedDataModule
@@ -29,7 +29,7 @@ class Parts:
 
 
 def parts_of(config: Mapping[str, Any]) -> Parts:
-    """Build what `train` would, and refuse what it would refuse.
+    """Build and check everything as `train` does.
 
     Args:
         config: plain; see `RunConfig`.
@@ -40,7 +40,7 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     config, allowed = checked(config)
     settings: TrainerSettings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=False)
-    refuse_missing_warm_start(config["model"])
+    check_warm_start(config["model"])
     torch.manual_seed(config["seed"])
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()

@@ -1,4 +1,4 @@
-"""From trials at small crops to what the full ones cost. Plain numbers: no torch, no config."""
+"""Prediction of the cost of large crops from trials with small ones. Plain numbers: no torch, no config."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 from gan_style.core.errors import UserError
 
-LARGEST_TRIAL = 160  # pixels of a side; up to here the crop itself is tried
-SMALLER_TRIAL = 96  # the second crop where the target is larger; both are multiples of 32, as U-nets want
+MAX_TRIAL_SIDE = 160  # pixels; up to here the crop itself is tried
+SECOND_TRIAL_SIDE = 96  # pixels, where the target is larger; both are multiples of 32, for U-Nets
 UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclass(frozen=True)
 class Line:
-    """y = start + slope * x, with x the pixels of a batch: side * side * pictures. Never falls."""
+    """Line y = start + slope * x that never falls; x is the pixels of a batch, side * side * pictures."""
 
     start: float
     slope: float
 
     @classmethod
     def through(cls, points: Sequence[tuple[float, float]]) -> Line:
-        """The line through the first and the last of some (x, y), or a flat one where that would fall.
+        """Fit the line through the first and the last of some (x, y), or a flat one where that would fall.
 
         Args:
-            points: at least one; the last is met exactly.
+            points: at least one; the line passes exactly through the last.
         """
         (x1, y1), (x2, y2) = min(points), max(points)
         slope = max(0.0, (y2 - y1) / (x2 - x1)) if x2 > x1 else 0.0
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an iteration costs as a function of the pixels of a batch.
+    """Cost of an iteration as a function of the pixels of a batch.
 
     Args:
         memory: peak in bytes.
@@ -51,28 +51,28 @@ class Cost:
 
 
 def trial_sizes(image_size: int, smallest: int, step: int = 4) -> tuple[int, int]:
-    """The two crops that are tried: the target and its half, or two smaller ones where it is large.
+    """Choose the two crops that are tried: the target and its half, or two smaller ones where it is large.
 
     Args:
         image_size: side of the target's crops.
         smallest: side that the networks need.
-        step: of which the sides are multiples.
+        step: the sides are multiples of it.
 
     Returns: two different sides, the smaller one first.
     """
-    if image_size > LARGEST_TRIAL and smallest <= SMALLER_TRIAL:
-        return SMALLER_TRIAL, LARGEST_TRIAL
+    if image_size > MAX_TRIAL_SIDE and smallest <= SECOND_TRIAL_SIDE:
+        return SECOND_TRIAL_SIDE, MAX_TRIAL_SIDE
     half = max(-(-smallest // step) * step, image_size // 2 // step * step, step)
     return (half, image_size) if half < image_size else (image_size, 2 * image_size)
 
 
 def trial_batch(image_size: int, batch_size: int) -> int:
-    """Pictures of a trial's batch: the target's, or 1 where they are more than a trial should take."""
-    return batch_size if batch_size * image_size**2 <= LARGEST_TRIAL**2 else 1
+    """Return the batch size of a trial: the target's, or 1 where that would take too many pixels."""
+    return batch_size if batch_size * image_size**2 <= MAX_TRIAL_SIDE**2 else 1
 
 
 def bytes_of(text: str, word: str = "--memory") -> float:
-    """`8GB`, `800MB`, `7.5GiB` in bytes; GB are 1e9, as in metrics.csv.
+    """Parse `8GB`, `800MB`, `7.5GiB` to bytes; GB are 1e9, as in metrics.csv.
 
     Raises:
         UserError: not a positive number with a unit.
@@ -84,7 +84,7 @@ def bytes_of(text: str, word: str = "--memory") -> float:
 
 
 def hours_of(text: str) -> float:
-    """A positive number of hours.
+    """Parse a positive number of hours.
 
     Raises:
         UserError: it is not one.

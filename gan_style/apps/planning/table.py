@@ -1,4 +1,4 @@
-"""A plan for people to read."""
+"""Plan as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATE = {
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of `verb.planned`."""
+    """Yield the lines of a plan."""
     memory, disk = found["memory"], found["disk"]
     tried = " and ".join(f"{trial['image_size']} px x {trial['batch_size']}" for trial in found["trials"])
     yield f"parameters  {', '.join(f'{name} {count:,}' for name, count in found['parameters'].items())}"
@@ -44,7 +44,7 @@ def _budget(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def gigabytes(amount: float) -> str:
-    """Bytes as GB of 1e9, as in metrics.csv."""
+    """Format bytes as GB of 1e9, as in metrics.csv."""
     return f"{amount / 1e9:.3g} GB" if amount >= 5e7 else f"{amount / 1e6:.3g} MB"
 
 

@@ -1,7 +1,8 @@
-"""A few iterations of a composed config in a process of their own: `python -m gan_style.apps.planning.trial`.
+"""Trial of a few iterations in a separate process: `python -m gan_style.apps.planning.trial`.
 
-A config and a number of iterations as JSON on stdin, what they cost as the last line of stdout. No run folder, no
-checkpoint, no validation. A process of its own, because the peak of memory is a process's and never falls.
+It reads a composed config and a number of iterations as JSON from stdin, and prints their cost as the last line of
+stdout. There is no run folder, no checkpoint and no validation. The process is separate because the peak of memory is
+recorded per process and never falls.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gan_style.training.trainer import quiet_lightning
 
 
 class NoModules:
-    """In place of what tells modules apart: its hooks fail where a loss differentiates twice."""
+    """Stand-in for FlopCounterMode's tracker of modules, whose hooks fail where a loss differentiates twice."""
 
     parents: ClassVar[set[str]] = {"Global"}
 
@@ -39,10 +40,10 @@ class NoModules:
 
 
 class Watch(pl.Callback):
-    """Times iterations, then counts the operations of one more.
+    """Callback that times iterations, then counts the FLOPs of one more.
 
     Args:
-        iterations: that are timed; the operations are counted after the peak of memory was read.
+        iterations: number of timed iterations; FLOPs are counted after the peak of memory was read.
     """
 
     def __init__(self, iterations: int) -> None:
@@ -59,7 +60,7 @@ class Watch(pl.Callback):
         assert isinstance(pl_module, Translator)
         if len(self.seconds) == self.iterations:
             self.peak = peak_bytes()
-            pl_module.quick = False  # its ways hide most products from torch's counter
+            pl_module.quick = False  # torch's counter does not see most operations of fast convolutions
             self._counter = FlopCounterMode(display=False)
             self._counter.mod_tracker = NoModules()  # type: ignore[assignment]
             self._counter.__enter__()
@@ -78,7 +79,7 @@ class Watch(pl.Callback):
 
 
 def peak_bytes() -> float:
-    """The most memory that this process held; unlike `ru_maxrss` not the one it was started from."""
+    """Return the most memory that this process held; unlike `ru_maxrss` without that of the process that started it."""
     status = Path("/proc/self/status")
     if not torch.cuda.is_available() and status.is_file():
         for line in status.read_text().splitlines():
@@ -88,12 +89,12 @@ def peak_bytes() -> float:
 
 
 def tried(parts: Parts, iterations: int, folder: Path) -> dict[str, Any]:
-    """Train for some iterations and say what it cost.
+    """Train for some iterations and measure their cost.
 
     Args:
         parts: of the run.
-        iterations: at least 2: the peak still rises in the second, and the first is no measure of time.
-        folder: for what Lightning may write.
+        iterations: at least 2: memory still rises in the second, and the first is too slow to be timed.
+        folder: for files that Lightning may write.
 
     Returns: `seconds` of each iteration but the first, `peak` and the sizes of `state` in bytes, `flops`.
     """
@@ -120,7 +121,7 @@ def tried(parts: Parts, iterations: int, folder: Path) -> dict[str, Any]:
 
 
 def weights(model: Translator) -> dict[str, int]:
-    """Bytes of what is trained and of what is frozen, such as VGG."""
+    """Return the bytes of trained and of frozen weights, such as VGG's."""
     trained = _size(p for p in model.parameters() if p.requires_grad)
     return {"weights": trained, "frozen": _size([*model.parameters(), *model.buffers()]) - trained}
 
@@ -138,7 +139,7 @@ def _tensors(node: Any) -> Iterator[Tensor]:
 
 
 def main() -> int:
-    """Exit status: 0 done, 2 the user's mistake."""
+    """Run a trial; exit status 0, or 2 for a mistake of the user."""
     given = json.load(sys.stdin)
 
     def trial() -> None:

@@ -1,1 +1,1 @@
-"""`gan-style studio`: a page on this machine, on which pictures are translated and runs looked at."""
+"""Studio, `gan-style studio`: a web page of this machine that translates pictures and shows runs."""

@@ -1,4 +1,4 @@
-"""The left side of the page: picture, model, styles, strength, regions; and what they amount to."""
+"""Controls on the left side of the page: picture, model, styles, strength, regions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gan_style.apps.studio.pictures import COLOURS, draw_samples
 from gan_style.apps.studio.translating import Slot, Wish
 from gan_style.models.gatys import Gatys
 
-SIZES = (128, 1536)  # longer side of a result; more takes a machine without a GPU minutes
-PAINTING_SIDE = 640  # of the picture under the brush
+SIZES = (128, 1536)  # pixels, longer side of a result; more takes minutes without a GPU
+PAINTING_SIDE = 640  # pixels of the picture under the brush
 
 
 class StyleSlot(NamedTuple):
-    """One style on the page."""
+    """Controls of one style."""
 
     frame: gr.Column
     picture: gr.Image
@@ -29,7 +29,7 @@ class StyleSlot(NamedTuple):
 
 
 class Controls(NamedTuple):
-    """Everything that a person chooses."""
+    """All controls."""
 
     picture: gr.Image
     samples: gr.Gallery
@@ -47,12 +47,12 @@ class Controls(NamedTuple):
 
     @property
     def inputs(self) -> set[Any]:
-        """What `wish` reads."""
+        """Controls that `wish` reads."""
         plain = {self.picture, self.direction, self.alpha, self.preserve_color, self.size, self.steps, self.painting}
         return plain | {part for slot in self.slots for part in (slot.picture, slot.name, slot.weight)}
 
     def wish(self, values: Mapping[Any, Any]) -> Wish:
-        """The values of `inputs` as one wish."""
+        """Collect the values of `inputs`."""
         picture, painting = values[self.picture], values[self.painting]
         slots = []
         for slot in self.slots:
@@ -71,7 +71,7 @@ class Controls(NamedTuple):
 
 
 def controls(models: Models, folder: Path) -> Controls:
-    """Lay the left side out."""
+    """Build the left side."""
     picture = _picture("Picture", 300, "picture")
     gr.HTML('<p class="quiet">or take a sample</p>')
     samples = _strip(draw_samples(folder, "A"), "samples")
@@ -130,7 +130,7 @@ def controls(models: Models, folder: Path) -> Controls:
 
 
 def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, Any]:
-    """Show what the chosen model can be told, and hide the rest.
+    """Show the controls that the chosen model has, and hide the others.
 
     Raises:
         UserError: its checkpoint cannot be loaded.
@@ -156,7 +156,7 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
 
 
 def _picture(label: str, height: int, name: str) -> gr.Image:
-    """A picture that reaches us as the file it is: our own reader decodes it, and says what is wrong with it."""
+    """Build an upload that gives us the file itself: our own reader decodes it, and explains what is wrong with it."""
     picture = gr.Image(
         label=label,
         type="filepath",
@@ -170,7 +170,7 @@ def _picture(label: str, height: int, name: str) -> gr.Image:
     def path_of(payload: ImageData | None) -> str | None:
         return payload.path if payload else None
 
-    picture.preprocess = path_of  # type: ignore[method-assign] # Gradio writes a file beside each class of its kind
+    picture.preprocess = path_of  # type: ignore[method-assign] # not a subclass: Gradio writes a file beside each
     return picture
 
 
@@ -183,7 +183,7 @@ def _slot(number: int) -> StyleSlot:
 
 
 def _strip(paths: list[Path], name: str) -> gr.Gallery:
-    """Samples to click on."""
+    """Build a row of samples to click on."""
     return gr.Gallery(
         [str(path) for path in paths],
         columns=len(paths),

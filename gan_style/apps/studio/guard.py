@@ -1,4 +1,4 @@
-"""What the page's server refuses, and what the browser is told to refuse."""
+"""Requests that the page's server refuses, and the policy that its browsers enforce."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gan_style.apps.studio.pictures import MAX_BYTES
 from gan_style.apps.studio.room import FULL, Room
 
-FORM = MAX_BYTES + 1_000_000  # bytes of a request that uploads: one file and what is around it
-PAINTING = 10_000_000  # of any other form: the layer that a brush sends, which is held in memory
-OTHER = 100_000  # of anything else, which is read as JSON: in memory that is many times as large
-REQUESTS = 200  # that are worked on at once; a page has one or two that stay open
-COMING = 300_000_000  # bytes of them, all together
-UNUSED = ("/process_recording",)  # of Gradio's: it runs a program on what it is sent and leaves the file behind
+MAX_UPLOAD_BYTES = MAX_BYTES + 1_000_000  # of a request with one file
+MAX_PAINTING_BYTES = 10_000_000  # of any other form: a layer of the brush, which is held in memory
+MAX_JSON_BYTES = 100_000  # of any other request: parsed as JSON it takes many times as much memory
+MAX_REQUESTS = 200  # handled at once; a page keeps one or two open
+MAX_INCOMING_BYTES = 300_000_000  # of all requests that are handled at once
+UNUSED_PATHS = ("/process_recording",)  # of Gradio: it runs a program on an upload and leaves the file behind
 
-# Nothing from another host. Gradio's own scripts are written into the page, and its modules are evaluated.
+# Nothing from another host. Gradio's scripts are inline, and its modules are evaluated.
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -37,16 +37,16 @@ POLICY = "; ".join(
 
 
 class Guard:
-    """Refuses what another page asks for in a visitor's browser, and more than this machine should take on.
+    """Middleware that refuses requests made by other sites in a visitor's browser, and too large or too many ones.
 
     Args:
-        app: what answers the rest.
-        room: of what is uploaded.
+        app: the application behind it.
+        room: for uploads.
     """
 
     def __init__(self, app: ASGIApp, room: Room) -> None:
         self.app, self.room = app, room
-        self.requests = self.coming = 0  # that are worked on, and their bytes
+        self.requests = self.coming = 0  # handled now, and their bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -75,35 +75,35 @@ class Guard:
             self.requests, self.coming = self.requests - 1, self.coming - length
 
     def overload(self, length: int) -> PlainTextResponse | None:
-        """The answer to one request of so many bytes too much."""
-        if self.requests < REQUESTS and self.coming + length <= COMING:
+        """Return the answer to a request that would be too much at once, or None."""
+        if self.requests < MAX_REQUESTS and self.coming + length <= MAX_INCOMING_BYTES:
             return None
         return PlainTextResponse("refused: too much is asked for at once; try again in a moment", 503)
 
 
 def refusal(headers: Headers, path: str, length: int) -> PlainTextResponse | None:
-    """The answer to a request that goes no further."""
+    """Return the answer to a request that is refused, or None."""
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2] != headers.get("host"):
         return PlainTextResponse("refused: this page answers only to itself", 403)
-    # Browsers name the origin only where a request could change something, and its site with each. `none` is what a
-    # person asks for by typing the address.
+    # Browsers send the origin only with requests that could change something, but Sec-Fetch-Site with every one. `none`
+    # is an address that the user typed.
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return PlainTextResponse("refused: this page answers only to itself; to open it, type its address", 403)
     if any(f"file={scheme}:" in path.lower() for scheme in ("http", "https")):
         return PlainTextResponse("refused: files of this machine only", 403)
-    if path.rstrip("/").endswith(UNUSED):
+    if path.rstrip("/").endswith(UNUSED_PATHS):
         return PlainTextResponse("refused: the page does not use it", 403)
-    # Gradio bounds each file that is uploaded, but neither how many there are nor anything else that is sent.
-    if "transfer-encoding" in headers:  # of unknown length; no browser does it
+    # Gradio limits the size of each uploaded file, but not their number, nor any other request.
+    if "transfer-encoding" in headers:  # of unknown length, which browsers do not send
         return PlainTextResponse("refused: say how long it is", 411)
     uploads = path.rstrip("/").endswith("/upload")
-    most = (FORM if uploads else PAINTING) if is_form(headers) else OTHER
+    most = (MAX_UPLOAD_BYTES if uploads else MAX_PAINTING_BYTES) if is_form(headers) else MAX_JSON_BYTES
     if length > most:
         return PlainTextResponse(f"refused: longer than {most / 1e6:g} MB", 413)
     return None
 
 
 def is_form(headers: Headers) -> bool:
-    """Whether a request sends files."""
+    """Check whether a request sends files."""
     return headers.get("content-type", "").lower().startswith("multipart/form-data")

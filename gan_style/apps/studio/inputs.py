@@ -1,4 +1,4 @@
-"""Which files a request may name as an input of the page."""
+"""Checks of the files that a request names as inputs of the page."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj, traverse
 
 
-def refuse_addresses(block: Any) -> None:
-    """Take no web address in place of a file, as Gradio would: it fetches those."""
+def check_no_addresses(block: Any) -> None:
+    """Make a block refuse web addresses in place of files, which Gradio would fetch."""
     keep = block.async_move_resource_to_block_cache
 
     async def keep_files(path: str | Path | None) -> str | None:
@@ -24,8 +24,8 @@ def refuse_addresses(block: Any) -> None:
     block.async_move_resource_to_block_cache = keep_files
 
 
-def refuse_other_files(block: Any) -> None:
-    """Take no file that was not uploaded. Gradio looks only at those that are marked as files, and who sends marks."""
+def check_own_files(block: Any) -> None:
+    """Make a block refuse files that were not uploaded: Gradio only checks values that the request marks as files."""
     preprocess = getattr(block, "preprocess", None)
     if preprocess is None:
         return

@@ -1,4 +1,4 @@
-"""What the page can choose from: checkpoints by name, and Gatys where VGG's weights are at hand."""
+"""Models to choose from on the page: checkpoints by name, and Gatys where VGG's weights are present."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from gan_style.report.read import as_number, read_run
 from gan_style.report.summary import model_name
 
 GATYS = "gatys"
-FEW = 1000  # iterations, of the tens of thousands that the papers train for
-KEPT = 3  # loaded models; older ones are loaded again when they are chosen
+MIN_ITERATIONS = 1000  # for a model without a caution; the papers train for tens of thousands
+MAX_LOADED = 3  # models in memory; others are loaded again when they are chosen
 
 
 class Models:
@@ -26,7 +26,7 @@ class Models:
 
     Args:
         checkpoints: given by the user; named as on a sheet.
-        runs: the folder of runs; each with a best.ckpt (or else a last.ckpt) is named by its place in there.
+        runs: the folder of runs; each with a best.ckpt (or else a last.ckpt) is named by its path in there.
         weights: of Gatys' VGG, `imagenet`, `random` or a file; None leaves Gatys out.
         allow: packages of one's own that checkpoints may name.
 
@@ -41,24 +41,24 @@ class Models:
         self._loaded: OrderedDict[tuple[str, int], LoadedTranslator] = OrderedDict()
         self._checkpoints: dict[str, Path] = {}
         self.look()
-        for name in [*self.names[: min(KEPT, len(self._given))], *([GATYS] if weights else [])]:
+        for name in [*self.names[: min(MAX_LOADED, len(self._given))], *([GATYS] if weights else [])]:
             self.load(name)
 
     def look(self) -> None:
         """Search the folder of runs again."""
         found = find_runs(self.runs)
-        place = {resolved(path): name for name, path in found.items()}
-        named = {place.pop(resolved(path), name): path for name, path in self._given.items()}
-        left = {name: found[name] for name in place.values()}
+        name_of = {resolved(path): name for name, path in found.items()}
+        named = {name_of.pop(resolved(path), name): path for name, path in self._given.items()}
+        left = {name: found[name] for name in name_of.values()}
         self._checkpoints = named | {str(path) if name in named else name: path for name, path in left.items()}
 
     @property
     def names(self) -> list[str]:
-        """Those given first, then the newest runs, then Gatys."""
+        """Names of the given models first, then of the newest runs, then Gatys."""
         return [*self._checkpoints, *([GATYS] if self._weights else [])]
 
     def load(self, name: str | None) -> LoadedTranslator:
-        """The model of this name.
+        """Load the model of this name.
 
         Raises:
             UserError: there is none, or its checkpoint cannot be loaded.
@@ -66,20 +66,20 @@ class Models:
         if name not in self.names:
             raise UserError(f"the model {name} is not there any more: look again" if name else "choose a model first")
         path = self._checkpoints.get(name)
-        stamp = path.stat().st_mtime_ns if path and path.is_file() else 0  # a run that goes on writes a better one
+        stamp = path.stat().st_mtime_ns if path and path.is_file() else 0  # a running training may replace it
         key = (name, stamp)
         if key not in self._loaded:
             self._loaded[key] = load(path, allow=self._allow) if path else gatys(self._weights, 0, [])
         self._loaded.move_to_end(key)
-        while len(self._loaded) > KEPT:
+        while len(self._loaded) > MAX_LOADED:
             self._loaded.popitem(last=False)
         return self._loaded[key]
 
 
 def caution(translator: LoadedTranslator) -> str:
-    """Why a model's pictures are not what its method can do, as far as its checkpoint tells; else nothing."""
+    """Return a warning about a model that cannot show what its method can do, as far as its checkpoint tells, or ""."""
     about = translator.about or {}
-    if not about or about.get("imported"):  # training that happened elsewhere is not counted here
+    if not about or about.get("imported"):  # training elsewhere is not counted
         return ""
     encoder = about["config"]["model"].get("vgg") or {}
     if encoder.get("weights") == "random" and isinstance(translator.model, AdaIN):
@@ -87,7 +87,7 @@ def caution(translator: LoadedTranslator) -> str:
             "This AdaIN has a VGG of random weights, which sees no styles: expect pale pictures; train it on real ones."
         )
     iteration = as_number(about["iteration"])
-    if iteration is not None and iteration < FEW:
+    if iteration is not None and iteration < MIN_ITERATIONS:
         times = "iteration" if iteration == 1 else "iterations"
         return (
             f"This model was trained for {iteration:g} {times} only: expect pale or blurred pictures until it has more."
@@ -96,20 +96,20 @@ def caution(translator: LoadedTranslator) -> str:
 
 
 def find_runs(folder: Path) -> dict[str, Path]:
-    """Name -> checkpoint of each run below a folder, the newest first.
+    """Find the checkpoint of each run below a folder, by name, the newest first.
 
     Runs of Gatys are left out: their checkpoints hold one picture and translate no other.
     """
     found: dict[Path, Path] = {}
     for last in sorted(folder.rglob("checkpoints/last.ckpt")) + sorted(folder.rglob("checkpoints/best.ckpt")):
-        if last.is_file():  # no link to nowhere
-            found[last.parent.parent] = last  # the best, where there is one
+        if last.is_file():  # not a broken link
+            found[last.parent.parent] = last  # best.ckpt comes last and replaces last.ckpt
     runs = sorted(found, key=lambda run: found[run].stat().st_mtime_ns, reverse=True)
     return {printable(str(run.relative_to(folder))): found[run] for run in runs if model_name(read_run(run)) != "Gatys"}
 
 
 def weights_at_hand(given: str | None) -> str | None:
-    """The VGG weights that Gatys can have without a download; what is given is taken as it is."""
+    """Return the VGG weights that Gatys can use without a download; given ones are returned as they are."""
     if given or os.environ.get("GAN_STYLE_VGG"):
         return given or os.environ["GAN_STYLE_VGG"]
     import torch

@@ -1,4 +1,4 @@
-"""The order in which the page's server answers."""
+"""Order of the server's answers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HOLD = 0.1  # seconds, for which the work itself does not wait
+HOLD_SECONDS = 0.1  # of the answer only, not of the work
 
 
 class StreamFirst:
-    """Holds the answer to a new event back until the page has read what its stream of events said before.
+    """Middleware that delays the answer to a new event until the page has read its stream of earlier events.
 
-    Gradio ends that stream when nothing is pending. Where the answer to a new event overtakes the end, by another
-    connection, Gradio's page takes the stream for open, opens no other, and waits for ever.
+    Gradio ends that stream when nothing is pending. If the answer to a new event, on another connection, arrives before
+    that end, Gradio's page believes the stream to be open, opens no other one, and waits for ever.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -24,9 +24,9 @@ class StreamFirst:
             await self.app(scope, receive, send)
             return
 
-        async def later(message: Message) -> None:
+        async def delayed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await asyncio.sleep(HOLD)
+                await asyncio.sleep(HOLD_SECONDS)
             await send(message)
 
-        await self.app(scope, receive, later)
+        await self.app(scope, receive, delayed)

@@ -15,7 +15,7 @@ import gradio as gr
 
 from gan_style.apps.studio import runs
 from gan_style.apps.studio.controls import PAINTING_SIDE, Controls, controls, fitting
-from gan_style.apps.studio.inputs import refuse_addresses, refuse_other_files
+from gan_style.apps.studio.inputs import check_no_addresses, check_own_files
 from gan_style.apps.studio.models import Models
 from gan_style.apps.studio.pictures import check_upload, check_video, shown
 from gan_style.apps.studio.room import FULL, Room
@@ -26,10 +26,10 @@ from gan_style.core.errors import UserError
 from gan_style.models.gatys import Gatys
 from gan_style.report.markup import escape
 
-RESULT = 50_000_000  # bytes that there must be room for before work begins
-# One model at a time works, whoever asks: a second would only share the same cores and memory.
+RESULT_BYTES = 50_000_000  # of free room that a result needs
+# One model at a time, for all visitors: a second one would only compete for cores and memory.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
-AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"}  # what takes no time
+AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"}  # for events without work
 HEAD = """<header><h1>gan_style studio</h1>
 <p>Give a picture another style. Everything happens on this machine; nothing is sent anywhere.</p></header>"""
 NO_MODEL = """<p class="note">No model yet: train one with <code>gan-style train</code>, name one with
@@ -39,7 +39,7 @@ MONO = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "Liberation Mono", "mono
 
 
 def theme() -> gr.themes.Base:
-    """Ink on paper, as the report; fonts of the machine only."""
+    """Build the theme: dark text on paper, as the report; only fonts of the machine."""
     base = gr.themes.Base(neutral_hue=gr.themes.colors.stone, font=SANS, font_mono=MONO)
     blue = "#1f6fb4"
     return base.set(
@@ -58,12 +58,12 @@ def theme() -> gr.themes.Base:
 
 
 def style_sheet() -> str:
-    """The page's own CSS."""
+    """Read the page's own CSS."""
     return resources.files("gan_style.apps.studio").joinpath("page.css").read_text(encoding="utf-8")
 
 
 def sentences(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Show a UserError as its sentence, and no other error's text."""
+    """Wrap a function so that a UserError is shown as its sentence, and no other error's text."""
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -77,19 +77,19 @@ def sentences(function: Callable[..., Any]) -> Callable[..., Any]:
             if not memory.ran_out(error):
                 raise
             said = UserError(memory.sentence(error, memory.advice_of("studio")))
-        raise gr.Error(plain(said), print_exception=False, title="Out of memory")  # when what it held is let go
+        raise gr.Error(plain(said), print_exception=False, title="Out of memory")  # its memory is freed here
 
     return guarded
 
 
 def plain(error: UserError) -> str:
-    """A sentence for the page: uploads by their own names, not by those of the folder they wait in."""
+    """Format an error for the page: uploads by their own names, without their temporary folder."""
     words = [Path(word).name if word.startswith(tempfile.gettempdir()) else word for word in str(error).split(" ")]
     return escape(" ".join(words))
 
 
 def build(models: Models, room: Room) -> gr.Blocks:
-    """The page; its files go into the folder of `room`."""
+    """Build the page; its files go into the folder of `room`."""
     with gr.Blocks(title="gan_style studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HEAD)
         with gr.Tabs():
@@ -118,13 +118,13 @@ def build(models: Models, room: Room) -> gr.Blocks:
 
         gr.on([again.click, page.load], look, None, [cards, chosen.model, choices], show_progress="hidden")
     for block in page.blocks.values():
-        refuse_addresses(block)
-        refuse_other_files(block)
+        check_no_addresses(block)
+        check_own_files(block)
     return page
 
 
 def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
-    """What happens on the left side itself."""
+    """Connect the events of the left side."""
     slots = chosen.slots
     shows = [chosen.caution, chosen.direction, chosen.styles, chosen.steps, *(slot.name for slot in slots)]
 
@@ -147,7 +147,7 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
         try:
             background = shown(check_upload(Path(path)), PAINTING_SIDE) if path else None
         except UserError:
-            return None  # `taken` says it
+            return None  # `taken` reports it
         return None if background is None else {"background": background, "layers": [], "composite": None}
 
     for picture in (chosen.picture, *(slot.picture for slot in slots)):
@@ -172,7 +172,7 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
 
 
 def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> Any:
-    """What begins, beside what ends it."""
+    """Build a button that starts work, and one that stops it."""
 
     def ask(request: gr.Request) -> None:
         stops.ask(request.session_hash)
@@ -184,7 +184,7 @@ def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> Any:
         go = gr.Button(label, variant="primary", elem_id=go_id, scale=5)
         stop = gr.Button("Stop", elem_id=stop_id, scale=1, min_width=80)
     stop.click(ask, None, None, queue=False)
-    # At once: what comes after it may wait for others, and be stopped while it waits.
+    # Not queued: the work after it may wait in the queue, and be stopped while it waits.
     return go.click(begin, None, None, **AT_ONCE)
 
 
@@ -200,7 +200,7 @@ def _result(models: Models, chosen: Controls, room: Room, stops: Stops) -> None:
     def run(
         values: dict[Any, Any],
         request: gr.Request,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's way)
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio needs it)
     ) -> tuple[Any, Any]:
         wish, name = chosen.wish(values), values[chosen.model]
         translator = models.load(name)
@@ -282,12 +282,12 @@ def _report(progress: gr.Progress) -> Report:
 
 
 def _new(room: Room) -> Path:
-    """A folder for a result, with room for it.
+    """Create a folder for a result, if there is room for it.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no room.
     """
-    if not room.make(RESULT):
+    if not room.make(RESULT_BYTES):
         raise UserError(FULL)
     return Path(tempfile.mkdtemp(dir=room.folder))
 

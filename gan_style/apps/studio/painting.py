@@ -1,4 +1,4 @@
-"""What the brush sends, within bounds: Gradio's editor keeps any number of pictures of any size in memory."""
+"""Bounds for paintings of the brush: Gradio's editor would keep any number of pictures of any size in memory."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from PIL import Image
 
 from gan_style.apps.studio.room import oldest_above
 
-SIDE = 2560  # pixels; a screen may have several for each of the canvas
-LAYERS = 8
-WAITING = 40  # paintings that were sent and not yet asked for: two for each place in the queue
-BYTES = 200_000_000  # of them all together
-WRONG = f"a painting has at most {LAYERS} layers, which are PNG pictures of at most {SIDE} pixels a side"
+MAX_SIDE = 2560  # pixels; a screen may have several for each pixel of the canvas
+MAX_LAYERS = 8
+MAX_WAITING = 40  # paintings that were sent and not yet used: two for each position in the queue
+MAX_WAITING_BYTES = 200_000_000  # of all of them
+WRONG = f"a painting has at most {MAX_LAYERS} layers, which are PNG pictures of at most {MAX_SIDE} pixels a side"
 
 
 def bound(editor: gr.ImageEditor) -> None:
-    """Let an editor of type "numpy" take small paintings only, and read nothing but their layers."""
+    """Make an editor of type "numpy" accept small paintings only, and read nothing but their layers."""
     accept = editor.accept_blobs
 
     @server
     def accept_blobs(data: AcceptBlobs) -> None:
         index: Any = data.data["index"] or "null"  # a form holds text
-        if not data.files or (index != "null" and not (index.isdecimal() and int(index) < LAYERS)):
+        if not data.files or (index != "null" and not (index.isdecimal() and int(index) < MAX_LAYERS)):
             raise HTTPException(400, WRONG)
         try:
             opened(data.files[0][1])
@@ -38,7 +38,7 @@ def bound(editor: gr.ImageEditor) -> None:
             raise HTTPException(400, WRONG) from None
         accept(data)
         sizes = {name: size_of(painting) for name, painting in list(editor.blob_storage.items())}
-        for name in oldest_above(sizes, WAITING, BYTES):
+        for name in oldest_above(sizes, MAX_WAITING, MAX_WAITING_BYTES):
             editor.blob_storage.pop(name, None)
 
     def preprocess(payload: EditorData | None) -> dict[str, Any] | None:
@@ -46,40 +46,40 @@ def bound(editor: gr.ImageEditor) -> None:
             return None
         held = editor.blob_storage.pop(payload.id, None) if payload.id else payload
         layers = [layer for layer in (held.layers if held else ()) if layer is not None]
-        if len(layers) > LAYERS:
+        if len(layers) > MAX_LAYERS:
             raise gr.Error(WRONG, print_exception=False)
         return {"background": None, "layers": [read(layer) for layer in layers], "composite": None}
 
-    # Not a class of its own: Gradio writes a file beside each class of its kind.
+    # Not a subclass: Gradio writes a file beside each.
     editor.accept_blobs = accept_blobs
     editor.preprocess = preprocess  # type: ignore[method-assign, assignment]
 
 
 def size_of(painting: EditorDataBlobs) -> int:
-    """Bytes of all that is kept of a painting."""
+    """Return the bytes of a stored painting."""
     return sum(len(part) for part in (painting.background, painting.composite, *painting.layers) if part)
 
 
 def opened(layer: FileData | bytes) -> Image.Image:
-    """A layer whose header was read.
+    """Open a layer by its header.
 
     Raises:
-        gr.Error: it is too large, or no picture.
+        gr.Error: it is too large, or not a picture.
     """
     try:
         picture = Image.open(BytesIO(layer) if isinstance(layer, bytes) else layer.path, formats=["PNG"])
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise gr.Error(WRONG, print_exception=False) from error
-    if max(picture.size) > SIDE:
+    if max(picture.size) > MAX_SIDE:
         raise gr.Error(WRONG, print_exception=False)
     return picture
 
 
 def read(layer: FileData | bytes) -> NDArray[np.uint8]:
-    """A layer, RGBA [h, w, 4].
+    """Read a layer, RGBA [h, w, 4].
 
     Raises:
-        gr.Error: it is too large, damaged, or no picture.
+        gr.Error: it is too large, damaged, or not a picture.
     """
     try:
         return np.asarray(opened(layer).convert("RGBA"))

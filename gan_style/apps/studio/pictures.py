@@ -1,4 +1,4 @@
-"""Pictures on their way into the page and out of it: bounds, samples, painted regions."""
+"""Pictures of the page: bounds of uploads, samples, painted regions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SAMPLE_SIZE = 384
 
 
 def check_upload(path: Path) -> Path:
-    """The path of a picture, after a look at its size and its header.
+    """Check the size and the header of a picture, and return its path.
 
     Raises:
         UserError: it is too large or no picture.
     """
-    refuse_many_bytes(path)
+    check_bytes(path)
     width, height = open_picture(path).size
     if width * height > MAX_PIXELS:
         raise UserError(
@@ -39,20 +39,20 @@ def check_upload(path: Path) -> Path:
 
 
 def check_video(path: Path) -> Path:
-    """The path of a video, after a look at its size and its header.
+    """Check the size and the header of a video, and return its path.
 
     Raises:
         UserError: it is too large, or no video, or its frames have more pixels than any picture may have.
     """
     from gan_style.inference.video.reading import VideoReader  # PyAV is an extra of its own
 
-    refuse_many_bytes(path)
+    check_bytes(path)
     with VideoReader(path):
         return path
 
 
-def refuse_many_bytes(path: Path) -> None:
-    """Raises: UserError: a file is larger than an upload may be."""
+def check_bytes(path: Path) -> None:
+    """Raise a UserError if a file is larger than an upload may be."""
     found = path.stat().st_size
     if found > MAX_BYTES:
         allowed = f"{MAX_BYTES / 1e6:.0f} MB are allowed"
@@ -60,14 +60,14 @@ def refuse_many_bytes(path: Path) -> None:
 
 
 def shown(path: Path, side: int) -> NDArray[np.uint8]:
-    """A picture for the page, [H, W, 3] uint8 with a longer side of at most `side`."""
+    """Read a picture for the page, [H, W, 3] uint8 with a longer side of at most `side`."""
     picture = Image.fromarray(read_image(path))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.asarray(picture)
 
 
 def draw_samples(folder: Path, domain: str) -> list[Path]:
-    """Some scenes as files, drawn: photos for "A", paintings for "B"."""
+    """Draw some scenes as files: photos for "A", paintings for "B"."""
     name = {"A": "scene", "B": "painting"}[domain]
     paths = [folder / f"{name}-{number}.png" for number in range(1, len(SAMPLES[domain]) + 1)]
     for path, index in zip(paths, SAMPLES[domain], strict=True):
@@ -76,7 +76,7 @@ def draw_samples(folder: Path, domain: str) -> list[Path]:
 
 
 def painted_regions(layers: Sequence[Any], size: tuple[int, int]) -> list[Image.Image | None] | None:
-    """What was painted in the colour of each style, as masks.
+    """Split a painting by the colours of the styles into masks.
 
     Args:
         layers: RGBA pictures [h, w, 4] uint8, the lowest first; a later stroke covers an earlier one.

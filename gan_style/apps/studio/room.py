@@ -1,4 +1,4 @@
-"""How much the page's server keeps of what was sent to it, on the disk above all."""
+"""Disk space of the page's server: bounds on uploads and results."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-MOST = 2_000_000_000  # bytes of all files together
-LEAST = 100_000  # bytes that a file counts for, however small: the number of files is bounded too
-REST = 600.0  # seconds for which a file is not removed, for somebody may be at work with it
+MAX_TOTAL_BYTES = 2_000_000_000  # of all files
+MIN_COUNTED_BYTES = 100_000  # that a file counts as, however small, which bounds the number of files, too
+MIN_AGE_SECONDS = 600.0  # of a file that may be removed: a newer one may be in use
 FULL = (
-    f"there is no room: the studio keeps {MOST / 1e9:.0f} GB of uploads and results, of which those older than "
-    f"{REST / 60:.0f} minutes go first; try again later"
+    f"there is no room: the studio keeps {MAX_TOTAL_BYTES / 1e9:.0f} GB of uploads and results, of which those older "
+    f"than {MIN_AGE_SECONDS / 60:.0f} minutes go first; try again later"
 )
 
 
 class Room:
-    """Removes the oldest files where new ones need their room.
+    """Folder of temporary files, in which the oldest ones make room for new ones.
 
     Args:
         folder: of the temporary files.
-        most: bytes of all of them together.
-        rest: seconds for which a new file stays.
+        most: bytes of all of them.
+        rest: seconds for which a new file is kept.
     """
 
-    def __init__(self, folder: Path, most: int = MOST, rest: float = REST) -> None:
+    def __init__(self, folder: Path, most: int = MAX_TOTAL_BYTES, rest: float = MIN_AGE_SECONDS) -> None:
         self.folder, self.most, self.rest = folder, most, rest
         self._kept: frozenset[Path] = frozenset()
         self._lock = threading.Lock()
 
     def keep(self) -> None:
-        """What lies there now, such as the samples, is never removed and does not count."""
+        """Exempt the present files, such as the samples: they are never removed and do not count."""
         self._kept = frozenset(self._files())
 
     def make(self, needed: int) -> bool:
-        """Whether there is room for so many bytes more, after the oldest files were removed for it where it must be."""
+        """Remove the oldest files until there is room for so many bytes more, and return whether there is."""
         with self._lock:
             found = []
             for path in self._files():
                 with suppress(FileNotFoundError):  # Gradio removes some too
                     stat = path.lstat()
-                    found.append((stat.st_mtime, max(stat.st_size, LEAST), path))
+                    found.append((stat.st_mtime, max(stat.st_size, MIN_COUNTED_BYTES), path))
             total = needed + sum(size for _, size, _ in found)
             old = time.time() - self.rest
             for written, size, path in sorted(found):
@@ -59,12 +59,12 @@ class Room:
 
 
 def oldest_above(sizes: Mapping[str, int], number: int, most: int) -> list[str]:
-    """Which to let go.
+    """Return the names to remove, the oldest first, until the bounds hold.
 
     Args:
         sizes: in bytes, by name, the oldest first.
-        number: that may stay.
-        most: bytes that they may have together.
+        number: of names that may stay.
+        most: bytes that they may have in all.
     """
     left, total, found = len(sizes), sum(sizes.values()), []
     for name, size in sizes.items():

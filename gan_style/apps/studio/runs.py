@@ -1,4 +1,4 @@
-"""The gallery of runs: what each is, its scores and its newest grid, as HTML."""
+"""Gallery of runs as HTML: the name, scores and newest grid of each."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from gan_style.report.page import sentence
 from gan_style.report.read import read_run
 from gan_style.report.scores import score_section
 
-MOST = 24  # cards: each carries its picture, of up to 300 kB
+MAX_CARDS = 24  # each holds a picture of up to 300 kB
 
 
 def gallery(folder: Path) -> str:
-    """Cards of the newest runs below a folder."""
+    """Render cards of the newest runs below a folder."""
     runs = {name: path.parent.parent for name, path in find_runs(folder).items()}
     if not runs:
         return (
             f'<p class="quiet">There are no runs in {escape(str(folder))} yet: '
             "train one with <code>gan-style train</code>, or name their folder with <code>--runs</code>.</p>"
         )
-    cards = "".join(card(name, path) for name, path in list(runs.items())[:MOST])
-    left = len(runs) - MOST
+    cards = "".join(card(name, path) for name, path in list(runs.items())[:MAX_CARDS])
+    left = len(runs) - MAX_CARDS
     more = f'<p class="quiet">{left} older runs are not shown.</p>' if left > 0 else ""
     return f'<div class="cards">{cards}</div>{more}'
 
 
 def card(name: str, folder: Path) -> str:
-    """One run: its newest grid that can be read, its sentence, and its scores to unfold."""
+    """Render a run: its newest grid that can be read, its sentence, and its scores to unfold."""
     run = read_run(folder)
     grids = (embed(iteration, path, large=False) for iteration, path in reversed(run.images))
     grid = next((picture for picture in grids if picture), None)

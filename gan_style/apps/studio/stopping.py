@@ -1,4 +1,4 @@
-"""The Stop buttons: a wish to end, heard between the layers of whatever network works."""
+"""Stop buttons: requests to stop, checked before every layer of the running network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 
 class Stopped(Exception):  # noqa: N818 (an event, as Interrupted)
-    """A person wants no more; not a UserError, which a comparison would take for the failure of one method."""
+    """Event of a stop by the user; not a UserError, which a comparison takes for the failure of one method."""
 
 
 class Stops:
-    """Which sessions of the page want no more of what they asked for.
+    """Sessions of the page that were asked to stop.
 
     Args:
-        most: that are remembered, the newest; only those of the queue mean something.
+        most: number of sessions that are remembered, the newest.
     """
 
     def __init__(self, most: int = 1000) -> None:
@@ -26,21 +26,21 @@ class Stops:
         self._asked: dict[Hashable, None] = {}
 
     def ask(self, session: Hashable) -> None:
-        """Stop what this session has running or waiting; without anything it means nothing."""
+        """Ask to stop what this session has running or waiting; without any it has no effect."""
         self._asked[session] = None
         for old in list(self._asked)[: -self.most]:
             self._asked.pop(old, None)
 
     def begin(self, session: Hashable) -> None:
-        """A new wish, which may have to wait: what was asked before is not meant for it."""
+        """Forget earlier requests of a session, which are not meant for the work that starts now."""
         self._asked.pop(session, None)
 
     @contextmanager
     def heard(self, session: Hashable) -> Iterator[None]:
-        """Inside, in this thread, a network that is called raises `Stopped` once its session has asked for it.
+        """Make networks called in this thread raise `Stopped` once their session asks for it, inside a `with` block.
 
         Raises:
-            Stopped: also at once, where it was asked for since `begin`.
+            Stopped: at once, if the session has asked since `begin`.
         """
         if session in self._asked:  # while it waited
             self._asked.pop(session, None)
@@ -51,7 +51,7 @@ class Stops:
             if threading.get_ident() == own and session in self._asked:
                 raise Stopped
 
-        # Of every module, for a comparison loads its models while it works.
+        # A hook on all modules, because a comparison loads its models while it runs.
         handle = register_module_forward_pre_hook(check)
         try:
             yield

@@ -1,4 +1,4 @@
-"""What the buttons of the page do: one picture through one model, or through several."""
+"""Work of the page's buttons: one picture through one model, or through several."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Report = Callable[[float, str], None]  # share done, what is being done
 
 
 class Slot(NamedTuple):
-    """One place for a style on the page: a picture, or a name that the model has learned."""
+    """Slot for a style on the page: a picture, or a name that the model has learned."""
 
     picture: Path | None = None
     name: str | None = None
@@ -34,12 +34,12 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Wish:
-    """What a person has chosen.
+    """Values that the user has chosen on the page.
 
     Args:
         picture: to be translated.
-        slots: of styles, in the order of the page; empty ones are left out.
-        direction: where no style is named; None, or one that a model does not know, is the model's first.
+        slots: of styles, in the order of the page; empty ones are ignored.
+        direction: if no style is named; None, or one that a model does not have, is the model's first.
         alpha: strength in [0, 1].
         preserve_color: keep the picture's colours.
         size: longer side of the result, at most the picture's.
@@ -58,7 +58,7 @@ class Wish:
 
 
 class Made(NamedTuple):
-    """A result, with what it was made of in the same size."""
+    """Result, with its input in the same size."""
 
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
@@ -66,10 +66,10 @@ class Made(NamedTuple):
 
 
 def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str, report: Report) -> Made:
-    """One picture through one model, saved without a loss as `folder/name.png` (or .tif where PNG cannot hold it).
+    """Translate a picture by a model and save it losslessly as `folder/name.png` (.tif where PNG cannot hold it).
 
     Raises:
-        UserError: no picture, or whatever `LoadedTranslator.translate` says of styles, weights and masks.
+        UserError: no picture, or styles, weights and masks that `LoadedTranslator.translate` refuses.
     """
     if wish.picture is None:
         raise UserError("choose a picture first: drop one, or take a sample")
@@ -93,10 +93,9 @@ def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str,
 
 
 def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int]) -> dict[str, Any]:
-    """`style` and `mask`, or `direction`, of a wish; `size` is the picture's width and height.
+    """Return `style` and `mask`, or `direction`, for `translate`; `size` is the picture's width and height.
 
-    A model of domains does not look at style pictures. Painted regions stand in place of weights: a style without
-    one is left out.
+    A model of domains ignores style pictures. Painted regions replace weights: a style without a region is left out.
 
     Raises:
         UserError: a slot holds two styles, or a region is painted for none.
@@ -124,7 +123,7 @@ def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int
 
 
 def filled(number: int, slot: Slot) -> tuple[Any, float] | None:
-    """The style of a slot and its weight, None for an empty one."""
+    """Return the style of a slot and its weight, None for an empty one."""
     if slot.picture is not None and slot.name:
         raise UserError(f"style {number + 1} has a picture and the name {slot.name}: clear one of the two")
     if slot.picture is not None:
@@ -133,7 +132,7 @@ def filled(number: int, slot: Slot) -> tuple[Any, float] | None:
 
 
 def steps_of(report: Report) -> Callable[[int, int, dict[str, float], Tensor], None]:
-    """Gatys' steps as progress."""
+    """Return a callback that reports Gatys' steps as progress."""
 
     def step(done: int, total: int, terms: dict[str, float], picture: Tensor) -> None:
         require_finite(picture, RESULT)
@@ -146,11 +145,11 @@ def steps_of(report: Report) -> Callable[[int, int, dict[str, float], Tensor], N
 def compare(
     models: Sequence[tuple[str, Callable[[], LoadedTranslator]]], wish: Wish, folder: Path, report: Report
 ) -> tuple[list[tuple[NDArray[np.uint8], str]], list[str]]:
-    """One picture through several models.
+    """Translate one picture by several models.
 
     Args:
-        models: names, and what loads each.
-        wish: for all of them; each takes from it what it knows.
+        models: names, each with a function that loads it.
+        wish: for all of them; each uses the values that it supports.
         folder: for the files.
         report: of the progress.
 

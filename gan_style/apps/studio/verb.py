@@ -1,4 +1,4 @@
-"""`gan-style studio`."""
+"""The verb `gan-style studio`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gan_style.core.paths import expanded
 from gan_style.core.terminal import say, warn
 
 LOOPBACK = ["127.0.0.1", "localhost"]
-SESSIONS = 1000  # opened pages that something is remembered of, the newest
+MAX_SESSIONS = 1000  # opened pages whose state is remembered, the newest
 PORTS = range(7860, 7960)  # tried in this order
 
 
@@ -54,20 +54,20 @@ def studio(parsed: Namespace) -> None:
 def application(
     checkpoints: list[str], runs: Path, weights: str | None, host: str, folder: Path, allow: Sequence[str] = ()
 ) -> Any:
-    """The page and what guards it, as an ASGI application.
+    """Build the page and its guards as an ASGI application.
 
     Args:
         checkpoints: to choose from, beside those of the runs.
         runs: the folder of runs.
-        weights: of Gatys' VGG; None takes what is at hand.
+        weights: of Gatys' VGG; None takes those that are present.
         host: that it will listen on.
-        folder: for uploads and results; who calls removes it.
+        folder: for uploads and results; the caller removes it.
         allow: packages of one's own that checkpoints may name.
     """
     from gan_style.apps.studio.models import Models, weights_at_hand
 
     models = Models(checkpoints, runs, weights_at_hand(weights), allow)
-    # before Gradio is imported: neither its own reports nor settings meant for other pages hold for this one
+    # before Gradio is imported: no telemetry, and no settings meant for other pages
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     os.environ |= {
@@ -91,9 +91,9 @@ def application(
     app = FastAPI(openapi_url=None)
     app.add_middleware(StreamFirst)
     app.add_middleware(Guard, room=room)
-    if is_loopback(host):  # a name of another site that leads here is refused
+    if is_loopback(host):  # refuses other sites' names that resolve to this machine
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, bracketed(host)])
-    # not page.launch(): that asks itself over HTTP whether it is there, and gives up on a busy machine
+    # not page.launch(), which checks over HTTP that the page answers, and gives up on a busy machine
     gradio.mount_gradio_app(
         app,
         page,
@@ -114,28 +114,28 @@ def application(
 
 
 def bound_sessions(page: Any) -> None:
-    """Let a page with a queue remember the newest sessions alone: who asks may name a new one each time."""
+    """Bound the sessions that a page with a queue remembers: a client may name a new one with each request."""
     from gradio.utils import LRUCache
 
-    page.state_session_capacity = SESSIONS
-    page._queue.pending_messages_per_session = LRUCache(SESSIONS)
-    page._queue.pending_event_ids_session = LRUCache(SESSIONS)
+    page.state_session_capacity = MAX_SESSIONS
+    page._queue.pending_messages_per_session = LRUCache(MAX_SESSIONS)
+    page._queue.pending_event_ids_session = LRUCache(MAX_SESSIONS)
 
 
 def listening(host: str, port: int | None) -> socket.socket:
-    """A socket on this port, or on the first free one.
+    """Open a socket on this port, or on the first free one.
 
     Raises:
         UserError: there is none, or no such host.
     """
     for number in PORTS if port is None else [port]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # asyncio sends at once only where the protocol is named; else each event of the page would wait 40 ms
+        # asyncio sets TCP_NODELAY only if the protocol is named; else each event of the page takes 40 ms more
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, number))
-            listener.listen()  # only now nobody else can have the port
+            listener.listen()  # from now on no other process can take the port
             return listener
         except (OSError, UnicodeError) as error:
             listener.close()
@@ -147,12 +147,12 @@ def listening(host: str, port: int | None) -> socket.socket:
 
 
 def bracketed(host: str) -> str:
-    """A host as addresses and Host headers write it."""
+    """Write a host as in addresses and Host headers."""
     return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host's ports."""
+    """Check whether only this machine can reach a host's ports."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,1 +1,1 @@
-"""Search: one process per trial, resumable, pruned by the validation score. `python experiments/sweep.py`."""
+"""Hyperparameter search, `python experiments/sweep.py`: a process per trial, resumable, pruned by scores."""

@@ -15,7 +15,7 @@ Scale = Callable[[Any], float]
 
 
 def parallel(rows: list[dict[str, Any]], space: Space, rule: Rule) -> str:
-    """One line per trial that has a score, over an axis per key and one for the score; the best one drawn thick.
+    """Draw a line per scored trial over an axis per key and one for the score, the best one thick.
 
     Returns: an SVG document, or "" where there is nothing to draw.
     """
@@ -50,7 +50,7 @@ def parallel(rows: list[dict[str, Any]], space: Space, rule: Rule) -> str:
 
 
 def importance(shares: dict[str, float]) -> str:
-    """A bar per key, longest first; "" where nothing is known."""
+    """Return a bar per key, longest first; "" where nothing is known."""
     bars = []
     for i, (key, share) in enumerate(sorted(shares.items(), key=lambda item: -item[1])):
         y = 34 + 26 * i

@@ -1,4 +1,4 @@
-"""One training in a process of its own, and how it is started, watched and ended."""
+"""Trainings in separate processes: started, watched and ended."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pathlib import Path
 
 from gan_style.core.config import config_dir
 
-GRACE = 120.0  # seconds to finish an iteration and save; a large model on a slow disk needs some
+GRACE_SECONDS = 120.0  # to finish an iteration and save, before a training is killed
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def train_command() -> list[str]:
-    """`python train.py` of this checkout, or the same from an installed package."""
+    """Return the command `python train.py` of this checkout, or the same from an installed package."""
     script = config_dir().parent / "train.py"
     return [sys.executable, str(script)] if script.is_file() else [sys.executable, "-m", "gan_style.train"]
 
 
 def quoted(path: Path) -> str:
-    """A path as a value that Hydra reads back unchanged."""
+    """Quote a path as a value that Hydra reads back unchanged."""
     text = str(path)
     return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
 
 
 class Training:
-    """A process that trains into a folder; its output lies in `train.out` and `train.err` there.
+    """Process that trains into a folder, with its output in `train.out` and `train.err` there.
 
     Args:
-        command: with all words but run_dir.
+        command: with all overrides but run_dir.
         folder: the run folder, absolute.
         environment: variables beside this process's own.
     """
@@ -48,7 +48,7 @@ class Training:
         self.asked_to_stop: float | None = None
         self.started = time.monotonic()
         with open(folder / "train.out", "ab") as out, open(self._errors, "ab") as err:
-            # A session of its own: Ctrl-C at the terminal reaches the sweep, which ends its trainings itself.
+            # A new session, so that Ctrl-C reaches only the sweep, which ends its trainings itself.
             self._process = subprocess.Popen(
                 [*command, *resume, f"run_dir={quoted(folder)}"],
                 env={**os.environ, **environment},
@@ -59,9 +59,9 @@ class Training:
             )
 
     def poll(self) -> int | None:
-        """The exit status once it has ended; one that does not answer a wish to stop is killed after a while."""
+        """Return the exit status, None while it runs; kills a training that does not stop within GRACE_SECONDS."""
         status = self._process.poll()
-        if status is None and self.asked_to_stop is not None and time.monotonic() - self.asked_to_stop > GRACE:
+        if status is None and self.asked_to_stop is not None and time.monotonic() - self.asked_to_stop > GRACE_SECONDS:
             self.kill()
         return status
 
@@ -72,7 +72,7 @@ class Training:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it and the processes that it started, now."""
+        """Kill it and the processes that it started."""
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -84,7 +84,7 @@ class Training:
         return status
 
     def last_words(self) -> str:
-        """The last line of what this process wrote to stderr, after those of earlier attempts."""
+        """Return the last line that this process wrote to stderr, without those of earlier attempts."""
         with open(self._errors, "rb") as file:
             file.seek(self._said)
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
@@ -92,13 +92,13 @@ class Training:
 
 
 def end_orphans(sweep: Path) -> int:
-    """End trainings that outlived a killed sweep, so that none is run twice at once; how many there were.
+    """End trainings that outlived a killed sweep, so that none runs twice, and return their number.
 
-    They save first. Found by the run_dir on their command line, which no other process has.
+    They save first. They are found by the run_dir on their command line.
     """
     start = [f"run_dir={quoted(sweep)}".rstrip("'"), "/trial-"]
     ended = 0
-    deadline = time.monotonic() + GRACE
+    deadline = time.monotonic() + GRACE_SECONDS
     while found := [pid for pid, words in _processes() if any(w.startswith("".join(start)) for w in words)]:
         late = time.monotonic() > deadline
         for pid in found:
@@ -113,7 +113,7 @@ def end_orphans(sweep: Path) -> int:
 
 
 def _processes() -> list[tuple[int, list[str]]]:
-    """Number and words of every other living process."""
+    """List the id and arguments of every other process."""
     found = []
     if Path("/proc/self/cmdline").is_file():
         for entry in Path("/proc").iterdir():

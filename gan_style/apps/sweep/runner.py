@@ -1,4 +1,4 @@
-"""The loop of a sweep: start, watch, prune, report, and go on after being killed."""
+"""Main loop of a sweep: start, watch, prune, report, and resume after being killed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from gan_style.apps.sweep.study import Base, Study, Trial, steps
 from gan_style.core import terminal
 from gan_style.core.errors import Interrupted, UserError
 
-POLL = 0.3  # seconds between two looks at the trainings
+POLL_SECONDS = 0.3
 
 
 def run(sweep: Sweep) -> None:
     """Run a sweep, or what is left of it.
 
     Raises:
-        UserError: the sweep cannot start; nothing was drawn.
-        Interrupted: Ctrl-C or SIGTERM; the trainings have saved, and the same command goes on.
+        UserError: the sweep cannot start; no trial was drawn.
+        Interrupted: Ctrl-C or SIGTERM; the trainings have saved, and the same command resumes them.
     """
     try:
         sweep.folder.mkdir(parents=True, exist_ok=True)
@@ -39,45 +39,45 @@ def run(sweep: Sweep) -> None:
         raise UserError(f"another sweep runs in {sweep.folder}: wait for it, or give another folder=") from None
     except OSError as error:
         raise UserError(f"folder={sweep.folder} cannot be written: {error.strerror}") from error
-    with lock, _wishes_to_stop() as wishes:
+    with lock, _stop_requests() as requests:
         orphans = end_orphans(sweep.folder)
         if orphans:
             say(f"ended {orphans} processes that a killed sweep left; their trainings go on from what they saved")
-        runner = Runner(sweep, Study(sweep, lambda: rehearse(sweep, wishes)), wishes)
+        runner = Runner(sweep, Study(sweep, lambda: rehearse(sweep, requests)), requests)
         runner.run()
 
 
 def command_of(sweep: Sweep, params: dict[str, Any], base: Base | None = None) -> list[str]:
-    """The command of one training, without its run_dir."""
-    words = [*sweep.words.values(), *(f"{key}={summary.word(value)}" for key, value in params.items())]
+    """Return the command of one training, without its run_dir."""
+    overrides = [*sweep.overrides.values(), *(f"{key}={summary.word(value)}" for key, value in params.items())]
     if sweep.file.budget and base is not None:
-        words.append(f"trainer.max_steps={steps(sweep, params, base)}")
-    # Hydra takes no words after a flag that follows one.
-    return [*(sweep.file.command or train_command()), *sweep.options, *words]
+        overrides.append(f"trainer.max_steps={steps(sweep, params, base)}")
+    # Hydra accepts no overrides after a flag that follows one.
+    return [*(sweep.file.command or train_command()), *sweep.options, *overrides]
 
 
-def rehearse(sweep: Sweep, wishes: list[int]) -> Base:
-    """Train one iteration with the first values of the space: what cannot start at all is refused here.
+def rehearse(sweep: Sweep, requests: list[int]) -> Base:
+    """Train one iteration with the first values of the space, so that errors show before the first trial.
 
     Raises:
-        UserError: in the words of the training, or that it has no score or no end.
+        UserError: the error of the training, or that it has no score or no end.
     """
     say("rehearsal: one iteration and one validation")
     first = {key: dimension.first() for key, dimension in sweep.space.items()}
     command = command_of(sweep, first)
-    said = {**sweep.words, **sweep.space}
+    said = {**sweep.overrides, **sweep.space}
     if not sweep.file.budget and not said.keys() & {"trainer.max_steps", "experiment"}:
         raise UserError("the trainings have no common length: give budget=PICTURES or trainer.max_steps=N")
     folder = sweep.folder / "trial-rehearsal"
     shutil.rmtree(folder, ignore_errors=True)
-    words = [*command, "trainer.max_steps=1", "trainer.val_every=1"]
-    training = Training(words, folder, {"WANDB_MODE": "disabled"})
+    command += ["trainer.max_steps=1", "trainer.val_every=1"]
+    training = Training(command, folder, {"WANDB_MODE": "disabled"})
     while (status := training.poll()) is None:
-        if wishes:
+        if requests:
             training.kill()
             training.wait()
             raise Interrupted("interrupted before the first trial")
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     if status != 0:
         reason = training.last_words() or f"its exit status is {status}, see {folder}"
         raise UserError(f"a training of this sweep cannot start: {reason}")
@@ -96,57 +96,57 @@ def _processes(config: dict[str, Any]) -> int:
     trainer = config.get("trainer", {})
     if trainer.get("devices", 1) == 1 and trainer.get("num_nodes", 1) == 1:
         return 1
-    from gan_style.core.config import build  # torch knows how many devices `auto` is
+    from gan_style.core.config import build  # only torch knows the number of devices of `auto`
 
     return int(build(trainer).world_size)
 
 
 @contextmanager
-def _wishes_to_stop() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them."""
-    wishes: list[int] = []
+def _stop_requests() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of being ended by them, inside a `with` block."""
+    requests: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        wishes.append(number)
+        requests.append(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield wishes
+        yield requests
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 class Runner:
-    """Keeps up to `jobs` trainings running until every trial is told."""
+    """Loop that keeps up to `jobs` trainings running until every trial has ended."""
 
-    def __init__(self, sweep: Sweep, study: Study, wishes: list[int]) -> None:
-        self.sweep, self.study, self.wishes = sweep, study, wishes
+    def __init__(self, sweep: Sweep, study: Study, requests: list[int]) -> None:
+        self.sweep, self.study, self.requests = sweep, study, requests
         self.rule = study.base.rule
         self.waiting = study.left_running()
         self.running: dict[int, tuple[Trial, Training]] = {}  # by slot
         self.seen: dict[int, int] = {}
 
     def run(self) -> None:
-        """Returns when nothing is left to do on this machine."""
+        """Run until nothing is left to do on this machine."""
         self.tell_where_it_stands()
         try:
-            while not self.wishes:
+            while not self.requests:
                 self.fill()
                 if not self.running:
                     break
                 self.look()
-                time.sleep(POLL)
+                time.sleep(POLL_SECONDS)
         finally:
             stopped = self.end_all()
         summary.write(self.sweep, self.study)
-        if self.wishes:
+        if self.requests:
             raise Interrupted(f"stopped with {stopped} trials saved; the same command goes on")
         for line in summary.last_lines(self.sweep, self.study):
             say(line)
 
     def tell_where_it_stands(self) -> None:
-        """The first line of a sweep."""
+        """Print the first line of a sweep."""
         rows = self.study.rows()
         going_on = f", {len(rows) - len(self.waiting)} done before, {len(self.waiting)} go on" if rows else ""
         say(
@@ -155,7 +155,7 @@ class Runner:
         )
 
     def fill(self) -> None:
-        """Start what fits."""
+        """Start trainings in the free slots."""
         for slot in range(self.sweep.file.jobs):
             if slot not in self.running:
                 trial = self.waiting.pop(0) if self.waiting else self.study.ask()
@@ -164,7 +164,7 @@ class Runner:
                 self.start(slot, trial)
 
     def start(self, slot: int, trial: Trial) -> None:
-        """Start or go on with a trial's training."""
+        """Start or resume a trial's training."""
         folder = self.sweep.folder / f"trial-{trial.number:03d}"
         params = dict(trial.params)
         environment = {"WANDB_RUN_GROUP": f"{self.sweep.name}-{self.sweep.folder.name}"}
@@ -182,7 +182,7 @@ class Runner:
         say(f"trial {trial.number}  {'goes on' if training.resumed else 'starts'}  {values}")
 
     def look(self) -> None:
-        """Take new scores, and the end of what has ended."""
+        """Read new scores, and handle trainings that have ended."""
         for slot, (trial, training) in list(self.running.items()):
             status = training.poll()
             if training.asked_to_stop is None:
@@ -194,15 +194,15 @@ class Runner:
                 summary.write(self.sweep, self.study)
 
     def prune(self, trial: Trial, training: Training) -> None:
-        """Report new scores; end a training that is no longer worth its time."""
+        """Report new scores, and stop a training that is no longer promising."""
         scores = read_scores(training.folder, self.rule.monitor)
         if len(scores) == self.seen[trial.number]:
             return
         self.seen[trial.number] = len(scores)
         end = yaml.safe_load((training.folder / "config.yaml").read_text())["trainer"]["max_steps"]
-        if not end:  # an experiment in epochs: nobody outside knows how long it is
+        if not end:  # an experiment in epochs, whose iterations are not known here
             return
-        # The share of the run, not the iteration, is what trainings with different batch sizes have in common.
+        # Trainings with different batch sizes are compared at the same share of the run, not at the same iteration.
         for iteration, value in scores:
             if trial.report(min(100, round(100 * iteration / end)), value):
                 training.stop()
@@ -232,14 +232,14 @@ class Runner:
         say(f"trial {trial.number}  {state}  {self.rule.monitor} {best[1]:.4g} in {trial.seconds:.0f} s{beside}")
 
     def end_all(self) -> int:
-        """Have every training save and end, whatever made the sweep stop; how many there were."""
+        """Make every training save and end, and return their number."""
         for _, training in self.running.values():
             training.stop()
         if self.running:
             say(f"ending {len(self.running)} trainings; once more ends them unsaved")
         for trial, training in self.running.values():
             while training.poll() is None:
-                if len(self.wishes) > 1:
+                if len(self.requests) > 1:
                     training.kill()
                 time.sleep(0.1)
             trial.spent(time.monotonic() - training.started)

@@ -1,4 +1,4 @@
-"""The validation scores of a training, read from its run folder while it runs."""
+"""Validation scores of a training, read from its run folder while it runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Rule:
-    """What makes one training better than another: the rule that chooses best.ckpt."""
+    """Rule that compares trainings: the one that chooses best.ckpt."""
 
     monitor: str
     mode: str
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """In Optuna's words."""
+        """The mode in Optuna's terms."""
         return "maximize" if self.mode == "highest" else "minimize"
 
     def best(self, scores: list[tuple[int, float]]) -> tuple[int, float] | None:
-        """Iteration and value of the best score; the first of equal ones, as best.ckpt."""
+        """Return iteration and value of the best score; the first of equal ones, as best.ckpt."""
         if not scores:
             return None
         sign = 1 if self.mode == "highest" else -1
@@ -30,14 +30,14 @@ class Rule:
 
 
 def read_scores(run_dir: Path, monitor: str) -> list[tuple[int, float]]:
-    """Iteration and value of every finite score in metrics.csv, in the order of the iterations."""
+    """Read iteration and value of every finite score in metrics.csv, in the order of the iterations."""
     try:
         text = (run_dir / "metrics.csv").read_text(errors="replace")
     except FileNotFoundError:
         return []
     lines = [line for line in text.replace("\0", "").splitlines(keepends=True) if line.endswith("\n")]
     found: dict[int, float] = {}
-    for row in csv.DictReader(lines):  # a half-written last line is left for the next look
+    for row in csv.DictReader(lines):  # without a half-written last line
         try:
             value = float(row.get(monitor) or "nan")
             if math.isfinite(value):

@@ -1,4 +1,4 @@
-"""`python experiments/sweep.py sweep=NAME key=value ...`: which keys are the sweep's and which the trainings'."""
+"""Settings of `python experiments/sweep.py sweep=NAME key=value ...`, apart from overrides for the trainings."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from gan_style.core.types import Count, CountOrNone, Seed
 
 @dataclass
 class SweepFile:
-    """The keys of `conf/sweep/NAME.yaml`; all but `space` and `overrides` can be given on the command line.
+    """Keys of `conf/sweep/NAME.yaml`; all but `space` and `overrides` can be given on the command line.
 
     Args:
         space: what is varied; see `gan_style.apps.sweep.space`.
-        overrides: words for every training, such as model=cut.
+        overrides: for every training, such as model=cut.
         trials: how many, failed and pruned ones included; null: every point of a grid.
         jobs: trainings at the same time.
         budget: pictures seen per training; trainer.max_steps follows from it and the batch size.
-        sampler: tpe learns from the trials that are done; random; grid, every combination of choices.
-        sampler_seed: of the values drawn; the trainings have their own `seed`.
+        sampler: tpe, which learns from finished trials; random; grid, every combination of choices.
+        sampler_seed: of the sampler; the trainings have their own `seed`.
         pruner: median stops a training that is worse than half of those before it at the same share of its run.
         pruner_startup: trials that are never pruned.
-        pruner_warmup: per cent of a run before which it is not pruned.
+        pruner_warmup: percentage of a run before which it is not pruned.
         gpus: numbers of the GPUs to share among the jobs; null: every training sees them all.
-        folder: null makes `runs/sweeps/NAME`; the same command goes on there.
+        folder: null is `runs/sweeps/NAME`; the same command resumes there.
         storage: an Optuna storage URL, for several machines; null: SQLite in the folder.
         study: the name in the storage; null: that of the sweep.
-        command: what runs one training, before its words, e.g. [torchrun, --nproc_per_node=2, train.py].
+        command: of one training, before its overrides, e.g. [torchrun, --nproc_per_node=2, train.py].
     """
 
     space: dict[str, Any]
@@ -58,14 +58,14 @@ class SweepFile:
 
 @dataclass
 class Sweep:
-    """A checked sweep.
+    """Checked sweep.
 
     Attributes:
         name: as in sweep=NAME.
         file: its settings.
         space: what is varied.
-        words: overrides by key, the command line's over the file's.
-        options: flags and their values, in turn, handed on to train.py.
+        overrides: by key; those of the command line replace the file's.
+        options: flags and their values, in turn, passed on to train.py.
         trials: at most; of a grid, how many points it has.
         folder: absolute.
     """
@@ -73,33 +73,33 @@ class Sweep:
     name: str
     file: SweepFile
     space: Space
-    words: dict[str, str]
+    overrides: dict[str, str]
     options: list[str]
     trials: int
     folder: Path
 
     def config_dirs(self) -> list[Path]:
-        """Where the groups of train.py are: ours, and the user's --config-dir."""
+        """Return the folders of train.py's config groups: ours, and the user's --config-dir."""
         return [config_dir(), *map(Path, self.options[1::2])]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must stay the same for the trials of a study to be comparable."""
+        """Return the settings that must stay the same for the trials of a study to be comparable."""
         space = {key: asdict(dimension) for key, dimension in self.space.items()}
-        return {"space": space, "overrides": list(self.words.values()), "budget": self.file.budget}
+        return {"space": space, "overrides": list(self.overrides.values()), "budget": self.file.budget}
 
 
-def read(words: Sequence[str], options: Sequence[str] = ()) -> Sweep:
+def read(overrides: Sequence[str], options: Sequence[str] = ()) -> Sweep:
     """Read a command line.
 
     Args:
-        words: key=value each.
-        options: flags handed on to train.py.
+        overrides: key=value each.
+        options: flags passed on to train.py.
 
     Raises:
         UserError: an unknown sweep, a wrong value, or a key that the sweep sets itself.
     """
     given: dict[str, str] = {}
-    for word in words:
+    for word in overrides:
         if "=" not in word and not word.startswith("~"):
             raise UserError(f"{word} cannot be read: every word is key=value")
         given[_key(word)] = word
@@ -110,23 +110,23 @@ def read(words: Sequence[str], options: Sequence[str] = ()) -> Sweep:
     for key in keys & given.keys():
         values[key] = _value(given.pop(key))
     fixed = {_key(str(word)): str(word) for word in values.get("overrides") or []}
-    if "trainer.max_steps" in given and "budget" not in {_key(word) for word in words}:
-        values["budget"] = None  # said by the user, against what the file says
+    if "trainer.max_steps" in given and "budget" not in {_key(word) for word in overrides}:
+        values["budget"] = None  # the command line overrules the file
     values["overrides"] = list((fixed | given).values())
     values["space"] = values.get("space") or {}
     file = SweepFile(**check_signature(SweepFile, values, given=()))
     return _checked(name, file, fixed | given, list(options))
 
 
-def _checked(name: str, file: SweepFile, words: dict[str, str], options: list[str]) -> Sweep:
+def _checked(name: str, file: SweepFile, overrides: dict[str, str], options: list[str]) -> Sweep:
     space = read_space(file.space, name)
     for key in ("run_dir", "resume", "space", "overrides"):
-        if key in words:
+        if key in overrides:
             raise UserError(f"{key} cannot be set: the sweep does; a file of your own is sweep=PATH.yaml")
-    for key in words:
+    for key in overrides:
         if key in space:
             raise UserError(f"{key} is varied by sweep={name} and cannot be fixed too: leave it out")
-    if file.budget and "trainer.max_steps" in words:
+    if file.budget and "trainer.max_steps" in overrides:
         raise UserError("budget= and trainer.max_steps= both say how long a training is: leave one out")
     points = math.prod(len(values) for values in grid(space, name).values()) if file.sampler == "grid" else None
     if points is None and file.trials is None:
@@ -135,27 +135,27 @@ def _checked(name: str, file: SweepFile, words: dict[str, str], options: list[st
     if file.gpus is not None and not file.gpus:
         raise UserError("gpus=[] is empty: name the numbers of the GPUs, or leave it out")
     folder = resolved(expanded(file.folder or Path("runs") / "sweeps" / name))
-    sweep = Sweep(name, file, space, words, options, trials, folder)
-    _refuse_unknown_words(sweep)
+    sweep = Sweep(name, file, space, overrides, options, trials, folder)
+    _check_overrides(sweep)
     return sweep
 
 
-def _refuse_unknown_words(sweep: Sweep) -> None:
-    """A misspelt key of the sweep would reach train.py, which knows nothing of sweeps; dotted keys it checks itself."""
+def _check_overrides(sweep: Sweep) -> None:
+    """Raise a UserError for a misspelt key of the sweep, before it reaches train.py; that checks dotted keys itself."""
     known = {*keys(), *yaml.safe_load((config_dir() / "train.yaml").read_text())} - {"space", "overrides"}
     known |= {entry.name for folder in sweep.config_dirs() if folder.is_dir() for entry in folder.iterdir()}
-    for key, word in sweep.words.items():
+    for key, word in sweep.overrides.items():
         if key.split("/")[0].split(".")[0] not in known and not word.startswith("+"):
             raise UserError(f"{key} is not a known key{did_you_mean(key, known)}")
 
 
 def shipped() -> list[str]:
-    """The sweeps that come with the project."""
+    """List the sweeps that come with the project."""
     return sorted(path.stem for path in (config_dir() / "sweep").glob("*.yaml"))
 
 
 def keys() -> list[str]:
-    """The sweep's own keys."""
+    """List the sweep's own keys."""
     return ["sweep", *SweepFile.__dataclass_fields__]
 
 

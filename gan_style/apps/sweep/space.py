@@ -1,4 +1,4 @@
-"""What a sweep varies: keys of the command line, each with a range or choices."""
+"""Search spaces of sweeps: keys of the command line, each with a range or choices."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gan_style.core.errors import UserError, did_you_mean
 
 @dataclass
 class Range:
-    """`{type: float, low: 1, high: 30, log: true}`: numbers from low to high, both included.
+    """Range of numbers from low to high, both included: `{type: float, low: 1, high: 30, log: true}`.
 
     Args:
         type: int draws whole numbers only.
         low, high: bounds.
-        log: draw the logarithm evenly.
+        log: draw uniformly in the logarithm.
         step: distance between two values; not with log.
     """
 
@@ -40,7 +40,7 @@ class Range:
 
 @dataclass
 class Choice:
-    """`{type: choice, values: [resnet6, unet128]}`: one of a list, written as on the command line."""
+    """Choice from a list, written as on the command line: `{type: choice, values: [resnet6, unet128]}`."""
 
     type: Literal["choice"]
     values: list[Any]
@@ -65,7 +65,7 @@ def read_space(node: Mapping[str, Any] | None, of: str) -> Space:
         of: the sweep's name, for messages.
 
     Raises:
-        UserError: an empty space, an unknown key, or bounds that hold nothing.
+        UserError: an empty space, an unknown key, or an empty range.
     """
     if not node:
         raise UserError(f"sweep={of} has an empty space: name a key and its values, e.g. model.lambda_cycle")
@@ -106,10 +106,10 @@ def _check_bounds(numbers: Range, path: str) -> None:
 
 
 def grid(space: Space, of: str) -> dict[str, list[Any]]:
-    """All values of each key, for `sampler=grid`.
+    """Return all values of each key, for `sampler=grid`.
 
     Raises:
-        UserError: a range has no end of values.
+        UserError: a key is a range, which has infinitely many values.
     """
     for key, dimension in space.items():
         if not isinstance(dimension, Choice):

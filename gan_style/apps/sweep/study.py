@@ -1,4 +1,4 @@
-"""The memory of a sweep: an Optuna study, in SQLite beside the trainings or in a storage that machines share."""
+"""Optuna study of a sweep, in SQLite beside the trainings or in a storage that machines share."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ except ImportError as error:  # an extra
     raise UserError("sweeps need Optuna: pip install 'gan-style[sweep]', or uv sync --extra sweep") from error
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-# Learning from trials that still run keeps parallel ones apart; Optuna calls it experimental.
+# constant_liar, which keeps parallel trials apart, is experimental in Optuna.
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
-DEATHS = 2  # a training that ended by a signal goes on so often before it counts as failed
+MAX_SIGNAL_RESTARTS = 2  # of a training that ended by a signal, before it counts as failed
 
 
 @dataclass(frozen=True)
 class Base:
-    """What a rehearsal of one iteration told about every training.
+    """Facts about every training, from a rehearsal of one iteration.
 
     Attributes:
         monitor, mode: the rule that chooses best.ckpt.
         batch_size: where the space does not vary it.
-        processes: that a training starts.
+        processes: number that a training starts.
     """
 
     monitor: str
@@ -47,16 +47,16 @@ class Base:
         return Rule(self.monitor, self.mode)
 
 
-# With 12 random trials the one key that mattered of three came first in 23 of 25 studies, with 8 in 17.
-ENOUGH = 12
+# With 12 random trials the only one of three keys that mattered came first in 23 of 25 studies, with 8 trials in 17.
+MIN_TRIALS_FOR_IMPORTANCE = 12
 
 
 class Study:
-    """Draws trials, takes their scores and remembers who runs them.
+    """Study that draws trials, records their scores and who runs them.
 
     Args:
         sweep: checked.
-        rehearse: called when the study is new.
+        rehearse: called if the study is new.
 
     Raises:
         UserError: the storage cannot be used, or holds another sweep under this name.
@@ -82,10 +82,10 @@ class Study:
             study.set_user_attr("base", asdict(base))
         self._study = optuna.load_study(study_name=name, storage=storage, pruner=_pruner(sweep))
         self._study.sampler = _sampler(sweep, sweep.file.sampler_seed)
-        self._refuse_another(name)
+        self._check_same_study(name)
         self.base = Base(**self._study.user_attrs["base"])
 
-    def _refuse_another(self, name: str) -> None:
+    def _check_same_study(self, name: str) -> None:
         before, now = self._study.user_attrs.get("sweep"), self.sweep.fingerprint()
         if before is None or "base" not in self._study.user_attrs:
             raise UserError(f"study={name} of this storage was not made by a sweep: give another study= or folder=")
@@ -98,23 +98,23 @@ class Study:
             )
 
     def left_running(self) -> list[Trial]:
-        """Trials that a killed sweep of this folder left, in the order of their numbers."""
+        """Return the trials that a killed sweep of this folder left, in the order of their numbers."""
         minute = datetime.now() - timedelta(minutes=1)
         mine = []
         for frozen in self._study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             owner = frozen.user_attrs.get("owner")
-            # One that was killed before it could sign: in a shared storage another machine may be about to.
+            # Killed before its owner was recorded; in a shared storage a recent one may be another machine's.
             unsigned = owner is None and (not self.shared or (frozen.datetime_start or minute) < minute)
             if owner == self._owner or unsigned or not self.shared:
                 mine.append(self._sign(optuna.trial.Trial(self._study, frozen._trial_id)))
         return mine
 
     def ask(self) -> Trial | None:
-        """A new trial, or None when there are enough."""
+        """Draw a new trial; None when there are enough."""
         existing = len(self._study.get_trials(deepcopy=False))
         if existing >= self.sweep.trials:
             return None
-        # Seeded by the number, or a restarted sweep would draw the values of its first trials again.
+        # The seed depends on the number of trials: else a restarted sweep would draw the first values again.
         self._study.sampler = _sampler(self.sweep, self.sweep.file.sampler_seed + existing)
         drawn = self._study.ask()
         if drawn.number >= self.sweep.trials:  # two machines asked for the last one at once
@@ -130,7 +130,7 @@ class Study:
         return Trial(self._study, trial)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every trial as a plain dict, by number."""
+        """Return every trial as a plain dict, by number."""
         rows = []
         for t in self._study.get_trials(deepcopy=False):
             if not t.user_attrs.get("surplus"):
@@ -139,11 +139,11 @@ class Study:
         return rows
 
     def importances(self) -> dict[str, float]:
-        """Each key's share in what sets good trials apart; empty where too few are done to say."""
+        """Estimate each key's share in the success of trials; empty with too few trials."""
         done = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-        if len(done) < ENOUGH or len({trial.value for trial in done}) < 2:
+        if len(done) < MIN_TRIALS_FOR_IMPORTANCE or len({trial.value for trial in done}) < 2:
             return {}
-        try:  # this evaluator needs no further package; a tenth of so few trials would be one or two
+        try:  # needs no further package; the default quantile, a tenth of few trials, would be one or two
             evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
             return dict(optuna.importance.get_param_importances(self._study, evaluator=evaluator))
         except (RuntimeError, ValueError, ImportError):
@@ -154,7 +154,7 @@ STATES = {"RUNNING": "running", "COMPLETE": "done", "PRUNED": "pruned", "FAIL": 
 
 
 class Trial:
-    """One trial of the study."""
+    """Trial of the study."""
 
     def __init__(self, study: Any, trial: Any) -> None:
         self._study, self._trial = study, trial
@@ -166,7 +166,7 @@ class Trial:
         self.seconds = float(frozen.user_attrs.get("seconds", 0.0))
 
     def report(self, percent: int, value: float) -> bool:
-        """Tell a score of a run so far; whether it should end."""
+        """Report a score of a running training, and return whether it should be pruned."""
         if percent in self._reported:
             return False
         self._reported.add(percent)
@@ -178,10 +178,10 @@ class Trial:
         self._trial.set_user_attr("seconds", round(self.seconds, 1))
 
     def died(self) -> bool:
-        """Note that it ended by a signal; whether it may go on."""
+        """Record an end by a signal, and return whether the trial may be resumed."""
         self.deaths += 1
         self._trial.set_user_attr("deaths", self.deaths)
-        return self.deaths <= DEATHS
+        return self.deaths <= MAX_SIGNAL_RESTARTS
 
     def finish(self, best: tuple[int, float], *, pruned: bool = False) -> None:
         iteration, score = best
@@ -198,7 +198,7 @@ class Trial:
 
 
 class _Grid(optuna.samplers.GridSampler):
-    """Optuna's own ends `study.optimize` after the last point; here that is an error, and the loop is ours."""
+    """Grid sampler without its end: Optuna's own stops `study.optimize`, which is an error outside of it."""
 
     def after_trial(self, *_: Any) -> None:
         pass
@@ -227,7 +227,7 @@ def _reason(error: Exception) -> str:
 
 
 def steps(sweep: Sweep, params: dict[str, Any], base: Base) -> int:
-    """How many iterations see the budget's pictures."""
+    """Return how many iterations show the budget's number of pictures."""
     assert sweep.file.budget is not None
     per_iteration = int(params.get("data.batch_size", base.batch_size)) * base.processes
     return max(1, sweep.file.budget // per_iteration)

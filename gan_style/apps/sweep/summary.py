@@ -1,4 +1,4 @@
-"""What a sweep found: a table, a page with two plots, and the best configuration as an experiment."""
+"""Summary of a sweep: a table, a page with two plots, and the best configuration as an experiment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pre{{background:#f4f4f4;padding:1em;overflow-x:auto}}</style><h1>{title}</h1><p>
 
 
 def word(value: Any) -> str:
-    """A value as on the command line of train.py; text stays as it was written in the sweep file."""
+    """Write a value as on the command line of train.py; text stays as it is in the sweep file."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return str(value)
@@ -38,14 +38,14 @@ def short(value: Any) -> str:
 
 
 def best_row(rows: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
-    """The best of the trials that ran to their end."""
+    """Return the best of the finished trials."""
     done = [row for row in rows if row["state"] == "done"]
     sign = 1 if rule.mode == "highest" else -1
     return max(done, key=lambda row: (sign * row["score"], -row["trial"]), default=None)
 
 
 def write(sweep: Sweep, study: Any) -> None:
-    """Write summary.md, summary.json, sweep.html, the plots and best.yaml, each whole or not at all."""
+    """Write summary.md, summary.json, sweep.html, the plots and best.yaml, each completely or not at all."""
     rows, rule, importances = study.rows(), study.base.rule, study.importances()
     best = best_row(rows, rule)
     title = f"Sweep {sweep.name}"
@@ -54,7 +54,7 @@ def write(sweep: Sweep, study: Any) -> None:
     rule_below = _line(["---"] * len(table[0]))
     markdown = [f"# {in_markdown(title)}", "", in_markdown(about), "", _line(table[0]), rule_below]
     markdown += map(_line, table[1:])
-    if importances:  # how many trials it takes: study.ENOUGH
+    if importances:
         shares = ", ".join(f"{key} {value:.0%}" for key, value in importances.items())
         markdown += ["", in_markdown(f"Importance (PED-ANOVA): {shares}.")]
     write_whole(sweep.folder / "summary.md", "\n".join(markdown) + "\n")
@@ -74,7 +74,7 @@ def write(sweep: Sweep, study: Any) -> None:
     config = best_config(sweep, study.base, best) if best else "none yet\n"
     if best:
         write_whole(sweep.folder / "best.yaml", config)
-        # the folder that --config-dir looks into
+        # the group's folder, for --config-dir
         (sweep.folder / "experiment").mkdir(exist_ok=True)
         write_whole(sweep.folder / "experiment" / "best.yaml", config)
     head, *body = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table)
@@ -85,7 +85,7 @@ def write(sweep: Sweep, study: Any) -> None:
 
 
 def last_lines(sweep: Sweep, study: Any) -> list[str]:
-    """What stands on the terminal when a sweep is over."""
+    """Return the lines that are printed when a sweep is over."""
     rows, rule = study.rows(), study.base.rule
     best = best_row(rows, rule)
     lines = [_about(sweep, rows, rule)]
@@ -98,26 +98,26 @@ def last_lines(sweep: Sweep, study: Any) -> list[str]:
 
 
 def best_config(sweep: Sweep, base: Any, best: dict[str, Any]) -> str:
-    """The configuration of a trial in the form of conf/experiment/*.yaml."""
-    words = {key: text.partition("=")[2] for key, text in sweep.words.items() if not text.startswith("~")}
-    words |= {key: word(value) for key, value in best["params"].items()}
+    """Write the configuration of a trial in the format of conf/experiment/*.yaml."""
+    overrides = {key: text.partition("=")[2] for key, text in sweep.overrides.items() if not text.startswith("~")}
+    overrides |= {key: word(value) for key, value in best["params"].items()}
     if sweep.file.budget:
-        words["trainer.max_steps"] = str(steps(sweep, best["params"], base))
+        overrides["trainer.max_steps"] = str(steps(sweep, best["params"], base))
     rule = base.rule
     head = [
         "# @package _global_",
         f"# Trial {best['trial']} of sweep {printable(sweep.name)}: {rule.mode} {printable(rule.monitor)}, "
         f"{best['score']:.6g} at iteration {best['iteration']}.",
     ]
-    removed = [text for text in sweep.words.values() if text.startswith("~")]
-    if removed:  # a file cannot take something out
+    removed = [text for text in sweep.overrides.values() if text.startswith("~")]
+    if removed:  # a file cannot remove keys
         head.append(f"# It also needs, on the command line: {' '.join(removed)}")
     values: dict[str, Any] = {}
     defaults: list[Any] = []
-    for key, text in words.items():
+    for key, text in overrides.items():
         if _is_group(sweep, key):
             choice = yaml.safe_load(text)
-            # An experiment stands on another one beside it; by its group's name it would stand on itself.
+            # Another experiment is a base of this one; as `override /experiment` it would override this one itself.
             defaults.append(choice if key == "experiment" else {f"override /{key}": choice})
             continue
         *parents, last = key.split(".")
@@ -126,13 +126,13 @@ def best_config(sweep: Sweep, base: Any, best: dict[str, Any]) -> str:
             node = node.setdefault(parent, {})
         node[last] = number(text)
     bases = [entry for entry in defaults if isinstance(entry, str)]
-    overrides = [entry for entry in defaults if not isinstance(entry, str)]  # Hydra wants those last
-    content = {"defaults": [*bases, "_self_", *overrides]} if defaults else {}
+    group_overrides = [entry for entry in defaults if not isinstance(entry, str)]  # which Hydra expects last
+    content = {"defaults": [*bases, "_self_", *group_overrides]} if defaults else {}
     return "\n".join(head) + "\n" + yaml.safe_dump({**content, **values}, sort_keys=False)
 
 
 def number(text: str) -> Any:
-    """A value of the command line; YAML takes 1e-05 for text, Hydra for a number."""
+    """Parse a value of the command line; 1e-05 is text in YAML, but a number in Hydra."""
     try:
         return float(text) if "e" in text.lower() else yaml.safe_load(text)
     except ValueError:
@@ -154,14 +154,14 @@ def _about(sweep: Sweep, rows: list[dict[str, Any]], rule: Rule) -> str:
 
 
 def _ranked(rows: list[dict[str, Any]], rule: Rule) -> list[dict[str, Any]]:
-    """Best first; those without a score last."""
+    """Sort trials, the best first; those without a score last."""
     sign = -1 if rule.mode == "highest" else 1
     order = {"done": 0, "pruned": 1}
 
-    def place(row: dict[str, Any]) -> tuple[int, float, int]:
+    def rank(row: dict[str, Any]) -> tuple[int, float, int]:
         return order.get(row["state"], 2), sign * (row["score"] or 0.0), row["trial"]
 
-    return sorted(rows, key=place)
+    return sorted(rows, key=rank)
 
 
 def _cells(sweep: Sweep, rule: Rule, row: dict[str, Any] | None = None) -> list[str]:

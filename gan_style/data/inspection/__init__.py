@@ -1,1 +1,1 @@
-"""The dataset doctor: what is in the folders, what is wrong with it, and what to set."""
+"""Data set doctor: a folder's pictures, what is wrong with them, and what to set."""

@@ -1,4 +1,4 @@
-"""How the two domains compare, and what to set for pictures like these."""
+"""Comparison of the two domains, and settings that suit their pictures."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from numpy.typing import NDArray
 from gan_style.data.inspection.facts import Picture
 from gan_style.data.inspection.findings import Finding, Inspection
 
-FEW = 50  # pictures of a domain: fewer are learned by heart
-UNEQUAL = 4.0  # pictures of the larger domain by those of the smaller
-LOOK_ALIKE = 0.2
-"""Standard deviations between the domains in their most different colour statistic: what statistics calls small."""
-CHANCE = 2.5
-"""Standard errors that two random halves of one domain may differ by in one of six statistics."""
-ENOUGH = 20  # pictures of each domain from which the statistics mean something
-COLOURS_MUST_CHANGE = 20.0
-"""Delta E between the mean colours: twice that of Monet's paintings and photos, where the paper keeps the colours."""
+MIN_PICTURES = 50  # of a domain: fewer are memorised
+MAX_IMBALANCE = 4.0  # pictures of the larger domain by those of the smaller
+MIN_DIFFERENCE = 0.2
+"""Standard deviations between the domains in their most different colour statistic (Cohen's d: a small effect)."""
+MAX_STANDARD_ERRORS = 2.5
+"""By which two random halves of one domain may differ in one of six statistics."""
+MIN_PICTURES_FOR_STATISTICS = 20  # of each domain
+MIN_DELTA_E_TO_CHANGE = 20.0
+"""Between the mean colours: twice that of Monet's paintings and photos, where the paper keeps the colours."""
 PAPER_ITERATIONS, PAPER_EPOCHS = 200_000, 200  # CycleGAN's 200 epochs of about 1,000 pictures
-MOST_EPOCHS = 1000  # beyond it a small set is learned by heart
-LOAD_BY_CROP = 286 / 256  # as in the CycleGAN paper
+MAX_EPOCHS = 1000  # in more a small set is memorised
+LOAD_TO_CROP = 286 / 256  # sides, as in the CycleGAN paper
 
 
 def count_findings(inspection: Inspection) -> Iterator[Finding]:
-    """Domains that are small, unequal or not split."""
+    """Yield findings about domains that are small, unequal or not split."""
     counts = {name: len(inspection.splits[name].pictures) for name in ("trainA", "trainB") if name in inspection.splits}
     for name, count in counts.items():
-        if count < FEW:
+        if count < MIN_PICTURES:
             yield Finding(
                 "few",
                 "warning",
-                f"{name} has {count} readable pictures: fewer than {FEW} are learned by heart.",
+                f"{name} has {count} readable pictures: fewer than {MIN_PICTURES} are learned by heart.",
                 "add pictures; keep data.flip=true and data.load_size well above data.image_size",
                 count=count,
             )
     low, high = min(counts.values(), default=0), max(counts.values(), default=0)
-    if low and high >= UNEQUAL * low:
+    if low and high >= MAX_IMBALANCE * low:
         yield Finding(
             "unequal",
             "warning",
@@ -59,13 +59,13 @@ def count_findings(inspection: Inspection) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class ColourGap:
-    """How far the colours of A and B are apart.
+    """Distance between the colours of A and B.
 
     Attributes:
         mean: Delta E (CIE 1976) between the mean colours of the domains.
         contrast: likewise between their mean standard deviations inside a picture.
         deviations: the largest difference of a statistic, in standard deviations between pictures of one domain.
-        chance: how large that may be between two halves of one domain.
+        chance: bound on `deviations` between two halves of one domain.
     """
 
     mean: float
@@ -75,7 +75,7 @@ class ColourGap:
 
 
 def colour_gap(inspection: Inspection) -> ColourGap | None:
-    """Compares mean and standard deviation of L, a and b; None where a domain has no readable picture."""
+    """Compare mean and standard deviation of L, a and b; None where a domain has no readable picture."""
     domains = [inspection.domain(d) for d in "AB"]
     if not all(domains):
         return None
@@ -86,12 +86,12 @@ def colour_gap(inspection: Inspection) -> ColourGap | None:
         mean=float(np.linalg.norm(difference[:3])),
         contrast=float(np.linalg.norm(difference[3:])),
         deviations=float(np.abs(difference / spread).max()),
-        chance=CHANCE * (1 / len(a) + 1 / len(b)) ** 0.5,
+        chance=MAX_STANDARD_ERRORS * (1 / len(a) + 1 / len(b)) ** 0.5,
     )
 
 
 def _lab_statistics(pictures: list[Picture]) -> NDArray[np.float32]:
-    """Mean and standard deviation of L, a and b of each thumbnail, [N, 6]."""
+    """Return mean and standard deviation of L, a and b of each thumbnail, [N, 6]."""
     thumbnails = np.stack([picture.thumbnail for picture in pictures]).astype(np.float32) / 255
     pixels = cv2.cvtColor(thumbnails.reshape(len(pictures), -1, 3), cv2.COLOR_RGB2LAB)
     result: NDArray[np.float32] = np.concatenate([pixels.mean(axis=1), pixels.std(axis=1)], axis=1)
@@ -99,7 +99,7 @@ def _lab_statistics(pictures: list[Picture]) -> NDArray[np.float32]:
 
 
 def colour_findings(inspection: Inspection) -> Iterator[Finding]:
-    """The gap between the colours of the domains, and the identity loss that suits it."""
+    """Yield findings about the gap between the colours of the domains, and the identity loss that suits it."""
     gap = colour_gap(inspection)
     if gap is None:
         return
@@ -110,8 +110,8 @@ def colour_findings(inspection: Inspection) -> Iterator[Finding]:
         f"different statistic differs by {gap.deviations:.2f} standard deviations.",
         "nothing: for orientation",
     )
-    enough = min(len(inspection.domain(d)) for d in "AB") >= ENOUGH
-    if enough and gap.deviations < max(LOOK_ALIKE, gap.chance):
+    enough = min(len(inspection.domain(d)) for d in "AB") >= MIN_PICTURES_FOR_STATISTICS
+    if enough and gap.deviations < max(MIN_DIFFERENCE, gap.chance):
         yield Finding(
             "same-colours",
             "warning",
@@ -119,7 +119,7 @@ def colour_findings(inspection: Inspection) -> Iterator[Finding]:
             "between two halves of one domain.",
             "make sure that the folders hold different domains; if only shapes differ, all is well",
         )
-    change = gap.mean >= COLOURS_MUST_CHANGE
+    change = gap.mean >= MIN_DELTA_E_TO_CHANGE
     yield Finding(
         "suggest-identity",
         "note",
@@ -130,7 +130,7 @@ def colour_findings(inspection: Inspection) -> Iterator[Finding]:
 
 
 def setting_findings(inspection: Inspection) -> Iterator[Finding]:
-    """Sizes and the length of training that suit the pictures."""
+    """Yield suggestions of sizes and length of training that suit the pictures."""
     train = [inspection.splits[name].pictures for name in ("trainA", "trainB") if name in inspection.splits]
     sides = sorted(picture.short_side for pictures in train for picture in pictures)
     if not sides:
@@ -144,11 +144,11 @@ def setting_findings(inspection: Inspection) -> Iterator[Finding]:
         "suggest-size",
         "note",
         f"Shorter sides are {low} to {high} pixels, in the middle {median}{room}.",
-        f"data.image_size={crop} data.load_size={round(crop * LOAD_BY_CROP)}",
+        f"data.image_size={crop} data.load_size={round(crop * LOAD_TO_CROP)}",
     )
     most = max(map(len, train))
     iterations = PAPER_EPOCHS * most
-    epochs = min(MOST_EPOCHS, max(1, round(PAPER_ITERATIONS / most)))
+    epochs = min(MAX_EPOCHS, max(1, round(PAPER_ITERATIONS / most)))
     yield Finding(
         "suggest-length",
         "note",

@@ -1,4 +1,4 @@
-"""The contact sheet of a set: some pictures of each split, and the copies that were found side by side."""
+"""Contact sheet of a set: some pictures of each split, and the copies that were found side by side."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gan_style.data.inspection.findings import Inspection
 from gan_style.data.inspection.seen import look_at
 
 CELL, COLUMNS = 160, 8
-MOST_PAIRS = 48  # on the sheet; all are in the JSON
+MAX_PAIRS = 48  # on the sheet; all are in the JSON
 
 Entry = tuple[str, Path]
 
 
 def draw_contact_sheet(inspection: Inspection) -> NDArray[np.uint8]:
-    """Draws rows of eight cells: a row of pictures spread over each split, then rows of four pairs.
+    """Draw rows of eight cells: a row of pictures spread over each split, then rows of four pairs.
 
     Returns: [rows * (160 + 22 + 6) + 6, 8 * (160 + 6) + 6, 3] uint8.
     """
@@ -29,10 +29,10 @@ def draw_contact_sheet(inspection: Inspection) -> NDArray[np.uint8]:
         chosen = np.unique(np.linspace(0, len(split.pictures) - 1, COLUMNS).round().astype(int))
         paths = [split.pictures[i].path for i in chosen] if split.pictures else []
         rows.append([(f"{name}: {path.name}", path) for path in paths])
-    # the worst first: in A and B, in training and testing, then inside a split
+    # the worst first: copies in A and B, then in training and test data, then inside a split
     worst = sorted(inspection.pairs, key=lambda p: (p.split_a[-1] == p.split_b[-1], p.split_a == p.split_b))
     cells: list[Entry] = []
-    for pair in worst[:MOST_PAIRS]:
+    for pair in worst[:MAX_PAIRS]:
         cells.append((f"{pair.kind}: {pair.split_a}/{pair.a.path.name}", pair.a.path))
         cells.append((f"= {pair.split_b}/{pair.b.path.name}", pair.b.path))
     rows += [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]

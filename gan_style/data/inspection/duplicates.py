@@ -1,4 +1,4 @@
-"""Which pictures are the same: to the last pixel, nearly, or mirrored.
+"""Search for duplicates: pictures equal to the last pixel, nearly equal, or mirrored.
 
 Every pair of hashes is compared; the few that are close are confirmed by their thumbnails. The limits were measured
 on 1,000 paintings, photos and portraits and 800 drawn scenes, with their copies (JPEG quality 60, half size, 10%
@@ -20,24 +20,24 @@ from gan_style.data.inspection.facts import THUMBNAIL, Picture, Split
 Floats = NDArray[np.float32]
 
 MAX_BITS = 12
-"""Of 64. 99% of copies differ in fewer; of distinct pictures 1 pair in 1,000 does, and its thumbnails tell."""
+"""Bits of 64. 99% of copies differ in fewer, but so does 1 in 1,000 pairs of distinct pictures."""
 MIN_DETAIL = 2.5
-"""Levels. What is left of a thumbnail without its smooth slopes; skies and gradients have 0.1 to 1. Less cannot tell
-a copy from another plain sky, so that only exact copies of such a picture are found."""
+"""Levels of 255: standard deviation of a thumbnail less its best-fitting quadratic surface; skies and gradients have
+0.1 to 1. With less detail a copy cannot be told from another plain sky, so that only exact copies are found."""
 MIN_CORRELATION = 0.98
-"""Of the details. 99% of copies have more than 0.988; distinct pictures at most 0.95, and a scene and its painting
+"""Between the details. 99% of copies have more than 0.988; distinct pictures at most 0.95, and a scene and its painting
 at most 0.978."""
 MAX_DISTANCE = 9.0
-"""Levels, root mean square, after one brightness and contrast are fitted. Copies have at most 7.2; the most similar
-distinct pictures 15, and a scene and its painting 27."""
+"""Levels of 255, root mean square, after one brightness and contrast are fitted. Copies have at most 7.2; the most
+similar distinct pictures 15, and a scene and its painting 27."""
 CONTRAST = (0.7, 1.4)
-"""How far a copy's contrast may differ: brightened and gamma-corrected copies have 0.87 to 1.14."""
-ROWS = 512
-"""Hashes compared at once: 40 MB at 10,000 pictures."""
-CANDIDATES = 4096
-"""Pairs confirmed at once: 50 MB."""
+"""Bounds on a copy's contrast by that of the original: brightened and gamma-corrected copies have 0.87 to 1.14."""
+HASHES_AT_ONCE = 512
+"""Hashes compared with all others at once: 40 MB at 10,000 pictures."""
+PAIRS_AT_ONCE = 4096
+"""Pairs of thumbnails compared at once: 50 MB."""
 MAX_PARTNERS = 20
-"""Pairs with earlier pictures, counted before each batch: a film of 10,000 like frames has 50 million of them."""
+"""Of a picture among the earlier ones, so that a film of 10,000 similar frames does not give 50 million pairs."""
 
 MIRRORED_SIGNS = np.uint64(int.from_bytes(np.packbits(np.arange(64) % 2).tobytes(), "big"))
 """A mirror image has the opposite sign at every odd horizontal frequency."""
@@ -57,10 +57,10 @@ class Pair:
 
 
 def find_pairs(splits: Mapping[str, Split]) -> list[Pair]:
-    """Finds all pictures that occur twice, inside splits and between them.
+    """Find all pictures that occur twice, inside splits and between them.
 
-    Blank pictures are left out, as they are all alike. Of more than two copies in a split each is paired with the
-    first.
+    Blank pictures are left out, as they are all alike. Where a split has more than two copies of a picture, each is
+    paired with the first.
     """
     groups: dict[str, dict[str, list[Picture]]] = defaultdict(lambda: defaultdict(list))
     for name, split in splits.items():
@@ -80,7 +80,7 @@ def find_pairs(splits: Mapping[str, Split]) -> list[Pair]:
 
 
 def _exact_pairs(group: Mapping[str, list[Picture]]) -> Iterator[Pair]:
-    """The copies of one picture, by split."""
+    """Yield the pairs of equal files, given the copies of one picture by split."""
     names = list(group)
     for at, name in enumerate(names):
         first = group[name][0]
@@ -92,20 +92,20 @@ def _exact_pairs(group: Mapping[str, list[Picture]]) -> Iterator[Pair]:
 
 
 def _similar(pictures: list[Picture]) -> list[tuple[int, int, Kind]]:
-    """Pairs (i, j) with i < j that are near copies or mirror images."""
+    """Find pairs (i, j) with i < j that are near copies or mirror images."""
     if not pictures:
         return []
     thumbnails = np.stack([picture.thumbnail for picture in pictures]).astype(np.float32)
     details = _details(thumbnails)
-    telling = np.flatnonzero(details.std(axis=1) > MIN_DETAIL)
-    hashes = np.array([pictures[i].hash for i in telling], np.uint64)
+    detailed = np.flatnonzero(details.std(axis=1) > MIN_DETAIL)
+    hashes = np.array([pictures[i].hash for i in detailed], np.uint64)
     found: dict[tuple[int, int], Kind] = {}
     partners = np.zeros(len(pictures), np.int64)
     kinds: tuple[tuple[Kind, np.uint64], ...] = (("near", np.uint64(0)), ("mirrored", MIRRORED_SIGNS))
     for kind, signs in kinds:
         step = -1 if kind == "mirrored" else 1
         for rows, columns in _close(hashes, hashes ^ signs):
-            first, second = telling[rows], telling[columns]
+            first, second = detailed[rows], detailed[columns]
             wanted = partners[second] < MAX_PARTNERS
             first, second = first[wanted], second[wanted]
             same = _confirmed(thumbnails[first], thumbnails[second][:, :, ::step])
@@ -116,44 +116,44 @@ def _similar(pictures: list[Picture]) -> list[tuple[int, int, Kind]]:
 
 
 def _close(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.intp], ...]]:
-    """Index pairs (i, j), i < j, whose hashes differ in few bits, some at a time."""
-    for start in range(0, len(hashes), ROWS):
-        bits = np.bitwise_count(hashes[start : start + ROWS, None] ^ others[None, start:])
+    """Yield index pairs (i, j), i < j, whose hashes differ in few bits, PAIRS_AT_ONCE at a time."""
+    for start in range(0, len(hashes), HASHES_AT_ONCE):
+        bits = np.bitwise_count(hashes[start : start + HASHES_AT_ONCE, None] ^ others[None, start:])
         rows, columns = np.nonzero(bits <= MAX_BITS)
         later = rows < columns
         rows, columns = rows[later] + start, columns[later] + start
-        for at in range(0, len(rows), CANDIDATES):
-            yield rows[at : at + CANDIDATES], columns[at : at + CANDIDATES]
+        for at in range(0, len(rows), PAIRS_AT_ONCE):
+            yield rows[at : at + PAIRS_AT_ONCE], columns[at : at + PAIRS_AT_ONCE]
 
 
 def _confirmed(first: Floats, second: Floats) -> NDArray[np.bool_]:
-    """Whether the thumbnails [N, 16, 16, 3] of each pair show the same."""
+    """Check which pairs of thumbnails, [N, 16, 16, 3] each, show the same; [N]."""
     a, b = _details(first), _details(second)
-    product = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+    correlation = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
     x, y = (values.reshape(-1, 3 * THUMBNAIL * THUMBNAIL) for values in (first, second))
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     contrast = (x * y).sum(axis=1) / (x * x).sum(axis=1)
     distance = np.sqrt(((y - contrast[:, None] * x) ** 2).mean(axis=1))
     low, high = CONTRAST
     same: NDArray[np.bool_] = (
-        (product >= MIN_CORRELATION) & (distance <= MAX_DISTANCE) & (contrast >= low) & (contrast <= high)
+        (correlation >= MIN_CORRELATION) & (distance <= MAX_DISTANCE) & (contrast >= low) & (contrast <= high)
     )
     return same
 
 
 def _details(thumbnails: Floats) -> Floats:
-    """Brightness without its best-fitting quadratic surface, [N, 16, 16, 3] to [N, 256]."""
+    """Subtract its best-fitting quadratic surface from the brightness, [N, 16, 16, 3] to [N, 256]."""
     grey = (thumbnails @ np.array([0.299, 0.587, 0.114], np.float32)).reshape(-1, THUMBNAIL * THUMBNAIL)
-    rest: Floats = (grey - (grey @ _SLOPES) @ _SLOPES.T).astype(np.float32, copy=False)
-    return rest
+    details: Floats = (grey - (grey @ _SURFACES) @ _SURFACES.T).astype(np.float32, copy=False)
+    return details
 
 
-def _slopes() -> Floats:
-    """An orthonormal basis of the quadratic surfaces on a thumbnail, [256, 6]."""
+def _surface_basis() -> Floats:
+    """Return an orthonormal basis of the quadratic surfaces on a thumbnail, [256, 6]."""
     x, y = np.meshgrid(*[np.linspace(-1, 1, THUMBNAIL)] * 2)
     surfaces = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
     basis: Floats = np.linalg.qr(surfaces.reshape(-1, 6))[0].astype(np.float32)
     return basis
 
 
-_SLOPES = _slopes()
+_SURFACES = _surface_basis()

@@ -1,4 +1,4 @@
-"""Reads every picture of a set once and looks for everything."""
+"""Inspection of a whole set: every picture read once, every check run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def examine(
     image_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Inspection, list[Finding]]:
-    """Reads every picture once and looks for everything.
+    """Read every picture once and run all checks.
 
     Args:
         pictures: files by split (trainA, trainB, ...); splits may be missing.

@@ -1,4 +1,4 @@
-"""What one picture file is: one read and one full decode; the pixels are forgotten, a thumbnail is kept."""
+"""Facts about one picture file, from one read and one full decode; only a thumbnail of its pixels is kept."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ SUFFIXES_OF = {
     "DICOM": (".dcm",),
 }
 KIND_OF_ARRAYS = {suffix: kind for kind in ("TIFF", "NumPy", "DICOM") for suffix in SUFFIXES_OF[kind]}
-HASHED, THUMBNAIL = 32, 16  # side of the picture that is hashed and of the one that is kept
-GREY_TOLERANCE = 3  # levels between the channels of a grey JPEG stored as RGB, after averaging
-BLANK = 1.5  # levels: less than this is one colour with the noise of a JPEG
+HASHED, THUMBNAIL = 32, 16  # pixels a side, of the picture that is hashed and of the one that is kept
+GREY_TOLERANCE = 3  # levels of 255 between the channels of a grey JPEG stored as RGB, after averaging
+MAX_BLANK_STD = 1.5  # levels of 255: the noise of a JPEG of one colour
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that can be read.
+    """Facts about a picture that can be read.
 
     Attributes:
         path: the file.
         bytes: of the file.
-        kind: key of SUFFIXES_OF, told from the content.
+        kind: key of SUFFIXES_OF, from the content.
         width: after the EXIF orientation is applied.
         height: likewise.
         mode: Pillow's, such as RGB, L, P or I;16; of arrays NumPy's name of their type.
@@ -89,18 +89,18 @@ class Picture:
 
     @property
     def is_array(self) -> bool:
-        """Whether it holds numbers that no picture decoder reads: floats, signed ones, many channels."""
+        """True for numbers that no picture decoder reads: floats, signed ones, many channels."""
         return self.mode.startswith(("bool", "int", "uint", "float"))
 
     @property
     def deep(self) -> bool:
-        """Whether 8 bits without a sign do not hold its values."""
+        """True if unsigned 8 bits cannot hold its values."""
         return self.bits > 8 or self.mode == "int8"
 
     @property
     def blank(self) -> bool:
-        """One colour all over."""
-        return max(self.std) < BLANK
+        """True if it is one colour all over."""
+        return max(self.std) < MAX_BLANK_STD
 
     @property
     def has_wrong_suffix(self) -> bool:
@@ -109,7 +109,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that training would stop at, and the sentence that says why."""
+    """File that training would stop at, and the sentence that says why."""
 
     path: Path
     reason: str
@@ -117,7 +117,7 @@ class Unreadable:
 
 @dataclass
 class Split:
-    """One folder's pictures, in the given order."""
+    """Pictures of one folder, in the given order."""
 
     name: str
     pictures: list[Picture] = field(default_factory=list)
@@ -135,7 +135,7 @@ class Split:
 def gather(
     pictures: Mapping[str, Sequence[Path]], progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Split]:
-    """Reads every picture once, on all processors.
+    """Read every picture once, on all processors.
 
     Args:
         pictures: files by split, keyed by names of SPLITS; splits may be missing.
@@ -158,7 +158,7 @@ def gather(
 
 
 def read_facts(path: Path) -> Picture | Unreadable:
-    """Reads and decodes a file once."""
+    """Read and decode a file once."""
     try:
         seen = look_at(path)
     except UserError as error:
@@ -190,16 +190,17 @@ def read_facts(path: Path) -> Picture | Unreadable:
 
 
 def _digest(numbers: Array) -> str:
-    """Of the numbers, their type and their shape."""
+    """Hash the numbers, their type and their shape."""
     key = f"{numbers.dtype.name} {numbers.shape}".encode()
     return blake2b(np.ascontiguousarray(numbers).data, digest_size=16, key=key).hexdigest()
 
 
 def perceptual_hash(small: NDArray[np.uint8]) -> int:
-    """Hashes what a picture shows.
+    """Hash what a picture shows.
 
     The signs of the 8 x 8 lowest cosine frequencies change little when a picture is scaled, brightened or encoded
-    again. Signs and no median, so that the hash of the mirror image follows from the hash.
+    again. They are compared with 0, not with the median as usual, so that the hash of the mirror image follows from the
+    hash.
 
     Args:
         small: the picture, averaged down to [32, 32, 3].

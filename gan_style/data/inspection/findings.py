@@ -1,4 +1,4 @@
-"""What is wrong with the files and with the pictures of each domain, as sentences with numbers and a remedy."""
+"""Findings about the files and pictures of each domain, as sentences with numbers and a remedy."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gan_style.data.inspection.duplicates import Pair
 from gan_style.data.inspection.facts import Picture, Split
 
 Severity = Literal["problem", "warning", "note"]
-FIRST = 5  # files named in a finding; the count says how many there are
-WIDE_SIZES = 2.0  # largest by smallest shorter side: beyond it, sharp and blurred pictures are mixed once resized
+MAX_FILES_SHOWN = 5  # in a finding
+MAX_SIZE_RATIO = 2.0  # of shorter sides: beyond it, sharp and blurred pictures are mixed once resized
+MAX_ASPECT_RATIO = 1.5  # widest by narrowest: beyond it, resizing to squares distorts visibly
 UINT16 = "data.dtype=uint16"
-WIDE_ASPECTS = 1.5  # widest by narrowest: beyond it, the squares that pictures are resized to distort visibly
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about a set.
+    """Finding about a set.
 
     Attributes:
         code: a stable name, such as "exact-duplicates".
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A set whose pictures were read.
+    """Inspected set.
 
     Attributes:
         root: the folder that paths are shown relative to.
@@ -59,15 +59,15 @@ class Inspection:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     def domain(self, name: str) -> list[Picture]:
-        """The pictures of A or of B, in all splits."""
+        """Return the pictures of A or of B, in all splits."""
         return [picture for split in self.splits.values() if split.domain == name for picture in split.pictures]
 
     def finding(self, code: str, severity: Severity, sentence: str, remedy: str, paths: Sequence[Path]) -> Finding:
-        return Finding(code, severity, sentence, remedy, tuple(map(self.shown, paths[:FIRST])), len(paths))
+        return Finding(code, severity, sentence, remedy, tuple(map(self.shown, paths[:MAX_FILES_SHOWN])), len(paths))
 
 
 def file_findings(inspection: Inspection) -> Iterator[Finding]:
-    """Files that cannot be read or are not what their names say."""
+    """Yield findings about files that cannot be read or whose suffix is wrong."""
     for name, split in inspection.splits.items():
         if split.unreadable:
             reason = split.unreadable[0].reason.rstrip(".")
@@ -92,7 +92,7 @@ def file_findings(inspection: Inspection) -> Iterator[Finding]:
 
 
 def size_findings(inspection: Inspection) -> Iterator[Finding]:
-    """Pictures too small for the crop, and sizes and shapes that differ widely."""
+    """Yield findings about pictures too small for the crop, and about sizes and shapes that differ widely."""
     pictures = [picture for split in inspection.splits.values() for picture in split.pictures]
     size = inspection.image_size
     tiny = [picture for picture in pictures if picture.short_side < size]
@@ -108,7 +108,7 @@ def size_findings(inspection: Inspection) -> Iterator[Finding]:
             [picture.path for picture in tiny],
         )
     by_side = sorted(pictures, key=lambda picture: picture.short_side)
-    if pictures and by_side[-1].short_side > WIDE_SIZES * by_side[0].short_side:
+    if pictures and by_side[-1].short_side > MAX_SIZE_RATIO * by_side[0].short_side:
         low, high = by_side[0], by_side[-1]
         yield inspection.finding(
             "varying-sizes",
@@ -119,7 +119,7 @@ def size_findings(inspection: Inspection) -> Iterator[Finding]:
             [low.path, high.path],
         )
     by_aspect = sorted(pictures, key=lambda picture: picture.aspect)
-    if pictures and by_aspect[-1].aspect > WIDE_ASPECTS * by_aspect[0].aspect:
+    if pictures and by_aspect[-1].aspect > MAX_ASPECT_RATIO * by_aspect[0].aspect:
         narrow, wide = by_aspect[0], by_aspect[-1]
         yield inspection.finding(
             "varying-aspects",
@@ -132,7 +132,7 @@ def size_findings(inspection: Inspection) -> Iterator[Finding]:
 
 
 def kind_findings(inspection: Inspection) -> Iterator[Finding]:
-    """Channels, bits and transparency that differ inside a domain or are lost."""
+    """Yield findings about channels, bits and transparency that differ inside a domain or are lost."""
     for domain in "AB":
         pictures = inspection.domain(domain)
         grey = [picture for picture in pictures if picture.grey and not picture.blank]
@@ -179,7 +179,7 @@ def kind_findings(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _keep_values(deep: Sequence[Picture]) -> str:
-    """What to do for pictures with more than 8 bits."""
+    """Return what to set for pictures with more than 8 bits."""
     setting = _dtype_for(deep)
     if setting == UINT16:
         return f"set {setting}, which also reads the 8-bit ones; training refuses them otherwise"
@@ -187,7 +187,7 @@ def _keep_values(deep: Sequence[Picture]) -> str:
 
 
 def _dtype_for(deep: Sequence[Picture]) -> str:
-    """The setting that keeps the values of pictures with more than 8 bits."""
+    """Return the setting that keeps the values of pictures with more than 8 bits."""
     if all(picture.bits == 16 and (picture.mode == "uint16" or not picture.is_array) for picture in deep):
         return UINT16
     low, high = min(picture.low for picture in deep), max(picture.high for picture in deep)
@@ -195,7 +195,7 @@ def _dtype_for(deep: Sequence[Picture]) -> str:
 
 
 def _odd_channels(inspection: Inspection, domain: str, pictures: Sequence[Picture]) -> Iterator[Finding]:
-    """Arrays whose channels are no colours: training takes them only when it is told their number."""
+    """Yield a finding about arrays whose channels are not colours: training must be told their number."""
     odd = _without_colours(pictures)
     if not odd:
         return
@@ -220,7 +220,7 @@ def _without_colours(pictures: Sequence[Picture]) -> list[Picture]:
 
 
 def _usual_channels(pictures: Sequence[Picture]) -> int:
-    """What data.channels should be for a domain."""
+    """Return the number that data.channels should be for a domain."""
     counts = Counter(picture.channels for picture in _without_colours(pictures))
     return counts.most_common(1)[0][0] if counts else 3
 
@@ -247,8 +247,9 @@ def _odd_pictures(inspection: Inspection, domain: str, pictures: Sequence[Pictur
 
 
 def pair_findings(inspection: Inspection) -> Iterator[Finding]:
-    """Pictures that occur twice: in a split, in training and in testing, in A and in B."""
-    places: dict[tuple[str, str, str], list[Pair]] = defaultdict(list)
+    """Yield findings about pictures that occur twice: in a split, in training and in testing, in A and in B."""
+    shown = inspection.shown
+    groups: dict[tuple[str, str, str], list[Pair]] = defaultdict(list)
     for pair in inspection.pairs:
         if pair.split_a[-1] != pair.split_b[-1]:
             code = "shared"
@@ -256,8 +257,8 @@ def pair_findings(inspection: Inspection) -> Iterator[Finding]:
             code = "leak"
         else:
             code = "exact-duplicates" if pair.kind == "exact" else "near-duplicates"
-        places[code, pair.split_a, pair.split_b].append(pair)
-    for (code, a, b), pairs in sorted(places.items()):
+        groups[code, pair.split_a, pair.split_b].append(pair)
+    for (code, a, b), pairs in sorted(groups.items()):
         kinds = Counter(pair.kind for pair in pairs)
         how = ", ".join(f"{kinds[kind]} {kind}" for kind in ("exact", "near", "mirrored") if kinds[kind])
         sentence, remedy = {
@@ -274,6 +275,6 @@ def pair_findings(inspection: Inspection) -> Iterator[Finding]:
             "warning" if code == "near-duplicates" else "problem",
             sentence,
             remedy,
-            tuple(f"{inspection.shown(p.a.path)} = {inspection.shown(p.b.path)} ({p.kind})" for p in pairs[:FIRST]),
+            tuple(f"{shown(p.a.path)} = {shown(p.b.path)} ({p.kind})" for p in pairs[:MAX_FILES_SHOWN]),
             len(pairs),
         )

@@ -1,4 +1,4 @@
-"""An inspection for people, as text, and for programs, as JSON."""
+"""Report of an inspection, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gan_style.data.inspection.duplicates import Pair
 from gan_style.data.inspection.facts import Picture, Split
 from gan_style.data.inspection.findings import Finding, Inspection, Severity
 
-VERSION = 1  # of the JSON; grows when a key changes its meaning or goes
+VERSION = 1  # of the JSON; grows when a key changes its meaning or is removed
 SEVERITIES: dict[Severity, str] = {"problem": "red", "warning": "yellow", "note": "cyan"}
 
 
 def print_page(console: Console, name: str, inspection: Inspection, findings: Sequence[Finding]) -> None:
-    """Writes a table of the splits, then the findings, the worst first."""
+    """Print a table of the splits, then the findings, the worst first."""
     table = Table(title=Text(printable(name)), box=box.SIMPLE)
     for column in ("split", "pictures", "unreadable", "sizes", "channels", "bits", "kinds"):
         table.add_column(column, no_wrap=column in ("split", "pictures", "unreadable", "sizes"))
@@ -67,7 +67,7 @@ def _counted(values: Iterable[object]) -> str:
 
 
 def as_json(name: str, inspection: Inspection, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Everything that was found, with paths relative to the folder of the set.
+    """Return everything that was found, with paths relative to the folder of the set.
 
     Keys: version, name, image_size, status, findings, splits (counts by name), duplicates, pictures, unreadable.
     """
@@ -96,7 +96,7 @@ def as_json(name: str, inspection: Inspection, findings: Sequence[Finding]) -> d
 
 
 def status_of(findings: Iterable[Finding]) -> int:
-    """1 where there is a problem, else 0."""
+    """Return exit status 1 if there is a problem, else 0."""
     return int(any(finding.severity == "problem" for finding in findings))
 
 
@@ -111,6 +111,6 @@ def _facts(inspection: Inspection, picture: Picture) -> dict[str, Any]:
         "path": inspection.shown(picture.path),
         "mean": list(picture.mean),
         "std": list(picture.std),
-        "hash": f"{picture.hash:016x}",  # a program in JavaScript holds no 64 bits
+        "hash": f"{picture.hash:016x}",  # as text: JavaScript's numbers have fewer than 64 bits
         "blank": picture.blank,
     }

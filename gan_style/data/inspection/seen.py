@@ -1,4 +1,4 @@
-"""A picture file as people see it, and the numbers behind it: one read and one full decode."""
+"""Picture files as people see them, with the numbers behind them: one read and one full decode."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gan_style.data.values import Array, ValueRange
 
 @dataclass(frozen=True)
 class Seen:
-    """What a file holds.
+    """Content of a file.
 
     Attributes:
         bytes: of the file.
-        picture: its header; None where the numbers are none that a picture decoder gives.
-        numbers: as stored, [H, W, C], in the machine's byte order; of a picture with 8 bits `shown` itself.
-        shown: RGB uint8. More than 8 bits are spread over the picture's own range, more channels are left out.
+        picture: its header; None for numbers that no picture decoder reads.
+        numbers: as stored, [H, W, C], in the machine's byte order; for a picture with 8 bits the same array as `shown`.
+        shown: RGB uint8. More than 8 bits are scaled by the picture's own range, further channels are left out.
         low: smallest number, transparency aside.
         high: largest, likewise.
     """
@@ -36,7 +36,7 @@ class Seen:
 
 
 def look_at(path: Path) -> Seen:
-    """Reads and decodes a file once.
+    """Read and decode a file once.
 
     Raises:
         UserError: If training would not read it, whatever the settings.
@@ -59,7 +59,7 @@ def _look_at_numbers(path: Path, data: bytes, picture: OpenPicture | None) -> Se
     if numbers.dtype.kind not in "buif":
         raise UserError(f"{path} holds {numbers.dtype} values, but a picture holds numbers: save it as float32")
     if numbers.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what float32 does not hold is refused as infinite
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite, which is refused
             fit(path, numbers, ValueRange("float32", 0, 1, numbers.shape[2]))
     numbers = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
     if numbers.dtype not in (np.uint8, np.uint16):
@@ -71,7 +71,7 @@ def _look_at_numbers(path: Path, data: bytes, picture: OpenPicture | None) -> Se
 
 
 def _show(colours: Array) -> NDArray[np.uint8]:
-    """[H, W, C] as RGB: the first three channels, or the first of fewer."""
+    """Convert [H, W, C] to RGB: the first three channels, or the first one of fewer."""
     chosen = colours[..., :3] if colours.shape[2] > 2 else np.repeat(colours[..., :1], 3, axis=2)
     if chosen.dtype == np.bool_:
         chosen = chosen.astype(np.uint8) * np.uint8(255)

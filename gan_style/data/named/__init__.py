@@ -1,1 +1,1 @@
-"""Named public sets: the table, and how one gets to disk whole."""
+"""Named public sets: their table, and their download."""

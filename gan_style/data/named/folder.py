@@ -1,4 +1,4 @@
-"""The folder of a named set: what it holds, and what it says of itself."""
+"""Folder of a named set: its content, and its manifest."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ MANIFEST = ".gan_style.json"
 
 
 def missing_folders(wanted: NamedSet, root: Path) -> list[str]:
-    """Folders of the set that are not there or empty."""
+    """List the folders of the set that are missing or empty."""
     return [f for f in wanted.folders if not (root / f).is_dir() or not any((root / f).iterdir())]
 
 
 def count_pictures(root: Path) -> dict[str, int]:
-    """Pictures in each folder of the set, as far as they are there."""
+    """Count the pictures in each folder of the set."""
     return {folder: sum(_pictures(files) for _, _, files in os.walk(root / folder)) for folder in FOLDERS}
 
 
 def listed(counts: Mapping[str, int]) -> str:
-    """For people to read."""
+    """Format counts for a message."""
     return ", ".join(f"{folder} {count}" for folder, count in counts.items())
 
 
 def read_manifest(root: Path) -> dict[str, Any]:
-    """What the folder says of itself; empty for one that the user unpacked.
+    """Read the folder's manifest; empty for a set that the user unpacked.
 
     Raises:
-        UserError: somebody changed it.
+        UserError: it is no valid JSON.
     """
     path = root / MANIFEST
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The sets of the CycleGAN paper and its followers: where they are, and how to know that they arrived whole.
+"""Table of the sets of the CycleGAN paper and its followers, with what a download is checked against.
 
 Sizes and sha256 are those of TensorFlow Datasets' `url_checksums/cycle_gan.txt`, counts those of its catalogue
 (`cycle_gan` 2.0.0). Papers count differently; these are the numbers of the zips.
@@ -13,7 +13,7 @@ from gan_style.core.errors import UserError, did_you_mean
 
 BASE_URL = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 FOLDERS = ("trainA", "trainB", "testA", "testB")
-# What counts as a picture of a set; not images.SUFFIXES, which would import torch with it.
+# Suffixes of a set's pictures; not images.SUFFIXES, whose module imports torch.
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 ZHU = "Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
@@ -24,18 +24,18 @@ RESEARCH = "for research; the rights stay with those who made the pictures"
 
 @dataclass(frozen=True)
 class NamedSet:
-    """One set that can be had by its name.
+    """Public data set with a name.
 
     Args:
         name: as in `gan-style download NAME` and `data=NAME`.
-        size_bytes: of the zip; None where nobody recorded it.
-        sha256: of the zip; None where nobody recorded it, and then the user must give one.
+        size_bytes: of the zip; None where it is not recorded.
+        sha256: of the zip; None where it is not recorded: then the user must give one.
         counts: pictures in each of `FOLDERS`; empty where the split is not recorded.
         domains: names of A and of B.
         about: what the pictures show, and where they are from.
         licence: what may be done with them.
         citation: what to cite.
-        withdrawn: why it is not to be downloaded, and what to do instead; None for a set that is.
+        withdrawn: why it cannot be downloaded, and what to do instead; None for the others.
     """
 
     name: str
@@ -54,20 +54,20 @@ class NamedSet:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders that must hold pictures; of a set whose split is not recorded only those to train on."""
+        """Folders that must hold pictures; of a set whose split is not recorded only those to train on."""
         return FOLDERS if self.counts else FOLDERS[:2]
 
     @property
     def size(self) -> str:
-        """For people to read."""
+        """Size for messages."""
         return f"{self.size_bytes / 1e6:.0f} MB" if self.size_bytes else "size unknown"
 
 
 def named_set(name: str) -> NamedSet:
-    """The set of that name.
+    """Look up a set by its name.
 
     Raises:
-        UserError: there is none; names the nearest.
+        UserError: there is none; suggests the nearest name.
     """
     if name not in NAMED_SETS:
         raise UserError(f"{name} is not a named set{did_you_mean(name, NAMED_SETS)}")
@@ -92,7 +92,7 @@ def _set(
 def _paintings(
     name: str, size_bytes: int, sha256: str, counts: tuple[int, int, int, int], artist: str, works: str
 ) -> NamedSet:
-    """One of the four sets that share their photos."""
+    """Build the entry of one of the four sets that share their photos."""
     about = f"{works} from WikiArt (A) and landscape photos from Flickr (B)"
     return _set(name, size_bytes, sha256, counts, (artist, "photo"), about, RESEARCH)
 

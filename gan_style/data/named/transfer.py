@@ -1,4 +1,4 @@
-"""One file over HTTP, to the end: a broken connection goes on where it stopped, in this process or the next."""
+"""Download of one file over HTTP: a broken connection continues where it stopped, in this process or the next."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from gan_style.core.errors import UserError
 from gan_style.core.terminal import say
 from gan_style.data.named.unpacking import CHUNK, check_space
 
-TIMEOUT = 30.0  # seconds, to connect and for each read
-WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before each new try; one that brought new bytes begins the row again
-MAY_RECOVER = (408, 425, 429)  # and 5xx
-NOTHING_LEFT = 416
+TIMEOUT_SECONDS = 30.0  # to connect and for each read
+WAIT_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before each new try; starts over after a try that received new bytes
+TEMPORARY_STATUS = (408, 425, 429)  # and 5xx
+RANGE_NOT_SATISFIABLE = 416
 
 
 class Unreachable(Exception):  # noqa: N818 (an event, whose message the caller completes)
-    """The server cannot be reached, does not have the file, or breaks off again and again."""
+    """Server that cannot be reached, does not have the file, or breaks off again and again."""
 
 
 def check_url(url: str) -> None:
-    """Raises: UserError: not an address of http or https."""
+    """Raise a UserError unless this is an address of http or https."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"[\x00-\x20\x7f]", url)
@@ -51,22 +51,22 @@ def check_url(url: str) -> None:
 
 
 def public(url: str) -> str:
-    """The address without what may be secret in it: a password, a signed query."""
+    """Remove secrets from an address: a password, a signed query."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def download(url: str, part: Path, size: int | None, say: Callable[[str], None] = say) -> None:
-    """Complete the file `part` from a server, starting after what it already holds.
+    """Complete the file `part` from a server, starting after the bytes that it already holds.
 
-    Whether it is the right file the caller must check: a file that changed on the server between two tries is not
-    noticed here.
+    The caller must check that it is the right file: a file that changed on the server between two tries is not noticed
+    here.
 
     Args:
         url: http or https; redirects are followed, to these only.
-        part: kept when the connection breaks, so that the next call goes on.
-        size: what the file should have, for servers that do not say.
-        say: takes a line for people to read.
+        part: kept when the connection breaks, so that the next call continues it.
+        size: bytes of the whole file, for servers that do not say.
+        say: prints a line for the user.
 
     Raises:
         Unreachable: no such file or no connection, or it broke too often.
@@ -83,29 +83,29 @@ def download(url: str, part: Path, size: int | None, say: Callable[[str], None] 
             except urllib.error.HTTPError as error:
                 error.close()
                 answered, reason = True, f"status {error.code} {error.reason}".strip()
-                if error.code == NOTHING_LEFT:
-                    return  # whole already, or of another file: the caller's check tells
-                if error.code < 500 and error.code not in MAY_RECOVER:
+                if error.code == RANGE_NOT_SATISFIABLE:
+                    return  # complete, or of another file, which the caller checks
+                if error.code < 500 and error.code not in TEMPORARY_STATUS:
                     raise Unreachable(reason) from error
             except (OSError, http.client.HTTPException, _Broken) as error:  # URLError is an OSError
                 reason = _reason(error)
                 if not answered and isinstance(error, urllib.error.URLError):
-                    raise Unreachable(reason) from error  # no network here: waiting would only hide it
+                    raise Unreachable(reason) from error  # there is no network: waiting does not help
             if _length(part) > furthest:
                 failures, furthest = 0, _length(part)
-            if failures == len(WAITS):
+            if failures == len(WAIT_SECONDS):
                 raise Unreachable(reason)
             say(f"{public(url)}: {reason}; trying again")
-            time.sleep(WAITS[failures])
+            time.sleep(WAIT_SECONDS[failures])
             failures += 1
 
 
 class _Broken(Exception):  # noqa: N818
-    """The connection ended before the file did."""
+    """Connection that ended before the file did."""
 
 
 class _OnlyHttp(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https. To http as well: what arrives is checked by its sha256."""
+    """Handler that follows redirects to http and https only; http is safe because the sha256 is checked."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(newurl).scheme not in ("http", "https"):
@@ -119,19 +119,19 @@ def _ask(url: str, start: int) -> Any:
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers=headers)
-    if user:  # urllib would look up the name user:password@host; and a redirect is not to learn the password
+    if user:  # urllib would take it for a part of the host; a redirect must not get the password
         credentials = base64.b64encode(unquote(user).encode()).decode("ascii")
         request.add_unredirected_header("Authorization", f"Basic {credentials}")
-    return urllib.request.build_opener(_OnlyHttp).open(request, timeout=TIMEOUT)
+    return urllib.request.build_opener(_OnlyHttp).open(request, timeout=TIMEOUT_SECONDS)
 
 
 def _receive(response: Any, part: Path, size: int | None, bar: _Bar) -> None:
-    """Append what the server sends; from the start where it ignored the range."""
+    """Append what the server sends; from the start of the file where it ignored the range."""
     with response:
         have, total = _extent(response, part)
         expected = size if total is None else total
         if expected:
-            check_space(part.parent, 2 * expected - have)  # its pictures take about as much again
+            check_space(part.parent, 2 * expected - have)  # for the zip, and about as much for its pictures
         try:
             with open(part, "r+b" if have else "wb") as file:
                 file.truncate(have)
@@ -145,7 +145,7 @@ def _receive(response: Any, part: Path, size: int | None, bar: _Bar) -> None:
                     have += len(block)
                     bar.show(have, total)
         except OSError as error:
-            # Not a broken connection: going on would need space or rights that are not there.
+            # An error of the disk, not of the connection: trying again does not help.
             with contextlib.suppress(OSError):
                 part.unlink()
             raise UserError(
@@ -160,7 +160,7 @@ def _read(response: Any, count: int) -> bytes:
     try:
         block: bytes = response.read1(count)
     except (OSError, http.client.HTTPException) as error:
-        raise _Broken(_reason(error)) from error  # told apart from an error of the disk
+        raise _Broken(_reason(error)) from error  # so that it is not taken for an error of the disk
     return block
 
 
@@ -170,7 +170,7 @@ def _reason(error: Exception) -> str:
 
 
 def _extent(response: Any, part: Path) -> tuple[int, int | None]:
-    """The first byte that the server sends, and the size of the whole file where it says."""
+    """Return the first byte that the server sends, and the size of the whole file where it says."""
     length = response.headers.get("Content-Length")
     if response.status != 206:
         return 0, int(length) if length and length.isdigit() else None
@@ -185,7 +185,7 @@ def _length(path: Path) -> int:
 
 
 class _Bar:
-    """Bytes, speed and time left, on a terminal only: a log gets the plain lines."""
+    """Progress bar with bytes, speed and time left, on a terminal only."""
 
     def __init__(self, label: str, size: int | None) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

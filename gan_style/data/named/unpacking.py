@@ -1,4 +1,4 @@
-"""Zips from elsewhere: looked through before anything is written, and only the pictures of a set are taken."""
+"""Safe unpacking of zips: checked before anything is written, and only the pictures of a set are extracted."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from gan_style.core.terminal import say
 from gan_style.data.named.table import FOLDERS, PICTURES
 
 MAX_ENTRIES = 200_000
-# A zip of pictures unpacks to about its own size; these leave room for pictures stored raw.
-MAX_UNPACKED = 4 * 1024**3
-MAX_GROWTH = 20
+# A zip of pictures unpacks to about its own size; these bounds leave room for pictures stored raw.
+MAX_UNPACKED_BYTES = 4 * 1024**3
+MAX_UNPACKED_RATIO = 20  # to the size of the zip, where that is more
 # Deflate's own limit is 1032, which only constant bytes come near.
-MAX_RATIO, RATIO_FROM = 1000, 1_000_000
-LONGEST_PART, LONGEST = 255, 1000  # bytes of a file's name, and with its folders; file systems take no more
-CHUNK = 1 << 16
-SHOWN = 80
-# What zipfile and zlib raise at a damaged zip: a bad CRC, a cut stream, an offset or a name that cannot be.
+MAX_ENTRY_RATIO, MIN_BYTES_FOR_RATIO = 1000, 1_000_000
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 1000  # limits of file systems
+CHUNK = 1 << 16  # bytes
+MAX_SHOWN = 80  # characters in a message
+# Errors of zipfile and zlib at a damaged zip: a bad CRC, a cut stream, an impossible offset or name.
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 
 
@@ -36,14 +36,14 @@ def unpack(archive: BinaryIO, source: str, target: Path, say: Callable[[str], No
 
     Args:
         archive: the zip, open.
-        source: how messages name it.
-        target: the folder to make.
-        say: takes a line for people to read.
+        source: its name in messages.
+        target: the folder to create.
+        say: prints a line for the user.
 
     Returns: how many pictures each folder has.
 
     Raises:
-        UserError: the zip is damaged, or has an entry that no set of pictures has.
+        UserError: the zip is damaged, or has an entry that is not safe.
     """
     try:
         with ZipFile(archive) as opened:
@@ -56,7 +56,7 @@ def unpack(archive: BinaryIO, source: str, target: Path, say: Callable[[str], No
     except UserError:  # a ValueError too, but one that already says what is wrong
         raise
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:SHOWN] or type(error).__name__
+        reason = " ".join(str(error).split())[:MAX_SHOWN] or type(error).__name__
         raise UserError(f"{source} is damaged or no zip ({reason}): get it again") from error
     counts = dict.fromkeys(FOLDERS, 0)
     for path in chosen:
@@ -65,7 +65,7 @@ def unpack(archive: BinaryIO, source: str, target: Path, say: Callable[[str], No
 
 
 def choose(archive: ZipFile, source: str, size: int) -> dict[PurePosixPath, ZipInfo]:
-    """The entries to unpack, by their path below the set; refuses the whole zip for any one that is not honest.
+    """Choose the entries to unpack, by their path below the set; refuses the whole zip for any unsafe one.
 
     Raises:
         UserError: names the entry and what is wrong with it.
@@ -86,10 +86,11 @@ def choose(archive: ZipFile, source: str, size: int) -> dict[PurePosixPath, ZipI
         if path.suffix.lower() not in PICTURES or any(part.startswith(".") for part in parts):
             continue
         _check_content(info, source)
-        # macOS and Windows hold these for one name: one picture would silently take the other's place.
+        # On macOS and Windows these are one name, so that one picture would silently overwrite the other.
         same = unicodedata.normalize("NFC", "/".join(parts)).casefold()
         if same in names:
-            raise _refused(source, info, f"has the same name as {names[same][:SHOWN]!r}, but for upper and lower case")
+            other = names[same][:MAX_SHOWN]
+            raise _refused(source, info, f"has the same name as {other!r}, but for upper and lower case")
         names[same] = info.orig_filename
         tops.add("/".join(parts[:depth]))
         chosen[path] = info
@@ -97,14 +98,14 @@ def choose(archive: ZipFile, source: str, size: int) -> dict[PurePosixPath, ZipI
         above = next((str(folder) for folder in PurePosixPath(same).parents if str(folder) in names), None)
         if above:
             raise UserError(
-                f"{source} is refused: its entry {names[same][:SHOWN]!r} lies in {names[above][:SHOWN]!r}, which is a "
-                "picture; get another zip"
+                f"{source} is refused: its entry {names[same][:MAX_SHOWN]!r} lies in {names[above][:MAX_SHOWN]!r}, "
+                "which is a picture; get another zip"
             )
     if len(tops) > 1:
         found = ", ".join(sorted(top or "its top" for top in tops)[:4])
         raise UserError(f"{source} is refused: it holds several sets (in {found}), and one is wanted; get another zip")
     total = sum(info.file_size for info in chosen.values())
-    if total > max(MAX_UNPACKED, MAX_GROWTH * size):
+    if total > max(MAX_UNPACKED_BYTES, MAX_UNPACKED_RATIO * size):
         raise UserError(
             f"{source} is refused: {size / 1e6:.1f} MB would unpack to {total / 1e6:.1f} MB, which no set of pictures "
             "does; get another zip"
@@ -113,7 +114,7 @@ def choose(archive: ZipFile, source: str, size: int) -> dict[PurePosixPath, ZipI
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Raises: UserError: the disk of that folder has less space than needed."""
+    """Raise a UserError if the disk of that folder has less space than needed."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
@@ -123,7 +124,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def _parts(info: ZipInfo, source: str) -> list[str]:
-    """The folders and the name of an entry, if they stay below the target."""
+    """Split the path of an entry, and raise a UserError unless it stays below the target."""
     name = info.orig_filename  # `filename` is already cut at a NUL
     parts = [part for part in name.split("/") if part not in ("", ".")]
     wrong = None
@@ -133,7 +134,7 @@ def _parts(info: ZipInfo, source: str) -> list[str]:
         wrong = "has a backslash in its name"
     elif any(ord(letter) < 32 for letter in name):
         wrong = "has a control character in its name"
-    elif len(name.encode()) > LONGEST or any(len(part.encode()) > LONGEST_PART for part in parts):
+    elif len(name.encode()) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
         wrong = "has a name that is too long"
     elif ".." in parts:
         wrong = "leads out of its folder"
@@ -149,12 +150,12 @@ def _check_content(info: ZipInfo, source: str) -> None:
         raise _refused(source, info, "is encrypted")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise _refused(source, info, "is packed by an unusual method")
-    if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
+    if info.file_size > MIN_BYTES_FOR_RATIO and info.file_size > MAX_ENTRY_RATIO * info.compress_size:
         raise _refused(source, info, f"would unpack {info.compress_size} bytes to {info.file_size}")
 
 
 def _refused(source: str, info: ZipInfo, wrong: str) -> UserError:
-    return UserError(f"{source} is refused: its entry {info.orig_filename[:SHOWN]!r} {wrong}; get another zip")
+    return UserError(f"{source} is refused: its entry {info.orig_filename[:MAX_SHOWN]!r} {wrong}; get another zip")
 
 
 def _write(archive: ZipFile, info: ZipInfo, path: Path, source: str) -> None:
@@ -163,7 +164,7 @@ def _write(archive: ZipFile, info: ZipInfo, path: Path, source: str) -> None:
     with archive.open(info) as packed, open(path, "xb") as file:
         while block := packed.read(CHUNK):
             written += len(block)
-            if written > info.file_size:  # zipfile stops there itself; a bomb must not depend on that
+            if written > info.file_size:  # zipfile stops there itself; this does not rely on it
                 break
             file.write(block)
     if written != info.file_size:

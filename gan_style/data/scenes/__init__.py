@@ -1,7 +1,7 @@
-"""The built-in dataset: procedural landscapes, as photos (domain A) and as paintings (domain B).
+"""Built-in data set: procedural landscapes, as photos (domain A) and as paintings (domain B).
 
-A scene is a pure function of (seed, index). Both domains show the same scene, pixel by pixel, so the pairs
-can score a translation although training never sees them together.
+A scene is a pure function of (seed, index). Both domains show the same scene, pixel by pixel, so that the pairs can
+score a translation although training never sees them together.
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ from gan_style.data.scenes.geometry import compose
 from gan_style.data.scenes.painting import render_painting
 from gan_style.data.scenes.photo import render_photo
 
-__all__ = ["MAX_SIZE", "MIN_SIZE", "draw_scene", "refuse_size"]
+__all__ = ["MAX_SIZE", "MIN_SIZE", "check_size", "draw_scene"]
 
 MIN_SIZE = 16
 MAX_SIZE = 1024
 
 
-def refuse_size(name: str, size: int) -> None:
-    """Raise a UserError unless scenes are drawn in this size."""
+def check_size(name: str, size: int) -> None:
+    """Raise a UserError unless scenes can be drawn in this size."""
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise UserError(
             f"{name}={size} must be from {MIN_SIZE} to {MAX_SIZE}, the pixels that a side of a drawn scene can have"
@@ -27,7 +27,7 @@ def refuse_size(name: str, size: int) -> None:
 
 
 def draw_scene(seed: int, index: int, size: int, domain: str, stroke_seed: int = 0) -> NDArray[np.uint8]:
-    """Draws one scene.
+    """Draw one scene.
 
     Args:
         seed: Seed of the dataset, not negative.
@@ -41,7 +41,7 @@ def draw_scene(seed: int, index: int, size: int, domain: str, stroke_seed: int =
     """
     if domain not in ("A", "B"):
         raise ValueError(f'domain must be "A" or "B", got {domain!r}')
-    refuse_size("size", size)
+    check_size("size", size)
     rng = np.random.default_rng([seed, index])
     picture = render_photo(compose(rng), rng, size)
     rgb = render_painting(picture, np.random.default_rng([seed, index, stroke_seed])) if domain == "B" else picture.rgb

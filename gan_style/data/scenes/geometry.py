@@ -1,4 +1,4 @@
-"""What is in a scene and where: composition, fractal noise and the outlines of ranges and trees.
+"""Geometry of scenes: composition, fractal noise and the outlines of ranges and trees.
 
 Everything here is written in scene coordinates: x runs from 0 (left) to 1 (right), y from 0 (top) to 1
 (bottom). A picture of any size samples the same functions at its own pixel centres.
@@ -19,7 +19,7 @@ TABLE_SIZE = 512
 
 
 def float_array(values: Any) -> FloatArray:
-    """Nested numbers as a float32 array."""
+    """Convert nested numbers to a float32 array."""
     return np.array(values, dtype=np.float32)
 
 
@@ -45,7 +45,7 @@ HAZE = {"morning": 0.85, "noon": 0.55, "golden": 0.72, "dusk": 0.62}
 
 @dataclass(frozen=True)
 class Range:
-    """A row of mountains or hills, drawn as everything below a fractal ridge line."""
+    """Row of mountains or hills, drawn as everything below a fractal ridge line."""
 
     base: float  # y of its foot
     height: float  # of its highest peaks above the foot
@@ -58,7 +58,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Tree:
-    """One tree: `conifer` or broad-leaved, standing at (x, base)."""
+    """Tree, `conifer` or broad-leaved, standing at (x, base)."""
 
     conifer: bool
     x: float
@@ -72,7 +72,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Composition:
-    """All choices that make up one scene; independent of the picture's size and domain."""
+    """Composition of one scene; independent of the picture's size and domain."""
 
     time_of_day: str
     light: FloatArray  # [5, 3], rows as in TIMES_OF_DAY
@@ -90,11 +90,11 @@ class Composition:
 
 
 def compose(rng: np.random.Generator) -> Composition:
-    """Draws the composition of one scene from `rng`."""
+    """Draw the composition of one scene from `rng`."""
     names = list(TIMES_OF_DAY)
     time_of_day = names[int(np.searchsorted([0.24, 0.56, 0.84], rng.random()))]
     neighbour = names[(names.index(time_of_day) + 1) % 4]
-    # A little of the next time of day, so that no two skies are quite alike.
+    # Blended with the next time of day, so that skies vary.
     blend = rng.uniform(0.0, 0.25)
     light = (1 - blend) * TIMES_OF_DAY[time_of_day] + blend * TIMES_OF_DAY[neighbour]
     light = (light * rng.uniform(0.96, 1.04, (5, 3))).astype(np.float32)
@@ -122,7 +122,7 @@ def compose(rng: np.random.Generator) -> Composition:
 
 
 def _compose_ranges(rng: np.random.Generator, horizon: float) -> tuple[Range, ...]:
-    """One or two ranges of mountains (or hills) behind one or two wooded hills, far to near."""
+    """Draw one to three ranges of mountains or hills behind one or two wooded hills, far to near."""
     alpine, count, ranges = rng.random() < 0.65, int(rng.integers(1, 4)), []
     for i in range(count):
         nearness = (i + 1) / count
@@ -140,7 +140,7 @@ def _compose_ranges(rng: np.random.Generator, horizon: float) -> tuple[Range, ..
 
 
 def _compose_trees(rng: np.random.Generator, horizon: float, bank: float, lake: bool) -> tuple[Tree, ...]:
-    """A few small trees on the far meadow and a group of large ones towards one side, far to near."""
+    """Draw a few small trees on the far meadow and a group of large ones towards one side, far to near."""
     trees = []
     conifers = rng.random() < 0.55
     far_count = 0 if lake else int(rng.integers(4, 14))
@@ -159,7 +159,7 @@ def _compose_trees(rng: np.random.Generator, horizon: float, bank: float, lake: 
 
 
 def _tree(rng: np.random.Generator, mostly_conifers: bool, x: float, base: float, height: float) -> Tree:
-    """A tree of the given place and rough height; its kind follows the scene's, with exceptions."""
+    """Draw a tree at the given position with about the given height, mostly of the scene's kind."""
     conifer = mostly_conifers if rng.random() < 0.85 else not mostly_conifers
     height *= float(rng.uniform(0.8, 1.2)) * (1.0 if conifer else 0.85)
     width = height * float(rng.uniform(0.17, 0.24) if conifer else rng.uniform(0.34, 0.46))
@@ -168,14 +168,14 @@ def _tree(rng: np.random.Generator, mostly_conifers: bool, x: float, base: float
 
 
 def smoothstep(low: float, high: float, value: FloatArray) -> FloatArray:
-    """0 below `low`, 1 above `high`, smooth in between."""
+    """Interpolate smoothly from 0 below `low` to 1 above `high`."""
     t = np.clip((value - np.float32(low)) * np.float32(1.0 / (high - low)), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 @lru_cache(maxsize=1)
 def _noise_table() -> FloatArray:
-    """White noise in [-1, 1] from which all fractals are cut, [TABLE_SIZE, TABLE_SIZE]; read-only."""
+    """Return white noise in [-1, 1] from which all fractals are cut, [TABLE_SIZE, TABLE_SIZE]; read-only."""
     table = np.random.default_rng(1874).uniform(-1.0, 1.0, (TABLE_SIZE, TABLE_SIZE)).astype(np.float32)
     table.setflags(write=False)
     return table
@@ -195,10 +195,10 @@ def resample(field: FloatArray, height: int, width: int) -> FloatArray:
 def fractal(
     rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int], octaves: int, gain: float = 0.5
 ) -> FloatArray:
-    """Fractal value noise over the whole picture, mean 0 and standard deviation about 0.6.
+    """Draw fractal value noise over the whole picture, mean 0 and standard deviation about 0.6.
 
     Args:
-        rng: Chooses the piece of the noise table; draws the same amount whatever the shape.
+        rng: Chooses the section of the noise table; as many draws for every shape.
         shape: Height and width of the result.
         cells: Lattice cells of the coarsest octave down and across the picture.
         octaves: Number of octaves; each doubles the cells.
@@ -210,7 +210,7 @@ def fractal(
     field: FloatArray | None = None
     for y, x in rng.integers(0, 1 << 30, (octaves, 2)).tolist():
         if field is not None and rows * cols > 4 * shape[0] * shape[1]:
-            break  # so much finer than the pixels that it averages out
+            break  # finer than the pixels: it would average out
         top, left = y % (TABLE_SIZE - rows), x % (TABLE_SIZE - cols)
         layer = table[top : top + rows, left : left + cols]
         # Summing on the octave's own lattice keeps all but the last resampling small, hence fast.
@@ -223,14 +223,14 @@ def fractal(
 
 @lru_cache(maxsize=16)
 def pixel_centres(size: int) -> FloatArray:
-    """Scene coordinates of the pixel centres along one side, [size]; read-only."""
+    """Return scene coordinates of the pixel centres along one side, [size]; read-only."""
     centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     centres.setflags(write=False)
     return centres
 
 
 def ridge_line(rng: np.random.Generator, spec: Range, size: int) -> tuple[FloatArray, FloatArray]:
-    """The upper edge of a range and its smoothed slope dy/dx, both [size]."""
+    """Return the upper edge of a range and its smoothed slope dy/dx, both [size]."""
     coarse = fractal(rng, (1, 512), (1, spec.cells), 3, 0.42)[0]
     second = fractal(rng, (1, 512), (1, spec.cells * 2), 2, 0.45)[0]
     fine = fractal(rng, (1, 512), (1, spec.cells * 8), 3, 0.7)[0]
@@ -246,7 +246,7 @@ def ridge_line(rng: np.random.Generator, spec: Range, size: int) -> tuple[FloatA
 
 
 def _tree_tops(rng: np.random.Generator, width: int, height: float) -> FloatArray:
-    """Height of a row of distant conifers above the ground, [width]."""
+    """Return the height of a row of distant conifers above the ground, [width]."""
     count = int(1.3 / height)
     centres = (np.arange(count) + rng.uniform(0, 1, count)) / count
     heights = height * rng.uniform(0.3, 1.0, count)
@@ -256,7 +256,7 @@ def _tree_tops(rng: np.random.Generator, width: int, height: float) -> FloatArra
 
 
 def below(edge: FloatArray, size: int, rows: slice) -> FloatArray:
-    """Anti-aliased coverage of all that lies below an edge y(x), [rows, size] in [0, 1]."""
+    """Return anti-aliased coverage of all that lies below an edge y(x), [rows, size] in [0, 1]."""
     steepness = np.hypot(1.0, np.gradient(edge) * size)
     sharp = (size / np.minimum(steepness, 3.0)).astype(np.float32)
     y = pixel_centres(size)[rows, None]
@@ -264,7 +264,7 @@ def below(edge: FloatArray, size: int, rows: slice) -> FloatArray:
 
 
 def conifer_outline(tree: Tree, u: FloatArray, t: FloatArray, noise: FloatArray) -> Outline:
-    """Outline of a spruce.
+    """Return the outline of a spruce.
 
     Args:
         tree: The tree; its `shape_seed` decides the details.
@@ -278,12 +278,12 @@ def conifer_outline(tree: Tree, u: FloatArray, t: FloatArray, noise: FloatArray)
     tiers = 6 + tree.shape_seed % 4
     drop = np.mod(t * tiers + 0.25 * np.abs(u), np.float32(1))
     half_width = t * (0.62 + 0.42 * drop) + 0.25 * noise * t + 0.01
-    # The foot is cut off level, which leaves a stump of the trunk to be seen.
+    # The foot is cut off, which shows a stump of the trunk.
     return np.minimum(half_width - np.abs(u), 20 * (0.95 - t)), float_array(0.22 * (0.5 - drop))
 
 
 def broadleaf_outline(tree: Tree, u: FloatArray, t: FloatArray, noise: FloatArray) -> Outline:
-    """Outline of a round crown made of six balls of leaves; see `conifer_outline`."""
+    """Return the outline of a round crown made of six balls of leaves; see `conifer_outline`."""
     shape = np.random.default_rng(tree.shape_seed).random((4, 6, 1, 1), dtype=np.float32)
     x, y = shape[0] - 0.5, 0.24 + 0.36 * shape[1]
     radius = (0.32 + 0.22 * shape[2]) * (1.1 - 0.5 * np.abs(x))

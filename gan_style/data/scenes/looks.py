@@ -1,4 +1,4 @@
-"""Four looks of a scene, as far apart as four artists: the styles of the built-in set.
+"""Four looks of a scene, as different as four artists: the styles of the built-in set.
 
 Each renders the same photo that domain A shows, from its colours, materials and the noise of its own generator.
 Lengths are in scene coordinates, so a look is the same at every size.
@@ -30,11 +30,11 @@ INK = float_array([0.14, 0.12, 0.15])
 # Hatching per material, in the order SKY, MOUNTAIN, WATER, MEADOW, TREE: its direction and how much of it.
 HATCH_ANGLE = float_array([-0.12, 0.95, 0.03, -0.35, 1.35])
 HATCH_AMOUNT = float_array([0.62, 1.0, 0.75, 0.74, 1.25])
-# Each layer of hatching: turned by this, where the picture is darker than that.
+# Layers of hatching: the turn in radians, and the darkness above which it is drawn.
 HATCHINGS = ((0.0, 0.22), (1.05, 0.50), (-0.65, 0.74))
 HATCH_PERIOD = 1 / 30
 
-# The colours of dots from dark to light, and the complementary ones strewn among them.
+# The colours of dots from dark to light, and the complementary ones scattered among them.
 DOTS = float_array([[74, 24, 60], [158, 44, 48], [222, 96, 40], [246, 168, 58], [254, 224, 128], [255, 246, 206]]) / 255
 CONTRAST = float_array([[46, 50, 130], [40, 104, 130], [112, 86, 150], [120, 158, 96], [188, 190, 150]]) / 255
 GROUND = float_array([0.93, 0.80, 0.60])
@@ -60,7 +60,7 @@ NIGHT_TONES = float_array(
 
 
 def draw_look(seed: int, index: int, size: int, look: str) -> NDArray[np.uint8]:
-    """Draws one scene in one of `LOOKS`.
+    """Draw one scene in one of `LOOKS`.
 
     Args:
         seed, index, size: As for `draw_scene`.
@@ -76,7 +76,7 @@ def draw_look(seed: int, index: int, size: int, look: str) -> NDArray[np.uint8]:
 
 
 def _render_ink(picture: Picture, rng: np.random.Generator) -> FloatArray:
-    """Black lines on paper: outlines, and hatching that crosses where it is dark."""
+    """Render black lines on paper: outlines, and hatching that crosses where it is dark."""
     material, tone, side = _enlarged(picture, blur=0.012)
     x, y = pixel_centres(side)[None, :], pixel_centres(side)[:, None]
     tremble = 0.006 * fractal(rng, (side, side), (6, 6), 3)
@@ -94,32 +94,32 @@ def _render_ink(picture: Picture, rng: np.random.Generator) -> FloatArray:
 
 
 def _render_pointillism(picture: Picture, rng: np.random.Generator) -> FloatArray:
-    """Dots of unmixed warm colours on a warm ground, with a few of the complementary colour among them."""
+    """Render dots of unmixed warm colours on a warm ground, with a few of the complementary colour."""
     _, tone, side = _enlarged(picture, blur=0.0)
     rgb: Any = cv2.resize(picture.rgb, (side, side), interpolation=cv2.INTER_LINEAR)
     canvas = GROUND * (0.75 + 0.35 * tone)[..., None]
     for grid, radius in DOT_GRIDS:
         cells = np.stack(np.divmod(np.arange(grid**2), grid), axis=-1)
-        place = ((cells + rng.random(cells.shape)) / grid).astype(np.float32)[rng.permutation(grid**2)]
-        row, col = np.minimum((place * side).astype(np.int32), side - 1).T
+        centre = ((cells + rng.random(cells.shape)) / grid).astype(np.float32)[rng.permutation(grid**2)]
+        row, col = np.minimum((centre * side).astype(np.int32), side - 1).T
         jitter = rng.standard_normal((grid**2, 5), dtype=np.float32)
         light = tone[row, col] ** 0.8 + 0.05 * jitter[:, 0]
         tint = rgb[row, col] - _luma(rgb[row, col])[:, None]
         colour = _along(DOTS, light) + 0.7 * tint + 0.03 * jitter[:, 1:4]
         other = rng.random(grid**2) < 0.13
         colour[other] = _along(CONTRAST, light)[other]
-        _strew(canvas, place, radius / grid * (1 + 0.12 * jitter[:, 4]), colour)
+        _scatter(canvas, centre, radius / grid * (1 + 0.12 * jitter[:, 4]), colour)
     return resample(canvas, picture.size, picture.size)
 
 
 def _render_woodcut(picture: Picture, rng: np.random.Generator) -> FloatArray:
-    """A print of a cold night: flat colours with black outlines, and light gouged out of the block."""
+    """Render a print of a cold night: flat colours with black outlines, and light gouged out of the block."""
     material, tone, side = _enlarged(picture, blur=0.016)
     y = pixel_centres(side)[:, None]
     grain = fractal(rng, (side, side), (5, 40), 3, 0.6)
     level = ((tone + 0.02 * grain)[..., None] > NIGHT_TONES[material]).sum(-1)
     rgb = NIGHT[material, level]
-    # The gouge takes short level cuts out of what is light, and leaves the sky alone.
+    # The gouge makes short level cuts in light areas other than the sky.
     cut = np.mod((y + 0.012 * fractal(rng, (side, side), (3, 5), 2)) * 34, 1)
     length = fractal(rng, (side, side), (34, 9), 1)
     gouged = (cut < 0.28) & (length > 0.35 - 0.5 * tone) & (level >= 2) & (material != SKY)
@@ -137,7 +137,7 @@ LOOKS: dict[str, Callable[[Picture, np.random.Generator], FloatArray]] = {
 
 
 def _enlarged(picture: Picture, blur: float) -> tuple[NDArray[np.uint8], FloatArray, int]:
-    """Materials and brightness, stretched to [0, 1], of a canvas large enough that lines are not jagged."""
+    """Return materials and brightness, stretched to [0, 1], of a canvas large enough that lines are not jagged."""
     side = picture.size * (2 if picture.size <= 160 else 1)
     material: Any = cv2.resize(picture.material, (side, side), interpolation=cv2.INTER_NEAREST)
     tone: Any = cv2.resize(_luma(picture.rgb), (side, side), interpolation=cv2.INTER_LINEAR)
@@ -148,13 +148,13 @@ def _enlarged(picture: Picture, blur: float) -> tuple[NDArray[np.uint8], FloatAr
 
 
 def _luma(rgb: FloatArray) -> FloatArray:
-    """Brightness [...] of colours [..., 3]."""
+    """Return the brightness [...] of colours [..., 3]."""
     # Not a matrix product: its rounding may depend on the number of threads.
     return LUMA[0] * rgb[..., 0] + LUMA[1] * rgb[..., 1] + LUMA[2] * rgb[..., 2]
 
 
 def _outlines(material: NDArray[np.uint8], weight: float = 1.0) -> FloatArray:
-    """Lines of about 1/100 of the picture where one material meets another, [side, side] in [0, 1]."""
+    """Draw lines of about 1/100 of the picture where materials meet, [side, side] in [0, 1]."""
     edge = cv2.morphologyEx(material, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0
     width = 0.0035 * weight * len(material)
     soft: Any = cv2.GaussianBlur(edge.astype(np.float32), (0, 0), width)
@@ -162,29 +162,29 @@ def _outlines(material: NDArray[np.uint8], weight: float = 1.0) -> FloatArray:
 
 
 def _along(colours: NDArray[Any], light: FloatArray) -> FloatArray:
-    """Colours [..., 3] interpolated at `light` [...] in [0, 1]."""
+    """Interpolate colours [..., 3] at `light` [...] in [0, 1]."""
     stops = np.linspace(0, 1, len(colours))
     return np.stack([np.interp(light, stops, colours[:, c]) for c in range(3)], -1).astype(np.float32)
 
 
-def _strew(canvas: FloatArray, place: FloatArray, radius: FloatArray, colour: FloatArray) -> None:
-    """Lays n round dots on the square canvas [side, side, 3], in place, later ones on top.
+def _scatter(canvas: FloatArray, centre: FloatArray, radius: FloatArray, colour: FloatArray) -> None:
+    """Draw n round dots on the square canvas [side, side, 3], in place, later ones on top.
 
     Args:
-        place: y and x of their centres, [n, 2].
+        centre: y and x of their centres, [n, 2].
         radius: [n].
         colour: [n, 3].
     """
     side = len(canvas)
     reach = int(np.ceil(radius.max() * side))
-    centre = np.minimum((place * side).astype(np.int32), side - 1)
-    pixel = centre[..., None] + np.arange(-reach, reach + 1, dtype=np.int32)
-    away = ((pixel + np.float32(0.5)) / np.float32(side) - place[..., None]) ** 2
+    row_col = np.minimum((centre * side).astype(np.int32), side - 1)
+    pixel = row_col[..., None] + np.arange(-reach, reach + 1, dtype=np.int32)
+    away = ((pixel + np.float32(0.5)) / np.float32(side) - centre[..., None]) ** 2
     inside = away[:, 0, :, None] + away[:, 1, None, :] < (radius**2)[:, None, None]
     wide = side + 2 * reach  # dots may reach over the edge
     flat = (pixel[:, 0, :, None] + reach) * wide + pixel[:, 1, None, :] + reach
     owner = np.full(wide * wide, -1, np.int32)
-    # Of equal pixels numpy keeps the last one written.
+    # NumPy keeps the last one written to an index.
     owner[flat[inside]] = np.nonzero(inside)[0]
     owner = owner.reshape(wide, wide)[reach:-reach, reach:-reach]
     canvas[owner >= 0] = colour[owner[owner >= 0]]

@@ -1,4 +1,4 @@
-"""Domain B: paints a picture over with brush strokes.
+"""Domain B: a photo painted over with brush strokes.
 
 Each stroke takes one colour from the photo below its centre, moves it to the palette of the material it
 lies on and runs along the surface. Strokes are laid coarse to fine and, within a layer, back to front.
@@ -47,7 +47,7 @@ ANGLE_JITTER = float_array([0.10, 0.25, 0.04, 0.22, 0.45])
 
 @dataclass(frozen=True)
 class Layer:
-    """Strokes on a jittered grid of `grid` by `grid`; length and width relative to the picture."""
+    """Layer of strokes on a jittered grid of `grid` by `grid`; length and width relative to the picture."""
 
     grid: int
     length: float
@@ -57,7 +57,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Strokes:
-    """The n strokes of one layer, in the order in which they are laid; lengths in scene coordinates."""
+    """Strokes of one layer, in the order in which they are painted; lengths in scene coordinates."""
 
     layer: Layer
     centre: FloatArray  # y and x, [n, 2]
@@ -73,7 +73,7 @@ LAYERS = (Layer(17, 0.17, 0.056), Layer(36, 0.090, 0.028), Layer(60, 0.032, 0.01
 
 @lru_cache(maxsize=1)
 def _palette_table() -> FloatArray:
-    """Palette interpolated to 256 tones, [materials, 256, 3]; read-only."""
+    """Return the palette interpolated to 256 tones, [materials, 256, 3]; read-only."""
     tones = np.linspace(0.0, 1.0, 256)
     channels = [
         [np.interp(tones, stops, colours[:, c]) for c in range(3)]
@@ -85,7 +85,7 @@ def _palette_table() -> FloatArray:
 
 
 def to_palette(rgb: FloatArray, material: NDArray[np.uint8]) -> FloatArray:
-    """Moves colours [n, 3] of the given materials [n] to the painter's palette."""
+    """Map colours [n, 3] of the given materials [n] to the painter's palette."""
     # Not a matrix product: its rounding may depend on the number of threads.
     luma = LUMA[0] * rgb[:, 0] + LUMA[1] * rgb[:, 1] + LUMA[2] * rgb[:, 2]
     painted = _palette_table()[material, (np.clip(luma, 0, 1) * 255).astype(np.int32)]
@@ -93,7 +93,7 @@ def to_palette(rgb: FloatArray, material: NDArray[np.uint8]) -> FloatArray:
 
 
 def render_painting(picture: Picture, rng: np.random.Generator) -> FloatArray:
-    """Paints the picture, [size, size, 3] in [0, 1]; `rng` places the strokes."""
+    """Paint the picture, [size, size, 3] in [0, 1]; `rng` places the strokes."""
     size = picture.size
     # Small pictures are painted larger and averaged down, or their strokes would be jagged.
     work = round(size * (1.25 if size <= 96 else 1.0))
@@ -104,7 +104,7 @@ def render_painting(picture: Picture, rng: np.random.Generator) -> FloatArray:
     relief = np.zeros(work * work, np.float32)
     for layer in LAYERS:
         strokes = _choose_strokes(picture, soft, layer, rng)
-        _lay_strokes(canvas, relief, labels, strokes, rng)
+        _paint_strokes(canvas, relief, labels, strokes, rng)
     light = _impasto(relief.reshape(work, work))
     grain = resample(_canvas_grain(), work, work)
     painting = canvas.reshape(work, work, 3) * (1 + light + 0.05 * grain)[..., None]
@@ -112,7 +112,7 @@ def render_painting(picture: Picture, rng: np.random.Generator) -> FloatArray:
 
 
 def _choose_strokes(picture: Picture, soft: FloatArray, layer: Layer, rng: np.random.Generator) -> Strokes:
-    """Chooses place, direction and colour of one layer's strokes; `soft` is the blurred photo."""
+    """Draw position, direction and colour of one layer's strokes; `soft` is the blurred photo."""
     cells = np.stack(np.divmod(np.arange(layer.grid**2), layer.grid), axis=-1)
     centre = ((cells + rng.random(cells.shape)) / layer.grid).astype(np.float32)
     row, col = np.minimum((centre * picture.size).astype(np.int32), picture.size - 1).T
@@ -125,7 +125,7 @@ def _choose_strokes(picture: Picture, soft: FloatArray, layer: Layer, rng: np.ra
     order = np.argsort(picture.material[row, col] + 0.3 * jitter[:, 0], kind="stable")
     centre, jitter, row, col = centre[order], jitter[order], row[order], col[order]
     material = picture.material[row, col]
-    # A stroke strays a little in brightness along the palette and a little in hue beside it.
+    # Strokes vary a little in brightness along the palette and in hue beside it.
     colour = to_palette(soft[row, col] + 0.022 * jitter[:, 1:2], material) + 0.012 * jitter[:, 2:5]
     return Strokes(
         layer=layer,
@@ -138,14 +138,14 @@ def _choose_strokes(picture: Picture, soft: FloatArray, layer: Layer, rng: np.ra
     )
 
 
-def _lay_strokes(
+def _paint_strokes(
     canvas: FloatArray,
     relief: FloatArray,
     labels: NDArray[np.uint8],
     strokes: Strokes,
     rng: np.random.Generator,
 ) -> None:
-    """Lays strokes on the canvas, in place.
+    """Paint strokes on the canvas, in place.
 
     Args:
         canvas: Colours of the square canvas, flattened to [pixels, 3].
@@ -161,28 +161,28 @@ def _lay_strokes(
     x, y = _sample_positions(strokes, along, across, side)
     column = np.clip(x, 0, side - 1).astype(np.int32)
     pixel = np.clip(y, 0, side - 1).astype(np.int32) * side + column
-    # The ends of a stroke stay within its material, so that outlines waver without dissolving.
+    # Only the middle of a stroke may cross the border of its material, so that outlines stay visible.
     core = (np.abs(along) < 0.22)[None, :, None]
     visible = np.flatnonzero(core | (labels[pixel] == strokes.material[:, None, None]))
     owner = np.full(len(canvas), -1, np.intp)
-    # Later strokes win: of equal pixels numpy keeps the last one written.
+    # Later strokes cover earlier ones: NumPy keeps the last one written to an index.
     owner[pixel.reshape(-1)[visible]] = visible
     painted = np.flatnonzero(owner >= 0)
-    stroke, place = np.divmod(owner[painted], along.size * across.size)
+    stroke, sample = np.divmod(owner[painted], along.size * across.size)
     canvas[painted] = strokes.colour[stroke]
     bristles = rng.random((64, across.size), dtype=np.float32)
-    relief[painted] = bristles[stroke % 64, place % across.size]
+    relief[painted] = bristles[stroke % 64, sample % across.size]
 
 
 def _samples(count: float, at_least: int) -> FloatArray:
-    """About `count` evenly spaced numbers from -0.5 to 0.5."""
+    """Return about `count` evenly spaced numbers from -0.5 to 0.5."""
     return np.linspace(-0.5, 0.5, max(at_least, round(count)), dtype=np.float32)
 
 
 def _sample_positions(
     strokes: Strokes, along: FloatArray, across: FloatArray, side: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Pixel coordinates x and y of all samples on a canvas of `side`, both [strokes, along, across]."""
+    """Return pixel coordinates x and y of all samples on a canvas of `side`, both [strokes, along, across]."""
     cos, sin = side * np.cos(strokes.angle)[:, None, None], side * np.sin(strokes.angle)[:, None, None]
     taper = np.sqrt(1 - (1.9 * along) ** 2)  # strokes narrow towards their ends
     a = strokes.length[:, None, None] * along[None, :, None]
@@ -193,14 +193,14 @@ def _sample_positions(
 
 
 def _impasto(relief: FloatArray) -> FloatArray:
-    """Light on the ridges of thick paint, from the upper left, [h, w] around 0."""
+    """Return the light on the ridges of thick paint, from the upper left, [h, w] around 0."""
     shifted = np.roll(relief, (1, 1), (0, 1))
     return np.float32(0.08) * (relief - shifted)
 
 
 @lru_cache(maxsize=1)
 def _canvas_grain() -> FloatArray:
-    """Weave of the canvas, [256, 256] around 0; read-only."""
+    """Return the weave of the canvas, [256, 256] around 0; read-only."""
     grain = fractal(np.random.default_rng(7), (256, 256), (128, 128), 2, 1.0)
     grain.setflags(write=False)
     return grain

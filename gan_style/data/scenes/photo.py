@@ -1,4 +1,4 @@
-"""Domain A: renders a composition as a soft, hazy landscape photo.
+"""Domain A: a composition rendered as a soft, hazy landscape photo.
 
 The picture is built from back to front: sky, ranges, water, meadow, trees. Along with the colours it records
 which material each pixel shows and which way its surface runs, from which the painter takes its strokes.
@@ -37,7 +37,7 @@ EARTH = float_array([0.68, 0.57, 0.45])
 
 @dataclass
 class Picture:
-    """A picture in the making.
+    """Picture while it is rendered.
 
     Attributes:
         rgb: Colours in [0, 1], [size, size, 3].
@@ -62,7 +62,7 @@ class Picture:
         material: int,
         angle: FloatArray | float,
     ) -> None:
-        """Lays a surface with the given coverage [h, w] over a window of the picture."""
+        """Blend a surface with the given coverage [h, w] over a window of the picture."""
         under = self.rgb[window]
         under += coverage[..., None] * (colour - under)
         shown = coverage > 0.5
@@ -71,7 +71,7 @@ class Picture:
 
 
 def render_photo(scene: Composition, rng: np.random.Generator, size: int) -> Picture:
-    """Renders the photo of a scene; `rng` supplies the noise, in an order set by the scene alone."""
+    """Render the photo of a scene; `rng` supplies the noise, in an order that only the scene decides."""
     picture = Picture(
         rgb=_sky(scene, rng, size),
         material=np.zeros((size, size), np.uint8),
@@ -90,7 +90,7 @@ def render_photo(scene: Composition, rng: np.random.Generator, size: int) -> Pic
 
 
 def _sky(scene: Composition, rng: np.random.Generator, size: int) -> FloatArray:
-    """Sky gradient, glow, sun and clouds, [size, size, 3]."""
+    """Render gradient, glow, sun and clouds, [size, size, 3]."""
     zenith, horizon, sun_colour, light, ambient = scene.light
     x, y = pixel_centres(size)[None, :], pixel_centres(size)[:, None]
     height = np.clip(1.0 - y / scene.horizon, 0, 1) ** np.float32(0.75)
@@ -118,25 +118,25 @@ def _sky(scene: Composition, rng: np.random.Generator, size: int) -> FloatArray:
 
 
 def _sun_side(scene: Composition) -> float:
-    """-1 if the light comes from the left, 1 if from the right."""
+    """Return -1 if the light comes from the left, 1 if from the right."""
     return -1.0 if scene.sun[0] < 0.5 else 1.0
 
 
 def _lit(scene: Composition, albedo: FloatArray, direct: FloatArray) -> FloatArray:
-    """Colour of a surface under ambient light and `direct` [...] in [0, 1] of the sun's."""
+    """Return the colour of a surface under ambient light and `direct` [...] in [0, 1] of the sun's."""
     _, _, _, light, ambient = scene.light
     return albedo * (ambient + direct[..., None] * light)
 
 
 def _hazy(scene: Composition, colour: FloatArray, amount: FloatArray | float) -> FloatArray:
-    """Mixes in the haze, which has the colour of the sky at the horizon."""
+    """Mix in the haze, which has the colour of the sky at the horizon."""
     veil = (0.75 * scene.light[1] + 0.25 * scene.light[0]).astype(np.float32)
     weight = np.float32(scene.haze) * (amount[..., None] if isinstance(amount, np.ndarray) else amount)
     return (colour + weight * (veil - colour)).astype(np.float32)
 
 
 def _draw_range(picture: Picture, scene: Composition, spec: Range, rng: np.random.Generator) -> None:
-    """Draws one row of mountains or wooded hills."""
+    """Draw one row of mountains or wooded hills."""
     size = picture.size
     edge, slope = ridge_line(rng, spec, size)
     relief = fractal(rng, (size, size), (20, 14) if spec.wooded else (7, 6), 5, 0.55)
@@ -144,7 +144,7 @@ def _draw_range(picture: Picture, scene: Composition, spec: Range, rng: np.rando
     relief = relief[rows]
     x, y = pixel_centres(size)[None, :], pixel_centres(size)[rows, None]
     depth = np.maximum(y - edge[None], 0)
-    # Crests wander sideways on their way down, so the border of light and shade does too.
+    # Crests are displaced sideways on their way down, and with them the border of light and shade.
     wandered = np.clip((x + 0.55 * relief * depth) * size, 0, size - 1).astype(np.int32)
     facing = np.tanh(slope[wandered] * np.float32(0.8 * _sun_side(scene)))
     bumps = np.gradient(relief, axis=1) * np.float32(-0.035 * size * _sun_side(scene))
@@ -169,7 +169,7 @@ def _draw_range(picture: Picture, scene: Composition, spec: Range, rng: np.rando
 
 
 def _draw_lake(picture: Picture, scene: Composition, rng: np.random.Generator) -> None:
-    """Mirrors what stands above the waterline in rippled water."""
+    """Mirror what stands above the waterline in rippled water."""
     size = picture.size
     shore = scene.horizon + 0.02
     ripples = fractal(rng, (size, size), (48, 5), 3, 0.7)
@@ -193,7 +193,7 @@ def _draw_lake(picture: Picture, scene: Composition, rng: np.random.Generator) -
 
 
 def _draw_meadows(picture: Picture, scene: Composition, rng: np.random.Generator) -> None:
-    """Draws the near meadow and, where there is no lake, the one behind it."""
+    """Draw the near meadow and, where there is no lake, the one behind it."""
     size = picture.size
     x = pixel_centres(size)
     patches = fractal(rng, (size, size), (12, 3), 5, 0.55)
@@ -214,7 +214,7 @@ def _draw_meadow(
     blades: FloatArray,
     distance: float,
 ) -> None:
-    """Draws grass below an edge y(x) [size]; `patches` and `blades` are noise, [size, size]."""
+    """Draw grass below an edge y(x) [size]; `patches` and `blades` are noise, [size, size]."""
     size = picture.size
     rows = slice(max(0, int(edge.min() * size) - 1), size)
     x, y = pixel_centres(size)[None, :], pixel_centres(size)[rows, None]
@@ -237,7 +237,7 @@ def _draw_meadow(
 
 
 def _draw_tree(picture: Picture, scene: Composition, tree: Tree, leaves: FloatArray) -> None:
-    """Draws one tree inside its bounding box; `leaves` is fine noise, [size, size]."""
+    """Draw one tree inside its bounding box; `leaves` is fine noise, [size, size]."""
     size = picture.size
     top, bottom = tree.base - 1.06 * tree.height, tree.base + 0.01
     left, right = tree.x - 1.3 * tree.width, tree.x + 1.3 * tree.width
@@ -265,7 +265,7 @@ def _draw_tree(picture: Picture, scene: Composition, tree: Tree, leaves: FloatAr
 
 
 def _cast_shadow(picture: Picture, scene: Composition, tree: Tree) -> None:
-    """Darkens the ground at the foot of a tree, away from the sun."""
+    """Darken the ground at the foot of a tree, away from the sun."""
     size = picture.size
     centre, half_height = tree.x - 0.6 * tree.width * _sun_side(scene), 0.16 * tree.width
     rows = slice(int((tree.base - 2 * half_height) * size), int((tree.base + 2 * half_height) * size) + 2)
@@ -276,7 +276,7 @@ def _cast_shadow(picture: Picture, scene: Composition, tree: Tree) -> None:
 
 
 def _develop(rgb: FloatArray) -> FloatArray:
-    """Camera finish: a little bloom around highlights, a soft tone curve and a faint vignette."""
+    """Apply the camera's finish: a little bloom around highlights, a soft tone curve and a faint vignette."""
     size = rgb.shape[0]
     highlights = np.maximum(rgb - np.float32(0.72), 0)
     small = cv2.resize(highlights, (32, 32) if size > 32 else (size, size), interpolation=cv2.INTER_AREA)

@@ -1,1 +1,1 @@
-"""Networks over pictures of any size, tile by tile, with the result of the whole pass."""
+"""Exact tiling: networks on pictures of any size, tile by tile, with the result of one whole pass."""

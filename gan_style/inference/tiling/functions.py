@@ -1,6 +1,6 @@
-"""torch's functions over streamed maps: each one that our networks use, as steps.
+"""Torch's functions on streamed feature maps: each one that our networks use, as steps.
 
-What is not here is refused by name: a network that tiles wrongly is worse than one that does not tile.
+Any other function is refused by name, since a wrong result is worse than no tiling.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Pair = tuple[int, int]
 
 
 def sliced(x: Streamed, key: Any) -> Streamed:
-    """`x[..., a:b, c:d]`."""
+    """Return `x[..., a:b, c:d]`."""
     if not (isinstance(key, tuple) and len(key) == 3 and key[0] is Ellipsis):
         raise unknown(f"[{key}]")
     spans = [one.indices(side) for one, side in zip(key[1:], x.size, strict=True)]
@@ -36,7 +36,7 @@ def _pair(value: Any) -> Pair:
 
 
 def _precise(x: Streamed, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The function under the autocast of now: it is called later, when the network's own is over."""
+    """Wrap a function in the current autocast: it is called later, when the network's own has ended."""
     kind = x.device.type
     enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
 
@@ -47,8 +47,8 @@ def _precise(x: Streamed, function: Callable[[Tensor], Tensor]) -> Callable[[Ten
     return run
 
 
-def _everywhere(function: Callable[..., Tensor]) -> Callable[..., Streamed]:
-    """A function of each place by itself, over maps, numbers and tensors with one value per channel."""
+def _elementwise(function: Callable[..., Tensor]) -> Callable[..., Streamed]:
+    """Wrap an elementwise function of feature maps, numbers and tensors with one value per channel."""
 
     def run(*args: Any, **kwargs: Any) -> Streamed:
         maps = [a for a in args if isinstance(a, Streamed)]
@@ -62,7 +62,7 @@ def _everywhere(function: Callable[..., Tensor]) -> Callable[..., Streamed]:
             left = iter(tiles)
             return function(*(next(left) if isinstance(a, Streamed) else a for a in args), **kwargs)
 
-        # A sum, such as a residual, is kept: what it is made of would be computed once more for each later one.
+        # A sum, such as a residual, is kept: else each later block would compute all sums before it again.
         return pointwise(apply, *maps, channels=channels, heavy=function is torch.add and len(maps) > 1)
 
     return run
@@ -103,7 +103,7 @@ def _conv_transpose2d(
         raise unknown("a transposed convolution with groups, dilation or more output padding than padding")
     sides = zip(x.size, weight.shape[2:], stride, padding, extra, strict=True)
     size = [(side - 1) * s - 2 * p + k + e for side, k, s, p, e in sides]
-    # place i of the input reaches s i - p to s i - p + k - 1
+    # input position i contributes to outputs s i - p to s i - p + k - 1
     halo = [-(-max(p, k - 1 - p) // s) for k, s, p in zip(weight.shape[2:], stride, padding, strict=True)]
     function = _precise(x, lambda tile: F.conv_transpose2d(tile, weight, bias, stride))
     step = Enlargement(function, stride, (halo[0], halo[1]), (x.size[0], x.size[1]), padding)
@@ -193,7 +193,7 @@ def _expand(x: Streamed, *sizes: int) -> Streamed:
     return x if channels == x.channels else pointwise(lambda t: t.repeat(1, channels, 1, 1), x, channels=channels)
 
 
-OURS: dict[Any, Callable[..., Any]] = {
+TILED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.conv2d: _conv2d,
     F.conv_transpose2d: _conv_transpose2d,
     F.pad: _pad,
@@ -207,18 +207,18 @@ OURS: dict[Any, Callable[..., Any]] = {
     F.batch_norm: _batch_norm,
     F.dropout: _dropout,
     **{
-        function: _everywhere(function)
+        function: _elementwise(function)
         for function in (
             *(F.relu, F.leaky_relu, torch.tanh, torch.sigmoid, torch.clamp, torch.lerp, torch.addcmul),
             *(torch.add, torch.sub, torch.mul, torch.div),
         )
     },
 }
-FUNCTIONS.update(OURS)
+FUNCTIONS.update(TILED_FUNCTIONS)
 METHODS |= {
     "__getitem__": sliced,
     "flatten": flatten,
     "mean": mean,
     "expand": _expand,
-    "clamp": _everywhere(torch.clamp),
+    "clamp": _elementwise(torch.clamp),
 }

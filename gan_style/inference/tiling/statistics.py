@@ -1,4 +1,4 @@
-"""What is taken over a whole map: instance norms, means and variances of channels."""
+"""Statistics over a whole feature map: instance norms, means and variances of channels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_style.inference.tiling.table import unknown
 
 
 def _normalised(x: Streamed, weight: Tensor | None, bias: Tensor | None, eps: float) -> Streamed:
-    """About the mean and by the deviation of the whole map, as `F.group_norm` with a channel per group."""
+    """Normalise by mean and variance of the whole feature map, as `F.group_norm` with a channel per group."""
     mean, variance = (s.to(x.device) for s in x.statistics())
     scale = (variance + eps).rsqrt()
     if weight is not None:
@@ -58,23 +58,23 @@ def mean(x: Streamed, dim: Any, keepdim: bool = False) -> Tensor:
 
 
 class _Flat:
-    """`x.flatten(2)`, of which only the statistics of channels are taken."""
+    """Result of `x.flatten(2)`, which offers only the statistics of channels."""
 
     def __init__(self, x: Streamed) -> None:
         self._x = x
 
     def mean(self, dim: int) -> Tensor:
-        return self._of(0, dim)
+        return self._statistic(0, dim)
 
     def var(self, dim: int, correction: int = 1) -> Tensor:
         if correction:
             raise unknown("an unbiased variance")
-        return self._of(1, dim)
+        return self._statistic(1, dim)
 
-    def _of(self, which: int, dim: int) -> Tensor:
+    def _statistic(self, index: int, dim: int) -> Tensor:
         if dim != -1:
             raise unknown(f"a statistic along {dim}")
-        return self._x.statistics()[which].to(self._x.device, torch.float32)
+        return self._x.statistics()[index].to(self._x.device, torch.float32)
 
 
 def flatten(x: Streamed, start_dim: int = 0) -> _Flat:

@@ -1,7 +1,7 @@
-"""Local operations: which window of its input a window of the output needs, and that window from this one.
+"""Local operations: the input window that an output window needs, and the computation of the one from the other.
 
-Each axis is mapped by itself. A window is always of the whole map's own coordinates, so borders are padded where the
-map ends and nowhere else.
+Each axis is mapped by itself. Windows are in coordinates of the whole feature map, so that padding is added only at its
+borders, never at those of a tile.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Span = tuple[int, int]  # from, to (exclusive), along one axis
+Span = tuple[int, int]  # start and end (exclusive) along one axis
 
 
 class Window(NamedTuple):
-    """A rectangle of a map."""
+    """Rectangle of a feature map."""
 
     rows: Span
     columns: Span
@@ -33,30 +33,30 @@ class Window(NamedTuple):
 
 
 class Step:
-    """An operation whose every output place depends on few input places near it."""
+    """Operation whose outputs each depend on few input positions nearby."""
 
     def needs(self, window: Window) -> Window:
-        """The window of every input that a window of the output is made of."""
+        """Return the window of every input that a window of the output needs."""
         return Window(self.along(window.rows, 0), self.along(window.columns, 1))
 
     def along(self, span: Span, axis: int) -> Span:
-        """The same along one axis, 0 for rows and 1 for columns."""
+        """Return the same along one axis, 0 for rows and 1 for columns."""
         return span
 
     def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
-        """The window of the output.
+        """Compute a window of the output.
 
         Args:
             tiles: [1, C, h, w] each, the window `had` of each input; may be written to.
-            window: what is wanted.
-            had: what `needs(window)` gave.
+            window: of the output.
+            had: the result of `needs(window)`.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Pointwise(Step):
-    """Every place by itself: activations, scales and shifts, sums, joined channels."""
+    """Elementwise operation: activations, scales and shifts, sums, joined channels."""
 
     function: Callable[..., Tensor]
 
@@ -66,7 +66,7 @@ class Pointwise(Step):
 
 @dataclass(frozen=True)
 class Crop(Step):
-    """A part that begins at `start`."""
+    """Crop that begins at `start`."""
 
     start: tuple[int, int]
 
@@ -79,13 +79,13 @@ class Crop(Step):
 
 @dataclass(frozen=True)
 class Pad(Step):
-    """`F.pad`: reflected, repeated or constant.
+    """Padding as `F.pad`: reflected, replicated or constant.
 
     Args:
-        before: places added above and on the left.
+        before: rows added above and columns added on the left.
         size: height and width of the input.
         mode: `reflect`, `replicate` or `constant`.
-        value: of the constant.
+        value: the constant.
     """
 
     before: tuple[int, int]
@@ -94,28 +94,28 @@ class Pad(Step):
     value: float = 0.0
 
     def along(self, span: Span, axis: int) -> Span:
-        places = self._source(span, axis)
-        return int(places.min()), int(places.max()) + 1
+        positions = self._source(span, axis)
+        return int(positions.min()), int(positions.max()) + 1
 
     def _source(self, span: Span, axis: int) -> Tensor:
-        """Where along the input each place comes from; that of a constant is replaced afterwards."""
+        """Return the input position of each output position; constants are filled in afterwards."""
         last = self.size[axis] - 1
-        places = torch.arange(span[0], span[1]) - self.before[axis]
+        positions = torch.arange(span[0], span[1]) - self.before[axis]
         if self.mode == "reflect":
-            places = places.abs()
-            return torch.where(places > last, 2 * last - places, places)
-        return places.clamp(0, last)
+            positions = positions.abs()
+            return torch.where(positions > last, 2 * last - positions, positions)
+        return positions.clamp(0, last)
 
     def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
         tile = tiles[0]
         missing = [self._missing(window[axis], axis) for axis in (0, 1)]
         inner = [window[axis][1] - window[axis][0] - sum(missing[axis]) for axis in (0, 1)]
-        if inner == [had.height, had.width]:  # all of the tile is seen once, in its own order
+        if inner == [had.height, had.width]:  # padding alone: every position of the tile occurs once, in order
             amounts = (*missing[1], *missing[0])
             return F.pad(tile, amounts, self.mode, self.value if self.mode == "constant" else None)
         for axis in (0, 1):
-            places = self._source(window[axis], axis) - had[axis][0]
-            tile = tile.index_select(axis + 2, places.to(tile.device))
+            positions = self._source(window[axis], axis) - had[axis][0]
+            tile = tile.index_select(axis + 2, positions.to(tile.device))
             if self.mode == "constant":
                 before, after = missing[axis]
                 tile.narrow(axis + 2, 0, before).fill_(self.value)
@@ -123,7 +123,7 @@ class Pad(Step):
         return tile
 
     def _missing(self, span: Span, axis: int) -> tuple[int, int]:
-        """How many places of a span lie before the input and after it."""
+        """Return how many positions of a span lie before the input and after it."""
         first, last = span[0] - self.before[axis], span[1] - self.before[axis]
         length = span[1] - span[0]
         return min(length, max(0, -first)), min(length, max(0, last - self.size[axis]))
@@ -131,12 +131,12 @@ class Pad(Step):
 
 @dataclass(frozen=True)
 class Convolution(Step):
-    """A convolution without padding, or a pooling: windows of `kernel` at every `stride`-th place.
+    """Convolution without padding, or pooling: windows of `kernel` at every `stride`-th position.
 
     Args:
         function: tile -> result.
         kernel: height and width, dilation included.
-        stride: along both.
+        stride: along both axes.
         size: height and width of the input; a pooling's last window may reach beyond.
     """
 
@@ -155,14 +155,14 @@ class Convolution(Step):
 
 @dataclass(frozen=True)
 class Enlargement(Step):
-    """Something that makes `factor` places of one, and sees `halo` input places around that.
+    """Operation that makes `factor` positions of one, and needs `halo` further input positions around it.
 
     Args:
-        function: tile -> result, whose first place is `offset` before `factor` times the tile's first place.
-        factor: along both.
-        halo: places of the input seen before and after.
+        function: tile -> result, whose first position is `offset` before `factor` times the tile's first position.
+        factor: along both axes.
+        halo: positions of the input needed before and after.
         size: height and width of the input.
-        offset: as of a transposed convolution with padding.
+        offset: the padding of a transposed convolution.
     """
 
     function: Callable[[Tensor], Tensor]

@@ -1,6 +1,6 @@
-"""Maps on disk, read and written by windows, and the folder for them.
+"""Feature maps on disk, read and written by windows, and the folder for them.
 
-Explicit reads and writes, not a memory map: pages of a mapped file count as the process's own memory.
+Files are read and written explicitly, because the pages of a memory map count as memory of the process.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import resolved
 from gan_style.inference.tiling.steps import Window
 
-ITEM = 4  # bytes of a float32
-IN_MEMORY = ("tmpfs", "ramfs")
+FLOAT32_BYTES = 4
+IN_MEMORY = ("tmpfs", "ramfs")  # file systems
 
 
 class Stored:
-    """[1, C, H, W] in float32 in a file without a name, which is gone however the process ends.
+    """Feature map [1, C, H, W] in float32 in a file without a name, which is removed however the process ends.
 
-    Channels come last, so that a row of a window is one stretch of the file.
+    It is stored channels-last, so that a row of a window is contiguous in the file.
 
     Args:
-        folder: where.
+        folder: of the file.
         shape: C, H, W.
     """
 
@@ -40,11 +40,11 @@ class Stored:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0, prefix="gan-style-")  # noqa: SIM115
 
     def read(self, window: Window) -> Tensor:
-        """[1, C, h, w], channels-last in memory."""
+        """Read a window, [1, C, h, w], channels-last in memory."""
         array = np.empty((window.height, window.width, self.shape[0]), np.float32)
         with self._explained():
-            for place, part in self._stretches(window, array):
-                self._file.seek(place)
+            for position, part in self._segments(window, array):
+                self._file.seek(position)
                 while len(part):
                     count = self._file.readinto(part)
                     if not count:
@@ -53,22 +53,22 @@ class Stored:
         return torch.from_numpy(array).permute(2, 0, 1)[None]
 
     def write(self, tile: Tensor, window: Window) -> None:
-        """Keep a window, [1, C, h, w] of any type and device."""
+        """Write a window, [1, C, h, w] of any type and device."""
         array = tile.detach().to("cpu", torch.float32)[0].permute(1, 2, 0).contiguous().numpy()
         with self._explained():
-            for place, part in self._stretches(window, array):
-                self._file.seek(place)
+            for position, part in self._segments(window, array):
+                self._file.seek(position)
                 while len(part):
                     part = part[self._file.write(part) :]
 
     def close(self) -> None:
         self._file.close()
 
-    def _stretches(self, window: Window, array: np.ndarray) -> Iterator[tuple[int, memoryview]]:
-        """Places in the file, each with its part of the array: rows, or all at once where they are whole."""
+    def _segments(self, window: Window, array: np.ndarray) -> Iterator[tuple[int, memoryview]]:
+        """Yield positions in the file, each with its part of the array: rows, or all at once where they are whole."""
         channels, _, width = self.shape
-        row, whole = width * channels * ITEM, window.width == width
-        first = window.rows[0] * row + window.columns[0] * channels * ITEM
+        row, whole = width * channels * FLOAT32_BYTES, window.width == width
+        first = window.rows[0] * row + window.columns[0] * channels * FLOAT32_BYTES
         for i, part in enumerate(array[None] if whole else array):
             yield first + i * row, memoryview(part).cast("B")
 
@@ -84,11 +84,11 @@ class Stored:
 
 
 def scratch_folder(needed: int, what: str) -> Path:
-    """A folder on a disk with so many bytes free: TMPDIR where that is set, else /var/tmp and the like.
+    """Find a folder on a disk with so many bytes free: TMPDIR where that is set, else /var/tmp and the like.
 
     Args:
         needed: bytes.
-        what: they are for, for the message.
+        what: their purpose, for the message.
 
     Raises:
         UserError: there is none.
@@ -112,7 +112,7 @@ def scratch_folder(needed: int, what: str) -> Path:
 
 
 def _file_system(folder: Path) -> str:
-    """The type of the file system that holds a folder; "" where the system does not say."""
+    """Return the type of the file system that holds a folder; "" where the system does not say."""
     try:
         lines = Path("/proc/mounts").read_text().splitlines()
     except OSError:

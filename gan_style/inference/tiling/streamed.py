@@ -1,9 +1,9 @@
-"""A map that is computed window by window: it goes through a network in a tensor's place.
+"""Streamed feature maps: they go through a network in place of tensors, and are computed window by window.
 
-A network's own code runs on it. Each operation is only noted (`functions.py`); where a convolution's output is needed
-it is computed tile by tile from the maps before it, with the halo that its kernels see, and kept on disk. A norm takes
-its statistics over all tiles of the whole map, so that nothing of the result depends on the tiles. The cost is that
-of one pass, plus the halos and the disk.
+The network's own code runs on them. Each operation is only recorded (`functions.py`). Where a convolution's output is
+needed it is computed tile by tile from the feature maps before it, with the halo that its kernel needs, and kept on
+disk. A norm takes its statistics over all tiles of the feature map, so that nothing of the result depends on the tiles.
+The cost is that of one pass, plus the halos and the disk.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import torch
 from torch import Tensor
 
 from gan_style.inference.tiling.steps import Pointwise, Step, Window
-from gan_style.inference.tiling.store import ITEM, Stored
+from gan_style.inference.tiling.store import FLOAT32_BYTES, Stored
 from gan_style.inference.tiling.table import call, method
 
 Statistics = tuple[Tensor, Tensor]  # mean and biased variance of each channel, float64 [1, C]
 
 
 class Work:
-    """What the maps of one pass share, and what they cost.
+    """State that the feature maps of one pass share, with its costs.
 
     Args:
-        tile: side of a tile, in places of the map that is computed; None takes each map in one piece.
-        device: that computes.
-        folder: for the maps; None computes nothing and only counts.
+        tile: side of a tile, in positions of the feature map that is computed; None takes each feature map as one tile.
+        device: of the computation.
+        folder: for feature maps; None computes nothing and only counts.
         progress: called after each tile.
     """
 
@@ -41,9 +41,9 @@ class Work:
     ) -> None:
         self.tile, self.device, self.folder, self.progress = tile, device, folder, progress
         self.tiles = 0  # computed so far
-        self.kept = self.disk = 0  # bytes of the maps that are kept now, and the most there were
-        self.memory = 0  # bytes of the largest tile with all that it is made of
-        self.together = 0  # the same beside all maps that were kept then
+        self.kept = self.disk = 0  # bytes of the stored feature maps, now and at most
+        self.memory = 0  # bytes of the largest tile with all that it is computed from
+        self.together = 0  # maximum of the tile's bytes and those stored at the time
 
     def windows(self, height: int, width: int) -> Iterator[Window]:
         tile = self.tile or max(height, width)
@@ -64,13 +64,13 @@ class Work:
 
 
 class Streamed:
-    """A map [1, C, H, W]; what it is made of, or where it is kept.
+    """Feature map [1, C, H, W]: the recorded operation that computes it, or its file.
 
     Args:
-        work: shared by all maps of a pass.
+        work: shared by all feature maps of a pass.
         shape: C, H, W.
-        step: how a window of it comes from windows of `inputs`.
-        heavy: whether to keep it once rather than compute it for whoever needs it.
+        step: the operation that computes a window of it from windows of `inputs`.
+        heavy: whether to store it, rather than compute it again for every use.
         source: the picture itself, [1, C, H, W] in memory, where there is no step.
     """
 
@@ -99,10 +99,10 @@ class Streamed:
         if self._stored is not None:
             self._stored.close()
 
-    # What is computed
+    # Computation
 
     def result(self) -> Tensor:
-        """All of it, in memory, [1, C, H, W] in float32."""
+        """Compute all of it, in memory, [1, C, H, W] in float32."""
         self._prepare()
         whole = torch.empty((1, self.channels, *self.size) if self.work.folder else 0)
         for window in self.work.windows(*self.size):
@@ -112,34 +112,34 @@ class Streamed:
         return whole
 
     def statistics(self) -> Statistics:
-        """Mean and biased variance of each channel over the whole map, merged as by Chan et al. 1979."""
+        """Compute mean and biased variance of each channel over all tiles, merged as by Chan et al. 1979."""
         if self._statistics is None:
             self._store(gather=True)
         assert self._statistics is not None
         return self._statistics
 
     def _prepare(self) -> None:
-        """Keep what this is computed from, as far as that is heavy."""
+        """Store the heavy feature maps that this one is computed from."""
         for one in self._inputs:
             one._store() if one.heavy else one._prepare()
 
     def _store(self, gather: bool = False) -> None:
-        """Compute it into a file, and its statistics on the way where they are wanted."""
-        again = self._bytes > 0
-        if again and not gather:
+        """Compute it into a file, and its statistics in the same pass where they are asked for."""
+        stored_before = self._bytes > 0
+        if stored_before and not gather:
             return
-        if not again:
+        if not stored_before:
             self._prepare()
-            self._bytes = ITEM * self.channels * self.size[0] * self.size[1]
+            self._bytes = FLOAT32_BYTES * self.channels * self.size[0] * self.size[1]
             self.work.keep(self._bytes)
         stored = self._stored
-        if self.work.folder and not again:
+        if self.work.folder and not stored_before:
             stored = Stored(self.work.folder, (self.channels, *self.size))
         moments = Moments(self.channels)
         for window in self.work.windows(*self.size):
             if stored is not None:
                 tile = self._computed(window)
-                if not again:
+                if not stored_before:
                     stored.write(tile, window)
                 if gather:
                     moments.add(tile.float())
@@ -149,7 +149,7 @@ class Streamed:
             self._statistics = moments.result()
 
     def _computed(self, window: Window) -> Tensor:
-        """[1, C, h, w] on the device, to be written to at will."""
+        """Compute a window, [1, C, h, w] on the device, which the caller may overwrite."""
         if self._stored is not None:
             return self._stored.read(window).to(self.device)
         if self._step is None:
@@ -160,14 +160,14 @@ class Streamed:
         return self._step([one._computed(had) for one in self._inputs], window, had)
 
     def _cost(self, window: Window) -> int:
-        """Bytes of a window and of all windows that it is made of."""
-        own = ITEM * self.channels * window.height * window.width
+        """Return the bytes of a window and of all windows that it is computed from."""
+        own = FLOAT32_BYTES * self.channels * window.height * window.width
         if self._step is None:
             return own
         had = self._step.needs(window)
         return own + sum(one._cost(had) for one in self._inputs)
 
-    # What a network asks of a tensor
+    # Interface of a tensor
 
     @property
     def shape(self) -> torch.Size:
@@ -193,13 +193,13 @@ class Streamed:
         return self
 
     def to(self, *_: Any) -> Streamed:
-        """Types and devices are the pass's own."""
+        """Ignore types and devices, which the pass decides."""
         return self
 
     float = to
 
     def __getattr__(self, name: str) -> Any:
-        """Methods of a tensor are its functions."""
+        """Look up a tensor's method."""
         return method(self, name)
 
     def __getitem__(self, key: Any) -> Streamed:
@@ -222,10 +222,10 @@ class Streamed:
 
 
 class Moments:
-    """Mean and variance over tiles: each tile's in float32, about its own mean, merged in float64.
+    """Mean and variance over tiles: in float32 about the mean of each tile, merged in float64.
 
     Args:
-        channels: of the map.
+        channels: of the feature map.
     """
 
     def __init__(self, channels: int) -> None:
@@ -234,7 +234,7 @@ class Moments:
         self._squares = torch.zeros(1, channels, dtype=torch.float64)  # summed deviations from the mean
 
     def add(self, tile: Tensor) -> None:
-        """Take in [1, C, h, w], which is changed."""
+        """Add [1, C, h, w], which is overwritten."""
         count = tile.shape[-2] * tile.shape[-1]
         mean = tile.mean(dim=(-2, -1), keepdim=True)
         squares = tile.sub_(mean).square_().sum(dim=(-2, -1)).to("cpu", torch.float64)
@@ -249,5 +249,5 @@ class Moments:
 
 
 def pointwise(function: Callable[..., Tensor], *maps: Streamed, channels: int, heavy: bool = False) -> Streamed:
-    """A map whose every place comes from the same place of others."""
+    """Return a feature map computed elementwise from others."""
     return Streamed(maps[0].work, (channels, *maps[0].size), Pointwise(function), maps, heavy=heavy)

@@ -1,4 +1,4 @@
-"""What a streamed map can do: filled by functions.py, asked by streamed.py."""
+"""Table of the functions that streamed feature maps support: filled by functions.py, used by streamed.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gan_style.core.errors import UserError
 
 
 class UnknownOperationError(UserError, AttributeError):
-    """What a map cannot do; also for `hasattr`."""
+    """Operation that a streamed feature map does not support; an AttributeError, too, for `hasattr`."""
 
 
 def unknown(what: str) -> UnknownOperationError:
@@ -24,7 +24,7 @@ METHODS: dict[str, Callable[..., Any]] = {}  # a tensor's methods, by name
 
 
 def call(function: Any, args: Any, kwargs: Any) -> Any:
-    """What torch's dispatch hands over."""
+    """Call a function of torch on a streamed feature map, for `__torch_function__`."""
     known = FUNCTIONS.get(function)
     if known is None:
         raise unknown(getattr(function, "__name__", str(function)))
@@ -32,7 +32,7 @@ def call(function: Any, args: Any, kwargs: Any) -> Any:
 
 
 def method(x: Any, name: str) -> Callable[..., Any]:
-    """A tensor's method, such as `x.clamp(-1, 1)`, of a streamed map."""
+    """Return a tensor's method, such as `x.clamp(-1, 1)`, of a streamed feature map."""
     if name not in METHODS:
         raise unknown(f"the method {name}")
     return lambda *args, **kwargs: METHODS[name](x, *args, **kwargs)

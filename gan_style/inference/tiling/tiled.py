@@ -1,4 +1,4 @@
-"""A model whose passes go tile by tile: exactly, or fast and blended."""
+"""Models whose passes run tile by tile: exactly, or fast and blended."""
 
 from __future__ import annotations
 
@@ -20,51 +20,51 @@ from gan_style.inference.tiling.table import UnknownOperationError, unknown
 Tile = int | Literal["auto", "off"] | None
 Mode = Literal["exact", "fast"]
 Pass = Callable[[Any], Any]  # a picture, as a tensor or streamed, to a picture or a style code
-Watch = Callable[[int, int, str], None]  # tiles done, tiles in all, and what is going on
+Watch = Callable[[int, int, str], None]  # tiles done, tiles in all, and a description
 
-TILES = (1024, 512, 256, 128, 64)  # what `auto` tries
-SMALLEST = 16
-SMALL = 512 * 512  # pixels of a picture that is never worth tiles
-WHOLE, PIECE = 2_000_000_000, 500_000_000  # bytes on a CPU that a whole pass, and a tile, may take at most
-SHARE = 0.5  # of the memory at hand
-OVERLAP = 4  # a fast tile shares the fourth part of its side with the next one
+AUTO_TILES = (1024, 512, 256, 128, 64)  # sides that `auto` tries
+MIN_TILE = 16  # side
+MAX_UNTILED_PIXELS = 512 * 512  # of a picture that `auto` never tiles
+MAX_PASS_BYTES, MAX_TILE_BYTES = 2_000_000_000, 500_000_000  # on a CPU, of a whole pass and of a tile
+MAX_MEMORY_SHARE = 0.5  # of the free memory
+OVERLAP_DIVISOR = 4  # a fast tile overlaps the next one by this part of its side
 
 
 class Tiled:
-    """To `apply_styles` it is the model: each pass of one picture is whole or tiled, as is asked for or needed.
+    """Model for `apply_styles` whose passes run as a whole or in tiles, as asked for or needed.
 
     Args:
         model: any method that translates by a pass of its networks.
-        tile: side of a tile in places of the map that is computed; `auto` takes the whole where memory allows;
-            None and `off` always do.
-        mode: `exact` gives the result of the whole pass; `fast` translates overlapping tiles each for itself and
-            blends them, so that each has its own statistics.
-        watch: told how far it is.
+        tile: side of a tile, in positions of the feature map that is computed; `auto` tiles only where memory demands
+            it; None and `off` never do.
+        mode: `exact` gives the result of the whole pass; `fast` translates overlapping tiles independently and blends
+            them, so that each has its own statistics.
+        watch: called with the progress.
 
     Raises:
-        UserError: another tile or mode.
+        UserError: an invalid tile or mode.
     """
 
     def __init__(self, model: Any, tile: Tile = "auto", mode: Mode = "exact", watch: Watch | None = None) -> None:
-        if tile not in ("auto", "off", None) and not (is_number(tile, SMALLEST) and int(tile) == tile):
-            raise UserError(f"tile={shown(tile)} is not valid: give auto, off or a whole number of at least {SMALLEST}")
+        if tile not in ("auto", "off", None) and not (is_number(tile, MIN_TILE) and int(tile) == tile):
+            raise UserError(f"tile={shown(tile)} is not valid: give auto, off or a whole number of at least {MIN_TILE}")
         if mode not in ("exact", "fast"):
             raise UserError(f"tile_mode={mode} is not known: take exact or fast")
         self.model, self.tile, self.mode, self.watch = model, tile, mode, watch
         self.device: torch.device = next(model.parameters()).device
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        """As the model's own."""
+        """Translate as the model's own method."""
         picture: Tensor = self._run(lambda x: self.model.interpolate(x, direction, alpha), images)
         return picture
 
     def stylize(self, images: Tensor, code: Any, **options: Any) -> Tensor:
-        """As the model's own."""
+        """Translate as the model's own method."""
         picture: Tensor = self._run(lambda x: self.model.stylize(x, code, **options), images)
         return picture
 
     def style_code(self, pictures: Tensor) -> Any:
-        """As the model's own; exact in either mode, because it is of the whole picture."""
+        """Encode as the model's own method; exact in either mode, because a code is of the whole picture."""
         return self._run(self.model.style_code, pictures, exact=True)
 
     def _run(self, function: Pass, images: Tensor, exact: bool = False) -> Any:
@@ -93,65 +93,65 @@ class Tiled:
 
 
 def streamed(function: Pass, image: Tensor, work: Work) -> Any:
-    """A pass over [1, C, H, W] tile by tile."""
+    """Run a pass over [1, C, H, W] tile by tile."""
     with torch.compiler.set_stance("force_eager"):  # compiled networks take tensors only
         output = function(Streamed(work, tuple(image.shape[1:]), source=image))  # type: ignore[arg-type]
     return output.result().to(image.device) if isinstance(output, Streamed) else output
 
 
 def counted(function: Pass, image: Tensor, tile: int | None, device: torch.device) -> Work:
-    """What a pass will take in disk, memory and tiles; nothing is computed.
+    """Count the disk space, memory and tiles of a pass; nothing is computed.
 
     Raises:
-        UserError: the network does something that cannot be tiled.
+        UserError: the network uses an operation that cannot be tiled.
     """
     work = Work(tile, device)
     try:
         streamed(function, image, work)
-    except TypeError as error:  # an operator that a map does not have
+    except TypeError as error:  # an operator that a streamed feature map does not have
         raise unknown(str(error)) from error
     return work
 
 
 def chosen(function: Pass, images: Tensor, device: torch.device) -> int | None:
-    """A tile that fits into the memory at hand, or None for the whole, also where the network cannot be tiled."""
-    if images.shape[-1] * images.shape[-2] <= SMALL:
+    """Choose a tile that fits into memory; None for a whole pass, also where the network cannot be tiled."""
+    if images.shape[-1] * images.shape[-2] <= MAX_UNTILED_PIXELS:
         return None
     whole, piece = budget(device)
     try:
         if counted(function, images[:1], None, device).together * len(images) <= whole:
             return None
-        fitting = (tile for tile in TILES if counted(function, images[:1], tile, device).memory <= piece)
-        return next(fitting, TILES[-1])
+        fitting = (tile for tile in AUTO_TILES if counted(function, images[:1], tile, device).memory <= piece)
+        return next(fitting, AUTO_TILES[-1])
     except UnknownOperationError:
         return None
 
 
 def budget(device: torch.device) -> tuple[int, int]:
-    """Bytes that a whole pass and that a tile may take."""
+    """Return the bytes that a whole pass and that a tile may take."""
     if device.type == "cuda":
-        free = int(SHARE * torch.cuda.mem_get_info(device)[0])
+        free = int(MAX_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0])
         return free, free
-    free = int(SHARE * available_memory())
-    return min(WHOLE, free), min(PIECE, free)
+    free = int(MAX_MEMORY_SHARE * available_memory())
+    return min(MAX_PASS_BYTES, free), min(MAX_TILE_BYTES, free)
 
 
 def blended(function: Pass, image: Tensor, tile: int, watch: Watch | None = None) -> Tensor:
-    """Overlapping tiles of [1, C, H, W], each translated for itself, with weights that fall smoothly to its sides."""
-    overlap = tile // OVERLAP
+    """Translate overlapping tiles of [1, C, H, W] independently and blend them by weights that fall to their sides."""
+    overlap = tile // OVERLAP_DIVISOR
     rows, columns = (starts(side, tile, overlap) for side in image.shape[-2:])
     total, weights, done = torch.empty(0), torch.zeros(1, 1, *image.shape[-2:]), 0
     for top in rows:
         for left in columns:
-            place = (..., slice(top, top + tile), slice(left, left + tile))
-            part = function(image[place]).to("cpu", torch.float32)
+            window = (..., slice(top, top + tile), slice(left, left + tile))
+            part = function(image[window]).to("cpu", torch.float32)
             height, width = part.shape[-2:]
             down = ramp(height, overlap, top > 0, top + height < image.shape[-2])
             across = ramp(width, overlap, left > 0, left + width < image.shape[-1])
             weight = down[:, None] * across
             total = total if total.numel() else torch.zeros(1, part.shape[1], *image.shape[-2:])
-            total[place] += part * weight
-            weights[place] += weight
+            total[window] += part * weight
+            weights[window] += weight
             done += 1
             if watch is not None:
                 watch(done, len(rows) * len(columns), f"overlapping tiles of {tile}, blended")
@@ -159,17 +159,17 @@ def blended(function: Pass, image: Tensor, tile: int, watch: Watch | None = None
 
 
 def starts(side: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin along a side; the last one ends with it."""
+    """Return where tiles begin along a side; the last one ends with it."""
     count = max(1, math.ceil((side - overlap) / (tile - overlap)))
     return [min(i * (tile - overlap), max(0, side - tile)) for i in range(count)]
 
 
 def ramp(length: int, overlap: int, before: bool, after: bool) -> Tensor:
-    """Weights along a side, which rise as a squared sine from a neighbour before and fall to one after."""
+    """Return weights along a side, which rise as a squared sine from a neighbour before and fall to one after."""
     rise = torch.sin((torch.arange(length) + 0.5).clamp(max=overlap) * (math.pi / 2 / max(overlap, 1))).square()
     return (rise if before else torch.ones(length)) * (rise.flip(0) if after else torch.ones(length))
 
 
 def joined(codes: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Style codes of one entry each, as one of several."""
+    """Join style codes of one entry each to one of several."""
     return {name: torch.cat([code[name] for code in codes]) for name in codes[0]}

@@ -1,4 +1,4 @@
-"""Where each pixel of a frame was in the frame before it."""
+"""Optical flow: where each pixel of a frame was in the frame before it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from torch import Tensor
 from gan_style.data.images import to_uint8
 from gan_style.metrics.flicker import warp
 
-SMALLEST = 16  # pixels of a side, below which the flow's patches of 8 do not fit its coarser levels
+MIN_SIDE = 16  # pixels: below, the flow's patches of 8 do not fit its coarser levels
 
 
 def flow_between(frame: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-    """The optical flow from a frame back to the one before it, and how far it can be trusted.
+    """Estimate the optical flow from a frame back to the one before it, and how far it can be trusted.
 
-    Dense inverse search (Kroeger et al. 2016, OpenCV) in both directions. A pixel is trusted where it does not come
-    from outside the frame, where going back and forth ends near its beginning, |f + b|^2 < 0.01 (|f|^2 + |b|^2) + 0.5
-    (Sundaram et al. 2010, eq. 5), and as far as it looks as it did, exp(-50 |I - warp(I')|^2) for colours in [0, 1]
-    (Lai et al. 2018, section 3.2): there is a flow, near zero, between frames without anything in common too.
+    Dense inverse search (Kroeger et al. 2016, OpenCV) in both directions. The trust of a pixel is 0 where the flow
+    leads out of the frame, or where forward and backward flow disagree: |f + b|^2 >= 0.01 (|f|^2 + |b|^2) + 0.5
+    (Sundaram et al. 2010, eq. 5). Elsewhere it falls with the change of colour, exp(-50 |I - warp(I')|^2) for colours
+    in [0, 1] (Lai et al. 2018, section 3.2), because between frames with nothing in common the flow is consistent, too:
+    near zero.
 
     Args:
         frame, previous: [1, C, H, W] in [-1, 1], of one size.
@@ -28,7 +29,7 @@ def flow_between(frame: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
     Returns: [1, 2, H, W] in pixels, as `warp` takes it, and [1, 1, H, W] in [0, 1].
     """
     height, width = frame.shape[-2:]
-    if min(height, width) < SMALLEST:  # nothing to follow
+    if min(height, width) < MIN_SIDE:  # nothing to follow
         return frame.new_zeros(1, 2, height, width), frame.new_zeros(1, 1, height, width)
     now, before = _grey(frame), _grey(previous)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -1,4 +1,4 @@
-"""The frames of a video and its sound, one after another, as they lie in the file."""
+"""Frames and audio of a video, in the order of the file."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from gan_style.core.memory import raise_if_out
 from gan_style.core.paths import printable
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".flv", ".wmv", ".3gp")
-# A playlist would have other files and addresses opened, whatever its suffix says.
+# No playlists: they can make FFmpeg open other files and addresses, whatever their suffix.
 DEMUXERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,ogg,flv,asf"
-USUAL_RATE = Fraction(25)  # frames per second, where a file names none
-PADDING = 2**22  # pixels that FFmpeg may add to the rows of a frame; the frame itself is measured without them
-BEGINNING = 0.1  # seconds of sound that a decoder may need to begin with
+DEFAULT_RATE = Fraction(25)  # frames per second, where a file names none
+MAX_PADDING_PIXELS = 2**22  # that FFmpeg may add to the rows of a frame; the frame itself is checked without them
+MAX_PREROLL_SECONDS = 0.1  # of audio before the start, that a decoder may need
 
 
 class Frame(NamedTuple):
-    """A frame as it is shown."""
+    """Frame as it is shown."""
 
     picture: NDArray[np.uint8]  # [H, W, 3], RGB
-    pts: int  # when it is shown, in units of the reader's time base
+    pts: int  # time at which it is shown, in units of the reader's time base
     duration: int  # likewise; 0 where the file does not say
 
 
 def pyav() -> Any:
-    """PyAV, or the sentence that says how to get it."""
+    """Import PyAV, or raise the sentence that says how to install it."""
     try:
         import av
     except ImportError as error:
@@ -41,19 +41,19 @@ def pyav() -> Any:
 
 
 def opened(path: Path) -> Any:
-    """A container of PyAV, to read; to know what is in it FFmpeg decodes some frames, but no too large ones."""
-    # By its whole path: FFmpeg takes what stands before a colon for a protocol.
+    """Open a container of PyAV for reading; FFmpeg decodes some frames on the way, within the bounds of `bounded`."""
+    # Absolute, because FFmpeg takes text before a colon for a protocol.
     options = {"format_whitelist": DEMUXERS, **bounded()}
     return pyav().open(str(path.absolute()), options=options, metadata_errors="replace")
 
 
 def bounded() -> dict[str, str]:
-    """What has a decoder of FFmpeg refuse larger frames than pictures may be before it takes memory for them."""
-    return {"max_pixels": str(min(max_pixels() + PADDING, 2**31 - 1))}
+    """Return options that make FFmpeg's decoders refuse too large frames before they allocate memory for them."""
+    return {"max_pixels": str(min(max_pixels() + MAX_PADDING_PIXELS, 2**31 - 1))}
 
 
 def reason(error: Exception) -> str:
-    """What FFmpeg or the system says, without the name of the file.
+    """Return the message of FFmpeg or the system, without the name of the file.
 
     Raises:
         Exception: the error itself, where memory ran out.
@@ -63,7 +63,7 @@ def reason(error: Exception) -> str:
 
 
 class VideoReader:
-    """An open video: its first real video stream and all of its sound. A context manager.
+    """Open video, a context manager: its first real video stream and all of its audio.
 
     Args:
         path: of a file.
@@ -75,14 +75,14 @@ class VideoReader:
     def __init__(self, path: Path) -> None:
         av = pyav()
         self.path = path
-        self.unread: str | None = None  # after `items`: why it ended before the end, as a sentence
+        self.unread: str | None = None  # after `items`: a sentence, if it stopped before the end
         try:
             self._container = opened(path)
         except (av.FFmpegError, OSError) as error:
             raise UserError(f"{path} cannot be read as a video ({reason(error)}): check the file") from error
-        covers = av.stream.Disposition.attached_pic  # a picture of a record is no video
+        covers = av.stream.Disposition.attached_pic  # a cover picture is not a video
         streams = [stream for stream in self._container.streams.video if not stream.disposition & covers]
-        if not streams or streams[0].codec_context is None:  # which FFmpeg leaves out where it knows no such codec
+        if not streams or streams[0].codec_context is None:  # None where FFmpeg does not know the codec
             self._container.close()
             raise UserError(f"{path} has no video in it: give a file with moving pictures")
         self.stream: Any = streams[0]
@@ -92,9 +92,9 @@ class VideoReader:
         self.stream.thread_type = "AUTO"
         self.stream.codec_context.options = bounded()
         self.sound: list[Any] = list(self._container.streams.audio)
-        self.time_base: Fraction = self.stream.time_base or 1 / USUAL_RATE
-        self.rate: Fraction = self.stream.average_rate or self.stream.guessed_rate or USUAL_RATE
-        self.turns = 0  # by 90 degrees counterclockwise, of what is stored; known from the first frame on
+        self.time_base: Fraction = self.stream.time_base or 1 / DEFAULT_RATE
+        self.rate: Fraction = self.stream.average_rate or self.stream.guessed_rate or DEFAULT_RATE
+        self.turns = 0  # of the stored frames by 90 degrees counterclockwise; known from the first frame on
 
     def __enter__(self) -> VideoReader:
         return self
@@ -104,26 +104,26 @@ class VideoReader:
 
     @property
     def expected(self) -> int:
-        """How many frames there should be, as far as the file says; 0 where it does not."""
-        if self.stream.duration is not None:  # an edit list shows less than there is, so not its number of frames
+        """Number of frames according to the file; 0 where it does not say."""
+        if self.stream.duration is not None:  # not `frames`, which counts those that an edit list hides
             return round(self.stream.duration * self.time_base * self.rate)
         length = self._container.duration  # in microseconds
         return round(Fraction(length, 1_000_000) * self.rate) if length else int(self.stream.frames)
 
     def items(self) -> Iterator[Frame | Any]:
-        """Frames, and packets of sound as they are stored.
+        """Yield frames, and packets of audio as they are stored.
 
-        A broken file gives what can be read before the break; `unread` then says so.
+        Of a damaged file the part before the damage is read; `unread` then says so.
         """
         av = pyav()
         count, last, size = 0, None, None
         try:
             for packet in self._container.demux([self.stream, *self.sound]):
                 if packet.stream is not self.stream:
-                    # The last one of each stream is empty; what an edit list leaves out would be heard, but a decoder
-                    # begins with what lies right before the first sound.
+                    # The last packet of each stream is empty. Packets that an edit list hides would be heard and are
+                    # left out, but for those just before the start, which a decoder needs.
                     if packet.dts is not None:
-                        early = packet.is_discard and packet.dts * packet.time_base < -BEGINNING
+                        early = packet.is_discard and packet.dts * packet.time_base < -MAX_PREROLL_SECONDS
                         if not early:
                             yield packet
                     continue
@@ -146,13 +146,13 @@ class VideoReader:
             self.unread = f"{self.path} is cut off: it has {count} frames of {self.stream.frames}"
 
     def _refused(self, width: int, height: int) -> str:
-        """Why no frame of this size is taken; a decoder that has refused one says 0."""
+        """Return why no frame of this size is read, or ""; a decoder that has refused one reports a size of 0."""
         if 0 < width * height <= max_pixels():
             return ""
         return f"claims frames of more than {pixels_in_words()}{'' if width * height else ', or of no size'}"
 
     def _held(self) -> list[Any]:
-        """What the decoder has not given yet, because it waits for what comes after it; its threads may lose some."""
+        """Return the frames that the decoder holds back until it has seen later ones; its threads may lose some."""
         try:
             return list(self.stream.codec_context.decode(None))
         except (pyav().FFmpegError, OSError) as error:
@@ -161,25 +161,25 @@ class VideoReader:
 
     @property
     def _usual(self) -> int:
-        """The duration of a frame."""
+        """Duration of a frame."""
         return max(1, round(1 / (self.rate * self.time_base)))
 
     def _end(self, frame: Frame) -> int:
         return frame.pts + (frame.duration or self._usual)
 
     def _is_short(self, count: int, end: int) -> bool:
-        """Whether frames are missing by number and by time; an edit list, or a varying rate, changes one of them."""
+        """Check for frames missing by number and by time: edit lists and varying rates change only one of them."""
         if not self.stream.frames or self.stream.duration is None:
             return False
         missing = (self.stream.start_time or 0) + self.stream.duration - end
         return count < self.stream.frames and missing >= self._usual
 
     def _frame(self, decoded: Any, size: tuple[int, int], last: Frame | None) -> Frame:
-        """A frame upright, in the size of the first one, after the last one."""
+        """Convert a frame: upright, in the size of the first one, and at a later time than the last one."""
         rgb: NDArray[np.uint8] = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
         self.turns = round(decoded.rotation / 90) % 4
         picture = np.ascontiguousarray(np.rot90(rgb, self.turns)) if self.turns else rgb
         pts = decoded.pts
-        if last:  # two at one moment cannot be written
+        if last:  # two frames at one time cannot be written
             pts = self._end(last) if pts is None else max(pts, last.pts + 1)
         return Frame(picture, pts or 0, decoded.duration or 0)

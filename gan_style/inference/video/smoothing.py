@@ -1,4 +1,4 @@
-"""Frame by frame through a translation, with or without a memory against flicker."""
+"""Smoothers: frame by frame through a translation, with or without a memory against flicker."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from gan_style.metrics.edges import LUMA
 from gan_style.metrics.flicker import Shift, moved, warp
 
 Translate = Callable[[Tensor], Tensor]  # [1, C, H, W] in [-1, 1] to the same, maybe smaller
-CUT = 0.15  # of [-1, 1]; see is_cut
-THUMBNAIL = 16  # pixels of a side
+MIN_CUT_DIFFERENCE = 0.15  # mean absolute difference of thumbnails in [-1, 1]; see is_cut
+THUMBNAIL = 16  # pixels a side
 
 
 class Smoother:
-    """`off`: every frame by itself. The others remember frames, and forget them at a cut.
+    """Smoother `off`: every frame by itself. Its subclasses remember frames, and forget them at a cut.
 
     Args:
         translate: the translation of one frame.
-        network: in which `translate` happens.
-        window: frames that a memory reaches over; None is the kind's usual one.
+        network: the one that `translate` uses.
+        window: frames that the memory covers; None is the default of the class.
 
     Raises:
-        UserError: the window is no whole number of at least 2.
+        UserError: the window is not a whole number of at least 2.
     """
 
     usual = 2
@@ -41,7 +41,7 @@ class Smoother:
         self.previous: Tensor | None = None  # the frame before
 
     def __call__(self, frame: Tensor) -> Tensor:
-        """The next frame, [1, C, H, W] in [-1, 1], translated and smoothed."""
+        """Translate and smooth the next frame, [1, C, H, W] in [-1, 1]."""
         if self.previous is not None and is_cut(frame, self.previous):
             self.forget()
         output = self._next(frame)
@@ -49,11 +49,11 @@ class Smoother:
         return output
 
     def forget(self) -> None:
-        """Begin again: what comes next has nothing to do with what came before."""
+        """Start over: the next frame is not related to those before it."""
         self.previous = None
 
     def moved(self, shift: Shift) -> Smoother:
-        """One that remembers the same frames, moved by some pixels; this one stays as it is."""
+        """Return a copy whose memory is shifted by some pixels."""
         other = copy.copy(self)
         other.previous = None if self.previous is None else moved(self.previous, shift)
         return other
@@ -63,12 +63,12 @@ class Smoother:
 
 
 class NormSmoother(Smoother):
-    """`norm`: instance norms take the statistics of the last `window` frames (see `NormWindow`).
+    """Smoother `norm`: instance norms use the statistics of the last `window` frames (see `NormWindow`).
 
-    It steadies brightness, contrast and colours, and blurs nothing.
+    It stabilises brightness, contrast and colours, and does not blur.
 
     Raises:
-        UserError: there is no instance norm in the network.
+        UserError: the network has no instance norm.
     """
 
     usual = 12
@@ -96,11 +96,11 @@ class NormSmoother(Smoother):
 
 
 class FlowSmoother(Smoother):
-    """`flow`: the last output, moved by the optical flow of the input, is mixed into this one.
+    """Smoother `flow`: the last output, moved by the optical flow of the input, is mixed into this one.
 
     out_t = y_t + w (warp(out_{t-1}) - y_t) where the flow can be trusted (see `flow_between`), else out_t = y_t; y_t
-    is the frame's own translation and w = 1 - 2 / (n + 1), so that a place that stands still is the exponential mean
-    whose weights have the centre of mass of the mean over n = `window` frames.
+    is the frame's own translation and w = 1 - 2 / (n + 1). Where nothing moves this is an exponential moving average,
+    whose mean age is that of the plain mean over n = `window` frames.
     """
 
     usual = 4
@@ -133,10 +133,10 @@ SMOOTHERS: dict[str, type[Smoother]] = {"off": Smoother, "norm": NormSmoother, "
 
 
 def smoother(name: str, translate: Translate, network: nn.Module, window: int | None = None) -> Smoother:
-    """One of `SMOOTHERS` by its name.
+    """Build one of `SMOOTHERS` by its name.
 
     Raises:
-        UserError: there is none of that name, or the window is none.
+        UserError: an unknown name, or an invalid window.
     """
     if name not in SMOOTHERS:
         raise UserError(f"smooth={name} is not known{did_you_mean(name, SMOOTHERS)}")
@@ -144,15 +144,15 @@ def smoother(name: str, translate: Translate, network: nn.Module, window: int | 
 
 
 def fitted(frame: Tensor, output: Tensor) -> Tensor:
-    """A frame in the size of its translation, which may be a shortened one."""
+    """Resize a frame to the size of its translation, which may be smaller."""
     same = frame.shape[-2:] == output.shape[-2:]
     return frame if same else F.interpolate(frame, output.shape[-2:], mode="area")
 
 
 def is_cut(frame: Tensor, previous: Tensor) -> bool:
-    """Whether a new scene begins: another size, or thumbnails that differ by more than `CUT` on the mean.
+    """Check for a new scene: another size, or thumbnails whose mean difference exceeds `MIN_CUT_DIFFERENCE`.
 
-    Thumbnails are the luma of both, averaged to 16x16 places, so that what moves within a place does not count.
+    Thumbnails are the luma of both, averaged to 16x16 cells, so that motion within a cell does not count.
     """
     if frame.shape != previous.shape:
         return True
@@ -160,4 +160,4 @@ def is_cut(frame: Tensor, previous: Tensor) -> bool:
     a, b = (
         F.adaptive_avg_pool2d(torch.einsum("c,bchw->bhw", weights, x)[:, None], THUMBNAIL) for x in (frame, previous)
     )
-    return bool((a - b).abs().mean() > CUT)
+    return bool((a - b).abs().mean() > MIN_CUT_DIFFERENCE)

@@ -1,4 +1,4 @@
-"""Videos and folders of frames in `gan-style translate`."""
+"""Translation of videos and folders of frames, for `gan-style translate`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from gan_style.inference.translator import LoadedTranslator
 from gan_style.inference.video.flicker import Flicker, FlickerSample
 from gan_style.inference.video.reading import SUFFIXES, Frame, VideoReader
 from gan_style.inference.video.smoothing import smoother
-from gan_style.inference.video.writing import VideoWriter, refuse_container
+from gan_style.inference.video.writing import VideoWriter, check_container
 
 SMOOTH = "flow"  # for videos, unless --smooth says otherwise (experiments/2026-11-25-video)
 
 
 class Translated(NamedTuple):
-    """What a run did."""
+    """Result of a run."""
 
     frames: int
     flicker: Flicker | None  # None without smoothing
-    unread: list[str]  # a sentence for each thing that could not be read; the rest was
+    unread: list[str]  # a sentence for each file, or part of one, that could not be read
 
 
 def is_video(source: Path, target: Path) -> bool:
-    """Whether a command is about a video, by the names of its files."""
+    """Check by the names of its files whether a command is about a video."""
     return any(path.suffix.lower() in SUFFIXES and not path.is_dir() for path in (source, target))
 
 
@@ -49,7 +49,7 @@ def translate_video(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Translated:
-    """A video, frame by frame, with its sound, times and length; in memory a few frames at a time.
+    """Translate a video frame by frame and keep its audio, times and length; in memory a few frames at a time.
 
     Args:
         translator: of `gan_style.load`; of ordinary RGB pictures.
@@ -57,14 +57,14 @@ def translate_video(
         target: `.mp4`, `.m4v`, `.mov` or `.mkv`; appears when it is complete.
         direction: as `LoadedTranslator.translate`.
         smooth: `off`, `norm` or `flow` (see gan_style/inference/video/smoothing.py).
-        window: frames that smoothing reaches over, at least 2; None is 4 for `flow` and 12 for `norm`.
-        progress: called with (frames done, frames in all or 0 where nobody knows), in the caller's thread.
+        window: frames that smoothing covers, at least 2; None is 4 for `flow` and 12 for `norm`.
+        progress: called with (frames done, frames in all or 0 where it is not known), in the caller's thread.
         **options: of `LoadedTranslator.translate`: style, alpha, preserve_color, mask, size.
 
     Raises:
-        UserError: PyAV is missing, the source is no video, the target no container for it, or a word does not fit.
+        UserError: PyAV is missing, the source is no video, the target no container for it, or an argument is invalid.
     """
-    refuse_container(target)
+    check_container(target)
     with VideoReader(source) as reader:
         convert, sample = _converter(translator, reader.expected, direction, smooth, window, progress, options)
 
@@ -86,7 +86,7 @@ def translate_frames(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Translated:
-    """Pictures that follow each other in time, as `translate_video`; what cannot be read is left out.
+    """Translate pictures that follow each other in time, as `translate_video`; unreadable ones are left out.
 
     Args:
         pairs: files to read, in their order, each with the one to write.
@@ -106,7 +106,7 @@ def translate_frames(
 
 
 def pipeline(items: Iterator[Any], convert: Callable[[Any], Any], write: Callable[[Any], None]) -> None:
-    """Reads one item ahead and writes one behind, each in a thread of its own, while another is converted."""
+    """Convert items one by one, while a thread reads the next one and another writes the last one."""
     with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
         ahead = reading.submit(next, items, None)
         behind: Future[None] | None = None
@@ -129,7 +129,7 @@ def _converter(
     progress: Callable[[int, int], None] | None,
     options: dict[str, Any],
 ) -> tuple[Callable[[Any], Any], FlickerSample | None]:
-    """What makes a picture of a frame, both uint8 [H, W, 3], and what of its flicker is noted."""
+    """Return the function that translates a frame, both uint8 [H, W, 3], and the sample of its flicker."""
     letters = translator.ends(direction, options.get("style"))
     for values in ((translator.values or {}).get(letter, ValueRange()) for letter in letters):
         if not values.plain:
@@ -146,8 +146,8 @@ def _converter(
             raise UserError(
                 "--smooth norm sees whole frames and goes with no tiles: leave --tile out, or take --smooth flow"
             )
-        options = options | {"tile": None}  # one layer, one call a frame: its memory is of the whole frame
-    # Shortened first, so that smoothing sees what is translated; masks are given for the whole frame.
+        options = options | {"tile": None}  # each norm is called once a frame, for the whole frame
+    # Resized first, so that the smoother works on the size that is translated; masks are given for the whole frame.
     side = None if options.get("mask") else options.get("size")
     smoothed = smoother(smooth, translate, translator.model, window)
     sample = FlickerSample(smoothed, expected) if smooth != "off" else None

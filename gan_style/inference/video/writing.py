@@ -1,4 +1,4 @@
-"""Frames into an H.264 video beside the sound of another one: whole or not at all."""
+"""Writer of H.264 videos with the audio of another one: complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from gan_style.core.memory import raise_if_out
 from gan_style.inference.video.reading import Frame, VideoReader, opened, pyav, reason
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-QUALITY = {"crf": "18", "preset": "medium"}  # of x264; about where a loss begins to be seen
-FRAME_DURATION = 1 << 8  # FFmpeg's AV_CODEC_FLAG_FRAME_DURATION: the encoder hands on how long a frame is shown
+QUALITY = {"crf": "18", "preset": "medium"}  # of x264; losses are hardly visible
+FRAME_DURATION = 1 << 8  # FFmpeg's AV_CODEC_FLAG_FRAME_DURATION: the encoder keeps the durations of frames
 
 
-def refuse_container(path: Path) -> None:
+def check_container(path: Path) -> None:
     """Raise a UserError unless a file of this name can hold an H.264 video."""
     if path.suffix.lower() not in CONTAINERS:
         raise UserError(f"{path} cannot hold a video: its name must end in one of {', '.join(CONTAINERS)}")
 
 
 class VideoWriter:
-    """A video with the times, the sound and the colours' meaning of another one. A context manager.
+    """Writer of a video with the times, audio and colour space of another one; a context manager.
 
-    Sound is copied as it is stored. The file appears under its name when the `with` block ends without an error.
-    H.264 of 4:2:0 has even sides, so the last row or column of an odd picture is repeated.
+    Audio is copied as it is stored. The file appears under its name when the `with` block ends without an error.
+    H.264 with 4:2:0 needs even sides, so the last row or column of an odd picture is repeated.
 
     Args:
         path: the suffix decides the container.
         like: the source, open.
 
     Raises:
-        UserError: the container holds no H.264, or not the sound that there is, or the file cannot be written.
+        UserError: the container cannot hold H.264 or the source's audio, or the file cannot be written.
     """
 
     def __init__(self, path: Path, like: VideoReader) -> None:
-        refuse_container(path)
+        check_container(path)
         self.path, self._like = path, like
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._sound: dict[int, Any] = {}
-        self._waiting: list[Any] = []  # sound before the first frame, whose size the header needs
+        self._waiting: list[Any] = []  # audio before the first frame: the header needs the size of the frames
         self.frames = 0
 
     def __enter__(self) -> VideoWriter:
         av, suffix = pyav(), self.path.suffix.lower()
-        self._refuse_sound(CONTAINERS[suffix])
+        self._check_audio(CONTAINERS[suffix])
         options = {} if suffix == ".mkv" else {"movflags": "+faststart"}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class VideoWriter:
         return self
 
     def write(self, item: Frame | Any) -> None:
-        """The next frame, or packet of sound, in the order of the source.
+        """Write the next frame, or packet of audio, in the order of the source.
 
         Raises:
             UserError: the file cannot be written.
@@ -99,18 +99,18 @@ class VideoWriter:
         finally:
             self._discard()
 
-    def _refuse_sound(self, container: str) -> None:
-        """Try it with the first packet of each track, since some containers notice at their very end only.
+    def _check_audio(self, container: str) -> None:
+        """Try the container with the first packet of each track, because some report an error only at their end.
 
         Raises:
-            UserError: this container does not hold it.
+            UserError: this container cannot hold it.
         """
         av = pyav()
         with opened(self._like.path) as source:
             for track in source.streams.audio:
                 try:
                     packet = next(source.demux(track), None)
-                except av.FFmpegError as error:  # of the source, which is said when it is read
+                except av.FFmpegError as error:  # of the source: reported when it is read
                     raise_if_out(error)
                     continue
                 if packet is None or packet.dts is None:  # an empty track
@@ -140,12 +140,12 @@ class VideoWriter:
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         if aspect:
             context.sample_aspect_ratio = 1 / aspect if self._like.turns % 2 else Fraction(aspect)
-        # The matrix of the source both ways, so that a player shows the colours that it showed before.
+        # Conversion and tag both use the matrix of the source, so that players show the same colours.
         for name in ("colorspace", "color_primaries", "color_trc"):
             setattr(context, name, getattr(source, name))
 
     def _discard(self) -> None:
-        with suppress(Exception):  # a container whose disk is full cannot write its end either
+        with suppress(Exception):  # closing fails, too, where the disk is full
             self._container.close()
         with suppress(OSError):
             self._temporary.unlink()
@@ -155,7 +155,7 @@ class VideoWriter:
 
 
 def even(picture: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """[H, W, C] with even sides, its last row or column repeated; no copy if they are."""
+    """Pad [H, W, C] to even sides by repeating its last row or column; no copy if they are even."""
     height, width = picture.shape[:2]
     if height % 2 == 0 and width % 2 == 0:
         return picture

@@ -262,7 +262,7 @@ class Keeper(pl.Callback):
     # Signals
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not signals.heard(number):
+        if not signals.is_new_request(number):
             return
         if self._signal is not None:  # the second wish does not wait for the iteration to end
             raise Interrupted(f"stopped at once by a second signal{self.what_is_left()}")

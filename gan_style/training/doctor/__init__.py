@@ -1,1 +1,1 @@
-"""What goes wrong in training, seen in cheap numbers: pictures and numbers in, findings out."""
+"""Training doctor: finds common failures in cheap statistics of pictures, losses and gradients."""

@@ -1,4 +1,4 @@
-"""Where a number that is not finite comes from: the iteration is computed again, and every layer looked at."""
+"""Search for the source of a number that is not finite, by computing the iteration again layer by layer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gan_style.models.translator import Translator
 
 
 def first_broken_layer(model: Translator, batch: Mapping[str, Any]) -> str:
-    """Say in a few words which layer is the first to give NaN or infinity.
+    """Return a short description of the first layer that gives NaN or infinity.
 
-    Only for a model that has already failed: its buffers and pools move on. Other processes are not waited for, since
-    they may not have failed.
+    Only for a model that has already failed, because its buffers and pools change. It does not wait for other
+    processes, which may not have failed.
 
     Args:
         model: after the iteration that failed.
@@ -27,7 +27,7 @@ def first_broken_layer(model: Translator, batch: Mapping[str, Any]) -> str:
             return f"the pictures of the batch are not finite ({name})"
     found: list[str] = []
     handles = [module.register_forward_hook(_watch(name, found)) for name, module in model.named_modules() if name]
-    model.iteration -= 1  # the draws of the iteration that failed
+    model.iteration -= 1  # so that it repeats the random draws of the failed iteration
     try:
         model.begin_iteration()
         losses = {"G": model.generator_loss, "D": model.discriminator_loss}

@@ -1,4 +1,4 @@
-"""What the doctor knows: each failure with its cause, what to change and where it is described."""
+"""Table of the failures that the doctor knows, with cause, remedy and documentation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Code:
-    """One failure.
+    """Failure that the doctor can find.
 
     Attributes:
-        severity: a critical one makes what follows worthless.
-        symptom: what is seen, as the beginning of a sentence.
-        cause: why, most likely.
-        change: what to write in the command; `{rate}`, `{rate_D}`, `{clip}`, `{hold}` are keys of the model.
-        patience: looks in a row that must show it; one look may be bad luck.
+        severity: a critical one makes further training worthless.
+        symptom: the observation, as the beginning of a sentence.
+        cause: the most likely one.
+        change: the remedy, in words of the command; `{rate}`, `{rate_D}`, `{clip}`, `{hold}` are keys of the model.
+        patience: checks in a row that must show it, since one may show it by chance.
     """
 
     severity: Literal["warn", "critical"]
@@ -100,20 +100,20 @@ CODES = {
     ),
 }
 
-HOLDS = ("lambda_cycle", "lambda_nce", "lambda_content")  # what ties the output to its input, by method
-SAMES = ("lambda_idt", "lambda_self")  # what ties a picture of the target to itself
+CONTENT_WEIGHTS = ("lambda_cycle", "lambda_nce", "lambda_content")  # of losses between output and input, by method
+IDENTITY_WEIGHTS = ("lambda_idt", "lambda_self")  # of losses between a picture of the target and its translation
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One failure at one place.
+    """Failure that was found in one direction, player or term.
 
     Attributes:
         code: of `CODES`.
         where: a direction, a player, a discriminator or a term; may be empty.
         iteration: when it was found.
-        seen: the numbers that say so.
-        change: what to change in this run, with the keys of its model.
+        seen: the measured numbers.
+        change: the remedy in this run, with the keys of its model.
     """
 
     code: str
@@ -127,7 +127,7 @@ class Finding:
         return f"docs/troubleshooting.md#{self.code}"
 
     def row(self) -> dict[str, object]:
-        """For `findings.jsonl`."""
+        """Return the row for `findings.jsonl`."""
         about = CODES[self.code]
         return {
             "iteration": self.iteration,
@@ -151,15 +151,15 @@ class Finding:
 
 
 def change_for(code: str, model: type) -> str:
-    """What to change, with the keys that this model has.
+    """Return the remedy of a failure, with the keys that this model has.
 
     Args:
         code: of `CODES`.
-        model: its class, whose constructor says what it takes.
+        model: its class, whose constructor has the keys.
     """
     keys = _parameters(model)
-    hold = next((f"model.{key}" for key in HOLDS if key in keys), "the weight of the content")
-    same = next((f"model.{key}" for key in SAMES if key in keys), "")
+    hold = next((f"model.{key}" for key in CONTENT_WEIGHTS if key in keys), "the weight of the content")
+    same = next((f"model.{key}" for key in IDENTITY_WEIGHTS if key in keys), "")
     return CODES[code].change.format(
         rate=rate_key(model),
         rate_D="model.optimizer_D.lr",
@@ -171,12 +171,12 @@ def change_for(code: str, model: type) -> str:
 
 
 def rate_key(model: type) -> str:
-    """The key of the learning rate."""
+    """Return the key of the learning rate."""
     return "model.lr" if "lr" in _parameters(model) else "model.optimizer_G.lr"
 
 
 def _parameters(model: type) -> Sequence[str]:
-    """Those of the constructor, and of its bases' as far as it hands them arguments on."""
+    """List the parameters of the constructor, and of its bases' constructors where it passes keyword arguments on."""
     found: list[str] = []
     for one in model.__mro__:
         if "__init__" not in vars(one):

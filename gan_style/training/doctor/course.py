@@ -1,4 +1,4 @@
-"""From looks to findings: what stays is said once, and again where it comes back."""
+"""Memory over checks: a failure that lasts is reported once, and again if it comes back."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from typing import Any
 from gan_style.training.doctor.codes import CODES
 from gan_style.training.doctor.detectors import Look
 
-FIRST = 5  # norms that a gradient is measured against
+REFERENCE_NORMS = 5  # the first norms of a gradient, whose median later ones are compared with
 
 
 class Course:
-    """Counts looks in a row, and remembers the first norms of the gradients.
+    """Counter of checks in a row that show a failure, and memory of the first norms of the gradients.
 
-    Its state is plain, so that a resumed run goes on counting.
+    Its state is plain data, so that a resumed run continues counting.
     """
 
     def __init__(self) -> None:
-        self.counts: dict[
-            str, list[int]
-        ] = {}  # "code where" -> looks in a row that show it (or, below 0, do not), said
-        self.norms: dict[str, list[float]] = {}  # player -> the first ones
+        # "code where" -> [checks in a row that show it (or, negative, that do not), 1 if it was reported]
+        self.counts: dict[str, list[int]] = {}
+        self.norms: dict[str, list[float]] = {}  # player -> the first norms
 
     def update(self, look: Look) -> list[tuple[str, str, str]]:
-        """Take a look into account. Returns what is to be said: code, where, numbers."""
+        """Count a check, and return what is to be reported: code, where, numbers."""
         new = []
         for (code, where), (there, seen) in look.items():
             count, said = self.counts.get(f"{code} {where}", [0, 0])
@@ -38,16 +37,16 @@ class Course:
         return new
 
     def growth(self, player: str, norm: float) -> float:
-        """A gradient's norm against the median of the first ones; one that exploded is not kept among them."""
+        """Divide a gradient's norm by the median of the first ones, which do not include norms that exploded."""
         first = self.norms.setdefault(player, [])
         usual = sorted(first)[len(first) // 2] if first else norm
         growth = norm / usual if usual > 0 else 1.0
-        if len(first) < FIRST and 0 < norm < float("inf") and growth <= 10:
+        if len(first) < REFERENCE_NORMS and 0 < norm < float("inf") and growth <= 10:
             first.append(norm)
         return growth
 
     def suspects(self) -> list[str]:
-        """Critical ones that the last look showed, said or not."""
+        """Return the critical failures that the last check showed, reported or not."""
         return [key for key, (count, _) in self.counts.items() if count > 0 and is_critical(key.split()[0])]
 
     def state_dict(self) -> dict[str, Any]:

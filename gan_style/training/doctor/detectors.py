@@ -1,4 +1,4 @@
-"""What a look shows: numbers in, for each failure whether it is there. One look; `course.py` wants several.
+"""Detectors: for each failure, whether numbers of one check show it. `course.py` waits for several checks.
 
 The thresholds and their reasons are in docs/troubleshooting.md.
 """
@@ -8,27 +8,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-ALIKE = 0.05  # of the spread
-NEGATIVE = -0.5  # correlation
-AT_LIMITS = 0.5  # share of the values, above that of real pictures
-CERTAIN = 0.95  # mean certainty of a discriminator
-RIGHT = 0.995  # share of patches told right
-UNCHANGED = 0.02  # of [0, 2], 2.5 of 255 grey levels
-VISIBLE = 0.05  # deviation of a grid, 6 of 255 grey levels
-ABOVE_REAL = 3.0  # times that of real pictures
-EXPLODED = 100.0  # times the first norms
-HONEST = 0.5
+# Numbers beyond these bounds show a failure.
+MIN_SPREAD = 0.05  # standard deviation of outputs by that of inputs or targets
+MIN_CORRELATION = -0.5  # of the luminance of input and output
+MAX_SATURATED_EXCESS = 0.5  # share of values at the limits, less that of real pictures
+MAX_CERTAINTY = 0.95  # mean margin of a discriminator, of 1
+MAX_SHARE_RIGHT = 0.995  # of patches that a discriminator classifies correctly
+MIN_DIFFERENCE = 0.02  # mean absolute difference of output and input on [-1, 1]: 2.5 of 255 grey levels
+MAX_GRID = 0.05  # standard deviation of a grid on [-1, 1]: 6 of 255 grey levels
+MAX_GRID_TO_REAL = 3.0  # ratio to the grid of real pictures
+MAX_GROWTH = 100.0  # ratio of a gradient's norm to the first ones
+MIN_HONESTY = 0.5  # of 1; see callbacks/cycle_scores.py
 
 Numbers = Mapping[str, float]
-Look = dict[tuple[str, str], tuple[bool, str]]  # (code, where) -> whether it is there, and the numbers
+Look = dict[tuple[str, str], tuple[bool, str]]  # (code, where) -> whether the failure shows, and the numbers
 
 
 def examine(numbers: Numbers) -> Look:
-    """Everything that these numbers say.
+    """Apply every detector whose numbers are there.
 
     Args:
         numbers: as `statistics.measure` names them; `D_B/certainty` and `D_B/right`, `G/growth`, `G_gan_B/slope`,
-            `A2B/honesty` beside them. What is missing or NaN is not judged.
+            `A2B/honesty` in addition. Detectors whose numbers are missing or NaN are skipped.
     """
     found: Look = {}
     for name in sorted({key.rsplit("/", 1)[0] for key in numbers}):
@@ -41,32 +42,32 @@ def examine(numbers: Numbers) -> Look:
 
 
 def collapse(spread: float) -> tuple[bool, str]:
-    return spread < ALIKE, f"outputs vary {spread:.3f} times as much as inputs"
+    return spread < MIN_SPREAD, f"outputs vary {spread:.3f} times as much as inputs"
 
 
 def inversion(correlation: float) -> tuple[bool, str]:
-    return correlation < NEGATIVE, f"luminance correlates by {correlation:.2f}"
+    return correlation < MIN_CORRELATION, f"luminance correlates by {correlation:.2f}"
 
 
 def saturation(share: float, real: float) -> tuple[bool, str]:
-    return share - real > AT_LIMITS, f"{share:.0%} of the values, {real:.0%} in real pictures"
+    return share - real > MAX_SATURATED_EXCESS, f"{share:.0%} of the values, {real:.0%} in real pictures"
 
 
 def strong_discriminator(certainty: float, right: float) -> tuple[bool, str]:
-    strong = certainty > CERTAIN and right >= RIGHT
+    strong = certainty > MAX_CERTAINTY and right >= MAX_SHARE_RIGHT
     return strong, f"{right:.1%} of patches right, margin {certainty:.3f} of 1"
 
 
 def no_change(moved: float) -> tuple[bool, str]:
-    return moved < UNCHANGED, f"mean difference {moved:.4f} on [-1, 1]"
+    return moved < MIN_DIFFERENCE, f"mean difference {moved:.4f} on [-1, 1]"
 
 
 def checkerboard(grid: float, real: float) -> tuple[bool, str]:
-    return grid > max(VISIBLE, ABOVE_REAL * real), f"amplitude {grid:.3f}, {real:.3f} in real pictures"
+    return grid > max(MAX_GRID, MAX_GRID_TO_REAL * real), f"amplitude {grid:.3f}, {real:.3f} in real pictures"
 
 
 def exploding_gradients(growth: float) -> tuple[bool, str]:
-    return growth > EXPLODED, f"norm {growth:.3g} times the first ones"
+    return growth > MAX_GROWTH, f"norm {growth:.3g} times the first ones"
 
 
 def frozen_term(slope: float) -> tuple[bool, str]:
@@ -74,7 +75,7 @@ def frozen_term(slope: float) -> tuple[bool, str]:
 
 
 def hidden_cycle(honesty: float) -> tuple[bool, str]:
-    return honesty < HONEST, f"honesty {honesty:.2f} of 1"
+    return honesty < MIN_HONESTY, f"honesty {honesty:.2f} of 1"
 
 
 DETECTORS: dict[str, tuple[tuple[str, ...], Callable[..., tuple[bool, str]]]] = {

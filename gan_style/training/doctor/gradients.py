@@ -1,4 +1,4 @@
-"""Which loss terms move the generators, and how large a player's gradient is."""
+"""Gradients: which loss terms move the generators, and the norm of a player's gradient."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 def slopes(
     terms: Mapping[str, Tensor], images: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]
 ) -> dict[str, Tensor]:
-    """How steep each term is: the largest derivative by what it reaches first.
+    """Compute the slope of each term: the largest derivative by the first tensors that it depends on.
 
-    That is a picture that no other one is made of (`rec_A`, `idt_B`), then the fakes, and the weights for a term that
-    is computed from neither; on this order it costs less than a pass back through the generators. Leaves the graph.
+    These are pictures that no other picture is computed from (`rec_A`, `idt_B`), else the fakes, else the weights. In
+    this order it mostly costs less than a backward pass through the generators. The graph is kept.
 
     Args:
         terms: scalars of one forward pass.
         images: the pictures they were computed from.
         parameters: of the generators.
 
-    Returns: a scalar for each term; 0 where nothing is reached.
+    Returns: a scalar for each term; 0 where it has no gradient.
     """
     made = {name: image for name, image in images.items() if image.requires_grad}
     last = [image for name, image in made.items() if not name.startswith("fake")]
@@ -35,7 +35,7 @@ def slopes(
                 continue
             gradients = torch.autograd.grad(term, targets, retain_graph=True, allow_unused=True)
             reached = [g.abs().amax().float() for g in gradients if g is not None]
-            if reached and bool((steepest := torch.stack(reached).amax()) != 0):  # waits for the device, but rarely
+            if reached and bool((steepest := torch.stack(reached).amax()) != 0):  # a rare synchronisation
                 found[name] = steepest
                 break
     return found
@@ -43,7 +43,7 @@ def slopes(
 
 @torch.no_grad()
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor | None:
-    """The norm of a player's whole gradient, a scalar on its device; None where there is none."""
+    """Compute the norm of a player's whole gradient, a scalar on its device; None where there is none."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return None

@@ -1,4 +1,4 @@
-"""Cheap numbers about pictures, all on their own device: nothing here waits for it."""
+"""Cheap statistics of pictures, computed on their device without synchronising with it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SIDE = 16  # of the small copies that outputs are compared by
-STRIDES = 4  # the longest period of a grid: two layers of stride 2
-SMALLEST = 16  # pictures below this many pixels show no grid that could be told from their content
-LIMIT = 0.99  # from here on a value stands at the end of [-1, 1]
-FLAT = 0.02  # deviation in [0, 1] below which pictures do not differ, or have no light and dark
+COPY_SIDE = 16  # pixels of the small copies that outputs are compared by
+GRID_PERIOD = 4  # pixels, the longest period of a grid: two layers of stride 2
+MIN_GRID_SIDE = 16  # pixels: in smaller pictures a grid cannot be told from the content
+SATURATION_LIMIT = 0.99  # absolute values above it count as at the limits of [-1, 1]
+MIN_DEVIATION = 0.02  # below it pictures do not differ, or have no contrast
 
 Sketch = dict[str, Tensor]
 
 
 @torch.no_grad()
 def sketch(images: Mapping[str, Tensor]) -> Sketch:
-    """What is kept of one iteration's pictures.
+    """Compute what is kept of one iteration's pictures.
 
     Args:
         images: `real_A`, `fake_B`, ..., [B, C, H, W] in [-1, 1]; see docs/glossary.md.
 
-    Returns: by direction: small copies, how far the output lies from the input, the shares of values at the limits
-        and the grids of output and target.
+    Returns: by direction: small copies, the mean difference of output and input, the shares of values at the limits and
+        the grids of output and target.
     """
     found: Sketch = {}
     for source, target in ("AB", "BA"):
@@ -34,26 +34,26 @@ def sketch(images: Mapping[str, Tensor]) -> Sketch:
         real, fake, other = (images[name].float() for name in (f"real_{source}", f"fake_{target}", f"real_{target}"))
         name = f"{source}2{target}"
         for kind, pictures in (("input", real), ("output", fake), ("target", other)):
-            found[f"{name}/{kind}"] = F.adaptive_avg_pool2d(pictures, SIDE)
+            found[f"{name}/{kind}"] = F.adaptive_avg_pool2d(pictures, COPY_SIDE)
         if real.shape == fake.shape:
             found[f"{name}/moved"] = (fake - real).abs().mean()
-        found[f"{name}/saturated"] = (fake.abs() > LIMIT).float().mean()
-        found[f"{name}/saturated_real"] = (other.abs() > LIMIT).float().mean()
-        if min(*fake.shape[-2:], *other.shape[-2:]) >= SMALLEST:
+        found[f"{name}/saturated"] = (fake.abs() > SATURATION_LIMIT).float().mean()
+        found[f"{name}/saturated_real"] = (other.abs() > SATURATION_LIMIT).float().mean()
+        if min(*fake.shape[-2:], *other.shape[-2:]) >= MIN_GRID_SIDE:
             found[f"{name}/grid"], found[f"{name}/grid_real"] = grid(fake), grid(other)
     return found
 
 
 @torch.no_grad()
 def measure(sketches: Sequence[Sketch]) -> dict[str, Tensor]:
-    """Numbers about the pictures of a few iterations that follow each other.
+    """Compute statistics of the pictures of a few consecutive iterations.
 
-    Returns: scalars by name; NaN where the pictures cannot say.
-        `A2B/spread`: deviation over inputs of the output, divided by the smaller one of input and target.
-        `A2B/correlation`: of light and dark between input and output.
+    Returns: scalars by name; NaN where the pictures do not determine them.
+        `A2B/spread`: standard deviation over pictures of the outputs, divided by the smaller one of inputs and targets.
+        `A2B/correlation`: of the luminance of input and output.
         `A2B/moved`: mean absolute difference of output and input, in [0, 2].
         `A2B/saturated`, `A2B/saturated_real`: shares of values at the limits.
-        `A2B/grid`, `A2B/grid_real`: deviation of what repeats with a period of 2 or 4 pixels.
+        `A2B/grid`, `A2B/grid_real`: standard deviation of the pattern with a period of 2 or 4 pixels.
     """
     found: dict[str, Tensor] = {}
     for direction in ("A2B", "B2A"):
@@ -73,37 +73,39 @@ def measure(sketches: Sequence[Sketch]) -> dict[str, Tensor]:
 
 
 def spread(inputs: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Deviation over pictures of the outputs [N, C, h, w] against the smaller one of inputs and targets.
+    """Divide the deviation over pictures of the outputs [N, C, h, w] by the smaller one of inputs and targets.
 
     NaN where there are fewer than three pictures, or where inputs or targets do not differ themselves.
     """
     if len(inputs) < 3:
         return torch.full((), torch.nan, device=inputs.device)
     out, *others = (x.var(0, correction=0).mean().sqrt() for x in (outputs, inputs, targets))
-    least = torch.minimum(*others)
-    return torch.where(least > FLAT, out / least, torch.nan)
+    smaller = torch.minimum(*others)
+    return torch.where(smaller > MIN_DEVIATION, out / smaller, torch.nan)
 
 
 def correlation(inputs: Tensor, outputs: Tensor) -> Tensor:
-    """Mean over pictures of the correlation of their luminance, [N, C, h, w] twice; flat pictures do not count."""
+    """Correlate the luminance of inputs and outputs, [N, C, h, w] each; mean over pictures that are not flat."""
     a, b = (x.mean(1).flatten(1) for x in (inputs, outputs))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     deviations = a.square().mean(1).sqrt(), b.square().mean(1).sqrt()
     each = (a * b).mean(1) / (deviations[0] * deviations[1]).clamp_min(1e-12)
-    return torch.where(torch.minimum(*deviations) > FLAT, each, torch.nan).nanmean()
+    return torch.where(torch.minimum(*deviations) > MIN_DEVIATION, each, torch.nan).nanmean()
 
 
 def grid(pictures: Tensor) -> Tensor:
-    """What repeats every four pixels, [4, 4], of pictures [B, C, H, W].
+    """Extract the pattern that repeats every four pixels, [4, 4], from pictures [B, C, H, W].
 
-    This is the spectrum at the frequencies of strides 2 and 4 and nowhere else (Odena et al. 2016, "Deconvolution
-    and checkerboard artifacts"), taken by folding: what does not repeat averages out.
+    This is the spectrum at exactly the frequencies of strides 2 and 4 (Odena et al. 2016, "Deconvolution and
+    checkerboard artifacts"), computed by folding: whatever does not repeat averages out.
     """
-    light = pictures.mean(1, keepdim=True)
-    # Holds no period of 2 or 4 itself, and is even: a slope leaves no saw behind.
-    taps = torch.tensor([1.0, 2.0, 2.0, 2.0, 1.0], device=light.device) / 8
-    smooth = F.conv2d(F.conv2d(light, taps.view(1, 1, 5, 1)), taps.view(1, 1, 1, 5))
-    fine = light[..., 2:-2, 2:-2] - smooth
-    height, width = (side - side % STRIDES for side in fine.shape[-2:])
-    cells = fine[..., :height, :width].reshape(-1, height // STRIDES, STRIDES, width // STRIDES, STRIDES)
+    luminance = pictures.mean(1, keepdim=True)
+    # A low-pass filter that removes periods of 2 and 4, and is symmetric, so that a gradient leaves no sawtooth.
+    taps = torch.tensor([1.0, 2.0, 2.0, 2.0, 1.0], device=luminance.device) / 8
+    smooth = F.conv2d(F.conv2d(luminance, taps.view(1, 1, 5, 1)), taps.view(1, 1, 1, 5))
+    fine = luminance[..., 2:-2, 2:-2] - smooth
+    height, width = (side - side % GRID_PERIOD for side in fine.shape[-2:])
+    cells = fine[..., :height, :width].reshape(
+        -1, height // GRID_PERIOD, GRID_PERIOD, width // GRID_PERIOD, GRID_PERIOD
+    )
     return cells.mean((0, 1, 3))

@@ -1,4 +1,4 @@
-"""How sure the discriminators are."""
+"""Accuracy and certainty of the discriminators."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gan_style.models.translator import Images, Translator
 
 @torch.no_grad()
 def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict[str, Tensor]:
-    """`D_B/right`, the share of patches told right, and `D_B/certainty`, its margin as a share of the largest.
+    """Compute `D_B/right`, the share of patches classified correctly, and `D_B/certainty`, the margin in [-1, 1].
 
-    The networks are asked in evaluation mode, so that nothing in them moves. None for `wgan`, whose logits have no
-    zero and no bound.
+    The networks are in evaluation mode, so that their buffers do not change. Empty for `wgan`, whose logits have no
+    threshold and no bound.
 
     Args:
         batch, images: of one iteration.
@@ -30,23 +30,25 @@ def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict
     training = [network.training for network in networks]
     for network in networks:
         network.eval()
-    whole = {name: at_least_float32(image) for name, image in images.items()}  # there is no autocast here
+    whole = {name: at_least_float32(image) for name, image in images.items()}  # without autocast
     try:
         found = {}
         for name, (real, fake) in model.logits(batch, whole).items():
-            found[f"{name}/right"] = (_share(_flat(real) > MIDDLE[mode]) + _share(_flat(fake) < MIDDLE[mode])) / 2
-            found[f"{name}/certainty"] = _believed(real, mode) - _believed(fake, mode)
+            found[f"{name}/right"] = (
+                _share(_flat(real) > THRESHOLDS[mode]) + _share(_flat(fake) < THRESHOLDS[mode])
+            ) / 2
+            found[f"{name}/certainty"] = _mean_probability(real, mode) - _mean_probability(fake, mode)
         return found
     finally:
         for network, before in zip(networks, training, strict=True):
             network.train(before)
 
 
-MIDDLE = {"lsgan": 0.5, "vanilla": 0.0, "hinge": 0.0}  # the logit between fake and real
+THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "hinge": 0.0}  # the logit between fake and real
 
 
-def _believed(logits: Logits, mode: str) -> Tensor:
-    """Mean probability of "real", in [0, 1]: where the loss of the mode has its ends."""
+def _mean_probability(logits: Logits, mode: str) -> Tensor:
+    """Return the mean probability of "real", in [0, 1], between the two targets of the loss."""
     flat = _flat(logits)
     if mode == "vanilla":
         return flat.sigmoid().mean()

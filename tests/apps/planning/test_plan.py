@@ -51,7 +51,7 @@ def test_operations_grow_with_the_pixels(tmp_path: Path) -> None:
 
 
 def test_operations_are_counted_without_shortcuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gan_style.networks.quick.PLACES", 1)
+    monkeypatch.setattr("gan_style.networks.fast_convolutions.MIN_TILES_FOR_WINOGRAD", 1)
     words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "model.generator.filters=8"]
     plain, short = (
         tried(parts_of(composed([*words, f"trainer.quick={quick}"])), 2, tmp_path)["flops"] for quick in (False, True)

@@ -73,7 +73,7 @@ def test_what_is_no_number_of_hours(text: str) -> None:
 
 def test_what_fits_is_left_as_it_is() -> None:
     (only,) = fitting(WANTED, {False: PLAIN}, memory=20e9)
-    assert only.words == ()
+    assert only.overrides == ()
     assert only.memory == pytest.approx(1e9 + 4e4 * 4 * 256**2)
 
 
@@ -86,25 +86,27 @@ def test_every_proposal_fits_the_budget(memory: float, hours: float) -> None:
 
 def test_smaller_batches_keep_the_step_of_the_optimiser_and_come_before_smaller_pictures() -> None:
     found = fitting(WANTED, {False: PLAIN, True: AGAIN}, memory=6.5e9)
-    assert found[0].words == ("trainer.checkpointing=true",)  # 1 GB + 5.2 GB
-    assert found[1].words == ("data.batch_size=2", "model.accumulate=2")
-    assert ("data.image_size=192", "data.load_size=214") not in [p.words for p in found]  # 1 GB + 5.9 GB: after them
+    assert found[0].overrides == ("trainer.checkpointing=true",)  # 1 GB + 5.2 GB
+    assert found[1].overrides == ("data.batch_size=2", "model.accumulate=2")
+    assert ("data.image_size=192", "data.load_size=214") not in [
+        p.overrides for p in found
+    ]  # 1 GB + 5.9 GB: after them
     for proposal in candidates(WANTED, {False: PLAIN}):
-        values = dict(word.split("=") for word in proposal.words)
+        values = dict(word.split("=") for word in proposal.overrides)
         assert int(values.get("data.batch_size", 4)) * int(values.get("model.accumulate", 1)) == 4
         assert int(values.get("data.load_size", 286)) >= int(values.get("data.image_size", 256))
 
 
 def test_a_number_of_iterations_grows_as_the_batch_shrinks() -> None:
     target = Target(image_size=64, batch_size=4, accumulate=2, iterations=10, max_steps=True)
-    words = [proposal.words for proposal in candidates(target, {False: PLAIN})]
+    words = [proposal.overrides for proposal in candidates(target, {False: PLAIN})]
     assert ("data.batch_size=1", "model.accumulate=8", "trainer.max_steps=40") in words
 
 
 def test_too_little_time_shortens_the_training() -> None:
     whole = PLAIN.seconds.at(256**2 * 4) * 1000 / 3600
     *_, last = fitting(WANTED, {False: PLAIN}, hours=whole / 4)
-    assert last.words == ("trainer.max_steps=250",)
+    assert last.overrides == ("trainer.max_steps=250",)
     assert last.hours == pytest.approx(whole / 4)
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gan_style.apps.studio.pictures import check_video
-from gan_style.apps.studio.room import LEAST, MOST, REST, Room, oldest_above
+from gan_style.apps.studio.room import MAX_TOTAL_BYTES, MIN_AGE_SECONDS, MIN_COUNTED_BYTES, Room, oldest_above
 from gan_style.apps.studio.stopping import Stops
 from gan_style.core import budget
 from gan_style.core.errors import UserError
@@ -40,23 +40,23 @@ def written(path: Path, size: int, age: float) -> Path:
 
 
 def test_the_oldest_make_room_and_new_ones_stay(tmp_path: Path) -> None:
-    sample = written(tmp_path / "scene-1.png", LEAST, 9000)
-    room = Room(tmp_path, most=10 * LEAST, rest=60)
+    sample = written(tmp_path / "scene-1.png", MIN_COUNTED_BYTES, 9000)
+    room = Room(tmp_path, most=10 * MIN_COUNTED_BYTES, rest=60)
     room.keep()
     ages = (4000, 3000, 2000, 50, 40)
-    files = [written(tmp_path / "uploads" / str(age) / "a.png", 2 * LEAST, age) for age in ages]
+    files = [written(tmp_path / "uploads" / str(age) / "a.png", 2 * MIN_COUNTED_BYTES, age) for age in ages]
     assert room.make(0)
     assert all(path.is_file() for path in files)
-    assert room.make(3 * LEAST)
+    assert room.make(3 * MIN_COUNTED_BYTES)
     assert [path.is_file() for path in files] == [False, False, True, True, True]
     assert not files[0].parent.exists()
-    assert not room.make(7 * LEAST)
+    assert not room.make(7 * MIN_COUNTED_BYTES)
     assert [path.is_file() for path in files] == [False, False, False, True, True]
     assert sample.is_file()
 
 
 def test_many_small_files_take_room_too(tmp_path: Path) -> None:
-    room = Room(tmp_path, most=10 * LEAST, rest=60)
+    room = Room(tmp_path, most=10 * MIN_COUNTED_BYTES, rest=60)
     for number in range(10):
         written(tmp_path / "uploads" / str(number), 1, 0)
     assert not room.make(1)
@@ -127,19 +127,19 @@ def waits(line: socket.socket) -> bool:
 SESSIONS_OF_A_PAGE = """
 import gradio
 from gradio.state_holder import StateHolder
-from gan_style.apps.studio.verb import SESSIONS, bound_sessions
+from gan_style.apps.studio.verb import MAX_SESSIONS, bound_sessions
 
 with gradio.Blocks() as page:
     pass
 bound_sessions(page.queue())
 holder, queue = StateHolder(), page._queue
 holder.set_blocks(page)
-for number in range(SESSIONS + 5):
+for number in range(MAX_SESSIONS + 5):
     holder[str(number)]
     queue.pending_messages_per_session[str(number)] = []
     queue.pending_event_ids_session[str(number)] = set()
 for held in (holder.session_data, queue.pending_messages_per_session, queue.pending_event_ids_session):
-    assert len(held) == SESSIONS
+    assert len(held) == MAX_SESSIONS
     assert "4" not in held
 """
 
@@ -150,10 +150,10 @@ class TestServer:
     pytestmark: ClassVar = server_runs
 
     def test_requests_that_are_begun_and_not_ended_are_bounded(self, client: Any, server: Server) -> None:
-        from gan_style.apps.studio.guard import REQUESTS
+        from gan_style.apps.studio.guard import MAX_REQUESTS
 
         with ExitStack() as lines:
-            for _ in range(REQUESTS):
+            for _ in range(MAX_REQUESTS):
                 lines.enter_context(begun(server, "/gradio_api/queue/join", 10, "application/json"))
             last = lines.enter_context(begun(server, "/gradio_api/queue/join", 10, "application/json"))
             assert b" 503 " in last.recv(100)
@@ -163,13 +163,16 @@ class TestServer:
         until_free(client)
 
     def test_bytes_on_their_way_are_bounded(self, client: Any, server: Server) -> None:
-        from gan_style.apps.studio.guard import COMING, FORM
+        from gan_style.apps.studio.guard import MAX_INCOMING_BYTES, MAX_UPLOAD_BYTES
 
         form = "multipart/form-data; boundary=x"
         with ExitStack() as lines:
-            held = [lines.enter_context(begun(server, "/gradio_api/upload", FORM, form)) for _ in range(COMING // FORM)]
+            held = [
+                lines.enter_context(begun(server, "/gradio_api/upload", MAX_UPLOAD_BYTES, form))
+                for _ in range(MAX_INCOMING_BYTES // MAX_UPLOAD_BYTES)
+            ]
             assert all(map(waits, held))
-            answer = lines.enter_context(begun(server, "/gradio_api/upload", FORM, form)).recv(1000)
+            answer = lines.enter_context(begun(server, "/gradio_api/upload", MAX_UPLOAD_BYTES, form)).recv(1000)
             assert b" 503 " in answer
             assert client.get("/config").status_code == 200
         until_free(client)
@@ -182,8 +185,8 @@ class TestServer:
 
     def test_uploads_that_would_fill_the_disk(self, client: Any, server: Server) -> None:
         [folder] = server.folder.glob("gan-style-*")
-        old = written(folder / "uploads" / "old" / "a.png", MOST, REST + 100)
-        new = written(folder / "uploads" / "new" / "a.png", MOST, 0)
+        old = written(folder / "uploads" / "old" / "a.png", MAX_TOTAL_BYTES, MIN_AGE_SECONDS + 100)
+        new = written(folder / "uploads" / "new" / "a.png", MAX_TOTAL_BYTES, 0)
         try:
             answer = upload(client, picture())
             assert answer.status_code == 507

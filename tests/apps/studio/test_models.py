@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_style.apps.studio.models import GATYS, KEPT, Models, caution, find_runs, weights_at_hand
+from gan_style.apps.studio.models import GATYS, MAX_LOADED, Models, caution, find_runs, weights_at_hand
 from gan_style.core.errors import UserError
 from gan_style.inference.load import gatys, load
 from tests.small_models import saved
@@ -49,7 +49,7 @@ def test_models_are_loaded_once_and_seen_when_they_are_new(runs: Path, tmp_path:
     checkpoint = find_runs(runs)["cyclegan-tiny/first"]
     os.utime(checkpoint, ns=(1, 1))
     assert models.load("cyclegan-tiny/first") is not first  # the run has gone on
-    assert len(models._loaded) <= KEPT
+    assert len(models._loaded) <= MAX_LOADED
     (runs / "cyclegan-tiny").rename(runs / "moved")
     models.look()
     assert models.names == ["moved/first"]

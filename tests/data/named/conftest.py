@@ -18,7 +18,7 @@ from tests.data.named.tiny_set import TINY, ZIP
 def tinyset(monkeypatch: pytest.MonkeyPatch) -> None:
     """The small set is in the table; nothing waits."""
     monkeypatch.setitem(NAMED_SETS, "tinyset", TINY)
-    monkeypatch.setattr(transfer, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(transfer, "WAIT_SECONDS", (0.0, 0.0))
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(os, "sync", lambda: None)  # the whole machine's disks, for every test
 

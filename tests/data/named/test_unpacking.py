@@ -83,7 +83,8 @@ def test_hostile_zips_are_refused(root: Path, server: ZipServer, body: bytes, me
 
 
 @pytest.mark.parametrize(
-    ("limits", "message"), [({"MAX_ENTRIES": 9}, "more than 9"), ({"MAX_UNPACKED": 9, "MAX_GROWTH": 0}, "unpack to")]
+    ("limits", "message"),
+    [({"MAX_ENTRIES": 9}, "more than 9"), ({"MAX_UNPACKED_BYTES": 9, "MAX_UNPACKED_RATIO": 0}, "unpack to")],
 )
 def test_bombs_of_many_small_entries(
     root: Path, server: ZipServer, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], message: str

@@ -16,7 +16,7 @@ from gan_style.inference.tiling.streamed import Work
 from gan_style.inference.tiling.tiled import counted, streamed
 from gan_style.networks.adain import AdaINDecoder, adain
 from gan_style.networks.blocks import UPSAMPLES
-from gan_style.networks.quick import quick
+from gan_style.networks.fast_convolutions import fast_convolutions
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.styled import StyledGenerator
 from gan_style.networks.two_branch import TwoBranchGenerator
@@ -130,7 +130,7 @@ def test_tiles_are_not_simply_translated_each_for_itself(tmp_path: Path) -> None
 def test_products_in_bfloat16_are_those_of_the_whole(tmp_path: Path) -> None:
     network, x = ResnetGenerator(filters=16, blocks=2, init_gain=0.1).eval(), picture(45, 70)
     exact = network(x)
-    with quick(network, bf16=True):
+    with fast_convolutions(network, bf16=True):
         whole, tiles = network(x), tiled(network, x, 16, tmp_path)
     error = (whole - exact).square().mean().sqrt()
     assert error > 1e-4  # the products are rounded

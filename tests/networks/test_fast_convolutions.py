@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.networks import quick as module
+from gan_style.networks import fast_convolutions as module
 from gan_style.networks.adain import AdaINDecoder
-from gan_style.networks.quick import by_rows, quick
+from gan_style.networks.fast_convolutions import by_rows, fast_convolutions
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
@@ -42,7 +42,7 @@ def test_networks_give_the_same(network: Callable[[], nn.Module], shape: tuple[i
     plain, x = network().eval(), torch.rand(shape) * 2 - 1
     whole, reference = plain(x), plain.double()(x.double())
     plain.float()
-    with quick(plain):
+    with fast_convolutions(plain):
         made = plain(x)
     assert not torch.equal(made, whole)  # it did go another way
     assert decibel(made, reference) > 90
@@ -54,20 +54,20 @@ def test_networks_give_the_same(network: Callable[[], nn.Module], shape: tuple[i
 def test_new_weights_and_replaced_modules_are_seen() -> None:
     convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 50, 50)
     for _ in range(2):
-        with quick(convolution):
+        with fast_convolutions(convolution):
             exact = F.conv2d(x, convolution.weight, convolution.bias)
             torch.testing.assert_close(convolution(x), exact, atol=1e-4, rtol=0)
             assert not torch.equal(convolution(x), exact)
         convolution.weight.mul_(2)
     convolution.forward = lambda x: x  # type: ignore[method-assign]
-    with quick(convolution):
+    with fast_convolutions(convolution):
         assert convolution(x) is x
     assert convolution(x) is x
 
 
 def test_a_kernel_is_kept_for_looking_and_not_while_training() -> None:
     convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 40, 40)
-    with quick(convolution):
+    with fast_convolutions(convolution):
         with torch.no_grad():
             convolution(x)
         assert convolution in module._kernels
@@ -79,17 +79,17 @@ def test_weights_made_in_inference_mode() -> None:
     with torch.inference_mode():
         convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 40, 40)
         exact = convolution(x)
-        with quick(convolution):
+        with fast_convolutions(convolution):
             torch.testing.assert_close(convolution(x), exact, atol=1e-4, rtol=0)
 
 
 def test_a_norm_far_from_zero_and_gradients_stay_right() -> None:
     x = (torch.randn(2, 64, 20, 20) + 1000).contiguous(memory_format=torch.channels_last)
     norm = module.InstanceNorm2d(64)
-    with quick(norm), torch.no_grad():
+    with fast_convolutions(norm), torch.no_grad():
         torch.testing.assert_close(norm(x), F.instance_norm(x.double()).float(), atol=2e-3, rtol=0)
     convolution, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, 40, 40, requires_grad=True)
-    with quick(convolution):
+    with fast_convolutions(convolution):
         convolution(x).sum().backward()
     assert x.grad is not None
 
@@ -109,7 +109,7 @@ def test_bfloat16_is_for_products_alone(network: nn.Module, nearer: float) -> No
         rounded = network(x).float()
     seen: list[torch.dtype] = []
     hooks = [part.register_forward_hook(lambda *call: seen.append(call[2].dtype)) for part in network.modules()]
-    with quick(network, bf16=True):
+    with fast_convolutions(network, bf16=True):
         made = network(x)
     for hook in hooks:
         hook.remove()
@@ -121,8 +121,8 @@ def test_they_pay_in_training_where_matrices_are_multiplied_fast(monkeypatch: py
     monkeypatch.setattr("platform.processor", lambda: "AMD64 Family 26 Model 2 Stepping 1, AuthenticAMD")
     for capability, slow in (("AVX512", True), ("AVX2", False)):
         monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda now=capability: now)
-        assert module._slow_products.__wrapped__() is slow
-    monkeypatch.setattr(module, "_slow_products", lambda: True)
-    assert not module.pays(256)
-    monkeypatch.setattr(module, "_slow_products", lambda: False)
-    assert (module.pays(95), module.pays(96)) == (False, True)
+        assert module._has_slow_matmul.__wrapped__() is slow
+    monkeypatch.setattr(module, "_has_slow_matmul", lambda: True)
+    assert not module.is_faster(256)
+    monkeypatch.setattr(module, "_has_slow_matmul", lambda: False)
+    assert (module.is_faster(95), module.is_faster(96)) == (False, True)

@@ -1,9 +1,9 @@
-"""Networks on a CPU in float32 by faster ways to the same numbers, up to rounding, or to nearly the same in bfloat16.
+"""Fast convolutions and norms for float32 on a CPU: the same values up to rounding, or nearly the same in bfloat16.
 
-Maps are channels-last. A 3x3 convolution takes a quarter of the products (`winograd`); the few channels of a picture
-are made row by row of the kernel, so that the vector units are filled; an instance norm of one picture is a batch norm,
-whose kernel keeps the layout. In training, what stands between two convolutions is made again in the backward pass
-instead of being kept (`recomputed`).
+Feature maps are channels-last. A 3x3 convolution by Winograd's algorithm needs a quarter of the multiplications
+(`winograd`). A convolution to the few channels of a picture is computed row by row of its kernel, which fills the
+vector units (`by_rows`). An instance norm of one picture is computed as a batch norm, which keeps the memory layout. In
+training, the layers between two convolutions are recomputed in the backward pass instead of being kept (`recomputed`).
 """
 
 from __future__ import annotations
@@ -26,39 +26,42 @@ from gan_style.networks.blocks import InstanceNorm2d
 from gan_style.networks.recomputed import recomputed
 from gan_style.networks.winograd import kernel_of, winograd
 
-WIDE, FEW = 32, 4  # channels from which on the first way pays, and up to which the second does
+MIN_CHANNELS_FOR_WINOGRAD = 32  # of input and output; also for bfloat16, and of the input of `by_rows`
+MIN_TILES_FOR_WINOGRAD = 64  # of 4x4 output pixels
+MAX_CHANNELS_BY_ROWS = 4  # of the output
+MIN_CROP_PIXELS = 96**2  # from which on training on crops is faster by fast convolutions
 CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
-BETWEEN = nn.ReLU, nn.LeakyReLU, nn.ReflectionPad2d  # a norm and a convolution
-PLACES = 64  # 4x4 tiles from which on it pays
-PIXELS = 96**2  # of a crop, from which on these ways pay in training
+RECOMPUTABLE = nn.ReLU, nn.LeakyReLU, nn.ReflectionPad2d  # layers that may stand between a norm and a convolution
+# The kernel transformed by `kernel_of`, with the version of the weight that it was computed from.
 _kernels: weakref.WeakKeyDictionary[nn.Module, tuple[int, Tensor]] = weakref.WeakKeyDictionary()
 
 
-def pays(image_size: int) -> bool:
-    """Whether a training on crops of such a side is faster by these ways (docs/performance.md)."""
-    return image_size**2 >= PIXELS and not _slow_products()
+def is_faster(image_size: int) -> bool:
+    """Check whether training on crops of `image_size` px is faster by fast convolutions (docs/performance.md)."""
+    return image_size**2 >= MIN_CROP_PIXELS and not _has_slow_matmul()
 
 
 @functools.cache
-def _slow_products() -> bool:
-    """Whether matrices are multiplied at half the speed of convolutions: MKL leaves AVX-512 out on an AMD processor."""
+def _has_slow_matmul() -> bool:
+    """Check whether MKL multiplies matrices at half the speed of convolutions: it does not use AVX-512 on AMD."""
     cpus = Path("/proc/cpuinfo")
     about = platform.processor() + (cpus.read_text(errors="replace") if cpus.is_file() else "")
     return "AuthenticAMD" in about and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 @contextmanager
-def quick(*models: nn.Module, bf16: bool = False) -> Iterator[None]:
-    """Inside, the parts of models on a CPU that have a faster way take it; the models themselves stay as they are.
+def fast_convolutions(*models: nn.Module, bf16: bool = False) -> Iterator[None]:
+    """Compute the layers of models on a CPU that have a fast implementation by it, inside a `with` block.
 
-    Gradients go the faster ways, too, once: a gradient of a gradient is refused. A module whose `forward` somebody else
-    has replaced is left alone.
+    The weights are not touched, and the models are as before at the end of the block. Gradients are fast, too, but
+    only once differentiable: a gradient of a gradient is refused. A module whose `forward` was replaced before is left
+    alone.
 
     Args:
         *models: any modules.
-        bf16: products of convolutions with at least 32 channels on both sides, and of the transposed ones, in
-            bfloat16. What stands between them, and the sums that residual blocks add to, stay in float32; so do 3x3
-            convolutions of stride 2, with which a ResNet's pictures would be 1.5 dB further off.
+        bf16: compute convolutions with at least 32 input and output channels, and transposed convolutions, in
+            bfloat16. The layers between them and the sums of residual blocks stay in float32; so do 3x3 convolutions
+            of stride 2, which in bfloat16 would cost 1.5 dB of a ResNet's PSNR.
     """
     changed = []
     for module in itertools.chain.from_iterable(model.modules() for model in models):
@@ -86,7 +89,7 @@ def _faster(module: nn.Module, bf16: bool) -> Callable[..., Tensor] | None:
 
 
 def _is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """Whether it is a convolution that does nothing else."""
+    """Check whether a module is a convolution without groups, dilation, parametrization or padding mode."""
     if not isinstance(module, nn.Conv2d) or parametrize.is_parametrized(module):
         return False
     return module.padding_mode == "zeros" and module.groups == 1 and module.dilation == (1, 1)
@@ -105,43 +108,45 @@ def _flat(module: nn.Sequential) -> Iterator[nn.Module]:
 
 
 def _sequence(module: nn.Sequential, x: Tensor) -> Tensor:
-    """Norms that a convolution follows, and what is between, are made again in the backward pass."""
-    light: list[nn.Module] = []
+    """Compute a sequence; a norm before a convolution, and the layers between, are recomputed in the backward pass."""
+    pending: list[nn.Module] = []  # a norm and the layers after it, until a convolution comes
     for layer in _flat(module):
-        if isinstance(layer, CONVOLUTIONS) and light and _ours(x):
-            x, light = recomputed(light, layer, x), []
-        elif (isinstance(layer, InstanceNorm2d) and not light) or (isinstance(layer, BETWEEN) and light):
-            light.append(layer)
+        if isinstance(layer, CONVOLUTIONS) and pending and _is_supported(x):
+            x, pending = recomputed(pending, layer, x), []
+        elif (isinstance(layer, InstanceNorm2d) and not pending) or (isinstance(layer, RECOMPUTABLE) and pending):
+            pending.append(layer)
         else:
-            for one in (*light, layer):
+            for one in (*pending, layer):
                 x = one(x)
-            light = []
-    for one in light:
+            pending = []
+    for one in pending:
         x = one(x)
     return x
 
 
-def _ours(x: Tensor) -> bool:
-    """Whether these ways are for such a map."""
+def _is_supported(x: Tensor) -> bool:
+    """Check whether a feature map is in float32 on a CPU."""
     return isinstance(x, Tensor) and x.device.type == "cpu" and x.dtype == torch.float32
 
 
 def _convolution(module: nn.Conv2d, x: Tensor, *, bf16: bool) -> Tensor:
-    wide, three = min(module.in_channels, module.out_channels) >= WIDE, module.kernel_size == (3, 3)
-    if bf16 and wide and not (three and module.stride != (1, 1)):
+    wide = min(module.in_channels, module.out_channels) >= MIN_CHANNELS_FOR_WINOGRAD
+    is_3x3 = module.kernel_size == (3, 3)
+    if bf16 and wide and not (is_3x3 and module.stride != (1, 1)):
         return _in_bf16(module, x)
-    if not _ours(x) or torch.is_autocast_enabled("cpu"):
+    if not _is_supported(x) or torch.is_autocast_enabled("cpu"):
         return nn.Conv2d.forward(module, x)
     x = x.contiguous(memory_format=torch.channels_last)
     plain = module.stride == (1, 1) and module.padding == (0, 0)
-    few = module.out_channels <= FEW and module.kernel_size[0] > 1 and module.in_channels >= WIDE
-    if plain and few:
+    to_few = module.out_channels <= MAX_CHANNELS_BY_ROWS and module.in_channels >= MIN_CHANNELS_FOR_WINOGRAD
+    if plain and to_few and module.kernel_size[0] > 1:
         return by_rows(x, module.weight, module.bias)
-    if plain and wide and three and len(x) * (x.shape[-2] - 2) * (x.shape[-1] - 2) >= 16 * PLACES:
+    tiles = len(x) * (x.shape[-2] - 2) * (x.shape[-1] - 2) / 16
+    if plain and wide and is_3x3 and tiles >= MIN_TILES_FOR_WINOGRAD:
         if torch.is_grad_enabled() and (x.requires_grad or module.weight.requires_grad):
-            _kernels.pop(module, None)  # training changes it: what a validation kept would only take memory
+            _kernels.pop(module, None)  # training changes the weight: a kernel kept by a validation only takes memory
             return winograd(x, module.weight, module.bias)
-        version = -1 if module.weight.is_inference() else module.weight._version  # such weights never change
+        version = -1 if module.weight.is_inference() else module.weight._version  # inference tensors have no version
         kept = _kernels.get(module)
         if kept is None or kept[0] != version:
             kept = _kernels[module] = version, kernel_of(module.weight)
@@ -149,16 +154,16 @@ def _convolution(module: nn.Conv2d, x: Tensor, *, bf16: bool) -> Tensor:
     return nn.Conv2d.forward(module, x)
 
 
-def _in_bf16(module: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, *more: Any, **named: Any) -> Tensor:
-    """The module in bfloat16, between maps in float32."""
-    x = x.contiguous(memory_format=torch.channels_last) if _ours(x) else x
+def _in_bf16(module: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Compute a module in bfloat16, from float32 to float32."""
+    x = x.contiguous(memory_format=torch.channels_last) if _is_supported(x) else x
     forward: Callable[..., Tensor] = type(module).forward
     with torch.autocast("cpu", torch.bfloat16):
-        return forward(module, x, *more, **named).float()
+        return forward(module, x, *args, **kwargs).float()
 
 
 def _instance_norm(module: InstanceNorm2d, x: Tensor) -> Tensor:
-    if not _ours(x) or x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
+    if not _is_supported(x) or x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
         return InstanceNorm2d.forward(module, x)
     of_one = functools.partial(F.batch_norm, training=True, eps=module.eps)
     parts = [of_one(one, None, None, module.weight, module.bias) for one in x.split(1)]
@@ -166,9 +171,14 @@ def _instance_norm(module: InstanceNorm2d, x: Tensor) -> Tensor:
 
 
 def by_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution without padding to few channels: each row of the kernel to its own channels, then shifted sums.
+    """Convolve to few channels without padding: one 1D convolution for each row of the kernel, shifted and added.
 
-    [B, I, H, W] and [O, I, k, l] to [B, O, H - k + 1, W - l + 1].
+    Args:
+        x: [B, I, H, W].
+        weight: [O, I, k, l].
+        bias: [O].
+
+    Returns: [B, O, H - k + 1, W - l + 1].
     """
     outputs, inputs, height, width = weight.shape
     rows = F.conv2d(x, weight.transpose(1, 2).reshape(outputs * height, inputs, 1, width))
