@@ -33,6 +33,7 @@ from gan_style.training.callbacks.doctor import Doctor
 from gan_style.training.callbacks.keeper import Keeper
 from gan_style.training.callbacks.losses import LogLosses
 from gan_style.training.callbacks.progress import ShowProgress
+from gan_style.training.engine.engine import Engine
 from gan_style.training.refusals import (
     differences,
     refuse_missing_warm_start,
@@ -134,16 +135,17 @@ def _train(
         refuse_other_weights(model, resume, resume_from)
     chosen = [build(node, allowed) for node in (config.get("callbacks") or {}).values() if node]
     config["best"] = resolve(config["best"], chosen, model, data)
-    iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
+    engine = engine_of_run(model, settings, data)
+    iterations = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
     if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
         say(f"{resume_from} {done}: nothing is left to do")
         return
-    if schedule_ends(model, iterations):
+    if schedule_ends(engine, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     announce(config, data, model, iterations, run_dir, resume)
-    trainer, logs, keeper = assemble(config, settings, data, model, chosen, run_dir, iterations, resume)
+    trainer, logs, keeper = assemble(config, settings, data, engine, chosen, run_dir, iterations, resume)
     try:
-        fit(trainer, model, data, keeper, logs, run_dir)
+        fit(trainer, engine, data, keeper, logs, run_dir)
         summarise(run_dir, keeper)
         keeper.raise_if_signalled()
     finally:
@@ -169,7 +171,7 @@ def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 def model_of(
     config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, data: UnpairedDataModule
 ) -> Translator:
-    """The model of a config for what the data have: channels, styles and the length of an epoch.
+    """The model of a config for what the data have: channels and styles.
 
     Raises:
         UserError: the pictures are too small for it, or the settings do not fit it.
@@ -178,25 +180,29 @@ def model_of(
     if data.style_names and takes(config["model"], "styles", allowed):
         extra["styles"] = len(data.style_names)
     model: Translator = build(config["model"], allowed, **extra)
-    model.iterations_per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     refuse_small_pictures(model, data)
     refuse_unfit_settings(model, settings, config["name"])
     return model
+
+
+def engine_of_run(model: Translator, settings: TrainerSettings, data: UnpairedDataModule) -> Engine:
+    """The engine of a model, which knows the length of an epoch of these data on all processes."""
+    return Engine(model, data.epoch_length / (data.batch_size * settings.world_size))
 
 
 def assemble(
     config: Mapping[str, Any],
     settings: TrainerSettings,
     data: UnpairedDataModule,
-    model: Translator,
+    engine: Engine,
     chosen: list[pl.Callback],
     run_dir: Path,
     iterations: int,
     resume: Mapping[str, Any] | None,
 ) -> tuple[pl.Trainer, list[Any], Keeper]:
-    """Make the callbacks, loggers and trainer of a run, and tell the model how to compute."""
+    """Make the callbacks, loggers and trainer of a run, and tell the engine how to compute."""
     val_every, save_every, log_every = settings.cadence(iterations)
-    settings.tell(model, data.image_size)
+    settings.tell(engine, data.image_size)
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = (*ALLOWED, *config["allow"])
@@ -224,7 +230,7 @@ def assemble(
 
 def fit(
     trainer: pl.Trainer,
-    model: Translator,
+    engine: Engine,
     data: UnpairedDataModule,
     keeper: Keeper,
     logs: list[Any],
@@ -235,7 +241,7 @@ def fit(
     try:
         keeper.listen()
         with _explaining(trainer, keeper):
-            trainer.fit(model, datamodule=data)
+            trainer.fit(engine, datamodule=data)
         stopped = "finished"
     except Interrupted:
         stopped = "interrupted"
@@ -248,7 +254,7 @@ def fit(
     finally:
         if trainer.is_global_zero:
             try:
-                write_run_file(run_dir, trainer, model, time.perf_counter() - started, stopped)
+                write_run_file(run_dir, trainer, engine.method, time.perf_counter() - started, stopped)
                 loggers.finish(logs, run_dir / "checkpoints" / "best.ckpt")
                 write_report(run_dir)
             except OSError as error:  # a full disk must not hide why training stopped
@@ -267,9 +273,9 @@ def _explaining(trainer: pl.Trainer, keeper: Keeper) -> Iterator[None]:
         raise TrainingFailed(f"{said}{keeper.what_is_left()}") from error
 
 
-def schedule_ends(model: Translator, iterations: int) -> bool:
+def schedule_ends(engine: Engine, iterations: int) -> bool:
     """Whether a tenth of the run or more would train at a rate of 0."""
-    return model.rate_factor(int(0.9 * iterations)) == 0
+    return engine.rate_factor(int(0.9 * iterations)) == 0
 
 
 @rank_zero_only

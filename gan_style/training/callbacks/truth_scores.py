@@ -12,13 +12,15 @@ from gan_style.metrics.truth import ColourTransfer, bootstrap, psnr, ssim
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.score_file import Scores, record
+from gan_style.training.engine.engine import engine_of, method_of
+from gan_style.training.engine.hooks import RunCallback
 
 SCORES = {"psnr": psnr, "ssim": ssim}
 # direction -> input, output, truth
 NAMES = {"A2B": ("real_A", "fake_B", "truth_B"), "B2A": ("real_B", "fake_A", "truth_A")}
 
 
-class TruthScores(pl.Callback):
+class TruthScores(RunCallback):
     """PSNR and SSIM of the translations, of the untranslated input, and of a global colour transfer.
 
     Does nothing where the data knows no truth. Columns `val/A2B/psnr`, ..., and `val/psnr`, the mean over directions.
@@ -42,7 +44,7 @@ class TruthScores(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         for direction, (real, fake, truth) in NAMES.items():
-            if truth in batch and fake in outputs and direction in getattr(pl_module, "directions", NAMES):
+            if truth in batch and fake in outputs and direction in method_of(pl_module).directions:
                 self._score("model", direction, outputs[fake], batch[truth])
                 self._score("input", direction, outputs[real], batch[truth])
                 if direction not in self._transfers:
@@ -51,7 +53,6 @@ class TruthScores(pl.Callback):
                 self._score("colour transfer", direction, transferred, batch[truth].cpu())
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
         values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         pictures = len(trainer.datamodule.val_set)  # type: ignore[attr-defined]
         for part in gather(dict(self._values))[:pictures]:  # further processes look at a picture again
@@ -64,7 +65,7 @@ class TruthScores(pl.Callback):
             table[of][direction][score] = bootstrap(sorted(numbers))  # in whatever order the ranks looked
         protocol = {"N": len(next(iter(values.values()))), "interval": "95% bootstrap over test pictures"}
         baselines = {name: table[name] for name in ("input", "colour transfer")}
-        record(trainer, pl_module, table["model"], protocol, baselines)
+        record(trainer, engine_of(pl_module), table["model"], protocol, baselines)
 
     def _score(self, of: str, direction: str, images: Tensor, truth: Tensor) -> None:
         for name, score in SCORES.items():
