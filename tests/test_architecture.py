@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.house import House, circles, floors
+from tests.small_models import saved
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gan_style"
@@ -148,3 +149,27 @@ def test_nothing_heavy_is_imported_before_it_is_needed(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def loaded_by(code: str, *names: str) -> list[str]:
+    """Which packages a process of its own has imported at its end."""
+    code += f"\nimport sys; print([name for name in {names!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    names_there: list[str] = ast.literal_eval(found.stdout.splitlines()[-1])
+    return names_there
+
+
+# What training needs and a trained model does not; each takes a second or more.
+OF_TRAINING = ("pytorch_lightning", "torchmetrics", "albumentations", "hydra", "omegaconf", "torchvision", "wandb")
+
+
+def test_using_a_trained_model_imports_nothing_of_training(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.ckpt")
+    code = f"""
+import gan_style, gan_style.inference.translator, gan_style.inference.video.translate
+from PIL import Image
+gan_style.load({str(path)!r}, device="cpu").translate(Image.new("RGB", (32, 32)))
+"""
+    assert loaded_by(code, *OF_TRAINING, "torch._dynamo") == []
+    assert loaded_by(f"from gan_style.cli.main import main\nmain(['describe', {str(path)!r}])", *OF_TRAINING) == []
+    assert loaded_by("import pytorch_lightning", *OF_TRAINING[:1]) == ["pytorch_lightning"]  # so it would be seen
