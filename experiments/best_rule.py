@@ -20,7 +20,7 @@ from gan_style.data.pictures import ScenePictures
 from gan_style.data.values import ValueRange
 from gan_style.metrics.table import row_of
 from gan_style.metrics.truth import psnr
-from gan_style.models.translator import Translator
+from gan_style.training.engine.engine import method_of
 
 FIRST = 100_000  # scenes that neither training nor validation sees
 TRUE = "fresh/psnr"
@@ -38,14 +38,14 @@ class FreshScenes(pl.Callback):
         )
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
+        method = method_of(pl_module)
         means = []
-        for direction in pl_module.directions:
+        for direction in method.directions:
             source, truth = (self.photos, self.paintings) if direction == "A2B" else (self.paintings, self.photos)
-            made = torch.cat([pl_module.translate(part, direction) for part in source.split(8)])
+            made = torch.cat([method.translate(part, direction) for part in source.split(8)])
             means.append(float(psnr(made, truth).mean()))
         for logger in trainer.loggers:
-            logger.log_metrics({TRUE: sum(means) / len(means)}, step=pl_module.iteration)
+            logger.log_metrics({TRUE: sum(means) / len(means)}, step=method.iteration)
 
 
 def train(seed: int, iterations: int, validations: int, folder: str, *words: str) -> None:

@@ -75,9 +75,9 @@ def prepare(moment: str, there: Path) -> None:
     import torch
 
     from gan_style.data.datamodule import UnpairedDataModule
-    from gan_style.models.translator import Translator
     from gan_style.training import run
     from gan_style.training.callbacks import keeper
+    from gan_style.training.engine.engine import Engine
 
     def half(content: object, file: Any) -> None:
         file.write(b"PK" + bytes(5000))
@@ -87,7 +87,7 @@ def prepare(moment: str, there: Path) -> None:
     elif moment == "config":
         paused(run, "write_whole", there)
     elif moment == "training":
-        paused(Translator, "training_step", there, 3)
+        paused(Engine, "training_step", there, 3)
     elif moment == "saving":
         paused(torch, "save", there, 3, half)
     elif moment == "saving twice":

@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.house import House, circles, floors
+from tests.small_models import saved
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gan_style"
 HOUSE = House(PACKAGE)
 FILES = list(HOUSE.files.values())
 HYDRA = ("core/config.py", "core/hydra_guard.py", "training/compose.py", "cli/train.py")
+
+# Below training nobody but the data module, which Lightning asks for batches, knows Lightning.
+LIGHTNING = ("training/", "apps/planning/", "cli/audit.py", "data/datamodule.py", "data/folders.py", "data/shards.py")
 
 # What each room may import of the package beside itself. A room stands for all that lies in it.
 MAY_IMPORT = {
@@ -34,7 +38,11 @@ MAY_IMPORT = {
     "checkpoints": {"core", "networks", "models"},
     "training": {"core", "data", "networks", "metrics.own", "metrics.table", "models", "checkpoints", "report"},
     "training.doctor": {"losses.adversarial", "losses.precision", "models"},
-    "training.callbacks": {"core", "data.images", "data.saving", "metrics", "models", "checkpoints", "training.doctor"},
+    "training.engine": {"core", "losses.precision", "models"},
+    "training.callbacks": {
+        *("core", "data.images", "data.saving", "metrics", "models", "checkpoints", "training.doctor"),
+        "training.engine",
+    },
     "inference": {"core", "data", "networks", "models", "checkpoints"},
     "inference.tiling": {"core", "data.cache"},
     "inference.video": {"core", "data", "metrics", "inference"},
@@ -113,6 +121,8 @@ def test_other_packages_have_their_place(path: Path) -> None:
             outside.add(node.module.split(".")[0])
     relative = str(path.relative_to(PACKAGE))
     assert "hydra" not in outside or relative in HYDRA
+    assert "pytorch_lightning" not in outside or relative.startswith(LIGHTNING)
+    assert "torchmetrics" not in outside or relative.startswith("metrics/")
     assert "wandb" not in outside or relative == "training/loggers.py"
     assert "albumentations" not in outside or relative == "data/transforms.py"
 
@@ -152,3 +162,27 @@ def test_nothing_heavy_is_imported_before_it_is_needed(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def loaded_by(code: str, *names: str) -> list[str]:
+    """Which packages a process of its own has imported at its end."""
+    code += f"\nimport sys; print([name for name in {names!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    names_there: list[str] = ast.literal_eval(found.stdout.splitlines()[-1])
+    return names_there
+
+
+# What training needs and a trained model does not; each takes a second or more.
+OF_TRAINING = ("pytorch_lightning", "torchmetrics", "albumentations", "hydra", "omegaconf", "torchvision", "wandb")
+
+
+def test_using_a_trained_model_imports_nothing_of_training(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.ckpt")
+    code = f"""
+import gan_style, gan_style.inference.translator, gan_style.inference.video.translate
+from PIL import Image
+gan_style.load({str(path)!r}, device="cpu").translate(Image.new("RGB", (32, 32)))
+"""
+    assert loaded_by(code, *OF_TRAINING, "torch._dynamo") == []
+    assert loaded_by(f"from gan_style.cli.main import main\nmain(['describe', {str(path)!r}])", *OF_TRAINING) == []
+    assert loaded_by("import pytorch_lightning", *OF_TRAINING[:1]) == ["pytorch_lightning"]  # so it would be seen

@@ -149,7 +149,7 @@ def test_a_number_that_is_not_finite_on_one_rank_ends_all(tmp_path: Path) -> Non
 
 class FreezeALayer(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        layer = pl_module.D_B.layers[0]  # type: ignore[union-attr,index]
+        layer = pl_module.method.D_B.layers[0]  # type: ignore[union-attr,index]
         layer.forward = lambda x: nn.functional.conv2d(x, layer.weight.detach(), layer.bias, 2, 1)
 
 

@@ -17,6 +17,7 @@ from gan_style.core.errors import UserError
 from gan_style.models.cyclegan import CycleGAN
 from gan_style.models.schedules import ConstantThenLinear
 from gan_style.training.callbacks.keeper import Keeper
+from gan_style.training.engine.engine import Engine
 from gan_style.training.strategy import DDPPerPlayer
 from gan_style.training.trainer import TrainerSettings
 from tests.conftest import SGD, differences, small_config
@@ -48,7 +49,7 @@ def test_checkpoints_come_at_odd_iterations_too(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         Keeper,
         "_save",
-        lambda self, trainer, model: (saved.append(model.iteration), original(self, trainer, model)),
+        lambda self, trainer, engine: (saved.append(engine.iteration), original(self, trainer, engine)),
     )
     run("run", "trainer.max_steps=8", "trainer.save_every=3", "trainer.val_every=100")
     assert saved == [3, 6, 8]
@@ -115,13 +116,14 @@ def test_ema_is_the_recursive_mean() -> None:
 
     model = build(small_config()["model"])
     ema = EMA(decay=0.75)
-    ema.on_fit_start(None, model)
+    engine = Engine(model)
+    ema.on_fit_start(None, engine)
     expected = next(model.G_AB.parameters()).detach().clone()
     for t in range(1, 30):
         with torch.no_grad():
             next(model.G_AB.parameters()).fill_(float(t))
         model.iteration = t
-        ema.on_train_batch_end(None, model)
+        ema.on_train_batch_end(None, engine)
         decay = min(0.75, (1 + t) / (10 + t))
         expected = decay * expected + (1 - decay) * t
     assert torch.allclose(next(ema.averages["G_AB"].parameters()), expected, rtol=1e-5)

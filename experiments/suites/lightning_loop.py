@@ -30,7 +30,8 @@ class LightningLoop:
         torch.manual_seed(0)
         model = build(config["model"], channels_A=3, channels_B=3)
         settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
-        trainer, _logs, _ = train_run.assemble(config, settings, data, model, chosen, folder, batches, None)
+        engine = train_run.engine_of_run(model, settings, data)
+        trainer, _logs, _ = train_run.assemble(config, settings, data, engine, chosen, folder, batches, None)
         quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
         self.others: list[Callable[[], None]] = []
@@ -40,7 +41,7 @@ class LightningLoop:
 
         def fit() -> None:
             try:
-                trainer.fit(model, datamodule=data)
+                trainer.fit(engine, datamodule=data)
             except Exception as error:
                 self.failed = error
             self.done.release()

@@ -23,6 +23,7 @@ from suites.lightning_loop import LightningLoop
 from suites.reference import ReferenceCycleGAN
 
 from gan_style.core.config import build
+from gan_style.training.engine.engine import Engine
 
 PRECISIONS = {"32": "32-true", "tf32": "tf32", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -82,15 +83,16 @@ def reference(ours: LightningLoop, pairs: list[tuple[torch.Tensor, torch.Tensor]
 def bare_loop(config: dict[str, Any], pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Step:
     """Our own step, and nothing around it."""
     model = build(config["model"], channels_A=3, channels_B=3).to(pairs[0][0].device)
-    model.quick = build(config["trainer"]).takes_quick_ways(config["data"]["image_size"])
-    optimizers = dict(zip("GD", model.configure_optimizers(), strict=True))
-    own = {player: model._parameters_of(player) for player in "GD"}
+    engine = Engine(model)
+    engine.quick = build(config["trainer"]).takes_quick_ways(config["data"]["image_size"])
+    optimizers = dict(zip("GD", engine.configure_optimizers(), strict=True))
+    own = {player: model.parameters_of(player) for player in "GD"}
     bf16 = config["trainer"]["precision"] == "bf16-mixed"
     device = pairs[0][0].device.type
 
     def step(A: torch.Tensor, B: torch.Tensor) -> None:
         cast = torch.autocast(device, torch.bfloat16) if bf16 else nullcontext()
-        with cast, model.quick_ways():
+        with cast, engine.quick_ways():
             images = model.generate({"A": A, "B": B})
             for player, loss in (("G", model.generator_loss), ("D", model.discriminator_loss)):
                 other = own["D" if player == "G" else "G"]

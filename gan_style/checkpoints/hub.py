@@ -16,8 +16,8 @@ from gan_style.checkpoints import checkpoint, safetensors
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.quoting import in_markdown
-from gan_style.models.pretrained import Pretrained, network_of
-from gan_style.models.translator import Translator
+from gan_style.models.pretrained import Pretrained
+from gan_style.models.translator import Translator, network_of
 
 if TYPE_CHECKING:
     pass

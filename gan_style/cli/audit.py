@@ -19,7 +19,7 @@ from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
 from gan_style.training.compose import composed
 from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import checked, model_of
+from gan_style.training.run import checked, engine_of_run, model_of
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
@@ -112,9 +112,9 @@ def _train(config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerS
     torch.manual_seed(config["seed"])
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()
-    model = model_of(config, allowed, settings, data)
-    settings.tell(model, data.image_size)
+    engine = engine_of_run(model_of(config, allowed, settings, data), settings, data)
+    settings.tell(engine, data.image_size)
     with tempfile.TemporaryDirectory() as nowhere:
         silent = pl.callbacks.ProgressBar()  # the base class draws nothing, and keeps Lightning from drawing its own
         trainer = settings.make([recorder, silent], [], Path(nowhere), val=1_000_000_000)
-        trainer.fit(model, datamodule=data)
+        trainer.fit(engine, datamodule=data)

@@ -20,6 +20,7 @@ from gan_style.core.paths import write_whole
 from gan_style.core.terminal import say
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import JOIN_PIXELS_ON_CPU
+from gan_style.networks.contract import minimum_size
 from gan_style.networks.recomputed import blocks_of
 from gan_style.training.compose import composed
 
@@ -87,8 +88,8 @@ def target_of(config: Mapping[str, Any], parts: Parts) -> Target:
         accumulate=model.accumulate,
         iterations=parts.iterations,
         load_size=config["data"].get("load_size"),
-        smallest=max((getattr(network, "minimum_size", 1) for network in model.networks("D")), default=1),
-        accumulates=bool(model.generators),  # gatys holds one batch
+        smallest=max((minimum_size(network) for network in model.networks("D")), default=1),
+        accumulates=not model.optimizes_images,
         max_steps=config["trainer"]["max_steps"] is not None,
     )
 

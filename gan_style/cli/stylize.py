@@ -20,7 +20,7 @@ from gan_style.data.saving import check_not_overwriting, check_output, save, sav
 from gan_style.inference.images import given_picture
 from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import RESULT, LoadedTranslator
-from gan_style.models.gatys import Gatys
+from gan_style.models.styled import optimizing
 
 LONGEST_SIDE_OF_GATYS = 512  # in pixels, unless --size says otherwise: its cost grows with every pixel
 
@@ -37,9 +37,9 @@ def stylize(parsed: Namespace) -> None:
     check_not_overwriting([output], [content, *parsed.mask, *(style for style, _ in options["style"])])
     torch.manual_seed(parsed.seed)
     translator = translator_of(parsed)
-    if isinstance(translator.model, Gatys):
+    if translator.model.optimizes_images:
         options["size"] = LONGEST_SIDE_OF_GATYS if parsed.size is None else parsed.size
-        options |= start_of(translator, translator.model, parsed)
+        options |= start_of(translator, parsed)
     elif parsed.every:
         raise UserError("--every is for gatys, which comes to its picture in steps: leave it out")
     with progress_of(translator, output, parsed.every) as progress:
@@ -59,9 +59,9 @@ def translator_of(parsed: Namespace) -> LoadedTranslator:
     return translator
 
 
-def start_of(translator: LoadedTranslator, model: Gatys, parsed: Namespace) -> dict[str, Any]:
+def start_of(translator: LoadedTranslator, parsed: Namespace) -> dict[str, Any]:
     """The style picture, where the descent is to begin with it."""
-    if model.start != "style":
+    if not optimizing(translator.model).starts_with_style:
         return {}
     paths = [expanded(parse_style(word)[0]) for word in parsed.style]
     if len(paths) != 1 or not paths[0].is_file():
@@ -72,7 +72,7 @@ def start_of(translator: LoadedTranslator, model: Gatys, parsed: Namespace) -> d
 @contextlib.contextmanager
 def progress_of(translator: LoadedTranslator, output: Path, every: int) -> Iterator[dict[str, Any]]:
     """What makes an optimisation show its progress, and save what it has every so many steps."""
-    if not isinstance(translator.model, Gatys):
+    if not translator.model.optimizes_images:
         yield {}
         return
     with progress_bars() as progress:

@@ -18,10 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.allowed import ALLOWED, in_config, is_below, is_of_file, refusal
 from gan_style.core.errors import UserError, did_you_mean
@@ -44,6 +40,10 @@ def config_dir() -> Path:
 
 def plain(config: Any) -> Any:
     """Resolve a composed config to dicts, lists and scalars, the only things that are built or enter a checkpoint."""
+    if config is None or isinstance(config, dict | list | str | int | float):
+        return config
+    from omegaconf import OmegaConf
+
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
@@ -53,6 +53,10 @@ def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserError: an override that the node does not know or cannot read.
     """
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         try:
             composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])

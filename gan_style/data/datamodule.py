@@ -251,8 +251,8 @@ class UnpairedDataModule(pl.LightningDataModule):
     def _iteration(self) -> int:
         if not self.trainer:
             return 0
-        model: Any = self.trainer.lightning_module
-        return int(model.iteration + model.skipped)
+        engine: Any = self.trainer.lightning_module
+        return int(engine.position)
 
     def _rank(self) -> int:
         return self.trainer.global_rank if self.trainer else 0

@@ -20,7 +20,6 @@ from typing import IO, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style.core.errors import UserError
 from gan_style.core.terminal import say
@@ -150,6 +149,8 @@ def open_shards(
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         shards = [shard for shard in pool.map(read_index, paths) if shard]
         if len(shards) < len(paths):
+            from pytorch_lightning.utilities.rank_zero import rank_zero_only  # takes seconds
+
             rank_zero_only(say)(f"{what}: {len(paths) - len(shards)} shards without an index are read, once")
             shards = list(pool.map(open_shard, paths))
     numbered = [np.insert(shard.entries, 0, number, axis=1) for number, shard in enumerate(shards)]

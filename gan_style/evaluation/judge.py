@@ -173,7 +173,7 @@ class Judge:
         else:
             made = [self._one(translator, x, direction) for x in sources]
         pictures["fakes"] = [rounded(picture) for picture in made]
-        if hasattr(translator.model, "latent_style") and translator.style_names:
+        if translator.model.takes_noise and translator.style_names:
             pictures["several"] = [self._several(translator, i, x) for i, x in enumerate(sources[:VARIED])]
         if back not in translator.model.directions:
             return Made(pictures["fakes"], pictures, range(len(sources)))

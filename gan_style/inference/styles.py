@@ -18,6 +18,7 @@ from torch import Tensor
 from gan_style.core.checks import is_number, shown
 from gan_style.core.config import did_you_mean
 from gan_style.core.errors import UserError
+from gan_style.models.styled import styled
 from gan_style.models.translator import StyleCode, Translator
 
 # From RGB to YIQ, the luminance and two colour differences of NTSC (Gatys et al. 2016b, section 3).
@@ -153,9 +154,9 @@ def _mixed(model: Translator, images: Tensor, styles: Sequence[Style], alpha: fl
         return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
     code = mix_codes(codes, [style.weight for style in styles])
     if alpha < 1:
-        own = model.style_code(images)
+        own = styled(model).style_code(images)
         code = own if alpha == 0 else {name: torch.lerp(own[name], value, alpha) for name, value in code.items()}
-    return model.stylize(images, code, **options)
+    return styled(model).stylize(images, code, **options)
 
 
 def _by_region(model: Translator, images: Tensor, styles: Sequence[Style], alpha: float, options: Any) -> Tensor:

@@ -23,7 +23,7 @@ from gan_style.data.values import Array, ValueRange
 from gan_style.inference.images import Given, Picture, given_mask, given_picture, joined_given, read_file, style_pairs
 from gan_style.inference.styles import Style, apply_styles, direction_to, mix_codes
 from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
-from gan_style.models.gatys import Gatys
+from gan_style.models.styled import styled
 from gan_style.models.translator import StyleCode, Translator
 from gan_style.networks.fast_convolutions import fast_convolutions
 
@@ -127,7 +127,7 @@ class LoadedTranslator:
             direction = self._direction(direction)
             source, target = direction[0], direction[-1]
             given = self._given(pictures, source, size)
-            styles = [Style(direction, self.model.general_style() if self.model.takes_style else None)]
+            styles = [Style(direction, styled(self.model).general_style() if self.model.takes_style else None)]
         else:
             if direction is not None:
                 raise UserError("give a direction or styles, not both: a style says where to go")
@@ -187,9 +187,9 @@ class LoadedTranslator:
         if not word:
             raise UserError("the name of a style is empty: give a picture, a folder or a name")
         if word in self.style_names:
-            return Style(word, self.model.known_style(self.style_names.index(word)), weight, mask)
+            return Style(word, styled(self.model).known_style(self.style_names.index(word)), weight, mask)
         if not path.exists():
-            if word.split(":")[0] == NOISE and hasattr(self.model, "latent_style"):
+            if word.split(":")[0] == NOISE and self.model.takes_noise:
                 return Style(word, self._noise(word), weight, mask)
             names = did_you_mean(word, self.style_names) if self.style_names else ""
             raise UserError(f"there is no style picture, folder or name {word}{names}")
@@ -241,7 +241,7 @@ class LoadedTranslator:
     def _passes(self, tile: Tile, mode: Mode) -> Any:
         """The model as its passes are to be made."""
         tiled = Tiled(self.model, tile, mode, self.watch)
-        if not isinstance(self.model, Gatys):
+        if not self.model.optimizes_images:
             return tiled
         if isinstance(tile, int):
             raise UserError("gatys optimises a whole picture and cannot be tiled: leave tile out, or give a size")
@@ -251,7 +251,7 @@ class LoadedTranslator:
         return None if self.values is None else self.values.get(letter, ValueRange())
 
     def _refuse_unknown(self, options: Mapping[str, Any]) -> None:
-        known = list(inspect.signature(self.model.stylize).parameters)[2:] if self.model.takes_style else []
+        known = list(inspect.signature(styled(self.model).stylize).parameters)[2:] if self.model.takes_style else []
         for name in options:
             if name not in known:
                 there = did_you_mean(name, known) if known else "; there are none"
@@ -269,10 +269,9 @@ class LoadedTranslator:
             raise UserError(f"{word}: noise is of a style, as in {NOISE}:NAME{did_you_mean(name, self.style_names)}")
         if seed and not (seed.isascii() and seed.isdigit() and int(seed) < 2**63):
             raise UserError(f"{word}: the seed {seed} is not a whole number of at least 0, as in {NOISE}:{name}:7")
-        model: Any = self.model
+        model = styled(self.model)
         z = torch.randn(1, model.latent_size, generator=torch.Generator().manual_seed(int(seed or 0)))
-        code: StyleCode = model.latent_style(self.style_names.index(name), z.to(self.device))
-        return code
+        return model.latent_style(self.style_names.index(name), z.to(self.device))
 
     def _encoded(self, what: Picture, side: int) -> StyleCode:
         values = self._values("B")  # of a plain domain, a style of 16 bits is looked at with 8

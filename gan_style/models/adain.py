@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from gan_style.core.types import Count, Weight
 from gan_style.losses.perceptual import PerceptualLoss, mean_std, total_variation
 from gan_style.models.processes import averaged
-from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
+from gan_style.models.styled import Styled
+from gan_style.models.translator import Images, StyleCode, Terms, l1
 from gan_style.networks.adain import adain
 from gan_style.networks.blocks import InstanceNorm2d, crop, pad_to_multiple
 from gan_style.networks.vgg import VGG
@@ -31,7 +32,7 @@ class Kept(NamedTuple):
     made: Images  # not clamped: a clamped pixel has no gradient
 
 
-class AdaIN(Translator):
+class AdaIN(Styled):
     """A frozen encoder, new means and standard deviations, and a learned decoder.
 
     Args:
@@ -46,7 +47,7 @@ class AdaIN(Translator):
     """
 
     generators = ("decoder",)
-    takes_style = True
+    carries_vgg = True
     style_mean: Tensor
     style_std: Tensor
 

@@ -18,6 +18,7 @@ from gan_style.losses.adversarial import adversarial
 from gan_style.losses.patchnce import patch_nce
 from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator
+from gan_style.networks.contract import Featured
 from gan_style.networks.patch_projector import PatchProjector
 
 
@@ -74,13 +75,13 @@ class CUT(Translator):
                 f"the contrastive loss needs as many channels in A ({channels_A}) as in B ({channels_B}): "
                 "take model=cyclegan"
             )
-        network: Any = generator(in_channels=channels_A, out_channels=channels_B)
-        if not hasattr(network, "forward_with_features"):
+        network = generator(in_channels=channels_A, out_channels=channels_B)
+        if not isinstance(network, Featured):
             raise ValueError(
                 f"model/generator: {type(network).__name__} gives no features to compare; "
                 "take model/generator=resnet9 or resnet6"
             )
-        self.G_AB: nn.Module = network
+        self.G_AB = network
         self.H = PatchProjector(network.feature_channels, num_patches=num_patches)
         self.D_B = discriminator(in_channels=channels_B)
         self.gan = adversarial(gan_mode)
@@ -135,7 +136,7 @@ class CUT(Translator):
 
     def _throws_heads(self) -> bool:
         """A coin for each iteration, the same on every process: both sides have other passes to be done together."""
-        seed = derive_seed(self.seed, "mirrored", self.iteration + self.skipped)
+        seed = derive_seed(self.seed, "mirrored", self.position)
         return bool(torch.randint(2, (), generator=torch.Generator().manual_seed(seed)))
 
     def _contrast(self, features: list[Tensor], keys: list[Tensor], ids: list[Tensor], mirrored: bool) -> Tensor:

@@ -78,13 +78,6 @@ class CycleGAN(Translator):
         output: Tensor = {"A2B": self.G_AB, "B2A": self.G_BA}[direction](images)
         return output
 
-    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        network = {"A2B": self.G_AB, "B2A": self.G_BA}[direction]
-        if not hasattr(network, "branches"):
-            return super().interpolate(images, direction, alpha)
-        output: Tensor = network(images, alpha=alpha * network.alpha)  # type: ignore[operator]
-        return output
-
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         real_A, real_B = batch["A"], batch["B"]
         if self.lambda_idt > 0:

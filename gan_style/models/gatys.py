@@ -28,13 +28,11 @@ from gan_style.models.picture_descent import (
     resized,
     size_of,
     sizes,
-    take_step,
 )
 from gan_style.models.processes import gather
-from gan_style.models.translator import Images, StyleCode, Terms, Translator
+from gan_style.models.styled import Optimizing, Progress
+from gan_style.models.translator import Images, StyleCode, Terms
 from gan_style.networks.vgg import VGG
-
-Progress = Callable[[int, int, dict[str, float], Tensor], None]
 
 
 class Target(NamedTuple):
@@ -44,7 +42,7 @@ class Target(NamedTuple):
     style: StyleCode
 
 
-class Gatys(Translator):
+class Gatys(Optimizing):
     """Pictures with the content of one picture and the style of another, found by gradient descent.
 
     `stylize` makes them from any picture and code. In training the pictures are the weights: the first batch says
@@ -76,7 +74,6 @@ class Gatys(Translator):
     generators = ()
     helpers = ("canvas",)  # it translates no other picture, and the mean of its past would be a blurred one
     directions = ()
-    takes_style = True
     reads_vgg = True
 
     content: Tensor
@@ -130,6 +127,10 @@ class Gatys(Translator):
         self.register_buffer("held", torch.tensor(False))
         self._target: dict[Any, Target] = {}  # of the current scale
         self.register_load_state_dict_post_hook(lambda module, _: module._target.clear())
+
+    @property
+    def starts_with_style(self) -> bool:
+        return self.start == "style"
 
     # The objective and the first picture
 
@@ -220,7 +221,7 @@ class Gatys(Translator):
         def objective_at(size: Size) -> Objective:
             return functools.partial(self.objective, target=self.target(resized(content, size), code))
 
-        return descend(start, parts, objective_at, self._make_optimizer["G"], self.steps, report)
+        return descend(start, parts, objective_at, self.make_optimizer["G"], self.steps, report)
 
     # Training
 
@@ -249,19 +250,10 @@ class Gatys(Translator):
             self._target = {key: self.target(content, self.style_code(self.style))}
         return self.objective(canvas, self._target[key])
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        self.begin_iteration()
-        images = self.generate(batch)
-        loss, backward = functools.partial(self.generator_loss, images), functools.partial(self.backward_of, "G")
-        terms = take_step(self.optimizers(), loss, backward)
-        self.iteration += 1
+    def after_iteration(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         if self.iteration % self.steps == 0 and self.iteration < self.last_iteration:
             self._enlarge()
-        pictures = {name: image.detach() for name, image in self.generate(batch).items()}
-        return {"images": pictures, "losses": {f"G_{name}": value for name, value in terms.items()}}
-
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
-        return self.generate(batch) if batch_idx == 0 else {}
+            optimizers["G"].state.clear()  # it knows nothing of the next size
 
     @torch.no_grad()
     def _hold(self, batch: Mapping[str, Tensor]) -> None:
@@ -280,10 +272,9 @@ class Gatys(Translator):
 
     @torch.no_grad()
     def _enlarge(self) -> None:
-        """Go on in the next size with what the last has come to; the optimiser knows nothing of it."""
+        """Go on in the next size with what the last has come to."""
         fine = self.canvas[self.scale]
         fine.copy_(resized(self.canvas[self.scale - 1], size_of(fine)))
-        self.optimizer_of()["G"].state.clear()
 
 
 def _own(images: Tensor) -> Tensor:

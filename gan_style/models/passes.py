@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from gan_style.networks.contract import can_join
 from gan_style.networks.fast_convolutions import fast_convolutions
 from gan_style.networks.recomputed import checkpointed
 
@@ -75,7 +76,7 @@ def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None, method
     alike = len({(x.shape[1:], x.dtype, x.device) for x in inputs}) == 1
     if join is None:
         join = inputs[0].is_cuda or inputs[0].shape[-2] * inputs[0].shape[-1] <= JOIN_PIXELS_ON_CPU
-    if not (join and alike and getattr(network, "per_sample", False)):
+    if not (join and alike and can_join(network)):
         return [call(x) for x in inputs]
     output = call(torch.cat(inputs))
     parts, start = [], 0

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
-from gan_style.core.terminal import warn
 from gan_style.core.types import Count, CountOrNone, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
@@ -24,6 +23,7 @@ from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_var
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator, l1
+from gan_style.networks.contract import Branched
 from gan_style.networks.factory import make_generator
 from gan_style.networks.vgg import VGG
 
@@ -77,8 +77,7 @@ class PerceptualGAN(Translator):
         super().__init__(**training)
         self.G_AB = make_generator(generator, in_channels=channels_A, out_channels=channels_B)
         self.D_B = discriminator(in_channels=channels_B)
-        self.has_branches = hasattr(self.G_AB, "branches")
-        if lambda_branch > 0 and not self.has_branches:
+        if lambda_branch > 0 and not isinstance(self.G_AB, Branched):
             raise UserError(
                 f"model.lambda_branch={lambda_branch} needs a generator with branches: "
                 "add model/generator=two_branch, or set it to 0"
@@ -101,18 +100,12 @@ class PerceptualGAN(Translator):
         output: Tensor = self.G_AB(images)
         return output
 
-    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        if not self.has_branches:
-            return super().interpolate(images, direction, alpha)
-        output: Tensor = self.G_AB(images, alpha=alpha * self.G_AB.alpha)  # type: ignore[operator]
-        return output
-
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         real_A = batch["A"]
         images = {"real_A": real_A, "real_B": batch["B"]}
-        if not self.has_branches:
+        if not isinstance(self.G_AB, Branched):
             return images | {"fake_B": self.G_AB(real_A)}
-        content, style = self.G_AB.branches(real_A)  # type: ignore[operator]
+        content, style = self.G_AB.branches(real_A)
         style = self.G_AB.alpha * style
         fake = torch.tanh(content + style)
         self._style_share = style_share(content.detach(), style.detach())
@@ -135,18 +128,18 @@ class PerceptualGAN(Translator):
         if self.lambda_branch > 0:
             terms["branch"] = l1(images["content_B"], images["real_A"])
             total = total + self.lambda_branch * terms["branch"]
-        if self.has_branches:
+        if isinstance(self.G_AB, Branched):
             terms["style_share"] = self._style_share
         return total, terms
 
-    def on_validation_start(self) -> None:
-        if self.has_branches and self.iteration > 0 and self.global_rank == 0:
-            share = float(self._style_share)
-            if not 0.02 <= share <= 0.98:
-                warn(
-                    f"note: the style branch holds {share:.1%} of the energy at iteration {self.iteration}: "
-                    "the split is degenerate; change model.lambda_branch or model.generator.alpha"
-                )
+    def before_validation(self) -> str | None:
+        share = float(self._style_share)
+        if not isinstance(self.G_AB, Branched) or self.iteration == 0 or 0.02 <= share <= 0.98:
+            return None
+        return (
+            f"the style branch holds {share:.1%} of the energy at iteration {self.iteration}: "
+            "the split is degenerate; change model.lambda_branch or model.generator.alpha"
+        )
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         real_logits, fake_logits = joined(self.D_B, images["real_B"], self.pool_B.swap(images["fake_B"]))

@@ -63,7 +63,7 @@ def optimizer_of(method: Method, lr: float | None, history: int) -> Optimizers:
     return functools.partial(LBFGS, lr=lr, history=history)
 
 
-def take_step(optimizer: Any, objective: Callable[[], Loss], backward: Callable[[Tensor], Any]) -> Terms:
+def step_by_closure(optimizer: Any, objective: Callable[[], Loss], backward: Callable[[Tensor], Any]) -> Terms:
     """One forward and backward pass and what the optimiser makes of it. Returns the terms before the step."""
     found: Terms = {}
 
@@ -101,7 +101,7 @@ def descend(
         picture = nn.Parameter(resized(picture, size).detach().clone(memory_format=torch.contiguous_format))
         objective, optimizer = objective_at(size), make_optimizer([picture])
         for _ in range(steps):
-            terms = take_step(optimizer, functools.partial(objective, picture), Tensor.backward)
+            terms = step_by_closure(optimizer, functools.partial(objective, picture), Tensor.backward)
             done += 1
             report(done, terms, picture.detach().clamp(-1, 1))
     return picture.detach().clamp(-1, 1)

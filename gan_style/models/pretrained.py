@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.types import Count
-from gan_style.models.translator import Translator
+from gan_style.models.translator import Translator, network_of
 from gan_style.networks.factory import make_generator
 
 
@@ -41,15 +41,3 @@ class Pretrained(Translator):
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
         output: Tensor = getattr(self, network_of(direction))(images)
         return output
-
-    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        network = getattr(self, network_of(direction))
-        if not hasattr(network, "branches"):
-            return super().interpolate(images, direction, alpha)
-        output: Tensor = network(images, alpha=alpha * network.alpha)
-        return output
-
-
-def network_of(direction: str) -> str:
-    """`A2B` -> `G_AB`: the name of the generator of a direction in every method that has domains."""
-    return f"G_{direction[0]}{direction[-1]}"

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
-from gan_style.core.terminal import say
 from gan_style.core.types import Count, CountOrNone, Weight
 from gan_style.losses.adversarial import Logits, adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName
 from gan_style.models.passes import joined
 from gan_style.models.processes import summed
-from gan_style.models.translator import Images, StyleCode, Terms, Translator, l1
+from gan_style.models.styled import Styled
+from gan_style.models.translator import Images, StyleCode, Terms, l1
 from gan_style.models.warm_start import fitting_tensors, read_trained
 from gan_style.networks.blocks import crop
 from gan_style.networks.factory import require_argument
@@ -37,7 +37,7 @@ MOMENTUM = 0.99  # of the mean code of a style
 SAME_CODE = 1e-4  # relative difference below which two codes are one
 
 
-class StyleConditional(Translator):
+class StyleConditional(Styled):
     """One generator for all styles, a style encoder, a mapping network and a discriminator with a map per style.
 
     Args:
@@ -72,7 +72,7 @@ class StyleConditional(Translator):
     generators = ("G", "E", "M")
     discriminators = ("D",)
     turns = ("D", "G")
-    takes_style = True
+    takes_noise = True
     style_means: Tensor
     style_visits: Tensor
 
@@ -255,11 +255,10 @@ class StyleConditional(Translator):
         weights = self.style_visits.clamp_min(1).to(totals.dtype).reciprocal().clamp_min(1 - MOMENTUM) * (counts > 0)
         self.style_means += weights[:, None] * (totals / counts.clamp_min(1)[:, None] - self.style_means)
 
-    def on_fit_start(self) -> None:
-        if self.warm_start is not None and self.iteration == 0:  # a resumed run has its weights
-            said = take_weights(self, expanded(self.warm_start))
-            if self.global_rank == 0:
-                say(said, flush=True)
+    def before_training(self) -> str | None:
+        if self.warm_start is None or self.iteration > 0:  # a resumed run has its weights
+            return None
+        return take_weights(self, expanded(self.warm_start))
 
 
 class _Styled(dict[str, Tensor]):

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
+from gan_style.networks.contract import is_recomputable
+
 Layer = Callable[[Tensor], Tensor]
 _in_blocks: list[nn.Module] = []  # that `checkpointed` is computing: `recomputed` has nothing to save in them
 
@@ -79,7 +81,7 @@ def _unpack(packed: Any) -> Tensor:
 
 def blocks_of(*models: nn.Module) -> list[nn.Module]:
     """List the modules of models that declare by `recomputable` that `checkpointed` may compute them twice."""
-    return [module for model in models for module in model.modules() if getattr(module, "recomputable", False)]
+    return [module for model in models for module in model.modules() if is_recomputable(module)]
 
 
 @contextmanager

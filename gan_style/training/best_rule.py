@@ -14,6 +14,7 @@ from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.metrics.table import NAMED
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.keeper import out_of_patience
+from gan_style.training.engine.hooks import run_callbacks
 
 # What `auto` takes the first of that the data allows (experiments/2026-11-25-best-rule).
 PREFERRED = ("psnr", "swd")
@@ -55,9 +56,8 @@ def resolve(
     """
     rule = BestRule(**asked)
     offered: dict[str, str] = {}
-    for callback in callbacks:
-        if hasattr(callback, "offers"):
-            offered |= callback.offers(model, data)
+    for callback in run_callbacks(callbacks):
+        offered |= callback.offers(model, data)
     if rule.monitor == "auto":
         if rule.mode != "auto":
             raise UserError(f"best.mode={rule.mode} is the better end of a score: name that too, best.monitor=NAME")

@@ -16,9 +16,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style.core.paths import write_whole
 from gan_style.core.terminal import warn
+from gan_style.training.engine.hooks import RewindingLogger
 
 
-class CSVLog(Logger):
+class CSVLog(RewindingLogger):
     """Logger to `metrics.csv`: one row per iteration that logged something, a column per name.
 
     Lightning's own CSVLogger deletes the file when a run is resumed; this one keeps the rows up to the iteration of the

@@ -13,6 +13,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
+from gan_style.networks.contract import minimum_size
 from gan_style.networks.recomputed import blocks_of
 from gan_style.training import arithmetic
 from gan_style.training.trainer import TrainerSettings
@@ -156,7 +157,7 @@ def check_picture_sizes(model: Translator, data: UnpairedDataModule) -> None:
         UserError: names the sizes.
     """
     for network in model.networks("D"):
-        needed = getattr(network, "minimum_size", 1)
+        needed = minimum_size(network)
         if data.image_size < needed:
             raise UserError(
                 f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "

@@ -35,6 +35,7 @@ from gan_style.training.callbacks.doctor import Doctor
 from gan_style.training.callbacks.keeper import Keeper
 from gan_style.training.callbacks.losses import LogLosses
 from gan_style.training.callbacks.progress import ShowProgress
+from gan_style.training.engine.engine import Engine
 from gan_style.training.refusals import (
     check_architecture,
     check_picture_sizes,
@@ -138,16 +139,17 @@ def _train(
         check_weights(model, resume, resume_from)
     chosen = callbacks_of(config, allowed)
     config["best"] = resolve(config["best"], chosen, model, data)
-    iterations = settings.iterations(model.iterations_per_epoch, model.last_iteration)
+    engine = engine_of_run(model, settings, data)
+    iterations = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
     if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
         say(f"{resume_from} {done}: nothing is left to do")
         return
-    if schedule_ends(model, iterations):
+    if schedule_ends(engine, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     announce(config, data, model, iterations, run_dir, resume)
-    trainer, logs, keeper = assemble(config, settings, data, model, chosen, run_dir, iterations, resume)
+    trainer, logs, keeper = assemble(config, settings, data, engine, chosen, run_dir, iterations, resume)
     try:
-        fit(trainer, model, data, keeper, logs, run_dir)
+        fit(trainer, engine, data, keeper, logs, run_dir)
         summarise(run_dir, keeper)
         keeper.raise_if_signalled()
     finally:
@@ -174,7 +176,7 @@ def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 def model_of(
     config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, data: UnpairedDataModule
 ) -> Translator:
-    """The model of a config for what the data have: channels, styles and the length of an epoch.
+    """The model of a config for what the data have: channels and styles.
 
     Raises:
         UserError: the pictures are too small for it, or the settings do not fit it.
@@ -183,14 +185,18 @@ def model_of(
     if data.style_names and takes(config["model"], "styles", allowed):
         extra["styles"] = len(data.style_names)
     model: Translator = build(config["model"], allowed, **extra)
-    model.iterations_per_epoch = data.epoch_length / (data.batch_size * settings.world_size)
     check_picture_sizes(model, data)
     check_settings(model, settings, config["name"])
     return model
 
 
+def engine_of_run(model: Translator, settings: TrainerSettings, data: UnpairedDataModule) -> Engine:
+    """Return the engine of a model, which knows the length of an epoch of these data on all processes."""
+    return Engine(model, data.epoch_length / (data.batch_size * settings.world_size))
+
+
 def callbacks_of(config: Mapping[str, Any], allowed: Sequence[str]) -> list[pl.Callback]:
-    """The callbacks of a config; those that score take the run's own scores.
+    """Build the callbacks of a config; those that score take the run's own scores.
 
     Raises:
         UserError: a score of its own that nothing takes.
@@ -214,15 +220,15 @@ def assemble(
     config: Mapping[str, Any],
     settings: TrainerSettings,
     data: UnpairedDataModule,
-    model: Translator,
+    engine: Engine,
     chosen: list[pl.Callback],
     run_dir: Path,
     iterations: int,
     resume: Mapping[str, Any] | None,
 ) -> tuple[pl.Trainer, list[Any], Keeper]:
-    """Make the callbacks, loggers and trainer of a run, and tell the model how to compute."""
+    """Make the callbacks, loggers and trainer of a run, and tell the engine how to compute."""
     val_every, save_every, log_every = settings.cadence(iterations)
-    settings.tell(model, data.image_size)
+    settings.tell(engine, data.image_size)
     done = resume["iteration"] if resume else 0
     run_id = (resume or {}).get("wandb_id") or ""
     allowed = in_config(config["allow"])
@@ -250,7 +256,7 @@ def assemble(
 
 def fit(
     trainer: pl.Trainer,
-    model: Translator,
+    engine: Engine,
     data: UnpairedDataModule,
     keeper: Keeper,
     logs: list[Any],
@@ -261,7 +267,7 @@ def fit(
     try:
         keeper.listen()
         with _explaining(trainer, keeper):
-            trainer.fit(model, datamodule=data)
+            trainer.fit(engine, datamodule=data)
         stopped = "finished"
     except Interrupted:
         stopped = "interrupted"
@@ -274,7 +280,7 @@ def fit(
     finally:
         if trainer.is_global_zero:
             try:
-                write_run_file(run_dir, trainer, model, time.perf_counter() - started, stopped)
+                write_run_file(run_dir, trainer, engine.method, time.perf_counter() - started, stopped)
                 loggers.finish(logs, run_dir / "checkpoints" / "best.ckpt")
                 write_report(run_dir)
             except OSError as error:  # a full disk must not hide why training stopped
@@ -293,9 +299,9 @@ def _explaining(trainer: pl.Trainer, keeper: Keeper) -> Iterator[None]:
         raise TrainingFailed(f"{said}{keeper.what_is_left()}") from error
 
 
-def schedule_ends(model: Translator, iterations: int) -> bool:
+def schedule_ends(engine: Engine, iterations: int) -> bool:
     """Whether a tenth of the run or more would train at a rate of 0."""
-    return model.rate_factor(int(0.9 * iterations)) == 0
+    return engine.rate_factor(int(0.9 * iterations)) == 0
 
 
 @rank_zero_only

@@ -7,13 +7,13 @@ from typing import Any
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 
 from gan_style.core.errors import UserError, did_you_mean
-from gan_style.models.batch_norm import agree_on_statistics
-from gan_style.models.processes import Player, same_start, settle_buckets
-from gan_style.models.translator import Translator
+from gan_style.training.engine.batch_norm import agree_on_statistics
+from gan_style.training.engine.engine import engine_of, method_of
+from gan_style.training.engine.players import Player, same_start, settle_buckets
 
 
 class DDPPerPlayer(DDPStrategy):
-    """Lightning's processes, with one DistributedDataParallel per player of a `Translator`.
+    """Lightning's processes, with one DistributedDataParallel per player of an `Engine`.
 
     Around the whole model it would send the other player's gradients in every turn, too.
 
@@ -23,21 +23,21 @@ class DDPPerPlayer(DDPStrategy):
 
     def configure_ddp(self) -> None:
         """Called by Lightning when the model is on its device."""
-        model = self.lightning_module
-        assert isinstance(model, Translator)
-        same_start(model)
+        assert self.lightning_module is not None
+        engine = engine_of(self.lightning_module)
+        same_start(engine)
         self._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
-        self._ddp_kwargs.setdefault("find_unused_parameters", model.find_unused_parameters)
-        for player in model.players():
-            trained = [parameter for parameter in model._parameters_of(player) if parameter.requires_grad]
-            model.wrapped[player] = self._setup_model(Player(trained))
-            settle_buckets(model.wrapped[player])
+        self._ddp_kwargs.setdefault("find_unused_parameters", engine.method.find_unused_parameters)
+        for player in engine.method.players():
+            trained = [parameter for parameter in engine.method.parameters_of(player) if parameter.requires_grad]
+            engine.wrapped[player] = self._setup_model(Player(trained))
+            settle_buckets(engine.wrapped[player])
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """One iteration, after which all processes have learned the same."""
         output = super().training_step(*args, **kwargs)
-        assert isinstance(self.lightning_module, Translator)
-        agree_on_statistics(self.lightning_module)
+        assert self.lightning_module is not None
+        agree_on_statistics(method_of(self.lightning_module))
         return output
 
 

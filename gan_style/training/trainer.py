@@ -17,14 +17,14 @@ from pytorch_lightning.plugins import MixedPrecision
 
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count
-from gan_style.models.batch_norm import SyncBatchNorms
-from gan_style.models.translator import Translator
 from gan_style.networks.fast_convolutions import is_faster
+from gan_style.training.engine.batch_norm import SyncBatchNorms
+from gan_style.training.engine.engine import Engine
 from gan_style.training.strategy import strategy_of
 
 
 class ScaledByPlayer(MixedPrecision):
-    """float16 without Lightning's one scaler for all: a `Translator` has one for each player."""
+    """float16 without Lightning's one scaler for all: an `Engine` has one for each player."""
 
     def __init__(self, device: str) -> None:
         super().__init__("16-mixed", device)
@@ -118,12 +118,12 @@ class TrainerSettings:
             return False
         return is_faster(image_size) if self.quick is None else self.quick
 
-    def tell(self, model: Translator, image_size: int) -> None:
-        """Tell a model by which ways to compute, before it trains."""
-        model.quick, model.compiled = self.takes_quick_ways(image_size), self.compile
-        model.checkpointing = self.checkpointing
+    def tell(self, engine: Engine, image_size: int) -> None:
+        """Tell an engine by which ways to compute, before it trains."""
+        engine.quick, engine.compiled = self.takes_quick_ways(image_size), self.compile
+        engine.checkpointing = self.checkpointing
         if self.channels_last:
-            model.to(memory_format=torch.channels_last)
+            engine.to(memory_format=torch.channels_last)
 
     def cadence(self, iterations: int) -> tuple[int, int, int]:
         """Iterations between validations, checkpoints and rows."""

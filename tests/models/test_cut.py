@@ -172,7 +172,7 @@ def gradients(model: CUT, names: tuple[str, ...]) -> list[Tensor | None]:
 def test_heads_exist_and_learn_in_the_generators_turn(kind: str) -> None:
     model = make(f"model={kind}")
     assert [h[0].in_features for h in model.H.heads] == list(model.G_AB.feature_channels)
-    assert {id(p) for p in model.H.parameters()} <= {id(p) for p in model._parameters_of("G")}
+    assert {id(p) for p in model.H.parameters()} <= {id(p) for p in model.parameters_of("G")}
     images = model.generate(batch())
     total, _ = model.discriminator_loss(images)
     total.backward()
@@ -212,7 +212,7 @@ def test_a_mirror_changes_nothing_for_an_equivariant_generator() -> None:
         lambda **_: nn.Conv2d(3, 1, 1),
         flip_equivariance=True,
         num_patches=9,
-        optimizer_G=model._make_optimizer["G"],
+        optimizer_G=model.make_optimizer["G"],
     ).double()
     pictures = {domain: x.double() for domain, x in batch(32, 2).items()}
     iterations: dict[bool, int] = {}

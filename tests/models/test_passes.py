@@ -14,9 +14,9 @@ from torch import Tensor
 from gan_style.checkpoints.checkpoint import load
 from gan_style.core.config import build
 from gan_style.core.seeding import derive_seed
-from gan_style.models import translator
 from gan_style.models.passes import ways
 from gan_style.networks import fast_convolutions, winograd
+from gan_style.training.engine import engine
 from tests.conftest import small_config
 
 MODELS = {
@@ -38,7 +38,7 @@ def gradients(model: Any, batch: dict[str, Tensor], faster: bool) -> Tensor:
     with ways(model.networks("G"), faster):
         total, _ = model.generator_loss(model.generate(batch))
         total.backward()
-    return torch.cat([p.grad.flatten() for p in model._parameters_of("G") if p.grad is not None])
+    return torch.cat([p.grad.flatten() for p in model.parameters_of("G") if p.grad is not None])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -67,9 +67,7 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
     run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[bool] = []
-    monkeypatch.setattr(
-        translator, "ways", lambda nets, faster, *more: taken.append(faster) or ways(nets, faster, *more)
-    )
+    monkeypatch.setattr(engine, "ways", lambda nets, faster, *more: taken.append(faster) or ways(nets, faster, *more))
     monkeypatch.setattr("gan_style.networks.fast_convolutions._has_slow_matmul", lambda: False)
     for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
         monkeypatch.setattr("gan_style.networks.fast_convolutions.MIN_CROP_PIXELS", pixels)

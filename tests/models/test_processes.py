@@ -16,18 +16,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gan_style.core.errors import UserError
-from gan_style.models.batch_norm import SyncBatchNorms, SyncedBatchNorm, computes_together
-from gan_style.models.processes import (
+from gan_style.models.processes import alone, averaged, summed
+from gan_style.models.style_conditional import StyleConditional
+from gan_style.training.engine.batch_norm import SyncBatchNorms, SyncedBatchNorm, computes_together
+from gan_style.training.engine.engine import Engine
+from gan_style.training.engine.players import (
     Player,
-    alone,
-    averaged,
     own_gradients,
     refuse_missing_gradients,
     same_start,
     settle_buckets,
-    summed,
 )
-from gan_style.models.style_conditional import StyleConditional
 from tests.small_models import made
 
 WORLD = 3
@@ -197,12 +196,13 @@ def test_batch_norms_are_put_in_and_taken_out_and_keep_their_names(on_gpu: bool)
     before, names = kinds(), list(model.state_dict())
     assert not computes_together(model)
     plugin = SyncBatchNorms(on_gpu)
-    plugin.apply(model)
+    engine = Engine(model)
+    plugin.apply(engine)
     assert computes_together(model)
     assert set(kinds()) == ({nn.SyncBatchNorm, SyncedBatchNorm} if on_gpu else {SyncedBatchNorm})
     assert all(isinstance(m, SyncedBatchNorm) for m in model.D_A.modules() if "BatchNorm" in type(m).__name__)
     assert list(model.state_dict()) == names
-    plugin.revert(model)
+    plugin.revert(engine)
     assert list(model.state_dict()) == names
     assert len(kinds()) == len(before)
     assert not computes_together(model)

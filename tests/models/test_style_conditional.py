@@ -114,7 +114,7 @@ def test_both_losses_are_the_equations(iteration: int) -> None:
     of_D = expected["B"] + 13 * expected["r1"]
     for ours, theirs, player in ((total_G, of_G, "G"), (total_D, of_D, "D")):
         assert isinstance(theirs, Tensor)
-        parameters = model._parameters_of(player)
+        parameters = model.parameters_of(player)
         a = torch.autograd.grad(ours, parameters, retain_graph=True)
         b = torch.autograd.grad(theirs, parameters, retain_graph=True, allow_unused=True)
         for x, y in zip(a, b, strict=True):
@@ -285,7 +285,7 @@ def test_heads_on_a_vgg_are_a_discriminator_of_styles() -> None:
     for player, loss in (("D", model.discriminator_loss), ("G", model.generator_loss)):
         model.zero_grad()
         loss(images)[0].backward(retain_graph=True)
-        assert all(p.grad is not None and math.isfinite(p.grad.sum()) for p in model._parameters_of(player))
+        assert all(p.grad is not None and math.isfinite(p.grad.sum()) for p in model.parameters_of(player))
 
 
 # Training

@@ -12,9 +12,11 @@ import torch
 from gan_style.core.errors import UserError
 from gan_style.training.best_rule import BestRule, resolve
 from gan_style.training.callbacks.keeper import Keeper
+from gan_style.training.engine.engine import Engine
+from gan_style.training.engine.hooks import RunCallback
 
 
-class Offers(pl.Callback):
+class Offers(RunCallback):
     def __init__(self, **offered: str) -> None:
         self.offered = {name.replace("__", "/"): mode for name, mode in offered.items()}
 
@@ -82,15 +84,15 @@ def keeper(tmp_path: Any, **more: Any) -> Keeper:
     return Keeper(tmp_path, {}, iterations=9, every=1, rule="a rule", monitor="val/x", **more)
 
 
-def after(one: Keeper, model: Any, values: list[float]) -> list[tuple[float | None, int]]:
+def after(one: Keeper, engine: Engine, values: list[float]) -> list[tuple[float | None, int]]:
     """The best score and the count of validations without a better one, after each validation."""
     trainer = SimpleNamespace(
         callback_metrics={}, should_stop=False, strategy=SimpleNamespace(broadcast=lambda value: value)
     )
     found = []
-    for model.iteration, value in enumerate(values, 1):
+    for engine.method.iteration, value in enumerate(values, 1):
         trainer.callback_metrics["val/x"] = torch.tensor(value, dtype=torch.float64)
-        one.on_validation_end(trainer, model)  # type: ignore[arg-type]
+        one.on_validation_end(trainer, engine)  # type: ignore[arg-type]
         found.append((one.best["score"], one.best["stale"]))
         if trainer.should_stop:
             break
@@ -100,8 +102,8 @@ def after(one: Keeper, model: Any, values: list[float]) -> list[tuple[float | No
 def test_the_best_is_kept_and_patience_counts(tmp_path: Any) -> None:
     from tests.small_models import made
 
-    model = made()
-    assert after(keeper(tmp_path, patience=2), model, [1, 3, 3, 4, 2, 4, 9]) == [
+    engine = Engine(made())
+    assert after(keeper(tmp_path, patience=2), engine, [1, 3, 3, 4, 2, 4, 9]) == [
         (1, 0),
         (3, 0),
         (3, 1),
@@ -109,6 +111,6 @@ def test_the_best_is_kept_and_patience_counts(tmp_path: Any) -> None:
         (4, 1),
         (4, 2),
     ]
-    assert after(keeper(tmp_path, mode="lowest", patience=1), model, [3, 1, 2, 0]) == [(3, 0), (1, 0), (1, 1)]
+    assert after(keeper(tmp_path, mode="lowest", patience=1), engine, [3, 1, 2, 0]) == [(3, 0), (1, 0), (1, 1)]
     nan = float("nan")
-    assert after(keeper(tmp_path), model, [nan, 1, nan, 2])[1:] == [(1, 0), (1, 1), (2, 0)], "NaN is never the best"
+    assert after(keeper(tmp_path), engine, [nan, 1, nan, 2])[1:] == [(1, 0), (1, 1), (2, 0)], "NaN is never the best"

@@ -37,6 +37,7 @@ from gan_style.data.saving import check_not_overwriting
 from gan_style.inference.load import loaded
 from gan_style.inference.translator import LoadedTranslator
 from gan_style.models.pretrained import network_of
+from gan_style.models.styled import styled
 from gan_style.models.translator import Translator
 
 OPSET = 18
@@ -221,9 +222,9 @@ def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> di
     """Describe the export: the checkpoint's description, the direction, and the codes of the known styles."""
     model = translator.model
     codes = {
-        name: next(iter(model.known_style(index).values()))[0].tolist()
+        name: next(iter(styled(model).known_style(index).values()))[0].tolist()
         for index, name in enumerate(translator.style_names)
     }
-    general = next(iter(model.general_style().values()))[0].tolist() if graph.code_size else None
+    general = next(iter(styled(model).general_style().values()))[0].tolist() if graph.code_size else None
     own = {"direction": direction, "inputs": graph.inputs, "codes": codes, "general_code": general}
     return {"gan_style": __version__, "format": safetensors.FORMAT, **(translator.about or {}), **own}

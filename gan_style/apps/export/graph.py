@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
+from gan_style.models.styled import styled
 from gan_style.models.translator import Translator
 
 # Batch, height and width of what is compared, and of the style pictures beside them.
@@ -34,7 +35,7 @@ class Graph(nn.Module):
     def __init__(self, model: Translator, direction: str) -> None:
         super().__init__()
         self.model, self.direction = model, direction
-        code = model.general_style() if model.takes_style else {}
+        code = styled(model).general_style() if model.takes_style else {}
         # A single vector is an input by itself; other codes, such as AdaIN's statistics, are encoded from a picture.
         self.code_size = next(iter(code.values())).shape[1] if len(code) == 1 else 0
 
@@ -46,8 +47,8 @@ class Graph(nn.Module):
         """Translate [B, C, H, W] with [B, C, h, w] or [B, code_size] to [B, C, H, W]."""
         if style is None:
             return self.model.translate(picture, self.direction)
-        code = {"s": style} if self.code_size else self.model.style_code(style)
-        return self.model.stylize(picture, code)
+        code = {"s": style} if self.code_size else styled(self.model).style_code(style)
+        return styled(self.model).stylize(picture, code)
 
     def example(self, sizes: tuple[tuple[int, int, int], tuple[int, int]], channels: int) -> tuple[Tensor, ...]:
         """Draw pictures, and styles where the graph takes them, as noise of a fixed seed."""

@@ -13,7 +13,8 @@ from gan_style.core.paths import expanded
 from gan_style.core.terminal import say
 from gan_style.data.saving import check_not_overwriting
 from gan_style.data.values import ValueRange
-from gan_style.models.pretrained import Pretrained, network_of
+from gan_style.models.pretrained import Pretrained
+from gan_style.models.translator import network_of
 
 OTHER = {"A2B": "B2A", "B2A": "A2B"}
 

@@ -12,8 +12,9 @@ import torch
 from gan_style.core.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
+from gan_style.training.engine.engine import Engine
 from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import callbacks_of, checked, model_of
+from gan_style.training.run import callbacks_of, checked, engine_of_run, model_of
 from gan_style.training.trainer import TrainerSettings
 
 
@@ -23,9 +24,13 @@ class Parts:
 
     settings: TrainerSettings
     data: UnpairedDataModule
-    model: Translator
+    engine: Engine
     callbacks: list[pl.Callback]
     iterations: int
+
+    @property
+    def model(self) -> Translator:
+        return self.engine.method
 
 
 def parts_of(config: Mapping[str, Any]) -> Parts:
@@ -45,5 +50,6 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()
     model = model_of(config, allowed, settings, data)
-    length = settings.iterations(model.iterations_per_epoch, model.last_iteration)
-    return Parts(settings, data, model, callbacks_of(config, allowed), length)
+    engine = engine_of_run(model, settings, data)
+    length = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
+    return Parts(settings, data, engine, callbacks_of(config, allowed), length)

@@ -26,6 +26,7 @@ from gan_style.core.terminal import say
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.cost import peak_gigabytes
 from gan_style.training.callbacks.ema import EMA
+from gan_style.training.engine.engine import engine_of
 from gan_style.training.trainer import quiet_lightning
 
 
@@ -57,10 +58,9 @@ class Watch(pl.Callback):
         self._since = time.perf_counter()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, Translator)
         if len(self.seconds) == self.iterations:
             self.peak = peak_bytes()
-            pl_module.quick = False  # torch's counter does not see most operations of fast convolutions
+            engine_of(pl_module).quick = False  # torch's counter does not see most operations of fast convolutions
             self._counter = FlopCounterMode(display=False)
             self._counter.mod_tracker = NoModules()  # type: ignore[assignment]
             self._counter.__enter__()
@@ -99,22 +99,22 @@ def tried(parts: Parts, iterations: int, folder: Path) -> dict[str, Any]:
     Returns: `seconds` of each iteration but the first, `peak` and the sizes of `state` in bytes, `flops`.
     """
     quiet_lightning()
-    watch, model, settings = Watch(iterations), parts.model, parts.settings
+    watch, engine, settings = Watch(iterations), parts.engine, parts.settings
     averaged = [callback for callback in parts.callbacks if isinstance(callback, EMA)]
-    settings.tell(model, parts.data.image_size)
+    settings.tell(engine, parts.data.image_size)
     trainer = settings.make([*averaged, watch], [], folder, val=1_000_000_000)
-    trainer.fit(model, datamodule=parts.data)
+    trainer.fit(engine, datamodule=parts.data)
     return {
         "seconds": watch.seconds[1:],
         "peak": watch.peak,
         "flops": watch.flops,
         "state": {
-            "gradients": _size(p.grad for p in model.parameters()),
+            "gradients": _size(p.grad for p in engine.parameters()),
             "moments": _size(
-                _tensors([optimizer.state_dict()["state"] for optimizer in model.optimizer_of().values()])
+                _tensors([optimizer.state_dict()["state"] for optimizer in engine.optimizer_of().values()])
             ),
             "ema": sum(_size(net.state_dict().values()) for ema in averaged for net in ema.averages.values()),
-            **weights(model),
+            **weights(engine.method),
         },
         "device": torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "CPU",
     }

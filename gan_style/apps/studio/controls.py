@@ -13,7 +13,6 @@ from gan_style.apps.studio.models import Models, caution
 from gan_style.apps.studio.painting import bound
 from gan_style.apps.studio.pictures import COLOURS, draw_samples
 from gan_style.apps.studio.translating import Slot, Wish
-from gan_style.models.gatys import Gatys
 
 SIZES = (128, 1536)  # pixels, longer side of a result; more takes minutes without a GPU
 PAINTING_SIDE = 640  # pixels of the picture under the brush
@@ -148,7 +147,7 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
             visible=several and not model.takes_style,
         ),
         controls.styles: gr.update(visible=model.takes_style),
-        controls.steps: gr.update(visible=isinstance(model, Gatys)),
+        controls.steps: gr.update(visible=model.optimizes_images),
     }
     for slot in controls.slots:
         updates[slot.name] = gr.update(choices=translator.style_names, value=None, visible=bool(translator.style_names))

@@ -12,7 +12,6 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable, resolved
 from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import LoadedTranslator
-from gan_style.models.adain import AdaIN
 from gan_style.report.read import as_number, read_run
 from gan_style.report.summary import model_name
 
@@ -82,9 +81,10 @@ def caution(translator: LoadedTranslator) -> str:
     if not about or about.get("imported"):  # training elsewhere is not counted
         return ""
     encoder = about["config"]["model"].get("vgg") or {}
-    if encoder.get("weights") == "random" and isinstance(translator.model, AdaIN):
+    if encoder.get("weights") == "random" and translator.model.carries_vgg:
         return (
-            "This AdaIN has a VGG of random weights, which sees no styles: expect pale pictures; train it on real ones."
+            f"This {type(translator.model).__name__} has a VGG of random weights, which sees no styles: expect pale "
+            "pictures; train it on real ones."
         )
     iteration = as_number(about["iteration"])
     if iteration is not None and iteration < MIN_ITERATIONS:

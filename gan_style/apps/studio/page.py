@@ -23,7 +23,6 @@ from gan_style.apps.studio.stopping import Stopped, Stops
 from gan_style.apps.studio.translating import Report, compare, style_options, translate
 from gan_style.core import memory
 from gan_style.core.errors import UserError
-from gan_style.models.gatys import Gatys
 from gan_style.report.markup import escape
 
 RESULT_BYTES = 50_000_000  # of free room that a result needs
@@ -257,7 +256,7 @@ def _video(models: Models, chosen: Controls, room: Room, stops: Stops) -> None:
             raise UserError("choose a video first")
         path, wish, name = check_video(Path(values[source])), chosen.wish(values), values[chosen.model]
         translator = models.load(name)
-        if isinstance(translator.model, Gatys):
+        if translator.model.optimizes_images:
             raise UserError("gatys takes minutes for a single picture: choose a trained model for a video")
         options = style_options(translator, replace(wish, layers=()), (0, 0))
         result = _new(room) / f"{path.stem}-{_file_name(name)}.mp4"

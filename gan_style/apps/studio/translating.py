@@ -19,7 +19,7 @@ from gan_style.core.errors import UserError
 from gan_style.data.decoding import open_picture
 from gan_style.data.saving import holding, save
 from gan_style.inference.translator import RESULT, LoadedTranslator
-from gan_style.models.gatys import Gatys
+from gan_style.models.styled import optimizing
 
 Report = Callable[[float, str], None]  # share done, what is being done
 
@@ -79,8 +79,8 @@ def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str,
         "preserve_color": wish.preserve_color,
         "size": wish.size,
     }
-    if isinstance(translator.model, Gatys):
-        translator.model.steps = wish.steps
+    if translator.model.optimizes_images:
+        optimizing(translator.model).steps = wish.steps
         options["progress"] = steps_of(report)
     torch.manual_seed(0)
     picture = translator.translate(content, **options)

@@ -52,6 +52,7 @@ class Tiled:
             raise UserError(f"tile_mode={mode} is not known: take exact or fast")
         self.model, self.tile, self.mode, self.watch = model, tile, mode, watch
         self.device: torch.device = next(model.parameters()).device
+        self.takes_style: bool = model.takes_style
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
         """Translate as the model's own method."""

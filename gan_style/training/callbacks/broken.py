@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytorch_lightning as pl
 
 from gan_style.core.errors import TrainingFailed
-from gan_style.models.translator import Translator
 from gan_style.training.doctor.codes import change_for
+from gan_style.training.engine.engine import Engine
+from gan_style.training.engine.hooks import run_callbacks
 
 
-def end_or_go_back(trainer: pl.Trainer, model: Translator, what: str) -> None:
+def end_or_go_back(trainer: pl.Trainer, engine: Engine, what: str) -> None:
     """Let the doctor, where there is one, note it and go back; else training ends.
 
     Args:
@@ -18,9 +19,9 @@ def end_or_go_back(trainer: pl.Trainer, model: Translator, what: str) -> None:
     Raises:
         TrainingFailed: with that sentence and what to change.
     """
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if hasattr(callback, "takes_not_finite") and callback.takes_not_finite(trainer, model, what):
+    for callback in run_callbacks(trainer.callbacks):  # type: ignore[attr-defined]
+        if callback.takes_not_finite(trainer, engine, what):
             return
     raise TrainingFailed(
-        f"{what}: training stopped, the last checkpoint is kept; {change_for('not-finite', type(model))}"
+        f"{what}: training stopped, the last checkpoint is kept; {change_for('not-finite', type(engine.method))}"
     )

@@ -18,6 +18,7 @@ from gan_style.metrics.truth import bootstrap
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.score_file import Scores, made_of, record
+from gan_style.training.engine.engine import engine_of, method_of
 
 
 class CycleScores(pl.Callback):
@@ -37,10 +38,9 @@ class CycleScores(pl.Callback):
         self._probed: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self._probed = {}
-        if self.pictures == 0 or not {"A2B", "B2A"} <= set(pl_module.directions):
+        if self.pictures == 0 or not {"A2B", "B2A"} <= set(method_of(pl_module).directions):
             return
         count = min(self.pictures, len(data.val_set))
         fits = data.look_transform.fixed_size and all(n in (1, 3) for n in data.channels.values())
@@ -57,15 +57,14 @@ class CycleScores(pl.Callback):
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        assert isinstance(pl_module, Translator)
-        for direction in pl_module.directions:
+        method = method_of(pl_module)
+        for direction in method.directions:
             source = direction[0]
             if f"rec_{source}" in outputs:
                 errors = cycle_error(batch[source], outputs[f"rec_{source}"]).tolist()
-                self._errors[direction] |= dict(zip(made_of(pl_module, batch, direction), errors, strict=True))
+                self._errors[direction] |= dict(zip(made_of(method, batch, direction), errors, strict=True))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
         errors: dict[str, dict[Hashable, float]] = defaultdict(dict)
         for part in gather(dict(self._errors)):  # by name: a picture that comes twice counts once
             for direction, found in part.items():
@@ -76,10 +75,10 @@ class CycleScores(pl.Callback):
             d: {"cycle_error": bootstrap([v for _, v in sorted(errors[d].items(), key=str)])} for d in errors
         }
         for direction in scores if self._probed else ():
-            found = self._probe(pl_module, direction)
+            found = self._probe(method_of(pl_module), direction)
             interval = {"low": found.low, "high": found.high}
             scores[direction]["cycle_honesty"] = {"value": found.honesty, **interval, "floor": None}
-        record(trainer, pl_module, scores, {"N_probe": len(self._probed.get("A", ()))})
+        record(trainer, engine_of(pl_module), scores, {"N_probe": len(self._probed.get("A", ()))})
 
     def _probe(self, model: Translator, direction: str) -> ProbeResult:
         pictures = self._probed[direction[0]].to(model.device)

@@ -15,8 +15,7 @@ from gan_style.checkpoints import checkpoint
 from gan_style.core.errors import TrainingFailed, UserError, did_you_mean
 from gan_style.core.terminal import say
 from gan_style.core.types import Count, CountOrNone
-from gan_style.models.batch_norm import computes_together
-from gan_style.models.translator import Images, Terms, Translator
+from gan_style.models.translator import Images, Terms
 from gan_style.training.callbacks.findings_file import FindingsFile
 from gan_style.training.callbacks.keeper import Keeper
 from gan_style.training.doctor.codes import CODES, Finding, change_for
@@ -25,13 +24,16 @@ from gan_style.training.doctor.detectors import examine
 from gan_style.training.doctor.gradients import gradient_norm, slopes
 from gan_style.training.doctor.statistics import Sketch, measure, sketch
 from gan_style.training.doctor.verdict import verdict
+from gan_style.training.engine.batch_norm import computes_together
+from gan_style.training.engine.engine import Engine, engine_of
+from gan_style.training.engine.hooks import RunCallback
 
 WINDOW = 4  # iterations before a look whose pictures are compared
 FIRST_SLOPES, SLOPES_EVERY = 2, 10  # the loss terms are looked at in the first looks, then in each tenth
 SLOPES_WINDOW = 2  # iterations of them: a term may rest in every other one, as those of two kinds of codes do
 
 
-class Doctor(pl.Callback):
+class Doctor(RunCallback):
     """Numbers that are taken on the device and fetched once a look; rows `doctor/...` in metrics.csv.
 
     What is found goes to the terminal, `findings.jsonl`, the loggers and the report. Changes no number of a run that
@@ -68,66 +70,67 @@ class Doctor(pl.Callback):
     # What Lightning calls
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
+        engine = engine_of(pl_module)
         if self.on_critical == "rollback" and trainer.world_size > 1:
             raise UserError("doctor.on_critical=rollback is for runs of one process: take stop or warn")
         self.file = FindingsFile(Path(trainer.default_root_dir))
         if trainer.is_global_zero:
-            self.file.cut(pl_module.iteration)
+            self.file.cut(engine.iteration)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, Translator)
-        iteration = pl_module.iteration + 1
+        engine = engine_of(pl_module)
+        iteration = engine.iteration + 1
         look, left = -(-iteration // self.every), -iteration % self.every
         wanted = left < SLOPES_WINDOW and (look <= FIRST_SLOPES or look % SLOPES_EVERY == 0)
         # A compiled network frees its graph in the first pass back; through a synchronised norm all processes would
         # have to take one more.
-        alone = pl_module.compiled == "off" and not computes_together(pl_module)
+        alone = engine.compiled == "off" and not computes_together(engine.method)
         if wanted and trainer.is_global_zero and alone:
-            self._listen(pl_module)
+            self._listen(engine)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        assert isinstance(pl_module, Translator)
+        engine = engine_of(pl_module)
         if self._listens:
-            del pl_module.generator_loss  # the class's own is there again
+            del engine.method.generator_loss  # the class's own is there again
             self._listens = False
-        left = -pl_module.iteration % self.every
+        left = -engine.iteration % self.every
         if not trainer.is_global_zero or left >= WINDOW:
             return
-        if pl_module.directions:  # else there is one picture, which is worked on
+        if engine.method.directions:  # else there is one picture, which is worked on
             self._window.append(sketch(outputs["images"]))
         if left == 0:
-            self._look(trainer, pl_module, outputs["images"], batch)
+            self._look(trainer, engine, outputs["images"], batch)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
-        if trainer.should_stop and pl_module.iteration % int(trainer.val_check_batch or 1):
+        engine = engine_of(pl_module)
+        if trainer.should_stop and engine.iteration % int(trainer.val_check_batch or 1):
             return  # only there because the run ends: a resumed one would count it, and one that goes on would not
         rows = trainer.callback_metrics
-        names = {d: f"val/{d}/cycle_honesty" for d in pl_module.directions}
+        names = {d: f"val/{d}/cycle_honesty" for d in engine.method.directions}
         numbers = {f"{d}/honesty": float(rows[name]) for d, name in names.items() if name in rows}
         if numbers and trainer.is_global_zero:
-            self._judge(trainer, pl_module, numbers)
+            self._judge(trainer, engine, numbers)
 
-    def takes_not_finite(self, trainer: pl.Trainer, model: Translator, what: str) -> bool:
+    def takes_not_finite(self, trainer: pl.Trainer, engine: Engine, what: str) -> bool:
         """Note it; whether the run goes back, so that training need not end."""
         if trainer.is_global_zero and "not-finite" not in self.ignore:
-            self._say(trainer, self._finding(model, "not-finite", "", what))
+            self._say(trainer, self._finding(engine, "not-finite", "", what))
         if self.on_critical != "rollback" or trainer.should_stop:
             return False
         self._go_back(trainer, what)
         return True
 
-    def rewound(self, model: Translator) -> None:
-        say(f"doctor: went back to iteration {model.iteration}; pictures and noise go on as new ones", flush=True)
+    def rewound(self, engine: Engine) -> None:
+        say(f"doctor: went back to iteration {engine.iteration}; pictures and noise go on as new ones", flush=True)
 
     # Looking
 
-    def _listen(self, model: Translator) -> None:
+    def _listen(self, engine: Engine) -> None:
         """Take the slopes of the terms of one iteration, while their graph is there."""
-        original, parameters = model.generator_loss, model._parameters_of("G")
+        model = engine.method
+        original, parameters = model.generator_loss, model.parameters_of("G")
 
         def generator_loss(images: Images) -> tuple[Tensor, Terms]:
             total, terms = original(images)
@@ -139,12 +142,12 @@ class Doctor(pl.Callback):
         model.generator_loss = generator_loss  # type: ignore[method-assign]
         self._listens = True
 
-    def _look(self, trainer: pl.Trainer, model: Translator, images: Images, batch: Any) -> None:
-        device = model.device  # a resumed run begins with a window from the file
+    def _look(self, trainer: pl.Trainer, engine: Engine, images: Images, batch: Any) -> None:
+        model, device = engine.method, engine.device  # a resumed run begins with a window from the file
         found = measure([{name: value.to(device) for name, value in one.items()} for one in self._window])
-        if model.compiled == "off":  # a pass without gradients would be compiled anew
+        if engine.compiled == "off":  # a pass without gradients would be compiled anew
             found |= verdict(model, batch, images)
-        norms = {player: gradient_norm(model._parameters_of(player)) for player in model.players()}
+        norms = {player: gradient_norm(model.parameters_of(player)) for player in model.players()}
         found |= {f"{player}/gradient": norm for player, norm in norms.items() if norm is not None}
         found |= {f"G_{name}/slope": slope for name, slope in self._slopes.items()}
         self._slopes = {}
@@ -152,17 +155,17 @@ class Doctor(pl.Callback):
         numbers = dict(zip(found, values, strict=True))
         known = {f"doctor/{name}": value for name, value in numbers.items() if value == value}  # not NaN
         for logger in trainer.loggers:
-            logger.log_metrics(known, step=model.iteration)
+            logger.log_metrics(known, step=engine.iteration)
         for player in model.players():
             if f"{player}/gradient" in numbers:
                 numbers[f"{player}/growth"] = self.course.growth(player, numbers[f"{player}/gradient"])
-        self._judge(trainer, model, numbers)
+        self._judge(trainer, engine, numbers)
         if self.on_critical == "rollback" and not self.course.suspects():
             self._keep_good(trainer)
 
-    def _judge(self, trainer: pl.Trainer, model: Translator, numbers: dict[str, float]) -> None:
+    def _judge(self, trainer: pl.Trainer, engine: Engine, numbers: dict[str, float]) -> None:
         look = {key: seen for key, seen in examine(numbers).items() if key[0] not in self.ignore}
-        new = [self._finding(model, *one) for one in self.course.update(look)]
+        new = [self._finding(engine, *one) for one in self.course.update(look)]
         for finding in new:
             self._say(trainer, finding)
         critical = next((finding for finding in new if is_critical(finding.code)), None)
@@ -176,8 +179,8 @@ class Doctor(pl.Callback):
 
     # Saying and doing
 
-    def _finding(self, model: Translator, code: str, where: str, seen: str) -> Finding:
-        return Finding(code, where, model.iteration, seen, change_for(code, type(model)))
+    def _finding(self, engine: Engine, code: str, where: str, seen: str) -> Finding:
+        return Finding(code, where, engine.iteration, seen, change_for(code, type(engine.method)))
 
     def _say(self, trainer: pl.Trainer, finding: Finding) -> None:
         say(f"doctor: {finding}", flush=True)

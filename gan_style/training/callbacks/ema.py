@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.types import Share
-from gan_style.models.translator import Translator
+from gan_style.training.engine.engine import method_of
+from gan_style.training.engine.hooks import RunCallback
 
 
-class EMA(pl.Callback):
+class EMA(RunCallback):
     """Averages what translates, and nothing else: no discriminator, no pool (Karras et al. 2018, section 3).
 
     Args:
@@ -21,26 +22,28 @@ class EMA(pl.Callback):
             run is not dominated by its random start.
     """
 
+    averages_weights = True
+
     def __init__(self, decay: Share = 0.999) -> None:
         self.decay = decay
         self.averages: dict[str, nn.Module] = {}
         self._restored: dict[str, Any] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
-        for name in pl_module.generators:
-            self.averages[name] = copy.deepcopy(getattr(pl_module, name)).requires_grad_(False)
+        method = method_of(pl_module)
+        for name in method.generators:
+            self.averages[name] = copy.deepcopy(getattr(method, name)).requires_grad_(False)
             if name in self._restored:
                 self.averages[name].load_state_dict(self._restored[name])
         self._restored = {}
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, Translator)
-        done = pl_module.iteration
+        method = method_of(pl_module)
+        done = method.iteration
         weight = 1 - min(self.decay, (1 + done) / (10 + done))
         for name, average in self.averages.items():
-            current = getattr(pl_module, name)
+            current = getattr(method, name)
             torch._foreach_lerp_(_tensors(average.parameters()), _tensors(current.parameters()), weight)
             for mean, value in zip(average.buffers(), current.buffers(), strict=True):
                 mean.copy_(value)
@@ -53,8 +56,9 @@ class EMA(pl.Callback):
 
     @torch.no_grad()
     def _swap(self, pl_module: pl.LightningModule) -> None:
+        method = method_of(pl_module)
         for name, average in self.averages.items():
-            current = getattr(pl_module, name)
+            current = getattr(method, name)
             for a, b in zip(_all_tensors(average), _all_tensors(current), strict=True):
                 kept = a.clone()
                 a.copy_(b)

@@ -16,7 +16,7 @@ from torch import Tensor
 from gan_style.core.types import Count
 from gan_style.data.images import to_uint8
 from gan_style.data.saving import write_image
-from gan_style.models.translator import Translator
+from gan_style.training.engine.engine import method_of
 
 # Left to right, for A to B and back; a column is left out where a method or the data has no such picture.
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -61,17 +61,17 @@ class ImageGrid(pl.Callback):
             kept.extend(images[: self.rows - len(kept)].float().cpu())
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
+        method = method_of(pl_module)
         if not trainer.is_global_zero or not self._kept:
             return
         kept, columns = self._kept, COLUMNS
-        if pl_module.takes_style:
+        if method.takes_style:
             kept, columns = {**kept, "styles_B": kept["real_B"]}, STYLE_COLUMNS
         grid = draw_grid(kept, columns=columns)
         folder = Path(self.folder or Path(trainer.default_root_dir) / "images")
-        write_image(grid, folder / f"iteration-{pl_module.iteration:06d}.png")
+        write_image(grid, folder / f"iteration-{method.iteration:06d}.png")
         for logger in trainer.loggers:
-            log_picture(logger, "images", grid, pl_module.iteration)
+            log_picture(logger, "images", grid, method.iteration)
 
 
 def log_picture(logger: Any, name: str, picture: NDArray[np.uint8], iteration: int) -> None:

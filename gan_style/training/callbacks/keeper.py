@@ -24,10 +24,10 @@ from gan_style.checkpoints import checkpoint
 from gan_style.checkpoints.restore import fitting
 from gan_style.core import signals
 from gan_style.core.errors import Interrupted, UserError, did_you_mean
-from gan_style.models.translator import Translator
 from gan_style.training.callbacks.broken import end_or_go_back
 from gan_style.training.callbacks.restoring import restore, rewind
 from gan_style.training.callbacks.score_file import keep_best
+from gan_style.training.engine.engine import Engine, engine_of
 
 
 class Keeper(pl.Callback):
@@ -95,25 +95,25 @@ class Keeper(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.resume is None:
             return
-        assert isinstance(pl_module, Translator)
+        engine = engine_of(pl_module)
         with fitting():
-            restore(trainer, pl_module, self.resume)
+            restore(trainer, engine, self.resume)
         if self.resume["best"]["rule"] == self.best["rule"]:
             self.best |= self.resume["best"]
-        self._saved_at = pl_module.iteration
+        self._saved_at = engine.iteration
         self.resume = None  # let the memory go
 
     def go_back(self, path: Path) -> None:
         """Go on from an earlier checkpoint before the next iteration; best.ckpt stays what it is."""
         self._back_to = path
 
-    def _went_back(self, trainer: pl.Trainer, model: Translator) -> bool:
+    def _went_back(self, trainer: pl.Trainer, engine: Engine) -> bool:
         """Whether that was asked for, and is done now."""
         if self._back_to is None:
             return False
-        rewind(trainer, model, checkpoint.load(self._back_to))
+        rewind(trainer, engine, checkpoint.load(self._back_to))
         checkpoint.copy(self._back_to, self.folder / "last.ckpt")  # what came after it is not to be resumed
-        self._back_to, self._saved_at, self._improved = None, model.iteration, False
+        self._back_to, self._saved_at, self._improved = None, engine.iteration, False
         return True
 
     # Save
@@ -159,34 +159,34 @@ class Keeper(pl.Callback):
         self._stop_waiting()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, Translator)
+        engine = engine_of(pl_module)
         stop = self._any_rank_was_signalled()
         batches = trainer.fit_loop.epoch_loop.batch_progress.total
-        batches.ready += int(self._went_back(trainer, pl_module))  # for the batch that is about to be trained
-        due = pl_module.iteration > 0 and pl_module.iteration % self.every == 0
+        batches.ready += int(self._went_back(trainer, engine))  # for the batch that is about to be trained
+        due = engine.iteration > 0 and engine.iteration % self.every == 0
         if due or self._improved or stop:
-            self._save(trainer, pl_module)
-        batches.ready += int(self._went_back(trainer, pl_module))  # from weights that could not be saved
+            self._save(trainer, engine)
+        batches.ready += int(self._went_back(trainer, engine))  # from weights that could not be saved
         if stop:
-            raise Interrupted(f"stopped at iteration {pl_module.iteration} by a signal{self.what_is_left()}")
+            raise Interrupted(f"stopped at iteration {engine.iteration} by a signal{self.what_is_left()}")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, Translator)
-        if pl_module.iteration >= self.iterations:
+        engine = engine_of(pl_module)
+        if engine.iteration >= self.iterations:
             trainer.should_stop = True
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
+        engine = engine_of(pl_module)
         # Lightning keeps the values of the validations before: what this one does not make would be read as the last.
         trainer.callback_metrics.clear()
-        refuse_broken_weights(trainer, pl_module)  # before anybody tries to score what they make
-        self._went_back(trainer, pl_module)
+        refuse_broken_weights(trainer, engine)  # before anybody tries to score what they make
+        self._went_back(trainer, engine)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
+        engine = engine_of(pl_module)
         if self.monitor is None:
             self._improved = True
-            self.best |= {"iteration": pl_module.iteration}
+            self.best |= {"iteration": engine.iteration}
             return
         known = self.best["score"] is not None or self.best["stale"] > 0  # an earlier validation made it
         if self.monitor not in trainer.callback_metrics and not known:
@@ -201,7 +201,7 @@ class Keeper(pl.Callback):
         sign = 1 if self.mode == "highest" else -1
         if math.isfinite(score) and (before is None or sign * score > sign * before):
             self._improved = True
-            self.best |= {"score": score, "iteration": pl_module.iteration, "stale": 0}
+            self.best |= {"score": score, "iteration": engine.iteration, "stale": 0}
         else:
             self.best["stale"] += 1
         if out_of_patience(self.best, self.patience):
@@ -209,8 +209,8 @@ class Keeper(pl.Callback):
             self.ended_early = f"no better {self.monitor} in {self.best['stale']} validations"
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
-        self._save(trainer, pl_module)
+        engine = engine_of(pl_module)
+        self._save(trainer, engine)
 
     def stop_listening(self) -> None:
         """Give the signals back to whoever had them; also after a run that failed before it trained.
@@ -232,18 +232,18 @@ class Keeper(pl.Callback):
         if self._signal is not None:
             raise Interrupted("interrupted when the run was complete: nothing is left to do")
 
-    def _save(self, trainer: pl.Trainer, model: Translator) -> None:
-        if self._saved_at == model.iteration and not self._improved:
+    def _save(self, trainer: pl.Trainer, engine: Engine) -> None:
+        if self._saved_at == engine.iteration and not self._improved:
             return
-        if refuse_broken_weights(trainer, model):
+        if refuse_broken_weights(trainer, engine):
             return
-        state = model.training_state()  # every rank: pools are gathered
+        state = engine.training_state()  # every rank: pools are gathered
         for logger in trainer.loggers:
             logger.save()  # a killed run must not lose rows that the checkpoint counts as written
         if trainer.is_global_zero:
             content = {
                 **self.about,
-                "state_dict": model.state_dict(),
+                "state_dict": engine.method.state_dict(),
                 **state,
                 "callbacks": {c.state_key: c.state_dict() for c in trainer.callbacks if c.state_dict()},  # type: ignore[attr-defined]
                 "precision": trainer.precision_plugin.state_dict(),
@@ -255,8 +255,8 @@ class Keeper(pl.Callback):
             checkpoint.save(content, last)
             if self._improved:
                 checkpoint.copy(last, self.folder / "best.ckpt")
-                keep_best(self.folder.parent, self.best["rule"], model.iteration)
-        self._saved_at = model.iteration
+                keep_best(self.folder.parent, self.best["rule"], engine.iteration)
+        self._saved_at = engine.iteration
         self._improved = False
 
     # Signals
@@ -286,10 +286,10 @@ def out_of_patience(best: Mapping[str, Any], patience: int | None) -> bool:
     return patience is not None and best.get("stale", 0) >= patience
 
 
-def refuse_broken_weights(trainer: pl.Trainer, model: Translator) -> bool:
+def refuse_broken_weights(trainer: pl.Trainer, engine: Engine) -> bool:
     """Do not overwrite a good checkpoint with weights that are not finite; true where the run goes back instead."""
-    for name, parameter in model.named_parameters():
+    for name, parameter in engine.method.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
-            end_or_go_back(trainer, model, f"{name} holds NaN or infinity after iteration {model.iteration}")
+            end_or_go_back(trainer, engine, f"{name} holds NaN or infinity after iteration {engine.iteration}")
             return True
     return False

@@ -10,13 +10,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from gan_style.models.translator import Translator
 from gan_style.training.callbacks.broken import end_or_go_back
 from gan_style.training.callbacks.cost import Cost
-from gan_style.training.doctor.blame import first_broken_layer
+from gan_style.training.engine.blame import first_broken_layer
+from gan_style.training.engine.engine import Engine, engine_of
+from gan_style.training.engine.hooks import RunCallback
 
 
-class LogLosses(pl.Callback):
+class LogLosses(RunCallback):
     """Writes a row every `every` iterations; the step of a row is its iteration.
 
     The values of the iterations between stay on the device, so that nothing waits for it; they are looked
@@ -37,22 +38,22 @@ class LogLosses(pl.Callback):
         self._clocked_at = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
-        self._clock, self._clocked_at = time.perf_counter(), pl_module.iteration
+        engine = engine_of(pl_module)
+        self._clock, self._clocked_at = time.perf_counter(), engine.iteration
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        assert isinstance(pl_module, Translator)
-        iteration, losses = pl_module.iteration, outputs["losses"]
+        engine = engine_of(pl_module)
+        iteration, losses = engine.iteration, outputs["losses"]
         stacked = torch.stack([value.detach().float().reshape(()) for value in losses.values()])
         self._pending.append((iteration, list(losses), stacked))
         due = iteration % self.every == 0
         if due or stacked.device.type == "cpu" or len(self._pending) >= 100:
-            self._refuse_nan(trainer, pl_module, batch)
+            self._refuse_nan(trainer, engine, batch)
         if due:
             self.values = dict(zip(losses, stacked.tolist(), strict=True))
-            self._write(trainer, pl_module)
+            self._write(trainer, engine)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._paused = time.perf_counter()
@@ -60,27 +61,27 @@ class LogLosses(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._clock += time.perf_counter() - self._paused  # the speed is that of training alone
 
-    def _write(self, trainer: pl.Trainer, model: Translator) -> None:
+    def _write(self, trainer: pl.Trainer, engine: Engine) -> None:
         now = time.perf_counter()
-        images = (model.iteration - self._clocked_at) * trainer.datamodule.images_per_iteration  # type: ignore[attr-defined]
+        images = (engine.iteration - self._clocked_at) * trainer.datamodule.images_per_iteration  # type: ignore[attr-defined]
         self.images_per_s = images / max(now - self._clock, 1e-9)
-        self._clock, self._clocked_at = now, model.iteration
+        self._clock, self._clocked_at = now, engine.iteration
         row = {f"train/{name}": value for name, value in self.values.items()}
-        row |= {f"lr/{player}": rate for player, rate in model.learning_rates().items()}
+        row |= {f"lr/{player}": rate for player, rate in engine.learning_rates().items()}
         row["time/images_per_s"] = round(self.images_per_s, 2)
         row |= self.cost.row()
         for logger in trainer.loggers:
-            logger.log_metrics(row, step=model.iteration)
+            logger.log_metrics(row, step=engine.iteration)
 
-    def rewound(self, model: Translator) -> None:
+    def rewound(self, engine: Engine) -> None:
         """The run goes on from an earlier iteration: what was kept of later ones is nothing any more."""
-        self._pending, self._clock, self._clocked_at = [], time.perf_counter(), model.iteration
+        self._pending, self._clock, self._clocked_at = [], time.perf_counter(), engine.iteration
 
-    def _refuse_nan(self, trainer: pl.Trainer, model: Translator, batch: Any) -> None:
+    def _refuse_nan(self, trainer: pl.Trainer, engine: Engine, batch: Any) -> None:
         pending, self._pending = self._pending, []
         for iteration, names, values in pending:
             if not bool(torch.isfinite(values).all()):
                 term = next(n for n, v in zip(names, values.tolist(), strict=True) if not math.isfinite(v))
                 what = f"the loss term {term} is not finite at iteration {iteration}"
-                end_or_go_back(trainer, model, f"{what} ({first_broken_layer(model, batch)})")
+                end_or_go_back(trainer, engine, f"{what} ({first_broken_layer(engine, batch)})")
                 return

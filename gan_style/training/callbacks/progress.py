@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gan_style.core.terminal import say
-from gan_style.models.translator import Translator
 from gan_style.training.callbacks.losses import LogLosses
+from gan_style.training.engine.engine import engine_of
 
 
 class ShowProgress(ProgressBar):
@@ -38,7 +38,7 @@ class ShowProgress(ProgressBar):
         self.iterations = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
+        iteration = engine_of(pl_module).iteration
         self._last_line, self._processes = time.monotonic(), trainer.world_size
         if self.iterations and self.console.is_terminal:
             self._bar = Progress(
@@ -49,17 +49,17 @@ class ShowProgress(ProgressBar):
                 TextColumn("{task.fields[note]}"),
                 console=self.console,
             )
-            self._task = self._bar.add_task("train", total=self.iterations, completed=pl_module.iteration, note="")
+            self._task = self._bar.add_task("train", total=self.iterations, completed=iteration, note="")
             self._bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(pl_module, Translator)
+        iteration = engine_of(pl_module).iteration
         if self._bar is not None:
-            self._bar.update(self._task, completed=pl_module.iteration, note=self._note())
-        elif self.iterations and self._line_is_due(pl_module.iteration):
+            self._bar.update(self._task, completed=iteration, note=self._note())
+        elif self.iterations and self._line_is_due(iteration):
             self._last_line = time.monotonic()
-            left = self._time_left(pl_module.iteration, trainer)
-            say(f"iteration {pl_module.iteration}/{self.iterations}  {left}  {self._note()}", flush=True)
+            left = self._time_left(iteration, trainer)
+            say(f"iteration {iteration}/{self.iterations}  {left}  {self._note()}", flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()

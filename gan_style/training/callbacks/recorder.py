@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten_with_path
 
-from gan_style.models.translator import Translator
+from gan_style.training.engine.engine import method_of
 
 
 class Recorder(pl.Callback):
@@ -34,17 +34,17 @@ class Recorder(pl.Callback):
         self._calls: Counter[str] = Counter()  # of each module in this iteration
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
-        self._weights(pl_module)
-        for name, module in pl_module.named_modules():
+        method = method_of(pl_module)
+        self._weights(method)
+        for name, module in method.named_modules():
             if name:
                 module.register_forward_hook(self._output_hook(name))
-        for name, parameter in pl_module.named_parameters():
+        for name, parameter in method.named_parameters():
             if parameter.requires_grad:
                 parameter.register_post_accumulate_grad_hook(self._gradient_hook(name))
-        for turn, method in (("G", "generator_loss"), ("D", "discriminator_loss")):
+        for turn, loss in (("G", "generator_loss"), ("D", "discriminator_loss")):
             # On the object: a loss has no hook, and some methods compute it outside `training_step`.
-            setattr(pl_module, method, self._recorded_loss(turn, getattr(pl_module, method)))
+            setattr(method, loss, self._recorded_loss(turn, getattr(method, loss)))
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, *_: Any) -> None:
         self._iteration += 1
@@ -54,7 +54,7 @@ class Recorder(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         self._turn = ""
-        self._weights(pl_module)
+        self._weights(method_of(pl_module))
         trainer.should_stop = self._iteration >= self._iterations
 
     def _weights(self, model: nn.Module) -> None:

@@ -12,33 +12,35 @@ from torch import Tensor
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
 from gan_style.core.terminal import say
-from gan_style.models.optimizers import goes_on
-from gan_style.models.processes import own_gradients
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.score_file import cut
+from gan_style.training.engine.engine import Engine
+from gan_style.training.engine.hooks import RewindingLogger, run_callbacks
+from gan_style.training.engine.optimizers import goes_on
+from gan_style.training.engine.players import own_gradients
 
 
-def restore(trainer: pl.Trainer, model: Translator, state: Mapping[str, Any]) -> None:
+def restore(trainer: pl.Trainer, engine: Engine, state: Mapping[str, Any]) -> None:
     """Load the networks, everything that training knows beside them, and the callbacks; say what does not fit.
 
     Raises:
         UserError: a checkpoint of another architecture.
     """
-    load_weights(model, state)
-    state, left_out = fitting(state, model, trainer.datamodule)  # type: ignore[attr-defined]
-    model.load_training_state(state)
+    load_weights(engine.method, state)
+    state, left_out = fitting(state, engine, trainer.datamodule)  # type: ignore[attr-defined]
+    engine.load_training_state(state)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if callback.state_key in state["callbacks"]:
             callback.load_state_dict(state["callbacks"][callback.state_key])
     trainer.precision_plugin.load_state_dict(state["precision"])
-    fast_forward(trainer, model.iteration)
+    fast_forward(trainer, engine.iteration)
     if trainer.is_global_zero:
-        cut(Path(trainer.default_root_dir), model.iteration)
+        cut(Path(trainer.default_root_dir), engine.iteration)
         for note in left_out:
             say(f"note: {note}", flush=True)
 
 
-def fitting(state: Mapping[str, Any], model: Translator, data: Any) -> tuple[dict[str, Any], list[str]]:
+def fitting(state: Mapping[str, Any], engine: Engine, data: Any) -> tuple[dict[str, Any], list[str]]:
     """The state of a checkpoint without what other settings than those of now have made, and what that was.
 
     The networks are the same, or the checkpoint would have been refused; what hangs on sizes, on the optimiser, on
@@ -49,12 +51,12 @@ def fitting(state: Mapping[str, Any], model: Translator, data: Any) -> tuple[dic
     if dropped:
         notes.append(f"{dropped} past fakes of another size are left out: the image pools begin empty")
     fits["optimizers"] = dict(state["optimizers"])
-    for player, optimizer in model.optimizer_of().items():
-        if not goes_on(optimizer, model._make_optimizer[player], state["optimizers"][player]):
+    for player, optimizer in engine.optimizer_of().items():
+        if not goes_on(optimizer, engine.method.make_optimizer[player], state["optimizers"][player]):
             fits["optimizers"][player] = {**state["optimizers"][player], "state": {}}
             notes.append(f"the optimiser of {player} is of another kind than the one that was saved: it begins anew")
-    gradients = own_gradients(state["gradients"], model.global_rank)
-    if gradients and _gathered_otherwise(state, gradients, model):
+    gradients = own_gradients(state["gradients"], engine.global_rank)
+    if gradients and _gathered_otherwise(state, gradients, engine):
         fits["gradients"] = {}
         notes.append("the gradients of an unfinished step, which were accumulated or scaled otherwise, are left out")
     return fits, notes
@@ -78,25 +80,25 @@ def _pools_of_size(per_rank: Any, shape: tuple[int, int] | None) -> tuple[Any, i
     return kept, dropped
 
 
-def _gathered_otherwise(state: Mapping[str, Any], gradients: Mapping[str, Tensor], model: Translator) -> bool:
+def _gathered_otherwise(state: Mapping[str, Any], gradients: Mapping[str, Tensor], engine: Engine) -> bool:
     """Whether the open gradients of a checkpoint are of another number of iterations a step, scale or type."""
     accumulate = state["config"]["model"].get("accumulate", 1)
     then = accumulate, bool(state.get("scalers")), {gradient.dtype for gradient in gradients.values()}
-    return then != (model.accumulate, bool(model._scalers), {parameter.dtype for parameter in model.parameters()})
+    now = engine.method.accumulate, bool(engine.scalers), {parameter.dtype for parameter in engine.parameters()}
+    return then != now
 
 
-def rewind(trainer: pl.Trainer, model: Translator, state: Mapping[str, Any]) -> None:
+def rewind(trainer: pl.Trainer, engine: Engine, state: Mapping[str, Any]) -> None:
     """Go back within a run. Pictures and draws go on behind those that were seen, so that it does not happen again."""
-    seen = model.iteration + model.skipped
-    restore(trainer, model, state)
-    model.skipped = seen - model.iteration
-    model.restore_gradients()
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if hasattr(callback, "rewound"):
-            callback.rewound(model)
+    seen = engine.position
+    restore(trainer, engine, state)
+    engine.method.skipped = seen - engine.iteration
+    engine.restore_gradients()
+    for callback in run_callbacks(trainer.callbacks):  # type: ignore[attr-defined]
+        callback.rewound(engine)
     for logger in trainer.loggers:
-        if hasattr(logger, "rewind"):
-            logger.rewind(model.iteration)
+        if isinstance(logger, RewindingLogger):
+            logger.rewind(engine.iteration)
 
 
 def load_weights(model: Translator, state: Mapping[str, Any]) -> None:

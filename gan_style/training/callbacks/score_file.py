@@ -13,6 +13,8 @@ import torch
 
 from gan_style.core.paths import write_whole
 from gan_style.models.translator import Translator
+from gan_style.training.engine.engine import Engine
+from gan_style.training.engine.hooks import run_callbacks
 
 LAST, BEST = "scores.json", "scores_best.json"  # of the newest weights, and of those in best.ckpt
 
@@ -22,7 +24,7 @@ Scores = dict[str, dict[str, dict[str, Any]]]
 
 def record(
     trainer: pl.Trainer,
-    model: Translator,
+    engine: Engine,
     scores: Scores,
     protocol: Mapping[str, Any],
     baselines: Mapping[str, Scores] | None = None,
@@ -49,15 +51,15 @@ def record(
     row |= {name: sum(values) / len(values) for name, values in means.items()}
     # Lightning's table of metrics, which the rule for best.ckpt reads: NaN is a score that has no value this time
     table = {name: torch.tensor(value, dtype=torch.float64) for name, value in (made | row).items()}
-    model.log_dict(table, logger=False, batch_size=1)
+    engine.log_dict(table, logger=False, batch_size=1)
     if not trainer.is_global_zero:
         return
     for logger in trainer.loggers:
-        logger.log_metrics(row, step=model.iteration)
-    averaged = any(type(c).__name__ == "EMA" for c in trainer.callbacks)  # type: ignore[attr-defined]
+        logger.log_metrics(row, step=engine.iteration)
+    averaged = any(one.averages_weights for one in run_callbacks(trainer.callbacks))  # type: ignore[attr-defined]
     shared = {
         "checkpoint rule": "the weights at this iteration",
-        "iteration": model.iteration,
+        "iteration": engine.iteration,
         "weights": "EMA" if averaged else "raw",
         "size": trainer.datamodule.image_size,  # type: ignore[attr-defined]
     }

@@ -26,6 +26,8 @@ from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.score_file import Scores, made_of, record
 from gan_style.training.callbacks.truth_scores import colour_transfer
+from gan_style.training.engine.engine import engine_of, method_of
+from gan_style.training.engine.hooks import RunCallback
 
 BATCH = 8  # training pictures that are looked at together
 SPLITS = 20  # of the floor
@@ -35,7 +37,7 @@ Features = dict[str, Tensor]  # "extractor" [N, D], "patches" [N, P], and those 
 Rows = dict[str, dict[Hashable, Features]]  # set -> what names a picture in it -> its features, N = 1
 
 
-class SetScores(pl.Callback):
+class SetScores(RunCallback):
     """Each metric of the translations against the real pictures of their domain, both of the validation.
 
     Columns `val/A2B/kid_random0`, ..., and their means over directions; the names say the extractor. Beside them in
@@ -104,9 +106,8 @@ class SetScores(pl.Callback):
         return found, notes
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
         data = trainer.datamodule  # type: ignore[attr-defined]
-        self._usable, notes = self.usable(pl_module, data)
+        self._usable, notes = self.usable(method_of(pl_module), data)
         for name in self._usable:
             if self.scores[name] is NAMED["frechet"]:
                 few = few_pictures(name, len(data.val_set), len(data.val_set))
@@ -117,18 +118,18 @@ class SetScores(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._rows = defaultdict(dict)
-        self._device = pl_module.device
+        self._device = engine_of(pl_module).device
         self.extractor.to(self._device)
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        assert isinstance(pl_module, Translator)
         if not self._usable:
             return
-        for direction in pl_module.directions:
+        method = method_of(pl_module)
+        for direction in method.directions:
             source, target = direction[0], direction[-1]
-            self._look(direction, made_of(pl_module, batch, direction), outputs[f"fake_{target}"])
+            self._look(direction, made_of(method, batch, direction), outputs[f"fake_{target}"])
             if not self._fixed:
                 names = batch[f"path_{source}"]
                 self._look(source, names, batch[source])
@@ -138,7 +139,6 @@ class SetScores(pl.Callback):
                 self._look(f"{direction} coloured", names, self._transfers[direction](batch[source]))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
         if not self._usable:
             return
         rows: Rows = defaultdict(dict)
@@ -146,7 +146,7 @@ class SetScores(pl.Callback):
             for name, found in part.items():
                 rows[name] |= found
         sets = self._fixed | {name: _stacked(found) for name, found in rows.items()}
-        directions = pl_module.directions
+        directions = method_of(pl_module).directions
         if not self._fixed:
             self._fixed = {name: found for name, found in sets.items() if name not in directions}
             self._floors = self._take_floors(trainer.datamodule, sets)  # type: ignore[attr-defined]
@@ -162,7 +162,7 @@ class SetScores(pl.Callback):
             "file_format": "none, 8 bits",
             "interval of distances": f"95% bootstrap over pictures, {self.draws} draws; none for swd",
         }
-        record(trainer, pl_module, scores, protocol, self._baselines)
+        record(trainer, engine_of(pl_module), scores, protocol, self._baselines)
 
     def _stamp(self) -> dict[str, Any]:
         """What the features are, for the protocol."""

@@ -15,13 +15,15 @@ from gan_style.metrics.truth import ColourTransfer, bootstrap
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.score_file import Scores, record
+from gan_style.training.engine.engine import engine_of, method_of
+from gan_style.training.engine.hooks import RunCallback
 
 METRICS = ("psnr", "ssim")
 # direction -> input, output, truth
 NAMES = {"A2B": ("real_A", "fake_B", "truth_B"), "B2A": ("real_B", "fake_A", "truth_A")}
 
 
-class TruthScores(pl.Callback):
+class TruthScores(RunCallback):
     """PSNR and SSIM of the translations, of the untranslated input, and of a global colour transfer.
 
     They are left out where the data knows no truth. Columns `val/A2B/psnr`, ..., and `val/psnr`, the mean over
@@ -54,7 +56,7 @@ class TruthScores(pl.Callback):
     ) -> None:
         for direction, (real, fake, truth) in NAMES.items():
             rows = [row for row in self.rows if "truth" not in row.inputs or truth in batch]
-            if rows and fake in outputs and direction in getattr(pl_module, "directions", NAMES):
+            if rows and fake in outputs and direction in method_of(pl_module).directions:
                 beside = {"sources": outputs[real]} | ({"truth": batch[truth]} if truth in batch else {})
                 self._score("model", direction, rows, beside | {"fakes": outputs[fake]})
                 self._score("input", direction, rows, beside | {"fakes": outputs[real]})
@@ -65,7 +67,6 @@ class TruthScores(pl.Callback):
                 self._score("colour transfer", direction, rows, beside | {"fakes": transferred})
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Translator)
         values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         pictures = len(trainer.datamodule.val_set)  # type: ignore[attr-defined]
         for part in gather(dict(self._values))[:pictures]:  # further processes look at a picture again
@@ -80,7 +81,7 @@ class TruthScores(pl.Callback):
             table[of][direction][score] = found | (own.get(score, {}) if of == "model" else {})
         protocol = {"N": len(next(iter(values.values()))), "interval": "95% bootstrap over test pictures"}
         baselines = {name: table[name] for name in ("input", "colour transfer")}
-        record(trainer, pl_module, table["model"], protocol, baselines)
+        record(trainer, engine_of(pl_module), table["model"], protocol, baselines)
 
     def _score(self, of: str, direction: str, rows: Sequence[Score], pictures: Mapping[str, Tensor]) -> None:
         for row in rows:

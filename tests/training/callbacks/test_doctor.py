@@ -17,6 +17,7 @@ from gan_style.core.errors import TrainingFailed, UserError
 from gan_style.models.cyclegan import CycleGAN
 from gan_style.models.gatys import Gatys
 from gan_style.training.doctor.codes import change_for
+from gan_style.training.engine.engine import Engine
 from tests.conftest import differences
 from tests.models.test_contract import MODELS
 
@@ -40,15 +41,15 @@ def collapses(monkeypatch: pytest.MonkeyPatch, when: Callable[[int], bool]) -> N
 
 def overflows(monkeypatch: pytest.MonkeyPatch, position: int) -> None:
     """The weights of one layer become huge, not infinite, before that iteration."""
-    original = CycleGAN.begin_iteration
+    original = Engine.begin_iteration
 
-    def begin_iteration(self: CycleGAN) -> None:
+    def begin_iteration(self: Engine) -> None:
         original(self)
-        if self.iteration + self.skipped == position:
+        if self.position == position:
             with torch.no_grad():
-                self.G_AB.layers[1].weight.fill_(3e38)
+                self.method.G_AB.layers[1].weight.fill_(3e38)
 
-    monkeypatch.setattr(CycleGAN, "begin_iteration", begin_iteration)
+    monkeypatch.setattr(Engine, "begin_iteration", begin_iteration)
 
 
 def findings(folder: Path) -> list[dict[str, Any]]:

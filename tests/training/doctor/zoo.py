@@ -20,6 +20,7 @@ from gan_style.training.callbacks.cost import Cost
 from gan_style.training.callbacks.doctor import Doctor
 from gan_style.training.callbacks.findings_file import read
 from gan_style.training.callbacks.losses import LogLosses
+from gan_style.training.engine.engine import Engine
 
 SIZE = 32
 LEVEL = 0.4  # mean of every picture of B; those of A have 0
@@ -153,8 +154,8 @@ class Tiny(Translator):
         loss = self.gan.discriminator(self.D_B(images["real_B"]), self.D_B(images["fake_B"].detach()))
         return loss, {"B": loss}
 
-    def _parameters_of(self, player: str) -> list[nn.Parameter]:
-        own = super()._parameters_of(player)
+    def parameters_of(self, player: str) -> list[nn.Parameter]:
+        own = super().parameters_of(player)
         return [*own, self.free] if player == "G" and self.free is not None else own
 
 
@@ -219,29 +220,31 @@ def observe(
     doctor = Doctor(every=every)
     trainer = trainer_of(doctor, folder, loggers)
     losses = trainer.callbacks[0]
-    optimizers = dict(zip(model.players(), model.configure_optimizers(), strict=True))
-    model.optimizer_of = lambda: optimizers  # type: ignore[method-assign]
-    doctor.on_fit_start(trainer, model)
+    engine = Engine(model)
+    optimizers = dict(zip(model.players(), engine.configure_optimizers(), strict=True))
+    engine.optimizer_of = lambda: optimizers  # type: ignore[method-assign]
+    doctor.on_fit_start(trainer, engine)
     try:
         for i in range(iterations):
             batch = batches(i)
-            doctor.on_train_batch_start(trainer, model, batch, i)
-            outputs = step(model, optimizers, batch)
+            doctor.on_train_batch_start(trainer, engine, batch, i)
+            outputs = step(engine, optimizers, batch)
             for callback in (losses, doctor):
-                callback.on_train_batch_end(trainer, model, outputs, batch, i)
+                callback.on_train_batch_end(trainer, engine, outputs, batch, i)
         for _ in range(2 if back else 0):
             G = model.generators[0]
             found = steganography_probe(getattr(model, G), back, pictures(4, seed=7))
             trainer.callback_metrics = {"val/A2B/cycle_honesty": torch.tensor(found.honesty)}
-            doctor.on_validation_end(trainer, model)
+            doctor.on_validation_end(trainer, engine)
     except TrainingFailed:
         pass
     return read(doctor.file.path) if doctor.file.path.is_file() else []
 
 
-def step(model: Translator, optimizers: Mapping[str, torch.optim.Optimizer], batch: dict[str, Any]) -> dict[str, Any]:
+def step(engine: Engine, optimizers: Mapping[str, torch.optim.Optimizer], batch: dict[str, Any]) -> dict[str, Any]:
     """One iteration without Lightning."""
-    model.begin_iteration()
+    engine.begin_iteration()
+    model = engine.method
     images, losses = model.generate(batch), {}
     for turn in (turn for turn in model.turns if turn in model.players()):
 

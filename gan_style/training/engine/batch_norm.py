@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.plugins.layer_sync import LayerSync, TorchSyncBatchNorm
@@ -13,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.processes import averaged, count
 from gan_style.models.translator import Translator
+from gan_style.training.engine.engine import method_of
 
 
 class _Sum(torch.autograd.Function):
@@ -91,25 +93,30 @@ class SyncBatchNorms(LayerSync):
         self._before: dict[nn.Module, type[nn.Module]] = {}
 
     def apply(self, model: nn.Module) -> nn.Module:
-        assert isinstance(model, Translator)
+        method = _method_of(model)
         if self._on_gpu:
-            for name in (*model.generators, *model.helpers):
-                setattr(model, name, nn.SyncBatchNorm.convert_sync_batchnorm(getattr(model, name)))
-        for module in batch_norms(model):
+            for name in (*method.generators, *method.helpers):
+                setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(getattr(method, name)))
+        for module in batch_norms(method):
             if not isinstance(module, nn.SyncBatchNorm):
                 self._before[module] = type(module)
                 module.__class__ = SyncedBatchNorm  # all but how it computes stays
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        assert isinstance(model, Translator)
+        method = _method_of(model)
         for module, kind in self._before.items():
             module.__class__ = kind
         self._before = {}
         if self._on_gpu:
-            for name in (*model.generators, *model.helpers):
-                setattr(model, name, TorchSyncBatchNorm().revert(getattr(model, name)))
+            for name in (*method.generators, *method.helpers):
+                setattr(method, name, TorchSyncBatchNorm().revert(getattr(method, name)))
         return model
+
+
+def _method_of(module: nn.Module) -> Translator:
+    assert isinstance(module, pl.LightningModule)
+    return method_of(module)
 
 
 def batch_norms(model: Translator) -> list[_BatchNorm]:

@@ -9,29 +9,30 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.models.processes import alone
-from gan_style.models.translator import Translator
+from gan_style.training.engine.engine import Engine
 
 
-def first_broken_layer(model: Translator, batch: Mapping[str, Any]) -> str:
+def first_broken_layer(engine: Engine, batch: Mapping[str, Any]) -> str:
     """Return a short description of the first layer that gives NaN or infinity.
 
     Only for a model that has already failed, because its buffers and pools change. It does not wait for other
     processes, which may not have failed.
 
     Args:
-        model: after the iteration that failed.
+        engine: after the iteration that failed.
         batch: of that iteration.
     """
     for name, value in batch.items():
         if isinstance(value, Tensor) and not _finite(value):
             return f"the pictures of the batch are not finite ({name})"
+    model = engine.method
     found: list[str] = []
     handles = [module.register_forward_hook(_watch(name, found)) for name, module in model.named_modules() if name]
     model.iteration -= 1  # so that it repeats the random draws of the failed iteration
     try:
-        model.begin_iteration()
+        engine.begin_iteration()
         losses = {"G": model.generator_loss, "D": model.discriminator_loss}
-        with alone(), torch.enable_grad(), model.quick_ways():
+        with alone(), torch.enable_grad(), engine.quick_ways():
             images = model.generate(batch)
             for turn in (turn for turn in model.turns if turn in model.players()):
                 if not found:

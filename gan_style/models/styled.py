@@ -1,0 +1,81 @@
+"""What only methods with styles have: a style becomes a code, and a picture is given a code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from torch import Tensor
+
+from gan_style.models.translator import StyleCode, Translator
+
+Progress = Callable[[int, int, dict[str, float], Tensor], None]
+
+
+class Styled(Translator):
+    """A method that takes any picture as a style; it writes `style_code` and `stylize`, and what else it can.
+
+    Codes are mixed by weighted means; the content's own code stands for "no change" (docs/styles.md).
+    """
+
+    takes_style = True
+    latent_size: int  # numbers of a noise that `latent_style` takes, where `takes_noise`
+
+    def style_code(self, pictures: Tensor) -> StyleCode:
+        """What the method needs to know of style pictures [N, C, H, W]: tensors [N, ...] by name."""
+        raise NotImplementedError
+
+    def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
+        """Give pictures [B, C, H, W] in [-1, 1] the style of a code of B entries, or of one for all."""
+        raise NotImplementedError
+
+    def general_style(self) -> StyleCode:
+        """The code of all styles of training together."""
+        raise NotImplementedError
+
+    def known_style(self, index: int) -> StyleCode:
+        """The code of a style that was learned by name in training."""
+        raise NotImplementedError
+
+    def latent_style(self, index: int, z: Tensor) -> StyleCode:
+        """Codes of a style that was learned by name, one entry per standard normal z [N, latent_size]."""
+        raise NotImplementedError
+
+
+class Optimizing(Styled):
+    """A method that optimises every picture by itself: it cannot be tiled, and shows how far it is.
+
+    In training the pictures are the weights; the optimiser evaluates the loss itself, in whole steps.
+    """
+
+    optimizes_images = True
+    steps: int  # of the optimiser, in each size that a picture goes through
+
+    @property
+    def starts_with_style(self) -> bool:
+        """Whether a picture begins as the style picture, so that `stylize` has to be given it."""
+        return False
+
+    def stylize(
+        self, images: Tensor, code: StyleCode, progress: Progress | None = None, start: Tensor | None = None
+    ) -> Tensor:
+        """Give pictures [B, C, H, W] in [-1, 1] the style of a code of B entries, or of one for all.
+
+        Args:
+            progress: called after each step with the steps done, their number, the terms of the loss before the
+                step, and the picture [1, C, h, w] so far.
+            start: pictures [B or 1, C, h, w] to begin with.
+        """
+        raise NotImplementedError
+
+
+def styled(model: Translator) -> Styled:
+    """A model that `takes_style`, by its type; it need not derive from `Styled` to have the methods."""
+    assert model.takes_style, f"{type(model).__name__} takes no styles"
+    return cast(Styled, model)
+
+
+def optimizing(model: Translator) -> Optimizing:
+    """A model that `optimizes_images`, by its type."""
+    assert model.optimizes_images, f"{type(model).__name__} optimises no pictures"
+    return cast(Optimizing, model)
