@@ -79,7 +79,8 @@ class StyledDataset(UnpairedDataset):
     """Endless stream of a content, two pictures of one style and the style's number.
 
     Styles come in shuffled rounds, each once per round however many pictures it has. Within a style the pictures come
-    in shuffled epochs; B2 runs through another permutation of them, so that B and B2 are never the same picture.
+    in shuffled epochs; B2 runs through another permutation of them, so that B and B2 differ where the style
+    has several pictures.
 
     Args:
         contents: Pictures of A.
