@@ -53,7 +53,7 @@ def save(content: Mapping[str, Any], path: Path, advice: str = "free some space,
 
 @contextlib.contextmanager
 def writing(path: Path, advice: str = "free some space, or write somewhere else") -> Iterator[Path]:
-    """A path beside `path`; what was written there by the end of the block is moved to its place, whole.
+    """Give a temporary path beside `path`, whose file is moved to `path` at the end of the `with` block.
 
     Raises:
         UserError: the disk is full or not writable; what was at `path` before is still there.

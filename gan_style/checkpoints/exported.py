@@ -23,7 +23,7 @@ NUMBER, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 
 
 def about(path: Path) -> dict[str, Any]:
-    """The description in a `.onnx` or `.pt2`; of an ONNX with its `opset`.
+    """Return the description in a `.onnx` or `.pt2`; of an ONNX with its `opset`.
 
     Raises:
         UserError: the file cannot be read, or was not written by `gan-style export`.
@@ -40,7 +40,7 @@ def about(path: Path) -> dict[str, Any]:
 
 
 def of_zip(path: Path) -> dict[str, Any]:
-    """The description beside what torch keeps in a zip; empty where there is none.
+    """Return the description beside what torch keeps in a zip; empty where there is none.
 
     Raises:
         ValueError, zipfile.BadZipFile: the zip is damaged or its text is none.
@@ -75,7 +75,7 @@ def _of_onnx(path: Path) -> dict[str, Any]:
 
 
 def _fields(file: IO[bytes], length: int, wanted: tuple[int, ...]) -> Iterator[tuple[int, Any]]:
-    """Number and value of the wanted fields of a message of so many bytes; the others are passed over unread."""
+    """Yield number and value of the wanted fields of a message of so many bytes; the others are passed over unread."""
     end, total = file.tell() + length, 0
     while file.tell() < end:
         field, kind = divmod(_number(file), 8)
@@ -101,7 +101,7 @@ def _fields(file: IO[bytes], length: int, wanted: tuple[int, ...]) -> Iterator[t
 
 
 def _number(file: IO[bytes]) -> int:
-    """A variable-length number, at most 64 bits."""
+    """Return a variable-length number, at most 64 bits."""
     value = 0
     for place in range(0, 70, 7):
         byte = file.read(1)

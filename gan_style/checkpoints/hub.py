@@ -47,7 +47,7 @@ def save_pretrained(model: Translator, about: Mapping[str, Any] | None, folder: 
 
 
 def card(about: Mapping[str, Any], name: str) -> str:
-    """The README of the folder: what a hub shows."""
+    """Write the README of the folder, which a hub shows."""
     model = about["config"]["model"]
     generator: Mapping[str, Any] = model.get("generator") or model.get("decoder") or {}
     domains = [str(about["domains"][letter]["name"]) for letter in "AB"]
@@ -74,7 +74,7 @@ def card(about: Mapping[str, Any], name: str) -> str:
 def weights_of(
     model: Translator, said: Mapping[str, Any] | None, direction: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The state dict of a model and what it says of itself; of one direction alone where one is named.
+    """Return the state dict of a model and its description; of one direction alone where one is named.
 
     Raises:
         UserError: the model is from no checkpoint, or has no generator of that direction alone.

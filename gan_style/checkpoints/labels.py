@@ -10,7 +10,7 @@ from gan_style.core.paths import expanded, printable, resolved
 
 
 def name_checkpoints(paths: Sequence[str]) -> dict[str, str]:
-    """A label for each: the shortest of run, run and file, or whole path that no other has.
+    """Return a label for each: the shortest of run, run and file, or whole path that no other has.
 
     Raises:
         UserError: one is given twice.

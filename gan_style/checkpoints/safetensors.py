@@ -36,7 +36,7 @@ def texts(about: Mapping[str, Any]) -> dict[str, str]:
 
 
 def write(state: Mapping[str, Any], about: Mapping[str, Any], path: Path) -> None:
-    """A state dict and its description; not atomic, see `checkpoint.writing`.
+    """Write a state dict and its description; not atomic, see `checkpoint.writing`.
 
     Raises:
         OSError: the disk refuses it.
@@ -48,7 +48,7 @@ def write(state: Mapping[str, Any], about: Mapping[str, Any], path: Path) -> Non
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, without a state of training.
+    """Return the content of a checkpoint, without a state of training.
 
     Raises:
         UserError: safetensors is not installed, or the file does not describe itself.

@@ -79,7 +79,7 @@ class CachedPictures:
         return len(self.pictures)
 
     def __getitem__(self, index: int, /) -> Array:
-        """Return picture number index, fitted."""
+        """Return picture number `index`, fitted."""
         if not 0 <= index < self.count:
             return self.fit(self.pictures[index])
         if self._memory is None:

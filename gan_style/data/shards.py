@@ -78,7 +78,7 @@ class ShardPictures:
         return len(self.names)
 
     def __getitem__(self, index: int, /) -> Array:
-        """Return picture number index, [H, W, C].
+        """Return picture number `index`, [H, W, C].
 
         Raises:
             UserError: If it cannot be read; shard and member are named.

@@ -79,7 +79,8 @@ class StyledDataset(UnpairedDataset):
     """Endless stream of a content, two pictures of one style and the style's number.
 
     Styles come in shuffled rounds, each once per round however many pictures it has. Within a style the pictures come
-    in shuffled epochs; B2 runs through another permutation of them, so that B and B2 are never the same picture.
+    in shuffled epochs; B2 runs through another permutation of them, so that B and B2 differ where the style
+    has several pictures.
 
     Args:
         contents: Pictures of A.
@@ -106,7 +107,7 @@ class StyledDataset(UnpairedDataset):
         return super().indices(position) | {"B": own[order[visit]], "B2": own[order[epoch * count + step]]}
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        """Return item of an absolute position.
+        """Return the item of an absolute position.
 
         Returns:
             "A", "B" and "B2": [C, S, S], as in `UnpairedDataset`; "style": number of the style of B and B2;
@@ -130,11 +131,11 @@ class StyledEvalDataset(PairedEvalDataset):
         self._of = styles.of
 
     def pair(self, index: int) -> tuple[int, int]:
-        """Return which content and which picture of all styles item number index shows."""
+        """Return which content and which picture of all styles item number `index` shows."""
         return index % len(self.A), self._picture(index, 0)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return item number index, as in training."""
+        """Return item number `index`, as in training."""
         item, second = super().__getitem__(index), self._picture(index, 1)
         item |= {"B2": self.values["B"].as_tensor(self.transform(self.B[second], 0)), "path_B2": self.B.name(second)}
         return item | {"style": index % len(self._of)}

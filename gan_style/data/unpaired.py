@@ -30,7 +30,7 @@ class Pictures(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Array:
-        """Return picture number index, [H, W, C]."""
+        """Return picture number `index`, [H, W, C]."""
         ...
 
     def name(self, index: int, /) -> str:
@@ -54,7 +54,7 @@ class StoredPictures(Pictures, Protocol):
         ...
 
     def state(self) -> list[Any]:
-        """Return plain values that change where the pictures do."""
+        """Return plain values that change when the pictures do."""
         ...
 
 
@@ -83,7 +83,7 @@ class FolderPictures:
         return len(self.paths)
 
     def __getitem__(self, index: int, /) -> Array:
-        """Return picture number index, [H, W, C]."""
+        """Return picture number `index`, [H, W, C]."""
         return read_picture(self.paths[index], self.values)
 
     def name(self, index: int, /) -> str:
@@ -97,11 +97,11 @@ class FolderPictures:
         )
 
     def content(self) -> str | None:
-        """Return a sum of what the files hold, in their order; None where that is not known."""
+        """Return a hash of the content of all files, in their order; None where it is not known."""
         return None if self.digests is None else hashlib.blake2b(b"".join(self.digests), digest_size=16).hexdigest()
 
     def state(self) -> list[Any]:
-        """Return plain values that change where the files do."""
+        """Return plain values that change when the files do."""
         return [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in self.paths]
 
 
@@ -179,7 +179,7 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
         }
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        """Return item of an absolute position.
+        """Return the item of an absolute position.
 
         Returns:
             "A" and "B": [C, S, S], uint8 or, where that cannot hold them, float32 in [-1, 1]; "path_A" and "path_B":
@@ -243,7 +243,7 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         return self._length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return item number index.
+        """Return item number `index`.
 
         Returns:
             "A", "B" and, where given, "truth_A", "truth_B": as in training; "path_A" and "path_B": names.
@@ -263,7 +263,7 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         return item
 
     def pair(self, index: int) -> tuple[int, int]:
-        """Return which picture of A and which of B item number index shows."""
+        """Return which picture of A and which of B item number `index` shows."""
         return index % len(self.A), index % len(self.B)
 
 

@@ -68,17 +68,17 @@ class SizedPictures(Sequence[Tensor]):
         return to_tensor(self._fit(self.pictures[index]))
 
     def stem(self, index: int) -> str:
-        """The name of a picture without folder and suffix."""
+        """Return the name of a picture without folder and suffix."""
         return Path(self.pictures.name(index)).stem
 
     def by_stem(self) -> dict[str, int]:
-        """The number of each picture whose stem no other has."""
+        """Return the number of each picture whose stem no other has."""
         stems = [self.stem(i) for i in range(len(self))]
         count = Counter(stems)
         return {stem: i for i, stem in enumerate(stems) if count[stem] == 1}
 
     def digest(self) -> str:
-        """sha256 over the contents of the files in their order, or over the pixels of what is drawn."""
+        """Return sha256 over the contents of the files in their order, or over the pixels of what is drawn."""
         total = hashlib.sha256()
         for i in range(len(self)):
             if isinstance(self.pictures, Files):
@@ -104,7 +104,7 @@ class ScoredSet:
     limit: int | None = None
 
     def pictures(self, part: str, size: int) -> SizedPictures:
-        """A part of the set, such as `testA`; `truthB` holds what testA should become, picture by picture."""
+        """Return a part of the set, such as `testA`; `truthB` holds what testA should become, picture by picture."""
         if self.files is not None:
             pictures: Pictures = Files(self.files[part])
         else:

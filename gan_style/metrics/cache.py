@@ -42,7 +42,7 @@ class FeatureCache:
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()}.pt"
 
     def get(self, key: Mapping[str, Any], count: int) -> Tensor | None:
-        """Features [count, D] of a key, or None where there are none that can be used."""
+        """Return features [count, D] of a key, or None where there are none that can be used."""
         try:
             found = torch.load(self.path(key), map_location="cpu", weights_only=True)
         except Exception:  # not there, or damaged: torch's reader can fail anywhere

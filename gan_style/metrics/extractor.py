@@ -36,12 +36,12 @@ class Extractor(nn.Module):
         return {"extractor": self.name, "sha256": self.sha256, "size": self.size, "resize": self.resize}
 
     def features(self, images: Tensor) -> Tensor:
-        """Features [B, D] of pictures in [-1, 1] of the right size; what a family has of its own."""
+        """Return features [B, D] of pictures in [-1, 1] of the right size; what a family has of its own."""
         raise NotImplementedError
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Features [B, D] of pictures [B, 3, H, W] in [-1, 1]; grey ones are repeated.
+        """Return features [B, D] of pictures [B, 3, H, W] in [-1, 1]; grey ones are repeated.
 
         Raises:
             UserError: pictures of another number of channels.
@@ -68,7 +68,7 @@ class Extractor(nn.Module):
 
 
 def rounded(images: Tensor) -> Tensor:
-    """The values in [-1, 1] that an 8-bit file would give back."""
+    """Return the values in [-1, 1] that an 8-bit file would give back."""
     return ((images + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
 
 

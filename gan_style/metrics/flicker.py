@@ -27,7 +27,7 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
 
 
 def warped_error(images: Tensor, previous: Tensor, flow: Tensor, steady: Tensor) -> Tensor:
-    """Mean squared difference of frames and the ones before them, moved by the flow (Lai et al. 2018, eq. 11).
+    """Return mean squared difference of frames and the ones before them, moved by the flow (Lai et al. 2018, eq. 11).
 
     The same of the inputs is the floor: noise, light and errors of the flow. 0 for a picture that stands still; for
     independent noise of deviation s and a flow of whole pixels the expectation is 2 s^2.
@@ -44,7 +44,7 @@ def warped_error(images: Tensor, previous: Tensor, flow: Tensor, steady: Tensor)
 
 
 def moved(images: Tensor, shift: Shift) -> Tensor:
-    """Pictures [B, C, H, W], or none of them, moved by whole pixels; the border is repeated behind them."""
+    """Return pictures [B, C, H, W], or none of them, moved by whole pixels; the border is repeated behind them."""
     down, right = shift
     height, width = images.shape[-2:]
     rows = (torch.arange(height, device=images.device) - down).clamp(0, height - 1)
@@ -53,7 +53,7 @@ def moved(images: Tensor, shift: Shift) -> Tensor:
 
 
 def shift_error(images: Tensor, of_moved: Tensor, shift: Shift, *, margin: int = 0) -> Tensor:
-    """Mean squared difference between the moved translation and the translation of the moved picture.
+    """Return mean squared difference between the moved translation and the translation of the moved picture.
 
     A camera that moves by some pixels does what a shift does, so a network that is not consistent under shifts
     flickers in every video. 0 for whatever treats each pixel, or each neighbourhood, alike.

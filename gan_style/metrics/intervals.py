@@ -109,7 +109,7 @@ def scored(
     splits: int = 20,
     seed: int = 0,
 ) -> dict[str, float]:
-    """A score as a result file holds it: `value`, `low`, `high`, `floor`.
+    """Return a score as a result file holds it: `value`, `low`, `high`, `floor`.
 
     Args:
         value_fn: a pure distance, e.g. `frechet_distance`, or a metric's `distance`.

@@ -22,7 +22,7 @@ PACKAGES = {"torchvision": "torchvision", "timm": "timm", "open_clip": "open-cli
 
 
 def from_library(library: str, model: str, weights: str | Path | None) -> ModuleExtractor:
-    """The features before a model's last layer, or those of an image tower, called `<library>_<model>`.
+    """Return the features before a model's last layer, or those of an image tower, called `<library>_<model>`.
 
     Args:
         library: `torchvision`, `timm` or `open_clip`.

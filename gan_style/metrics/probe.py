@@ -111,13 +111,13 @@ def steganography_probe(G_AB: Map, G_BA: Map, pictures: Tensor, *, seed: int = 0
 
 
 def _honesty(before: Tensor, lost: Tensor, sizes: Tensor, errors: Tensor) -> Tensor:
-    """The probe's equation, [...] twice and [disturbances, ...] twice -> [disturbances, ...] in [0, 1]."""
+    """Return the probe's equation, [...] twice and [disturbances, ...] twice -> [disturbances, ...] in [0, 1]."""
     room = lost - before - sizes
     return torch.where(room > 0, 1 - ((errors - before - sizes) / room.clamp_min(1e-12)).clamp(0, 1), 1.0)
 
 
 def disturbances(seed: int = 0) -> dict[str, Map]:
-    """The four, by name: what a file, a web page, a resize and a sensor do to a picture."""
+    """Return the four disturbances by name: those of a file, a web page, a resize and a sensor."""
     return {
         "rounding": rounded,
         "jpeg": lambda images: jpeg(images, quality=75),

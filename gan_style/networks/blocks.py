@@ -68,7 +68,7 @@ def conv_norm_relu(
     return [
         nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=needs_bias(norm)),
         make_norm(norm, out_channels),
-        # Without a norm an in-position ReLU would overwrite the convolution's output, whose features CUT reads.
+        # Without a norm an in-place ReLU would overwrite the convolution's output, whose features CUT reads.
         ReLU(inplace=norm != "none"),
     ]
 

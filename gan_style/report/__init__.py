@@ -14,7 +14,7 @@ __all__ = ["write_report"]
 
 
 def write_report(*folders: Path, out: Path | None = None) -> Path:
-    """Writes the report of one run, or a page that compares several.
+    """Write the report of one run, or a page that compares several.
 
     A report is made from whatever a run folder holds of ``config.yaml``, ``metrics.csv``, ``scores.json``,
     ``run.json`` and ``images/iteration-*.png``; a missing piece is named in it. The same folders always give the

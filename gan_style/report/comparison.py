@@ -20,7 +20,7 @@ Results = list[dict[tuple[str, str], Row]]
 
 
 def render_comparison(runs: list[Run]) -> str:
-    """Returns the page that compares runs, each named by its ``folder``."""
+    """Return the page that compares runs, each named by its ``folder``."""
     found: Results = [{(row.direction, row.name): row for row in make_rows(run.scores)} for run in runs]
     protocols = _differing([flat(_protocol(run)) for run in runs if run.scores], _CHANGES_WITH_TIME)
     warnings = [f"{run.folder} did not finish: {failure(run)}." for run in runs if failure(run)]
@@ -47,7 +47,7 @@ def render_comparison(runs: list[Run]) -> str:
 
 
 def flat(mapping: Mapping[str, Any], before: str = "") -> dict[str, str]:
-    """Returns nested mappings as one, with dots in its keys and text as values, without what is null."""
+    """Return nested mappings as one, with dots in its keys and text as values, without what is null."""
     result: dict[str, str] = {}
     for key, value in mapping.items():
         inner = as_mapping(value)
@@ -59,7 +59,7 @@ def flat(mapping: Mapping[str, Any], before: str = "") -> dict[str, str]:
 
 
 def best_of(rows: Iterable[Row | None]) -> float | None:
-    """Returns the best value of one score; None where its better end is not known, or there is nothing beside it."""
+    """Return the best value of one score; None where its better end is not known, or there is nothing beside it."""
     known = [(row.own.value, row.score.higher) for row in rows if row is not None and row.own.value is not None]
     if len(known) < 2 or known[0][1] is None:
         return None
@@ -144,5 +144,5 @@ def _protocol(run: Run) -> dict[str, Any]:
 
 
 def _breakable(text: str) -> str:
-    """A name of many parts, which a narrow page may break between them."""
+    """Return a name of many parts, which a narrow page may break between them."""
     return re.sub(r"(?<=[./])(?=[A-Za-z])", "<wbr>", escape(text))

@@ -105,7 +105,7 @@ def make_charts(run: Run) -> list[Chart]:
 
 
 def overlay(runs: list[Run]) -> tuple[list[Chart], list[Chart]]:
-    """Draws each column of several runs into one chart, a colour for each run.
+    """Draw each column of several runs into one chart, a colour for each run.
 
     Returns:
         The charts of the validation, and the others.
@@ -124,7 +124,7 @@ def overlay(runs: list[Run]) -> tuple[list[Chart], list[Chart]]:
 
 
 def smooth(values: list[float], span: float) -> list[float]:
-    """Returns the exponential moving average, corrected for its start."""
+    """Return the exponential moving average, corrected for its start."""
     keep = 1.0 - 2.0 / (span + 1.0)
     total = weight = 0.0
     result = []
@@ -136,7 +136,7 @@ def smooth(values: list[float], span: float) -> list[float]:
 
 
 def thin(x: list[float], y: list[float], limit: int = MAX_POINTS) -> Points:
-    """Returns at most ``limit`` points evenly chosen, the first and the last among them."""
+    """Return at most ``limit`` points evenly chosen, the first and the last among them."""
     count = len(x)
     if count <= limit:
         return list(zip(x, y, strict=True))
@@ -145,7 +145,7 @@ def thin(x: list[float], y: list[float], limit: int = MAX_POINTS) -> Points:
 
 
 def thin_extremes(x: list[float], y: list[float], limit: int = MAX_POINTS) -> Points:
-    """Returns at most ``limit`` points: the lowest and highest of equal stretches, so that spikes stay."""
+    """Return at most ``limit`` points: the lowest and highest of equal stretches, so that spikes stay."""
     count, stretches = len(x), limit // 2
     if count <= limit:
         return list(zip(x, y, strict=True))
@@ -159,12 +159,12 @@ def thin_extremes(x: list[float], y: list[float], limit: int = MAX_POINTS) -> Po
 
 
 def _drawn(run: Run) -> list[Series]:
-    """The columns without the marks of findings, which have a table."""
+    """Return the columns without the marks of findings, which have a table."""
     return [series for series in run.metrics if not series.name.startswith("doctor/found/")]
 
 
 def _place(name: str) -> tuple[str, str]:
-    """Returns the chart a column belongs to, and its label there."""
+    """Return the chart a column belongs to, and its label there."""
     parts = name.split("/")
     if parts[0] == "val" and len(parts) > 2:
         return "val/" + "/".join(parts[2:]), parts[1]
@@ -191,7 +191,7 @@ def _rank(key: str) -> tuple[int, int, str]:
 
 
 def _chart(title: str, members: list[tuple[str, Series, int]], raw: bool = True) -> Chart:
-    """Makes a chart of curves given by label, column and colour; without ``raw`` of smooth curves alone."""
+    """Make a chart of curves given by label, column and colour; without ``raw`` of smooth curves alone."""
     is_noisy = members[0][1].name.startswith(("train/", "time/"))
     spans = [max(5, len(series.x) // 30) if is_noisy else 0 for _, series, _ in members]
     lines = [_line(*member, span) for member, span in zip(members, spans, strict=True) if member[1].x]
@@ -220,7 +220,7 @@ def _line(label: str, series: Series, colour: int, span: int) -> Line:
 
 
 def _add_levels(chart: Chart, score: str, run: Run) -> None:
-    """Adds what the scores are to be compared with: baselines and the floor."""
+    """Add what the scores are to be compared with: baselines and the floor."""
     colours = {line.label: line.colour for line in chart.lines}
     styles: dict[str, int] = {}
     for row in make_rows(run.scores):

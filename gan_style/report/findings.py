@@ -9,7 +9,7 @@ _HEAD = ("Finding", "Iteration", "Seen", "Why, most likely", "What to change")
 
 
 def findings_section(run: Run) -> str:
-    """Returns the findings of a run in the order in which they came, as HTML; empty for none."""
+    """Return the findings of a run in the order in which they came, as HTML; empty for none."""
     rows = [
         (_name(row), [_iteration(row), _text(row, "symptom", "seen"), _text(row, "cause"), _change(row)])
         for row in run.findings

@@ -39,7 +39,7 @@ class Picture:
 
 
 def choose_earlier(count: int, limit: int = MAX_EARLIER) -> list[int]:
-    """Returns up to ``limit`` indices evenly chosen of all but the last of ``count``, always the first."""
+    """Return up to ``limit`` indices evenly chosen of all but the last of ``count``, always the first."""
     earlier = count - 1
     if earlier <= limit:
         return list(range(max(0, earlier)))
@@ -47,7 +47,7 @@ def choose_earlier(count: int, limit: int = MAX_EARLIER) -> list[int]:
 
 
 def embed(iteration: int, path: Path, large: bool) -> Picture | None:
-    """Returns a picture as a data URI, or None where the file cannot be read."""
+    """Return a picture as a data URI, or None where the file cannot be read."""
     side, budget = (_LARGE_SIDE, _LARGE_BYTES) if large else (_SMALL_SIDE, _SMALL_BYTES)
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
@@ -69,7 +69,7 @@ def embed(iteration: int, path: Path, large: bool) -> Picture | None:
 
 
 def image_section(run: Run) -> str:
-    """Returns the newest grid large and earlier ones small, as HTML; empty without a readable one."""
+    """Return the newest grid large and earlier ones small, as HTML; empty without a readable one."""
     newest, left, broken = _newest(run.images, large=True)
     if newest is None:
         return _broken(broken)
@@ -91,13 +91,13 @@ def image_section(run: Run) -> str:
 
 
 def side_by_side(runs: list[Run]) -> str:
-    """Returns the newest grid of each run, as HTML; empty where no run has one."""
+    """Return the newest grid of each run, as HTML; empty where no run has one."""
     found = [(run.folder, _newest(run.images, large=False)[0]) for run in runs]
     return _figures([(f"{name}, iteration {picture.iteration:,}", picture) for name, picture in found if picture])
 
 
 def _newest(images: list[tuple[int, Path]], large: bool) -> tuple[Picture | None, list[tuple[int, Path]], list[str]]:
-    """The newest readable grid, those before it, and the names of later ones that cannot be read."""
+    """Return the newest readable grid, those before it, and the names of later ones that cannot be read."""
     left = list(images)
     broken: list[str] = []
     while left:

@@ -9,7 +9,7 @@ NONE = '<span class="none">\N{EN DASH}</span>'
 
 
 def escape(text: str) -> str:
-    """Returns text for a page: neither markup nor what a terminal, an editor or a reader's eye would obey.
+    """Return text for a page: neither markup nor what a terminal, an editor or a reader's eye would obey.
 
     Lines stay lines: of one name the page makes one, but a configuration has several.
     """
@@ -17,13 +17,13 @@ def escape(text: str) -> str:
 
 
 def definition_list(rows: Sequence[tuple[str, str]], kind: str = "facts") -> str:
-    """Returns pairs of name and text as an HTML definition list."""
+    """Return pairs of name and text as an HTML definition list."""
     items = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in rows)
     return f'<dl class="{kind}">{items}</dl>'
 
 
 def table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], kind: str) -> str:
-    """Returns a table that scrolls inside itself where the page is narrow.
+    """Return a table that scrolls inside itself where the page is narrow.
 
     Args:
         head: Titles as text, that of the rows' names first; empty for none.
@@ -39,5 +39,5 @@ def table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], kind: 
 
 
 def upper(label: str) -> str:
-    """Returns a text with a capital first letter, the others as they are."""
+    """Return a text with a capital first letter, the others as they are."""
     return label[:1].upper() + label[1:]

@@ -20,7 +20,7 @@ CURVES_NOTE = '<p class="note">Every chart runs over iterations; the number in a
 
 
 def render(run: Run) -> str:
-    """Returns the whole report of a run as HTML."""
+    """Return the whole report of a run as HTML."""
     ended = failure(run)
     warning = f'<p class="warning">This run did not finish: {escape(ended)}.</p>' if ended else ""
     sections = [
@@ -40,7 +40,7 @@ def render(run: Run) -> str:
 
 
 def page(title: str, headline: str, intro: str, sections: Sequence[tuple[str, str]]) -> str:
-    """Returns a page: the title and a sentence as text, the rest as HTML, sections by their titles."""
+    """Return a page: the title and a sentence as text, the rest as HTML, sections by their titles."""
     template = resources.files("gan_style.report").joinpath("page.html").read_text(encoding="utf-8")
     anchors = [(name.lower().replace(" ", "-"), name, content) for name, content in sections]
     return Template(template).substitute(
@@ -57,7 +57,7 @@ def page(title: str, headline: str, intro: str, sections: Sequence[tuple[str, st
 
 
 def sentence(run: Run) -> str:
-    """Returns what the report shows, in one sentence."""
+    """Return what the report shows, in one sentence."""
     data, made = data_name(run), iterations(run)
     text = model_name(run) if run.config else "This run"
     text += f" on {data}" if data else ""
@@ -67,7 +67,7 @@ def sentence(run: Run) -> str:
 
 
 def draw_all(charts: list[Chart]) -> str:
-    """Returns charts in rows, as HTML; empty for none."""
+    """Return charts in rows, as HTML; empty for none."""
     return f'<div class="charts">{"".join(map(draw, charts))}</div>' if charts else ""
 
 
@@ -98,7 +98,7 @@ def _config(run: Run) -> str:
 
 
 def _script_hash(template: str) -> str:
-    """Returns the hash that lets the page's own script run, and no other."""
+    """Return the hash that lets the page's own script run, and no other."""
     match = re.search(r"<script>(.*?)</script>", template, re.DOTALL)
     content = match.group(1) if match else ""
     return base64.b64encode(hashlib.sha256(content.encode("utf-8")).digest()).decode("ascii")

@@ -66,19 +66,19 @@ class Run:
 
 
 def as_number(value: object) -> float | None:
-    """Returns a value as a float, or None where it is not a finite number."""
+    """Return a value as a float, or None where it is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def as_mapping(value: object) -> dict[str, Any]:
-    """Returns a mapping with text keys, empty where the value is not a mapping."""
+    """Return a mapping with text keys, empty where the value is not a mapping."""
     return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
 
 
 def at(series: Series, iteration: float) -> float | None:
-    """Returns the newest value up to an iteration, None where there is none."""
+    """Return the newest value up to an iteration, None where there is none."""
     return next((y for x, y in zip(reversed(series.x), reversed(series.y), strict=True) if x <= iteration), None)
 
 
@@ -88,7 +88,7 @@ def is_run(folder: Path) -> bool:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Returns the runs in and below a folder, sorted; a run is not searched for further ones."""
+    """Return the runs in and below a folder, sorted; a run is not searched for further ones."""
     if is_run(folder):
         return [folder]
     below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
@@ -96,7 +96,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def read_run(run_dir: Path) -> Run:
-    """Reads what is there of a run folder."""
+    """Read what is there of a run folder."""
     problems: dict[str, str] = {}
     texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
     return Run(

@@ -14,12 +14,12 @@ Facts = list[tuple[str, str]]
 
 
 def model_name(run: Run) -> str:
-    """Returns the name of the model's class, or "Model" where it is not known."""
+    """Return the name of the model's class, or "Model" where it is not known."""
     return _class_name(as_mapping(run.config.get("model"))) or "Model"
 
 
 def data_name(run: Run) -> str:
-    """Returns what the data are called: the named set, their folder, or their class."""
+    """Return what the data are called: the named set, their folder, or their class."""
     data = as_mapping(run.config.get("data"))
     if data.get("set"):
         return str(data["set"])
@@ -29,7 +29,7 @@ def data_name(run: Run) -> str:
 
 
 def iterations(run: Run) -> int | None:
-    """Returns how many iterations were made: as recorded, as logged, or else as configured."""
+    """Return how many iterations were made: as recorded, as logged, or else as configured."""
     made = as_number(run.record.get("iterations"))
     if made is None and run.metrics:
         made = max((series.x[-1] for series in run.metrics if series.x), default=None)
@@ -37,13 +37,13 @@ def iterations(run: Run) -> int | None:
 
 
 def failure(run: Run) -> str:
-    """Returns how the run stopped where it did not finish, else an empty text."""
+    """Return how the run stopped where it did not finish, else an empty text."""
     stopped = str(run.record.get("stopped") or "finished")
     return "" if stopped == "finished" else stopped
 
 
 def facts(run: Run) -> Facts:
-    """Returns the short summary of the configuration."""
+    """Return the short summary of the configuration."""
     model, data = (as_mapping(run.config.get(key)) for key in ("model", "data"))
     made, planned = iterations(run), _configured(run)
     length = f"{made:,}" if made is not None else ""
@@ -70,7 +70,7 @@ def facts(run: Run) -> Facts:
 
 
 def origin(record: dict[str, Any]) -> tuple[Facts, Facts, Facts]:
-    """Returns the content of ``run.json``: what it cost and whatever else is recorded, the data, and the versions."""
+    """Return the content of ``run.json``: what it cost and whatever else is recorded, the data, and the versions."""
     left = {key: value for key, value in record.items() if key not in ("best", "last")}  # these stand by the scores
     data = as_mapping(left.pop("data", None))
     versions = [(label, _shown(left.pop(key, None))) for key, label in _VERSIONS.items()]

@@ -182,7 +182,7 @@ def _noise_table() -> FloatArray:
 
 
 def resample(field: FloatArray, height: int, width: int) -> FloatArray:
-    """Resamples a field that spans the picture to [height, width]: averages down, interpolates up."""
+    """Resample a field that spans the picture to [height, width]: averages down, interpolates up."""
     rows, cols = field.shape[:2]
     result: Any = field
     if height < rows or width < cols:

@@ -100,7 +100,7 @@ def grid(pictures: Tensor) -> Tensor:
     checkerboard artifacts"), computed by folding: whatever does not repeat averages out.
     """
     luminance = pictures.mean(1, keepdim=True)
-    # A low-pass filter that removes periods of 2 and 4, and is symmetric, so that a gradient leaves no sawtooth.
+    # A low-pass filter that removes periods of 2 and 4, and is symmetric, so that a ramp leaves no sawtooth.
     taps = torch.tensor([1.0, 2.0, 2.0, 2.0, 1.0], device=luminance.device) / 8
     smooth = F.conv2d(F.conv2d(luminance, taps.view(1, 1, 5, 1)), taps.view(1, 1, 1, 5))
     fine = luminance[..., 2:-2, 2:-2] - smooth
