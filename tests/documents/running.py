@@ -64,7 +64,7 @@ def kind(command: Command) -> tuple[str, list[str]]:
         return "train", words[words.index("train.py") + 1 :]
     if words[0] == "python" and words[1].startswith("experiments/"):
         return "experiments", words[1:]
-    return (words[0], words[1:]) if words[0] in ("make", "pip") else ("", words)
+    return (words[0], words[1:]) if words[0] in ("make", "pip", "cd") else ("", words)
 
 
 def is_slow(block: Block, command: Command) -> bool:
@@ -88,17 +88,18 @@ def run_shell(command: Command) -> None:
         AssertionError: its exit status is not 0.
     """
     name, words = kind(command)
-    if name in TRAINS or name == "train":
-        words = filled(words)
-        if (
-            name == "train" and Path("conf").is_dir() and "--config-dir" not in words
-        ):  # what the document adds to the checkout's
-            words = ["--config-dir", "conf", *words]
     if name in TRAINS:
+        words = filled(words)
         words += smaller(cli._parsed([name, *words]).words)
-    if name == "train":
-        words += [] if "--help" in words else smaller(words)
-        status = run_training(words)
+    if name == "cd":
+        os.chdir(words[0])
+        sys.path.insert(0, os.getcwd())  # as `python -m` has it
+        status = 0
+    elif name == "train":
+        words = filled(words)
+        if Path("conf").is_dir() and "--config-dir" not in words:  # files of the document beside the checkout's
+            words = ["--config-dir", "conf", *words]
+        status = run_training(words if "--help" in words else words + smaller(words))
     elif name == "experiments":
         module = importlib.import_module(words[0].removesuffix(".py").replace("/", "."))
         status = module.main(words[1:])

@@ -44,7 +44,9 @@ def desk(laid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     before = {*sys.modules}
     yield folder
     for name in {*sys.modules} - before:
-        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
+        module = sys.modules[name]
+        places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+        if any(place.startswith(str(folder)) for place in places):
             del sys.modules[name]
 
 
