@@ -55,7 +55,7 @@ def small_config(*overrides: str, config_dir: str | Path | None = None) -> dict[
         *overrides: of the command, such as `model=mine`; they count more than what makes it small.
         config_dir: a folder of YAML files of one's own, as of `--config-dir`.
     """
-    return _composed(small_overrides(*overrides, config_dir=config_dir), config_dir)
+    return composed(small_overrides(*overrides, config_dir=config_dir), config_dir)
 
 
 def small_overrides(*overrides: str, config_dir: str | Path | None = None) -> list[str]:
@@ -65,7 +65,7 @@ def small_overrides(*overrides: str, config_dir: str | Path | None = None) -> li
 
 def fitting(*overrides: str, config_dir: str | Path | None = None) -> list[str]:
     """The overrides of SMALL_MODEL that the config of a command has keys for and does not set itself."""
-    whole = _composed([*SMALL_RUN, *overrides], config_dir)
+    whole = composed([*SMALL_RUN, *overrides], config_dir)
 
     def has(key: str) -> bool:
         node: Any = whole
@@ -77,11 +77,6 @@ def fitting(*overrides: str, config_dir: str | Path | None = None) -> list[str]:
 
     given = {word.split("=")[0].lstrip("+~") for word in overrides}
     return [f"{key}={value}" for key, value in SMALL_MODEL.items() if has(key) and key not in given]
-
-
-def _composed(overrides: Sequence[str], config_dir: str | Path | None) -> dict[str, Any]:
-    path = [] if config_dir is None else [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"]
-    return composed([*path, *overrides], name="test")
 
 
 def build_model(config: Mapping[str, Any], **extra: Any) -> Translator:
@@ -396,7 +391,7 @@ class DataContract:
     config_dir: ClassVar[Path | None] = None
 
     def make(self) -> UnpairedDataModule:
-        config = _composed(["run_dir=unused", *self.overrides], self.config_dir)
+        config = composed(["run_dir=unused", *self.overrides], self.config_dir)
         data = build(config["data"], (*ALLOWED, *config["allow"]))
         assert isinstance(data, UnpairedDataModule), f"{type(data).__name__} is no UnpairedDataModule"
         return data

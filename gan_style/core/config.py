@@ -53,11 +53,13 @@ def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserError: an override that the node does not know or cannot read.
     """
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    from gan_style.core.hydra_guard import composing
+
+    with composing(config_dir()):
         try:
             composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])
         except (HydraException, OmegaConfBaseException) as error:
