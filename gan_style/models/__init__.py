@@ -13,10 +13,12 @@ PLACES = {
     "ConstantThenLinear": "schedules",
     "CycleGAN": "cyclegan",
     "Gatys": "gatys",
+    "Generated": "translator",
     "ImagePool": "image_pool",
     "PerceptualGAN": "perceptual_gan",
     "Pretrained": "pretrained",
     "StyleConditional": "style_conditional",
+    "Styled": "styled",
     "Translator": "translator",
 }
 

@@ -7,7 +7,7 @@ one afterwards. The identity term is not the paper's: without it a picture in it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,20 +16,12 @@ from gan_style.core.types import Count, Weight
 from gan_style.losses.perceptual import PerceptualLoss, mean_std, total_variation
 from gan_style.models.processes import averaged
 from gan_style.models.styled import Styled
-from gan_style.models.translator import Images, StyleCode, Terms, l1
+from gan_style.models.translator import Generated, Images, StyleCode, Terms, kept, l1
 from gan_style.networks.adain import adain
 from gan_style.networks.blocks import InstanceNorm2d, crop, pad_to_multiple
 from gan_style.networks.vgg import VGG
 
 DEEPEST = "relu4_1"  # the paper's layer; shallower where the weights end before it
-
-
-class Kept(NamedTuple):
-    """What the losses would otherwise compute again, of the batch that was generated last."""
-
-    target: Tensor  # AdaIN's features
-    style: StyleCode  # of the style pictures, in every layer
-    made: Images  # not clamped: a clamped pixel has no gradient
 
 
 class AdaIN(Styled):
@@ -77,7 +69,6 @@ class AdaIN(Styled):
         width = vgg.channels[self.depth]
         self.register_buffer("style_mean", torch.zeros(1, width))
         self.register_buffer("style_std", torch.ones(1, width))
-        self._kept = Kept(torch.empty(0), {}, {})
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
         return self.stylize(images, self.general_style())
@@ -110,25 +101,25 @@ class AdaIN(Styled):
         if self.lambda_idt > 0 or not self.training:
             made["idt_A"] = crop(self.decoder(features), size)
             made["idt_B"] = crop(self.decoder(of_styles[self.depth]), style_size)
-        self._kept = Kept(target, self.perceptual.style_code(of_styles), made)
         pictures = {name: picture.clamp(-1, 1) for name, picture in made.items()}
-        return {"real_A": batch["A"], "real_B": batch["B"], **pictures}
+        # The losses take what was made before it is clamped: a clamped pixel has no gradient.
+        shown = {"real_A": batch["A"], "real_B": batch["B"], **pictures}
+        return Generated(shown, target=target, style=self.perceptual.style_code(of_styles), made=made)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        kept = self._kept
-        fake, _ = self._padded(kept.made["fake_B"])
+        made: Images = kept(images, "made")
+        fake, _ = self._padded(made["fake_B"])
         features = self.perceptual.features(fake)
         terms = {
-            "content": self.perceptual.content(features, {self.depth: kept.target}),
-            "style": self.perceptual.style(features, kept.style),
+            "content": self.perceptual.content(features, {self.depth: kept(images, "target")}),
+            "style": self.perceptual.style(features, kept(images, "style")),
         }
         total = self.lambda_content * terms["content"] + self.lambda_style * terms["style"]
         if self.lambda_idt > 0:
-            made = kept.made
             terms["idt"] = l1(made["idt_A"], images["real_A"]) + l1(made["idt_B"], images["real_B"])
             total = total + self.lambda_idt * terms["idt"]
         if self.lambda_tv > 0:
-            terms["tv"] = total_variation(kept.made["fake_B"])
+            terms["tv"] = total_variation(made["fake_B"])
             total = total + self.lambda_tv * terms["tv"]
         return total, terms
 

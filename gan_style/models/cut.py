@@ -17,7 +17,7 @@ from gan_style.core.types import Count, Positive, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.patchnce import patch_nce
 from gan_style.models.passes import joined
-from gan_style.models.translator import Images, Terms, Translator
+from gan_style.models.translator import Generated, Images, Terms, Translator, kept
 from gan_style.networks.contract import Featured
 from gan_style.networks.patch_projector import PatchProjector
 
@@ -94,7 +94,7 @@ class CUT(Translator):
         return output
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
-        """In training also the keys of the contrastive loss, from the features that the generator passes anyway.
+        """In training also the keys of the contrastive loss and their places, from features that are there anyway.
 
         In a mirrored iteration `fake_B` and `idt_B` are mirrored and `real_A` and `real_B` are not, as in the
         official code; the keys then take a pass of their own.
@@ -115,16 +115,15 @@ class CUT(Translator):
         with torch.no_grad():
             ids = [self.H.sample(layers) for layers in features]
             keys = [self.H(layers, places) for layers, places in zip(features, ids, strict=True)]
-        return _Compared(originals | dict(zip(names, fakes, strict=True)), keys, ids, mirrored)
+        return Generated(originals | dict(zip(names, fakes, strict=True)), keys=keys, ids=ids, mirrored=mirrored)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        assert isinstance(images, _Compared), "the loss needs the pictures of a `generate` in training mode"
         gan = self.gan.generator(self.D_B(images["fake_B"]))
         names = {"nce": "fake_B", "nce_idt": "idt_B"} if self.nce_idt else {"nce": "fake_B"}
         features = self._passes("features", [images[name] for name in names.values()])
         terms = {
-            name: self._contrast(layers, keys, ids, images.mirrored)
-            for name, layers, keys, ids in zip(names, features, images.keys_of, images.ids_of, strict=True)
+            name: self._contrast(layers, keys, ids, kept(images, "mirrored"))
+            for name, layers, keys, ids in zip(names, features, kept(images, "keys"), kept(images, "ids"), strict=True)
         }
         nce = torch.stack(list(terms.values())).mean()
         return self.lambda_gan * gan + self.lambda_nce * nce, {"gan_B": gan, **terms}
@@ -151,11 +150,3 @@ class CUT(Translator):
     def _passes(self, method: str | None, inputs: list[Tensor]) -> list[Any]:
         """`[G_AB.method(x) for x in inputs]`, joined where that pays."""
         return joined(self.G_AB, *inputs, join=self.join_passes, method=method)
-
-
-class _Compared(dict[str, Tensor]):
-    """Pictures by name, with the keys of `real_A` (and `real_B`), their places, and whether fakes are mirrored."""
-
-    def __init__(self, images: Images, keys: list[list[Tensor]], ids: list[list[Tensor]], mirrored: bool) -> None:
-        super().__init__(images)
-        self.keys_of, self.ids_of, self.mirrored = keys, ids, mirrored

@@ -22,7 +22,7 @@ from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
-from gan_style.models.translator import Images, Terms, Translator, l1
+from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1
 from gan_style.networks.contract import Branched
 from gan_style.networks.factory import make_generator
 from gan_style.networks.vgg import VGG
@@ -94,7 +94,7 @@ class PerceptualGAN(Translator):
         self.pool_B = ImagePool(pool_size, seed=2)
         self.lambda_gan, self.lambda_content, self.lambda_style = lambda_gan, lambda_content, lambda_style
         self.lambda_tv, self.lambda_r1, self.lambda_branch = lambda_tv, lambda_r1, lambda_branch
-        self._style_share = torch.tensor(0.5)
+        self._last_share = torch.tensor(0.5)  # of the newest iteration, for a note
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
         output: Tensor = self.G_AB(images)
@@ -108,8 +108,8 @@ class PerceptualGAN(Translator):
         content, style = self.G_AB.branches(real_A)
         style = self.G_AB.alpha * style
         fake = torch.tanh(content + style)
-        self._style_share = style_share(content.detach(), style.detach())
-        return images | {"fake_B": fake, "content_B": torch.tanh(content), "style_B": torch.tanh(style)}
+        images |= {"fake_B": fake, "content_B": torch.tanh(content), "style_B": torch.tanh(style)}
+        return Generated(images, style_share=style_share(content.detach(), style.detach()))
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         fake = images["fake_B"]
@@ -129,15 +129,17 @@ class PerceptualGAN(Translator):
             terms["branch"] = l1(images["content_B"], images["real_A"])
             total = total + self.lambda_branch * terms["branch"]
         if isinstance(self.G_AB, Branched):
-            terms["style_share"] = self._style_share
+            terms["style_share"] = self._last_share = kept(images, "style_share")
         return total, terms
 
     def before_validation(self) -> str | None:
-        share = float(self._style_share)
-        if not isinstance(self.G_AB, Branched) or self.iteration == 0 or 0.02 <= share <= 0.98:
+        if not isinstance(self.G_AB, Branched) or self.iteration == 0:
+            return None
+        share = float(self._last_share)
+        if 0.02 <= share <= 0.98:
             return None
         return (
-            f"the style branch holds {share:.1%} of the energy at iteration {self.iteration}: "
+            f"note: the style branch holds {share:.1%} of the energy at iteration {self.iteration}: "
             "the split is degenerate; change model.lambda_branch or model.generator.alpha"
         )
 

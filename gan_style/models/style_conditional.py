@@ -26,7 +26,7 @@ from gan_style.losses.perceptual import PerceptualLoss, StatisticName
 from gan_style.models.passes import joined
 from gan_style.models.processes import summed
 from gan_style.models.styled import Styled
-from gan_style.models.translator import Images, StyleCode, Terms, l1
+from gan_style.models.translator import Generated, Images, StyleCode, Terms, kept, l1
 from gan_style.models.warm_start import fitting_tensors, read_trained
 from gan_style.networks.blocks import crop
 from gan_style.networks.factory import require_argument
@@ -191,27 +191,26 @@ class StyleConditional(Styled):
                 # Two codes of one picture differ by rounding alone, and the sign of that is no gradient.
                 same = (another - code).abs().amax(1) <= SAME_CODE * code.abs().amax(1)
                 second = torch.where(same[:, None, None, None], fake.detach(), second)
-        return _Styled(images, labels, code, latent, second)
+        return Generated(images, labels=labels, code=code, latent=latent, second=second)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        assert isinstance(images, _Styled), "the loss needs the pictures of a `generate` in training mode"
         fake, real_A = images["fake_B"], images["real_A"]
-        terms = {"gan_B": self.gan.generator(self.D(fake, images.labels))}
+        terms = {"gan_B": self.gan.generator(self.D(fake, kept(images, "labels")))}
         if self.weights["code"] > 0:
-            terms["code"] = l1(self.E(fake), images.code.detach())
+            terms["code"] = l1(self.E(fake), kept(images, "code").detach())
         pairs = (("cycle_A", "rec_A"), ("self", "idt_A"))
         terms |= {name: l1(images[picture], real_A) for name, picture in pairs if self.weights[name] > 0}
         if self.perceptual is not None:
             terms |= self._vgg_terms(self.perceptual, images)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
-        if images.second is not None:
-            terms["diversity"] = l1(fake, images.second)
+        second: Tensor | None = kept(images, "second")
+        if second is not None:
+            terms["diversity"] = l1(fake, second)
             total = total - self._diversity() * terms["diversity"]
         return total, terms
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        assert isinstance(images, _Styled), "the loss needs the pictures of a `generate` in training mode"
-        real, labels = images["real_B"], images.labels
+        real, labels = images["real_B"], kept(images, "labels")
         loss = self.gan.discriminator(self.D(real, labels), self.D(images["fake_B"].detach(), labels))
         terms = {"B": loss}
         if self.lambda_r1 > 0 and self.iteration % self.r1_every == 0:
@@ -223,9 +222,9 @@ class StyleConditional(Styled):
         labels = batch.get("style", torch.zeros(len(images["real_B"]), dtype=torch.int64, device=self.device))
         return {"D": (self.D(images["real_B"], labels), self.D(images["fake_B"], labels))}
 
-    def _vgg_terms(self, perceptual: PerceptualLoss, images: _Styled) -> Terms:
+    def _vgg_terms(self, perceptual: PerceptualLoss, images: Images) -> Terms:
         """Content of every picture; style where the code is that of a picture."""
-        chosen = (~images.latent).nonzero()[:, 0]
+        chosen = (~kept(images, "latent")).nonzero()[:, 0]
         of_fake = perceptual.features(images["fake_B"])
         with torch.no_grad():
             of_A = perceptual.features(images["real_A"])
@@ -259,14 +258,6 @@ class StyleConditional(Styled):
         if self.warm_start is None or self.iteration > 0:  # a resumed run has its weights
             return None
         return take_weights(self, expanded(self.warm_start))
-
-
-class _Styled(dict[str, Tensor]):
-    """Pictures by name; labels, codes, which of them are M's, and the pictures of a second code."""
-
-    def __init__(self, images: Images, labels: Tensor, code: Tensor, latent: Tensor, second: Tensor | None) -> None:
-        super().__init__(images)
-        self.labels, self.code, self.latent, self.second = labels, code, latent, second
 
 
 def take_weights(model: StyleConditional, path: Path) -> str:

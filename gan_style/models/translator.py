@@ -24,6 +24,31 @@ Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
 Optimizers = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
+class Generated(dict[str, Tensor]):
+    """Pictures by name, and what else `generate` has computed that the losses need.
+
+    Args:
+        images: name -> [B, C, H, W]; they alone are shown, scored and logged.
+        **kept: anything, by name; a loss gets it by `kept(images, name)`.
+    """
+
+    def __init__(self, images: Mapping[str, Tensor], **kept: Any) -> None:
+        super().__init__(images)
+        self.kept = kept
+
+
+def kept(images: Images, name: str) -> Any:
+    """What `generate` kept under a name beside its pictures.
+
+    Raises:
+        KeyError: nothing was kept there, as in evaluation mode, where there are no losses.
+    """
+    found = images.kept if isinstance(images, Generated) else {}
+    if name not in found:
+        raise KeyError(f"generate kept no {name} beside its pictures: return Generated(images, {name}=...)")
+    return found[name]
+
+
 class Translator(nn.Module):
     """Two players, two optimisers, one batch at a time.
 
@@ -79,7 +104,10 @@ class Translator(nn.Module):
         raise NotImplementedError
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
-        """Make every picture that the losses need; the graph reaches the generators only."""
+        """Make every picture that the losses need; the graph reaches the generators only.
+
+        What the losses need beside pictures is handed to them by `Generated(images, name=value)`.
+        """
         raise NotImplementedError
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:

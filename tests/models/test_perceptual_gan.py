@@ -94,9 +94,9 @@ def test_the_share_of_energy_and_the_note_about_a_degenerate_split() -> None:
     assert float(style_share(x, 2 * x + 5)) == pytest.approx(0.8), "a constant has no energy"
     model = made("model=two_branch")
     model.iteration = 3
-    model._style_share = torch.tensor(0.3)
+    model._last_share = torch.tensor(0.3)
     assert model.before_validation() is None
-    model._style_share = torch.tensor(0.001)
+    model._last_share = torch.tensor(0.001)
     assert "the style branch holds 0.1% of the energy at iteration 3" in (model.before_validation() or "")
 
 

@@ -210,6 +210,7 @@ TILED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
         function: _elementwise(function)
         for function in (
             *(F.relu, F.leaky_relu, torch.tanh, torch.sigmoid, torch.clamp, torch.lerp, torch.addcmul),
+            *(F.elu, F.gelu, F.silu, F.softplus),
             *(torch.add, torch.sub, torch.mul, torch.div),
         )
     },

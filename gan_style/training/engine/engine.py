@@ -79,7 +79,7 @@ class Engine(pl.LightningModule):
         if self.method.optimizes_images and batch_idx > 0:  # they are the same in every batch
             return {}
         with self.quick_ways():
-            return self.method.generate(batch)
+            return dict(self.method.generate(batch))
 
     def quick_ways(self) -> AbstractContextManager[object]:
         """Inside, what G trains computes as `quick` and `checkpointing` say."""

@@ -1,0 +1,163 @@
+"""What docs/networks.md asks of a generator and a discriminator, for every one of conf/model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gan_style.core.config import config_dir
+from gan_style.inference.tiling.table import UnknownOperationError
+from gan_style.inference.tiling.tiled import Tiled
+from gan_style.networks.contract import Branched, Featured, can_join, minimum_size
+from gan_style.networks.recomputed import blocks_of
+from tests.small_models import made
+
+OF_STYLES = {"styled", "conditional", "vgg"}  # they take a code or a label beside a picture
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (config_dir() / "model" / group).glob("*.yaml"))
+
+
+def network(group: str, name: str) -> Any:
+    method = "style_conditional" if name in OF_STYLES else "cyclegan"
+    words = ["model.discriminator.vgg.weights=random"] if name == "vgg" else []
+    model: Any = made(
+        f"model={method}", f"model/{group}={name}", *words, **({"styles": 2} if name in OF_STYLES else {})
+    )
+    player = {"generator": ("G", "G_AB"), "discriminator": ("D", "D_B")}[group]
+    return getattr(model, player[name not in OF_STYLES]).eval()
+
+
+@pytest.fixture(scope="module", params=names("generator"))
+def generator(request: pytest.FixtureRequest) -> Any:
+    return network("generator", request.param)
+
+
+@pytest.fixture(scope="module", params=names("discriminator"))
+def discriminator(request: pytest.FixtureRequest) -> Any:
+    return network("discriminator", request.param)
+
+
+def given(net: Any, x: Tensor) -> tuple[Tensor, ...]:
+    """A picture, and what a network of styles takes beside it."""
+    kind = type(net).__name__
+    if kind == "StyledGenerator":
+        return x, torch.ones(len(x), 64)
+    return (
+        (x, torch.zeros(len(x), dtype=torch.int64))
+        if kind in ("ConditionalDiscriminator", "VGGDiscriminator")
+        else (x,)
+    )
+
+
+def maps(logits: Tensor | list[Tensor]) -> list[Tensor]:
+    return [logits] if isinstance(logits, Tensor) else logits
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (20, 64), (5, 3)])
+def test_any_size_comes_out_as_it_went_in(generator: Any, size: tuple[int, int]) -> None:
+    y = generator(*given(generator, torch.rand(2, 3, *size) * 2 - 1))
+    assert y.shape == (2, 3, *size)
+    assert y.abs().max() <= 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("group", ["generator", "discriminator"])
+def test_what_says_that_it_may_be_joined_gives_the_same_alone(group: str) -> None:
+    joined = {name: net for name in names(group) if can_join(net := network(group, name))}
+    assert joined
+    for name, net in joined.items():
+        x = torch.rand(2, 3, max(48, minimum_size(net)), 48) * 2 - 1
+        both = maps(net(*given(net, x)))
+        for i in range(2):
+            alone = maps(net(*given(net, x[i : i + 1])))
+            assert all(torch.allclose(a[i], b[0], atol=1e-5) for a, b in zip(both, alone, strict=True)), name
+
+
+@torch.no_grad()
+def test_features_and_branches_are_those_of_the_pass(generator: Any) -> None:
+    x = torch.rand(1, 3, 32, 40)
+    if isinstance(generator, Featured):
+        y, features = generator.forward_with_features(x)
+        assert torch.equal(y, generator(x))
+        assert tuple(one.shape[1] for one in features) == generator.feature_channels
+        assert all(torch.equal(a, b) for a, b in zip(features, generator.features(x), strict=True))
+    if isinstance(generator, Branched):
+        content, style = generator.branches(x)
+        assert torch.allclose(generator(x), torch.tanh(content + generator.alpha * style))
+        assert torch.allclose(generator(x, alpha=0.0), torch.tanh(content))
+
+
+def test_what_is_optional_is_there_in_one_at_least() -> None:
+    found = {name: network("generator", name) for name in names("generator")}
+    assert [name for name, one in found.items() if isinstance(one, Featured)] == ["resnet6", "resnet9"]
+    assert [name for name, one in found.items() if isinstance(one, Branched)] == ["two_branch"]
+    assert all(blocks_of(found[name]) for name in ("resnet6", "resnet9", "two_branch", "styled"))
+
+
+class Model(nn.Module):
+    """A network as `Tiled` wants it."""
+
+    takes_style = False
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
+        return self.net(*given(self.net, images))
+
+
+@torch.no_grad()
+def test_tiles_give_what_the_whole_gives(generator: Any) -> None:
+    x = torch.rand(1, 3, 96, 70) * 2 - 1
+    model = Model(generator)
+    found = Tiled(model, 32).interpolate(x, "A2B", 1.0)
+    assert torch.allclose(found, model.interpolate(x, "A2B", 1.0), atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "act", [nn.ReLU(), nn.LeakyReLU(0.2), nn.ELU(), nn.GELU(), nn.SiLU(), nn.Softplus(), nn.Sigmoid()]
+)
+def test_tiles_know_what_looks_at_each_place_by_itself(act: nn.Module) -> None:
+    torch.manual_seed(0)
+    model = Model(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), act, nn.Conv2d(4, 3, 3, padding=1), nn.Tanh()))
+    x = torch.rand(1, 3, 50, 41) * 2 - 1
+    assert torch.allclose(Tiled(model, 16).interpolate(x, "A2B", 1.0), model.interpolate(x, "A2B", 1.0), atol=1e-5)
+
+
+@torch.no_grad()
+def test_what_looks_at_all_places_is_refused_by_name() -> None:
+    class Attends(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x)
+
+    with pytest.raises(UnknownOperationError, match="scaled_dot_product_attention, which exact tiling does not know"):
+        Tiled(Model(Attends(3, 3, 1)), 16).interpolate(torch.rand(1, 3, 40, 40), "A2B", 1.0)
+
+
+def test_a_discriminator_gives_maps_down_to_its_smallest_picture(discriminator: Any) -> None:
+    least = minimum_size(discriminator)
+    for side in (least, max(least, 32) + 3):
+        x = torch.rand(2, 3, side, side)
+        for one in maps(discriminator(*given(discriminator, x))):
+            assert one.dim() == 4
+            assert one.shape[:2] == (2, 1)
+    if least > 1:
+        with pytest.raises(ValueError, match=str(least)):
+            discriminator(*given(discriminator, torch.rand(2, 3, least - 1, least - 1)))
+
+
+def test_a_discriminator_can_be_differentiated_twice(discriminator: Any) -> None:
+    x = torch.rand(1, 3, max(minimum_size(discriminator), 48), 48, requires_grad=True)
+    total = torch.stack([one.sum() for one in maps(discriminator(*given(discriminator, x)))]).sum()
+    (slope,) = torch.autograd.grad(total, x, create_graph=True)
+    slope.square().sum().backward()
+    trained = [p for p in discriminator.parameters() if p.requires_grad]
+    assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in trained)
