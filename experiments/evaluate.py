@@ -104,9 +104,10 @@ def run(settings: Settings) -> int:
     from rich.markup import escape
     from rich.progress import Progress
 
-    from gan_style.cli.evaluate import judge_of, notes, write_json
+    from gan_style.cli.evaluate import judging, notes, write_json
     from gan_style.core.paths import expanded, printable
     from gan_style.evaluation.distances import other_protocol, refuse_other_protocol
+    from gan_style.evaluation.scoring import judge_of
     from gan_style.evaluation.sets import open_set
     from gan_style.evaluation.table import terminal
 
@@ -118,7 +119,8 @@ def run(settings: Settings) -> int:
     failed: list[str] = []
     with Progress(transient=True) as bar:
         whole, pictures = bar.add_task("checkpoints", total=None), bar.add_task("pictures", total=None)
-        judge = judge_of(settings, open_set(settings.data, settings.limit), lambda: bar.advance(pictures))
+        options = judging(settings, lambda: bar.advance(pictures))
+        judge = judge_of(open_set(settings.data, settings.limit), **options)
         jobs: dict[str, Callable[[], Any]] = {name: partial(judge.checkpoint, path) for name, path in found.items()}
         for direction, folders in (("A2B", settings.folders), ("B2A", settings.folders_B2A)):
             for name, path in labelled(folders).items():

@@ -2,30 +2,55 @@
 
 translator = gan_style.load("runs/.../best.ckpt")
 picture = translator.translate("photo.jpg", direction="A2B")
+result = gan_style.train("model=cut", "data.root=photos", run_dir="runs/mine")
+
+Each verb of the command line is a function here (docs/python.md). Nothing is imported before it is asked for: torch
+takes seconds.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gan_style.core.errors import Interrupted as Interrupted
+from gan_style.core.errors import TrainingFailed as TrainingFailed
+from gan_style.core.errors import UserError as UserError
+from gan_style.core.lazy import lazily
 from gan_style.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from gan_style.inference.translator import LoadedTranslator
+    from gan_style.apps.export.export import export as export
+    from gan_style.apps.export.importing import import_official as import_official
+    from gan_style.apps.planning.plan import plan as plan
+    from gan_style.data.inspection.examine import inspect as inspect
+    from gan_style.evaluation.scoring import compare as compare
+    from gan_style.evaluation.scoring import evaluate as evaluate
+    from gan_style.inference.describe import describe as describe
+    from gan_style.inference.load import from_pretrained as from_pretrained
+    from gan_style.inference.load import load as load
+    from gan_style.report import write_report as write_report
+    from gan_style.training.train import TrainingResult as TrainingResult
+    from gan_style.training.train import train as train
+
+PLACES = {
+    "TrainingResult": "training.train",
+    "compare": "evaluation.scoring",
+    "describe": "inference.describe",
+    "evaluate": "evaluation.scoring",
+    "export": "apps.export.export",
+    "from_pretrained": "inference.load",
+    "import_official": "apps.export.importing",
+    "inspect": "data.inspection.examine",
+    "load": "inference.load",
+    "plan": "apps.planning.plan",
+    "train": "training.train",
+    "write_report": "report",
+}
 
 
-def load(path: Any, *, device: str | None = None, ema: bool = True, **options: Any) -> LoadedTranslator:
-    """A trained model from its checkpoint; see `gan_style.inference.load.load`, imported when it is called."""
-    from gan_style.inference import load as module
-
-    return module.load(path, device=device, ema=ema, **options)
+def __getattr__(name: str) -> Any:
+    return lazily(__name__, PLACES, name)
 
 
-def from_pretrained(name: Any, *, device: str | None = None, allow: Any = ()) -> LoadedTranslator:
-    """A model from a folder that `save_pretrained` wrote, or from a repository of a hub.
-
-    See `gan_style.inference.load.from_pretrained`, imported when it is called.
-    """
-    from gan_style.inference import load as module
-
-    return module.from_pretrained(name, device=device, allow=allow)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PLACES})

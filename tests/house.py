@@ -1,7 +1,7 @@
 """The package as a house: which files import which, counted. `python -m tests.house [FOLDER]` prints the counts.
 
 A room is a folder, or a file at the root of the package, which lies in none. Imports inside functions count, too;
-those that only a type checker sees do not.
+those that only a type checker sees do not, and the names that a package imports when they are asked for (`PLACES`) do.
 """
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ class House:
         for node in ast.walk(tree):
             if id(node) in unseen:
                 continue
-            if isinstance(node, ast.Import):
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Dict)
+                and ast.unparse(node.targets[0]) == "PLACES"
+            ):  # imported when asked for
+                package = self._dotted(path)
+                found |= {f"{package}.{place}" for place in ast.literal_eval(node.value).values()}
+            elif isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 whole = {f"{node.module}.{alias.name}" for alias in node.names}

@@ -46,9 +46,19 @@ MAY_IMPORT = {
     "apps.studio": {"core", "data", "networks", "models", "report", "checkpoints", "inference"},
     "apps.sweep": {"core", "report"},
     "cli": {*HOUSE.packages},
-    "__init__": {"core", "inference"},
+    # the functions behind the verbs, and no verb
+    "__init__": {
+        "core",
+        "data.inspection",
+        "report",
+        "training",
+        "inference",
+        "evaluation",
+        "apps.export",
+        "apps.planning",
+    },
     "__main__": {"core", "cli"},
-    "train": {"core", "cli"},
+    "train": {"core", "training", "cli"},
 }
 
 

@@ -306,10 +306,10 @@ def test_a_package_beside_the_user_is_found_as_train_finds_it(
 ) -> None:
     """`gan-style` looks in the folder of the command once a package is named, and after everything installed."""
     (lab / "rich.py").write_text("raise SystemExit('a file of this folder ran')\n")
-    command = "import sys; sys.path.pop(0); from gan_style.cli.main import main; sys.exit(main())"
-    words = ["describe", str(run_dir / "checkpoints" / "best.ckpt")]
     root = str(Path(gan_style.__file__).parents[1])
-    start = [sys.executable, "-c", f"import sys; sys.path.append({root!r}); {command}"]
+    # as the script `gan-style` begins: the folder of the command is not among those that are looked in
+    begin = f"import sys; sys.path[0] = {root!r}; from gan_style.cli.main import main; sys.exit(main())"
+    start, words = [sys.executable, "-c", begin], ["describe", str(run_dir / "checkpoints" / "best.ckpt")]
     before = subprocess.run([*start, *words], cwd=lab, capture_output=True, text=True)
     assert before.returncode == 2
     assert "not of gan_style" in before.stderr

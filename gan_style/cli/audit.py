@@ -23,13 +23,16 @@ from gan_style.training.run import checked, model_of
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
-def audit(words: Sequence[str], iterations: int = 3, out: Path | None = None) -> int:
+def audit(
+    words: Sequence[str], iterations: int = 3, out: Path | None = None, config_dir: str | Path | None = None
+) -> int:
     """Train twice, say in one sentence whether both were the same, and return the exit status.
 
     Args:
         words: of the command `train`, such as `model=cut`.
         iterations: of each of the two trainings.
         out: a JSON file of the finding.
+        config_dir: a folder of the user's own configs.
 
     Returns: 1 where a tensor differs, else 0.
 
@@ -38,7 +41,7 @@ def audit(words: Sequence[str], iterations: int = 3, out: Path | None = None) ->
     """
     if iterations < 1:
         raise UserError(f"--iterations {iterations} trains nothing: give 1 or more")
-    finding = compare(composed(words, name="audit"), iterations)
+    finding = compare(composed(words, config_dir), iterations)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, json.dumps(finding, indent=2) + "\n")

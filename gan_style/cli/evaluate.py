@@ -2,92 +2,82 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gan_style.core.checks import require_whole
-from gan_style.core.devices import device_of
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, why, write_whole
 from gan_style.core.terminal import say
-from gan_style.data.images import list_images
+from gan_style.evaluation import scoring
 from gan_style.evaluation.distances import Result, other_protocol, read_results, refuse_other_protocol
-from gan_style.evaluation.images import PictureScores
-from gan_style.evaluation.judge import Judge
-from gan_style.evaluation.sets import ScoredSet, open_set
 from gan_style.evaluation.table import terminal
-from gan_style.metrics.cache import FeatureCache, default_folder
-from gan_style.metrics.extractors import extractor as extractor_of
 
 
 def compare(parsed: Namespace) -> None:
     """Score a folder of made pictures against a folder of real ones, whatever made them."""
     out = _out(parsed.out)
     require_whole("--size", parsed.size, 1)
-    folders = {"testB": parsed.real, "trainB": parsed.train, "testA": parsed.source}
-    files = {part: list_images(expanded(folder)) for part, folder in folders.items() if folder}
-    data = ScoredSet(parsed.real, files)
-
-    def score(judge: Judge) -> dict[str, Result]:
-        result = judge.folder(expanded(parsed.fake), "A2B", parsed.size)
-        numbers = {key: result["protocol"][key]["A2B"] for key in ("N_real", "N_fake")}  # there is one direction
-        return {parsed.fake: result | {"protocol": result["protocol"] | numbers}}
-
+    require_whole("--draws", parsed.draws, 0)
     for path in parsed.against:
         if not _is_file_of_scores(path):
             raise UserError(
                 f"--against {path} is no file of scores: name one that ends in .json, or use gan-style evaluate"
             )
     earlier = _earlier(parsed.against, [parsed.fake])
-    finish(_scored(parsed, data, score) | earlier, parsed, out)
+    with _counting() as done:
+        result = scoring.compare(
+            parsed.real,
+            parsed.fake,
+            source=parsed.source,
+            train=parsed.train,
+            size=parsed.size,
+            **judging(parsed, done),
+        )
+    finish({parsed.fake: result, **earlier}, parsed.force, out)
 
 
 def evaluate(parsed: Namespace) -> None:
     """Score checkpoints on the test pictures of a set, in each direction that they translate."""
     out = _out(parsed.out)
+    require_whole("--draws", parsed.draws, 0)
     if parsed.limit is not None:
         require_whole("--limit", parsed.limit, 1)
     paths = [parsed.checkpoint, *(path for path in parsed.against if not _is_file_of_scores(path))]
-
-    def score(judge: Judge) -> dict[str, Result]:
-        return {path: judge.checkpoint(Path(path)) for path in paths}
-
     earlier = _earlier(parsed.against, paths)
-    finish(_scored(parsed, open_set(parsed.data, parsed.limit), score) | earlier, parsed, out)
+    with _counting() as done:
+        results = scoring.evaluate(paths, parsed.data, limit=parsed.limit, **judging(parsed, done))
+    finish(results | earlier, parsed.force, out)
 
 
-def judge_of(options: Any, data: ScoredSet, done: Callable[[], Any] = lambda: None) -> Judge:
-    """What scores against a set by the options of a command: extractor, weights, vgg, dino, draws, no_cache, device
-    and allow.
+def judging(options: Any, done: Callable[[], Any]) -> scoring.Judging:
+    """By what a command scores: its options extractor, weights, vgg, dino, draws, no_cache, device and allow.
 
-    Raises:
-        UserError: weights that cannot be had, or a device that is not there.
+    Args:
+        options: of the command, as attributes.
+        done: called after each picture.
     """
-    require_whole("--draws", options.draws, 0)
-    device = device_of(options.device)
-    if device.type == "cuda":
-        # TF32 keeps 10 bits of what a convolution multiplies: scores would be another device's
-        torch.backends.cudnn.allow_tf32 = False
-    network = extractor_of(options.extractor, options.weights).to(device)
-    squeezenet = options.weights if options.extractor == "squeezenet" else None
-    pairs = PictureScores(network, squeezenet=squeezenet, vgg=options.vgg, dino=options.dino, device=device)
-    cache = None if options.no_cache else FeatureCache(default_folder())
-    return Judge(data, network, pairs, options.draws, cache, done, device, options.allow)
+    names = ("extractor", "weights", "vgg", "dino", "draws", "device", "allow")
+    return scoring.Judging(
+        **{name: getattr(options, name) for name in names},  # type: ignore[typeddict-item]
+        cache=not options.no_cache,
+        done=done,
+    )
 
 
-def finish(results: Mapping[str, Result], parsed: Namespace, out: Path | None) -> None:
+def finish(results: Mapping[str, Result], force: bool, out: Path | None) -> None:
     """Print the table, and write the JSON where one is asked for.
 
     Raises:
         UserError: results of different protocols.
     """
-    refuse_other_protocol(results, parsed.force)
+    refuse_other_protocol(results, force)
     for line in terminal(results).splitlines():
         say(line)
     for note in notes(results):
@@ -136,12 +126,13 @@ def _earlier(against: Sequence[str], taken: Sequence[str]) -> dict[str, Result]:
     return found
 
 
-def _scored(parsed: Namespace, data: ScoredSet, score: Callable[[Judge], dict[str, Result]]) -> dict[str, Result]:
-    # without an end: how many pictures are looked at depends on what is kept of them
+@contextlib.contextmanager
+def _counting() -> Iterator[Callable[[], Any]]:
+    """A count of pictures on the terminal, without an end: how many are looked at depends on what is kept of them."""
     columns = SpinnerColumn(), TextColumn("{task.completed:.0f} {task.description}"), TimeElapsedColumn()
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("pictures", total=None)
-        return score(judge_of(parsed, data, lambda: bar.advance(task)))
+        yield lambda: bar.advance(task)
 
 
 def _out(given: str | None) -> Path | None:

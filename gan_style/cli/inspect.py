@@ -11,9 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
 from gan_style.data.inspection.contact import draw_contact_sheet
-from gan_style.data.inspection.examine import examine
+from gan_style.data.inspection.examine import inspect as examined
 from gan_style.data.inspection.page import as_json, print_page, status_of
-from gan_style.data.layout import all_parts, find_set
 from gan_style.data.saving import save_image
 
 
@@ -27,15 +26,13 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int)
     for path, suffix in ((out, ".json"), (sheet, ".png")):
         if path is not None and path.suffix.lower() != suffix:
             raise UserError(f"{path} should end in {suffix}")
-    root = _folder(name)
-    files = all_parts(root)
     console = Console()
     with Progress(
         TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
     ) as bar:
         task = bar.add_task("", total=None)
-        inspection, findings = examine(
-            files, root, image_size, lambda done, total: bar.update(task, completed=done, total=total)
+        inspection, findings = examined(
+            name, image_size=image_size, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
     print_page(console, name, inspection, findings)
     if out is not None:
@@ -43,21 +40,6 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int)
     if sheet is not None:
         save_image(draw_contact_sheet(inspection), sheet)
     return status_of(findings)
-
-
-def _folder(name: str) -> Path:
-    """The folder of a set of pictures.
-
-    Raises:
-        UserError: If there is none, or it holds shards.
-    """
-    root = find_set(name)
-    if any(root.glob("*.tar")) and not any(path.is_dir() for path in root.iterdir()):
-        raise UserError(
-            f"{root} holds shards, but inspect takes folders of pictures: name the folder that they were made of "
-            "(training reads shards with data=shards)"
-        )
-    return root
 
 
 def _write(path: Path, text: str) -> None:

@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
     audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
     audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
+    _configs_option(audit)
     audit.set_defaults(run=_audit)
     plan = verbs.add_parser("plan", help="say what a training would cost, and how it would fit a budget")
     plan.add_argument("words", nargs="+", metavar="KEY=VALUE", help="as of train")
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--hours", metavar="H", help="budget: time of the whole training")
     plan.add_argument("--iterations", type=int, default=4, metavar="N", help="of a trial, the first is not timed; 4")
     plan.add_argument("--json", type=expanded, metavar="FILE.json", help="write all numbers")
+    _configs_option(plan)
     plan.set_defaults(run=_verb("cli.plan", "plan"))
     report = verbs.add_parser("report", help="write report.html of a run folder again, or compare several runs")
     report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
@@ -98,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     _files(verbs)
     _studio(verbs)
     return parser
+
+
+def _configs_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config-dir", type=expanded, metavar="DIR", help="of your own configs, as for train")
 
 
 def _data_sets(verbs: Any) -> None:
@@ -129,21 +135,21 @@ def _files(verbs: Any) -> None:
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
     describe.add_argument("checkpoint", metavar="FILE")
     allow_option(describe)
-    describe.set_defaults(run=_verb("cli.describe", "describe"))
+    describe.set_defaults(run=_describe)
     export = verbs.add_parser("export", help="write a trained model for other programs")
     export.add_argument("checkpoint")
     export.add_argument("output", metavar="OUT.onnx|.pt2|.safetensors|.pth", help=".pth is the official layout")
     export.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
     allow_option(export)
     export.add_argument("--raw", action="store_true", help="the weights of the last step, not the averaged ones")
-    export.set_defaults(run=_verb("apps.export.export", "export"))
+    export.set_defaults(run=_verb("cli.export", "export"))
     take_in = verbs.add_parser("import", help="make a checkpoint of an official CycleGAN, pix2pix or CUT generator")
     take_in.add_argument("source", metavar="NET_G.pth")
     take_in.add_argument("output", metavar="OUT.ckpt")
     take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
     take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
     take_in.add_argument("--size", type=int, default=256, metavar="N", help="of the training pictures; 256")
-    take_in.set_defaults(run=_verb("apps.export.importing", "import_official"))
+    take_in.set_defaults(run=_verb("cli.export", "import_official"))
 
 
 def _scores(verbs: Any) -> None:
@@ -230,7 +236,7 @@ def _studio(verbs: Any) -> None:
     studio.add_argument("--port", type=int, metavar="N", help="default: the first free one from 7860 on")
     studio.add_argument("--host", default="127.0.0.1", help="another than this machine alone, such as 0.0.0.0")
     allow_option(studio)
-    studio.set_defaults(run=_verb("apps.studio.verb", "studio"))
+    studio.set_defaults(run=_serve)
 
 
 def _style_options(parser: argparse.ArgumentParser) -> None:
@@ -293,12 +299,22 @@ def _download(parsed: argparse.Namespace) -> None:
     fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
 
 
+def _describe(parsed: argparse.Namespace) -> None:
+    for name, value in _verb("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow).items():
+        say(f"{name:14}{value}")
+
+
+def _serve(parsed: argparse.Namespace) -> None:
+    options = {name: getattr(parsed, name) for name in ("runs", "weights", "port", "host", "allow")}
+    _verb("apps.studio.verb", "studio")(parsed.checkpoint, **options)
+
+
 def _report(parsed: argparse.Namespace) -> None:
     say(_verb("report", "write_report")(*parsed.run_dir, out=parsed.out))
 
 
 def _audit(parsed: argparse.Namespace) -> int:
-    return int(_verb("cli.audit", "audit")(parsed.words, parsed.iterations, parsed.json))
+    return int(_verb("cli.audit", "audit")(parsed.words, parsed.iterations, parsed.json, parsed.config_dir))
 
 
 def _inspect(parsed: argparse.Namespace) -> int:

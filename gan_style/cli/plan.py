@@ -1,29 +1,16 @@
-"""The verb `gan-style plan`: what a training would cost, and what makes it fit a budget."""
+"""The verb `gan-style plan`."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import statistics
-import subprocess
-import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-from gan_style.apps.planning.parts import Parts, parts_of
-from gan_style.apps.planning.prediction import Cost, Line, bytes_of, hours_of, trial_batch, trial_sizes
-from gan_style.apps.planning.proposals import Proposal, Target, fitting, scaled
+from gan_style.apps.planning.plan import plan as planned
+from gan_style.apps.planning.prediction import bytes_of, hours_of
 from gan_style.apps.planning.table import lines
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
 from gan_style.core.terminal import say
-from gan_style.models.image_pool import ImagePool
-from gan_style.models.passes import JOIN_PIXELS_ON_CPU
-from gan_style.networks.recomputed import blocks_of
-from gan_style.training.compose import composed
-
-KEPT = 3  # checkpoints: last.ckpt, previous.ckpt and best.ckpt
 
 
 def plan(parsed: Namespace) -> None:
@@ -38,164 +25,10 @@ def plan(parsed: Namespace) -> None:
         raise UserError(f"--iterations {parsed.iterations} is too few: the first is not timed, so take 3 or more")
     if parsed.json is not None and not parsed.json.parent.is_dir():
         raise UserError(f"--json {parsed.json} cannot be written: there is no folder {parsed.json.parent}")
-    found = planned(parsed.words, parsed.iterations, memory, hours)
+    found = planned(
+        *parsed.words, iterations=parsed.iterations, memory=memory, hours=hours, config_dir=parsed.config_dir
+    )
     if parsed.json is not None:
         write_whole(parsed.json, json.dumps(found, indent=2) + "\n")
     for line in lines(found):
         say(line)
-
-
-def planned(words: Sequence[str], iterations: int, memory: float | None, hours: float | None) -> dict[str, Any]:
-    """All numbers of a plan; the keys are those of `--json` (docs/planning.md).
-
-    Args:
-        words: of the command, as of `train`.
-        iterations: of a trial.
-        memory, hours: the budget: bytes and hours.
-    """
-    config = composed(words)
-    parts = parts_of(config)
-    target = target_of(config, parts)
-    again = parts.settings.checkpointing
-    trials = run_trials(words, config, parts, target, iterations, again)
-    costs = {again: cost_of(trials)}
-    pixels = target.image_size**2 * target.batch_size
-    over = memory is not None and costs[again].memory.at(pixels) > memory
-    if over and not again and parts.settings.compile == "off" and blocks_of(*parts.model.networks("G")):
-        costs[True] = cost_of(run_trials(words, config, parts, target, iterations, True))
-    found = {
-        "parameters": parts.model.parameter_counts(),
-        "image_size": target.image_size,
-        "batch_size": target.batch_size,
-        "iterations": target.iterations,
-        **totals(parts, target, costs[again], trials[-1]),
-        "trials": [{k: v for k, v in trial.items() if k != "state"} for trial in trials],
-        "budget": {"memory": memory, "hours": hours},
-    }
-    if memory is not None or hours is not None:
-        fit = fitting(target, costs, memory=memory, hours=hours)
-        found["proposals"] = [_described(words, proposal) for proposal in fit]
-    return found
-
-
-def target_of(config: Mapping[str, Any], parts: Parts) -> Target:
-    """What the command asks for."""
-    data, model = parts.data, parts.model
-    return Target(
-        image_size=data.image_size,
-        batch_size=data.batch_size,
-        accumulate=model.accumulate,
-        iterations=parts.iterations,
-        load_size=config["data"].get("load_size"),
-        smallest=max((getattr(network, "minimum_size", 1) for network in model.networks("D")), default=1),
-        accumulates=bool(model.generators),  # gatys holds one batch
-        max_steps=config["trainer"]["max_steps"] is not None,
-    )
-
-
-def run_trials(
-    words: Sequence[str], config: Mapping[str, Any], parts: Parts, target: Target, iterations: int, again: bool
-) -> list[dict[str, Any]]:
-    """Try two sizes, the smaller one first, by the ways that the target would be computed by.
-
-    Args:
-        words, config, parts, target: of the command.
-        iterations: of each trial.
-        again: whether residual blocks are computed again in the backward pass.
-
-    Returns: of each, see `trial.tried`, with `image_size` and `batch_size`.
-    """
-    trials = []
-    sizes = trial_sizes(target.image_size, target.smallest)
-    for size in sizes:
-        batch = trial_batch(max(sizes), target.batch_size)
-        values = {
-            "data.image_size": size,
-            "data.load_size": scaled(target, size),
-            "data.batch_size": batch,
-            "trainer.quick": parts.settings.takes_quick_ways(target.image_size),
-            "trainer.checkpointing": again,
-            "trainer.devices": 1,
-            "trainer.num_nodes": 1,
-            "model.join_passes": target.image_size**2 <= JOIN_PIXELS_ON_CPU,
-            "model.scales": 1,  # a method that goes through several sizes ends at the full one
-        }
-        if config["model"].get("join_passes") is not None or parts.settings.accelerator != "cpu":
-            del values["model.join_passes"]
-        changes = [f"{key}={_word(value)}" for key, value in values.items() if _has(config, key)]
-        result = run_trial(composed([*words, *changes]), iterations, size)
-        trials.append({"image_size": size, "batch_size": batch, **result})
-    return trials
-
-
-def run_trial(config: Mapping[str, Any], iterations: int, size: int) -> dict[str, Any]:
-    """See `trial.tried`.
-
-    Raises:
-        UserError: its own mistake, or that it was killed.
-    """
-    # training.compose is imported here, so that OMP_WAIT_POLICY is handed on as a training sets it.
-    command = [sys.executable, "-m", "gan_style.apps.planning.trial"]
-    given = json.dumps({"config": config, "iterations": iterations})
-    done = subprocess.run(command, input=given, capture_output=True, text=True)
-    if done.returncode == 0:
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return result
-    if done.returncode == -9:
-        raise UserError(f"the trial at {size} px was killed, mostly because memory ran out: plan a smaller model")
-    said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and said nothing"]
-    raise UserError(f"the trial at {size} px failed: {said[-1].removeprefix('gan_style: ')}")
-
-
-def cost_of(trials: Sequence[Mapping[str, Any]]) -> Cost:
-    """Lines through what was measured: the peak, the median of the times, the operations."""
-    pixels = [trial["image_size"] ** 2 * trial["batch_size"] for trial in trials]
-
-    def through(values: Sequence[float]) -> Line:
-        return Line.through(list(zip(pixels, values, strict=True)))
-
-    return Cost(
-        memory=through([trial["peak"] for trial in trials]),
-        seconds=through([statistics.median(trial["seconds"]) for trial in trials]),
-        flops=through([trial["flops"] for trial in trials]),
-    )
-
-
-def totals(parts: Parts, target: Target, cost: Cost, trial: Mapping[str, Any]) -> dict[str, Any]:
-    """Memory, disk and time of the target; bytes and seconds."""
-    pixels = target.image_size**2 * target.batch_size
-    state, peak, seconds = trial["state"], cost.memory.at(pixels), cost.seconds.at(pixels)
-    activations = cost.memory.slope * pixels
-    pools = [value for value in vars(parts.model).values() if isinstance(value, ImagePool)]
-    pool_bytes = sum(pool.size for pool in pools) * max(parts.data.channels.values()) * target.image_size**2 * 4
-    saved = sum(t.numel() * t.element_size() for t in parts.model.state_dict().values())
-    checkpoint = saved + state["moments"] + state["ema"] + pool_bytes
-    rest = max(0.0, peak - activations - sum(state.values()))
-    return {
-        "device": trial["device"],
-        "flops": cost.flops.at(pixels),
-        "seconds": seconds,
-        "memory": {"peak": peak, **state, "activations": activations, "rest": rest, "pools": pool_bytes},
-        "disk": {
-            "checkpoint": checkpoint,
-            "checkpoints": KEPT * checkpoint,
-            "pictures": target.iterations // parts.settings.cadence(target.iterations)[0],
-        },
-        "hours": seconds * target.iterations / 3600,
-    }
-
-
-def _described(words: Sequence[str], proposal: Proposal) -> dict[str, Any]:
-    changed = {word.split("=")[0] for word in proposal.words}
-    kept = [word for word in words if word.split("=")[0].lstrip("+") not in changed]
-    command = shlex.join(["python", "train.py", *kept, *proposal.words])
-    return {"command": command, "memory": proposal.memory, "hours": proposal.hours}
-
-
-def _has(config: Mapping[str, Any], key: str) -> bool:
-    group, name = key.split(".")
-    return name in config[group] and not (name == "load_size" and config[group][name] is None)
-
-
-def _word(value: object) -> str:
-    return str(value).lower()

@@ -29,14 +29,19 @@ def translate(parsed: Namespace) -> None:
         UserError: among others, at the end, if pictures could not be read; all others are done by then.
     """
     source, target = expanded(parsed.input), expanded(parsed.output)
-    options = style_options(parsed) | tile_options(parsed)
+    options = style_options(parsed) | tile_options(parsed.tile, parsed.tile_mode)
     if is_video(source, target) or parsed.smooth not in (None, "off"):
-        moving(parsed, source, target, options)
+        if parsed.resume or parsed.batch != 1:
+            raise UserError(
+                "--resume and --batch are for single pictures: leave them out for frames that follow each other"
+            )
+        model = functools.partial(trained, parsed)
+        moving(model, source, target, parsed.direction, smooth=parsed.smooth, window=parsed.window, **options)
         return
     if parsed.window is not None:
         raise UserError("--window is how far --smooth norm or flow reaches: add --smooth, or leave it out")
     pairs = inputs_and_outputs(source, target)
-    read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
+    read = [source, *(options["mask"] or ()), *(style for style, _ in options["style"] or ())]
     refuse_overwriting([target, *(result for _, result in pairs)], read)
     translator = trained(parsed)
     written = translator.written(parsed.direction, options["style"])
@@ -44,7 +49,7 @@ def translate(parsed: Namespace) -> None:
         refuse_format(pairs[0][1], written.dtype, written.channels)
     pairs = renamed(pairs, written)
     left = [(path, result) for path, result in pairs if not (parsed.resume and result.is_file())]
-    unread = translate_files(translator, left, parsed, options)
+    unread = translate_files(translator, left, parsed.direction, parsed.batch, **options)
     there = f" ({len(pairs) - len(left)} were there)" if len(left) < len(pairs) else ""
     if unread and source.is_file():
         raise UserError(unread[0])
@@ -58,15 +63,23 @@ def translate(parsed: Namespace) -> None:
 
 
 def translate_files(
-    translator: LoadedTranslator, pairs: list[tuple[Path, Path]], parsed: Namespace, options: dict[str, Any]
+    translator: LoadedTranslator, pairs: list[tuple[Path, Path]], direction: str | None, batch: int, **options: Any
 ) -> list[str]:
-    """Translate each file into its target; what is wrong with those that could not be read."""
-    require_whole("--batch", parsed.batch, 1)
-    batch = 1 if options["mask"] else parsed.batch  # a mask is of one picture
+    """Translate each file into its target; what is wrong with those that could not be read.
+
+    Args:
+        translator: that translates.
+        pairs: of a file and its target.
+        direction: "A2B" or "B2A"; None is the model's first.
+        batch: pictures of one size in a pass, at most.
+        **options: of `LoadedTranslator.translate_all`.
+    """
+    require_whole("--batch", batch, 1)
+    batch = 1 if options["mask"] else batch  # a mask is of one picture
     unread = []
 
     def read(path: Path) -> Array:
-        return translator.read(path, parsed.direction, options["style"])
+        return translator.read(path, direction, options["style"])
 
     with progress_bars() as progress, Writer() as writer:
         task = progress.add_task("translating", total=len(pairs))
@@ -74,13 +87,13 @@ def translate_files(
         for group in by_size(read_ahead(pairs, read, 2 * batch), batch):
             arrays = [one.array for one in group if one.array is not None]
             unread += [one.problem for one in group if one.problem]
-            pictures = translator.translate_all(arrays, parsed.direction, **options) if arrays else []
+            pictures = translator.translate_all(arrays, direction, **options) if arrays else []
             for one, picture in zip(group, pictures, strict=False):
                 writer.write(functools.partial(save, picture, one.target, one.profile))
             progress.advance(task, len(group))
     return unread
 
 
-def tile_options(parsed: Namespace) -> dict[str, Any]:
-    """The same of tiles."""
-    return {"tile": int(parsed.tile) if parsed.tile.isdecimal() else parsed.tile, "tile_mode": parsed.tile_mode}
+def tile_options(tile: str, mode: str) -> dict[str, Any]:
+    """What `LoadedTranslator.translate` takes of --tile and --tile-mode."""
+    return {"tile": int(tile) if tile.isdecimal() else tile, "tile_mode": mode}

@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gan_style.cli.arguments import trained
 from gan_style.cli.progress import progress_bars, watch_in
 from gan_style.core.errors import UserError
 from gan_style.core.terminal import say, warn
 from gan_style.data.saving import refuse_overwriting
 from gan_style.inference.files import inputs_and_outputs, renamed
+from gan_style.inference.translator import LoadedTranslator
 from gan_style.inference.video.reading import pyav
 from gan_style.inference.video.translate import SMOOTH, is_video, translate_frames, translate_video
 from gan_style.inference.video.writing import CONTAINERS, refuse_container
 
 
-def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any]) -> None:
+def moving(
+    model: Callable[[], LoadedTranslator],
+    source: Path,
+    target: Path,
+    direction: str | None,
+    *,
+    smooth: str | None,
+    window: int | None,
+    **options: Any,
+) -> None:
     """`gan-style translate` where its input is a video, or a folder of frames to be smoothed.
+
+    Args:
+        model: loads it, once paths have been looked at.
+        source, target: files or folders.
+        direction: "A2B" or "B2A"; None is the model's first.
+        smooth, window: against flicker, see `translate_video`.
+        **options: of `LoadedTranslator.translate`.
 
     Raises:
         UserError: among others, at the end, if something could not be read; the rest is done by then.
     """
-    if parsed.resume or parsed.batch != 1:
-        raise UserError(
-            "--resume and --batch are for single pictures: leave them out for frames that follow each other"
-        )
-    video, smooth = is_video(source, target), parsed.smooth or SMOOTH
+    video, smooth = is_video(source, target), smooth or SMOOTH
     pairs = [(source, _output(source, target))] if video else _frames(source, target)
-    read = [source, *parsed.mask, *(style for style, _ in options["style"] or ())]
+    read = [source, *(options["mask"] or ()), *(style for style, _ in options["style"] or ())]
     refuse_overwriting([target, *(result for _, result in pairs)], read)
-    translator = trained(parsed)
+    translator = model()
     with progress_bars() as progress:
         translator.watch = watch_in(progress)
         task = progress.add_task("translating", total=None)
         words = {
-            "direction": parsed.direction,
+            "direction": direction,
             "smooth": smooth,
-            "window": parsed.window,
+            "window": window,
             "progress": lambda done, total: progress.update(task, completed=done, total=total or None),
             **options,
         }
@@ -46,7 +58,7 @@ def moving(parsed: Namespace, source: Path, target: Path, options: dict[str, Any
             done = translate_video(translator, *pairs[0], **words)
         else:
             done = translate_frames(
-                translator, renamed(pairs, translator.written(parsed.direction, options["style"])), **words
+                translator, renamed(pairs, translator.written(direction, options["style"])), **words
             )
     say(f"{done.frames} frames into {pairs[0][1] if video else target}")
     for line in done.flicker.sentences(smooth) if done.flicker else ():

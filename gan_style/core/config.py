@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.allowed import ALLOWED, in_config, is_below, is_of_file, refusal
 from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.hydra_guard import composing
 from gan_style.core.memory import raise_if_out
 from gan_style.core.moved import moved
 from gan_style.core.plain_data import require_plain
@@ -54,7 +55,7 @@ def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserError: an override that the node does not know or cannot read.
     """
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with composing(config_dir()):
         try:
             composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])
         except (HydraException, OmegaConfBaseException) as error:

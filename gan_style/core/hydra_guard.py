@@ -6,12 +6,21 @@ the variables of `hydra.job.env_set`, and imports packages of `hydra.searchpath`
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from hydra import version
 from hydra._internal import hydra as hydra_main
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.version import VersionBase
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_style.core.errors import UserError
@@ -68,6 +77,38 @@ def guard_hydra(words: Sequence[str]) -> None:
         if flag.startswith("--e") and RERUN.startswith(flag):  # argparse takes any beginning of it
             raise UserError(f"{RERUN} is not taken: it unpickles a file, which can run code; go on with resume=PATH")
     hydra_main.ConfigLoaderImpl = _GuardedLoader  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def composing(folder: Path, *more: Path) -> Iterator[None]:
+    """Inside, `hydra.compose` reads these folders of configs, looked at as those of a command.
+
+    Hydra keeps its state in the process: what a program around us has of it is there again behind the block.
+
+    Args:
+        folder: of our configs.
+        more: of the user's, as `--config-dir` names one; what stands in them comes first.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    for one in more:
+        if not one.is_dir():
+            raise UserError(f"there is no folder of configs {one}: check its name")
+    ours: tuple[type, ...] = (GlobalHydra, HydraConfig, VersionBase)
+    before = {kind: Singleton._instances.pop(kind) for kind in ours if kind in Singleton._instances}
+    try:
+        version.setbase("1.3")
+        paths = create_config_search_path(str(folder))
+        for one in more:
+            paths.prepend("command-line", f"file://{one.absolute()}", anchor=SearchPathQuery(provider="schema"))
+        loader = _GuardedLoader(config_search_path=paths)
+        GlobalHydra.instance().initialize(hydra_main.Hydra(task_name="train", config_loader=loader))
+        yield
+    finally:
+        for kind in ours:
+            Singleton._instances.pop(kind, None)
+        Singleton._instances |= before
 
 
 def require_harmless(config: DictConfig) -> None:

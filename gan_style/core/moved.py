@@ -30,7 +30,7 @@ MODULES = {
     "config": "core.config",
     "data.budget": "core.budget",
     "data.seeding": "core.seeding",
-    "describe": "cli.describe",
+    "describe": "inference.describe",
     "doctor.blame": "training.doctor.blame",
     "doctor.codes": "training.doctor.codes",
     "doctor.course": "training.doctor.course",

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 # Before anything imports it: albumentations asks the package index for a newer version of itself.
@@ -14,35 +15,61 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_style.core.config import config_dir, did_you_mean, plain
+from gan_style.core.config import config_dir as our_configs
+from gan_style.core.config import did_you_mean, plain
 from gan_style.core.errors import UserError
+from gan_style.core.hydra_guard import composing, require_own_allow
+from gan_style.core.paths import expanded, printable
 
 
-def composed(words: Sequence[str], name: str = "plan") -> dict[str, Any]:
-    """The plain config that `train` would get of these words, for a verb that trains no run.
+def composed(words: Sequence[str], config_dir: str | Path | None = None) -> dict[str, Any]:
+    """The plain config that the command `train` gets of these words, for whoever composes it without a command.
 
     Args:
-        name: of the run, where the words give none: without a command Hydra does not know what one is called after.
+        words: such as "model=cut".
+        config_dir: a folder of the user's own configs, as `--config-dir` names it.
 
     Raises:
-        UserError: a word that is not known or cannot be read.
+        UserError: a word or a folder that is not known or cannot be read, or what the command refuses of a config.
     """
+    given = [_text(word) for word in words]
+    folders = [] if config_dir is None else [expanded(config_dir)]
     try:
-        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            config: dict[str, Any] = plain(hydra.compose("train", [f"name={name}", *words]))
+        with composing(our_configs(), *folders):
+            whole = hydra.compose("train", given, return_hydra_config=True)
+            HydraConfig.instance().set_config(whole)  # of which the name of a run is made
+            config = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+            require_own_allow(config, given)
+            found: dict[str, Any] = plain(config)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error)) from error
+        raise UserError(explain(error, given, folders)) from error
+    except UserError:
+        raise
     except ValueError as error:  # Hydra's own, such as for model=null
         raise UserError(f"{' '.join(str(error).split())}: see gan-style train --help") from error
-    return config
+    return found
 
 
-def explain(error: Exception) -> str:
-    """Hydra's and OmegaConf's messages in one sentence that names the key and the nearest valid one."""
+def _text(word: object) -> str:
+    if not isinstance(word, str) or word.startswith("-"):
+        said = printable(" ".join(repr(word).split()))[:80]
+        raise UserError(f"{said} is no setting of a training: give texts such as 'model=cut'")
+    return word
+
+
+def explain(error: Exception, words: Sequence[str] | None = None, config_dirs: Sequence[Path] = ()) -> str:
+    """Hydra's and OmegaConf's messages in one sentence that names the key and the nearest valid one.
+
+    Args:
+        error: that composing raised.
+        words: that were composed; None for those of this process's command line.
+        config_dirs: beside our own.
+    """
     text = " ".join(str(error).split())
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
@@ -50,10 +77,11 @@ def explain(error: Exception) -> str:
             return (
                 f"{group}={choice} is not known{did_you_mean(choice, error.options)} (all: {', '.join(error.options)})"
             )
-        return f"there is no config {error.missing_cfg_file} in {config_dir()}"
+        return f"there is no config {error.missing_cfg_file} in {our_configs()}"
     unknown = re.search(r"Could not override '([\w./@]+)'", text)
     if unknown:
-        return f"{unknown[1]} is not a known key{_nearest_key(unknown[1])}"
+        nearest = _nearest_key(unknown[1], sys.argv[1:] if words is None else words, config_dirs)
+        return f"{unknown[1]} is not a known key{nearest}"
     missing = re.search(r"full_key: ([\w.]+)", text)
     if missing and "Missing mandatory value" in text:
         return f"{missing[1]} must be given: add {missing[1]}=VALUE to the command"
@@ -65,17 +93,13 @@ def explain(error: Exception) -> str:
     return text.split(" See https")[0]
 
 
-def _nearest_key(key: str) -> str:
+def _nearest_key(key: str, words: Sequence[str], config_dirs: Sequence[Path]) -> str:
     """Compose what is left of the command to learn which keys there are."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    words = [w for w in sys.argv[1:] if "=" in w and not w.lstrip("+~").startswith((f"{key}=", "hydra."))]
+    words = [w for w in words if "=" in w and not w.lstrip("+~").startswith((f"{key}=", "hydra."))]
     groups = [w for w in words if "." not in w.split("=")[0]]
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            node: Any = compose("train", groups)
+        with composing(our_configs(), *config_dirs):
+            node: Any = hydra.compose("train", groups)
     except Exception:
         return ""
     *parents, last = re.split(r"[./]", key)

@@ -1,4 +1,4 @@
-"""The verb `gan-style export`: a trained model for other programs, compared with torch before it is given its name.
+"""A trained model for other programs, compared with torch before it is given its name.
 
     .onnx, .pt2     one graph, any batch, height and width: `picture` (and `style`) in, `output` out
     .safetensors    all weights but the discriminators', which `gan_style.load` reads
@@ -14,10 +14,9 @@ import copy
 import functools
 import json
 import warnings
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,6 @@ from gan_style.core.config import build, target_of
 from gan_style.core.errors import UserError
 from gan_style.core.extras import extra
 from gan_style.core.paths import expanded
-from gan_style.core.terminal import say
 from gan_style.core.version import __version__
 from gan_style.data.saving import refuse_overwriting
 from gan_style.inference.load import loaded
@@ -43,37 +41,68 @@ OPSET = 18
 Put = Callable[[Path], tuple[str, Distance]]  # writes a file and reads it again: what it is, and how far from torch
 
 
-def export(parsed: Namespace) -> None:
-    """Write a model in the form that the suffix names, and say how far it is from torch."""
-    out = expanded(parsed.output)
-    refuse_overwriting([out], [parsed.checkpoint])
-    tensors = functools.partial(_tensors, allow=parsed.allow)
+class Exported(NamedTuple):
+    """A written file.
+
+    Attributes:
+        path: of the file.
+        form: what it is, in words.
+        weights: "averaged" or "raw".
+        distance: how far its pictures are from torch's.
+    """
+
+    path: Path
+    form: str
+    weights: str
+    distance: Distance
+
+
+def export(
+    path: str | Path,
+    output: str | Path,
+    *,
+    direction: str | None = None,
+    raw: bool = False,
+    allow: str | Sequence[str] = (),
+) -> Exported:
+    """Write a trained model in the form that a suffix names, and compare it with torch before it gets its name.
+
+    Args:
+        path: of a checkpoint.
+        output: ending in .onnx, .pt2, .safetensors or .pth (the official layout).
+        direction: "A2B" or "B2A"; None is the model's first, and all of a .safetensors.
+        raw: the weights of the last step rather than the averaged ones.
+        allow: packages of the caller's own that the checkpoint may name, see `gan_style.load`.
+
+    Raises:
+        UserError: another suffix, a model that cannot be exported so, or a file that would be further from torch than
+            rounding.
+    """
+    out = expanded(output)
+    refuse_overwriting([out], [path])
     makers: dict[str, Callable[..., Put]] = {
         ".onnx": _onnx,
         ".pt2": _program,
-        ".safetensors": tensors,
+        ".safetensors": functools.partial(_tensors, allow=allow),
         ".pth": _official,
     }
     if out.suffix.lower() not in makers:
         raise UserError(f"{out} cannot be exported: its name must end in one of {', '.join(makers)}")
-    content = checkpoint.load(expanded(parsed.checkpoint))
-    with naming(parsed.checkpoint), fitting():
-        method = target_of(content["config"]["model"], in_file(parsed.allow))
+    content = checkpoint.load(expanded(path))
+    with naming(path), fitting():
+        method = target_of(content["config"]["model"], in_file(allow))
     if not method.directions:  # before it is built, which may fetch a VGG
         name = method.__name__.lower()
-        raise UserError(
-            f"{parsed.checkpoint} is of {name}, which makes each picture by an optimisation: nothing to export"
-        )
-    with naming(parsed.checkpoint):
-        translator = loaded(content, torch.device("cpu"), ema=not parsed.raw, allow=parsed.allow)
-    direction = "2".join(translator.ends(parsed.direction, None))
-    put = makers[out.suffix.lower()](translator, direction, parsed.direction is not None)
+        raise UserError(f"{path} is of {name}, which makes each picture by an optimisation: nothing to export")
+    with naming(path):
+        translator = loaded(content, torch.device("cpu"), ema=not raw, allow=allow)
+    chosen = "2".join(translator.ends(direction, None))
+    put = makers[out.suffix.lower()](translator, chosen, direction is not None)
     with checkpoint.writing(out) as beside:
         said, found = put(beside)
         if not found.is_rounding:
             raise UserError(f"{out} was not written: it is {found}, which is more than rounding")
-    say(f"{out}: {said}; {translator.about['weights'] if translator.about else 'raw'} weights")
-    say(f"at {len(SIZES)} sizes {found}")
+    return Exported(out, said, translator.about["weights"] if translator.about else "raw", found)
 
 
 def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
@@ -130,7 +159,7 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     return put
 
 
-def _tensors(translator: LoadedTranslator, direction: str, alone: bool, allow: Sequence[str]) -> Put:
+def _tensors(translator: LoadedTranslator, direction: str, alone: bool, allow: str | Sequence[str]) -> Put:
     state, about = weights_of(translator.model, translator.about, direction if alone else None)
 
     def put(path: Path) -> tuple[str, Distance]:

@@ -1,16 +1,14 @@
-"""The verb `gan-style import`: an official generator becomes a checkpoint of ours."""
+"""An official generator becomes a checkpoint of ours."""
 
 from __future__ import annotations
 
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from gan_style.checkpoints import checkpoint, official
-from gan_style.core.checks import require_whole
+from gan_style.core.checks import require_whole, shown
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
-from gan_style.core.terminal import say
 from gan_style.data.saving import refuse_overwriting
 from gan_style.data.values import ValueRange
 from gan_style.models.pretrained import Pretrained, network_of
@@ -18,18 +16,39 @@ from gan_style.models.pretrained import Pretrained, network_of
 OTHER = {"A2B": "B2A", "B2A": "A2B"}
 
 
-def import_official(parsed: Namespace) -> None:
-    """One generator, or with --back those of both directions, as one checkpoint that translates and does not train."""
-    out = expanded(parsed.output)
-    require_whole("--size", parsed.size, 1)
+def import_official(
+    source: str | Path,
+    output: str | Path,
+    *,
+    direction: str = "A2B",
+    back: str | Path | None = None,
+    size: int = 256,
+) -> dict[str, Any]:
+    """Make a checkpoint of one official generator, or of those of both directions; it translates and does not train.
+
+    Args:
+        source: a generator in the layout of the official CycleGAN, pix2pix and CUT code, such as net_G.pth.
+        output: ending in .ckpt.
+        direction: of `source`, "A2B" or "B2A".
+        back: the generator of the other direction.
+        size: side of the pictures it was trained on, in pixels, which no file tells.
+
+    Returns: the content of the checkpoint, as `torch.load` gives it.
+
+    Raises:
+        UserError: a file is no such generator, the two are not of one architecture, or the output cannot be written.
+    """
+    out = expanded(output)
+    require_whole("size", size, 1)
+    if direction not in OTHER:
+        raise UserError(f"direction={shown(direction)} is not known: take A2B or B2A")
     if out.suffix.lower() != ".ckpt":
         raise UserError(f"{out} should end in .ckpt: what is imported becomes a checkpoint")
-    first = parsed.direction or "A2B"
-    files = {first: expanded(parsed.source)} | ({OTHER[first]: expanded(parsed.back)} if parsed.back else {})
+    files = {direction: expanded(source)} | ({OTHER[direction]: expanded(back)} if back else {})
     refuse_overwriting([out], files.values())
-    content = imported(dict(sorted(files.items())), parsed.size)
+    content = imported(dict(sorted(files.items())), size)
     checkpoint.save(content, out, "free some space, or write somewhere else")
-    say(f"{out}: {official.said(content['config']['model']['generator'])}; {' and '.join(sorted(files))}")
+    return content
 
 
 def imported(files: dict[str, Path], size: int) -> dict[str, Any]:

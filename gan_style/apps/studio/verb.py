@@ -8,7 +8,6 @@ import ipaddress
 import os
 import socket
 import tempfile
-from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,28 +23,44 @@ SESSIONS = 1000  # opened pages that something is remembered of, the newest
 PORTS = range(7860, 7960)  # tried in this order
 
 
-def studio(parsed: Namespace) -> None:
+def studio(
+    checkpoints: Sequence[str],
+    *,
+    runs: str = "runs",
+    weights: str | None = None,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    allow: Sequence[str] = (),
+) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
+
+    Args:
+        checkpoints: to choose from, beside those of the runs.
+        runs: the folder of runs.
+        weights: of Gatys' VGG; None takes what is at hand.
+        port: None takes the first free one.
+        host: that it listens on.
+        allow: packages of one's own that checkpoints may name.
 
     Raises:
         UserError: no Gradio, a checkpoint or weights that cannot be read, or a port that is taken.
     """
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the studio needs Gradio: pip install 'gan-style[studio]'")
-    if parsed.port is not None:
-        require_whole("--port", parsed.port, 1, 65535)
-    runs = expanded(parsed.runs)
-    if parsed.runs != "runs" and not runs.is_dir():
-        raise UserError(f"--runs {parsed.runs}: there is no such folder; name the one that holds the runs")
-    with listening(parsed.host, parsed.port) as listener, tempfile.TemporaryDirectory(prefix="gan-style-") as folder:
-        app = application(parsed.checkpoint, runs, parsed.weights, parsed.host, Path(folder), parsed.allow)
+    if port is not None:
+        require_whole("--port", port, 1, 65535)
+    folder = expanded(runs)
+    if runs != "runs" and not folder.is_dir():
+        raise UserError(f"--runs {runs}: there is no such folder; name the one that holds the runs")
+    with listening(host, port) as listener, tempfile.TemporaryDirectory(prefix="gan-style-") as place:
+        app = application([*checkpoints], folder, weights, host, Path(place), allow)
         import uvicorn
 
-        if not is_loopback(parsed.host):
-            opened = f"--host {parsed.host} opens the page, without a password, to everyone who reaches this machine"
+        if not is_loopback(host):
+            opened = f"--host {host} opens the page, without a password, to everyone who reaches this machine"
             warn(f"gan_style: {opened}")
-        host = "localhost" if parsed.host in ("0.0.0.0", "::") else parsed.host
-        say(f"http://{bracketed(host)}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
+        name = "localhost" if host in ("0.0.0.0", "::") else host
+        say(f"http://{bracketed(name)}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
+from gan_style.core.checks import require_whole
+from gan_style.core.errors import UserError
 from gan_style.data.inspection.advice import colour_findings, count_findings, setting_findings
 from gan_style.data.inspection.duplicates import find_pairs
 from gan_style.data.inspection.facts import gather
@@ -18,6 +20,7 @@ from gan_style.data.inspection.findings import (
     size_findings,
 )
 from gan_style.data.inspection.page import SEVERITIES
+from gan_style.data.layout import all_parts, find_set
 
 CHECKS = (
     file_findings,
@@ -50,3 +53,28 @@ def examine(
     inspection = Inspection(root, image_size, splits, find_pairs(splits))
     findings = chain.from_iterable(check(inspection) for check in CHECKS)
     return inspection, sorted(findings, key=lambda finding: list(SEVERITIES).index(finding.severity))
+
+
+def inspect(
+    data: str | Path, *, image_size: int = 256, progress: Callable[[int, int], None] | None = None
+) -> tuple[Inspection, list[Finding]]:
+    """Say what is in a set of pictures, and what is wrong with it.
+
+    Args:
+        data: a named set below data/, or a folder of pictures.
+        image_size: side of the squares that training cuts, in pixels.
+        progress: called with (number read, number in all) after each picture.
+
+    Returns: the facts and the findings, the worst first; a finding has a severity, a sentence, files and a remedy.
+
+    Raises:
+        UserError: there is no such set, or it holds shards.
+    """
+    require_whole("image_size", image_size, 1)
+    root = find_set(str(data))
+    if any(root.glob("*.tar")) and not any(path.is_dir() for path in root.iterdir()):
+        raise UserError(
+            f"{root} holds shards, but inspect takes folders of pictures: name the folder that they were made of "
+            "(training reads shards with data=shards)"
+        )
+    return examine(all_parts(root), root, image_size, progress)

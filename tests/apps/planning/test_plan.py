@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gan_style.apps.planning.parts import parts_of
+from gan_style.apps.planning.plan import KEPT, run_trial, target_of
 from gan_style.apps.planning.trial import tried
 from gan_style.cli.main import main
-from gan_style.cli.plan import KEPT, run_trial, target_of
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.training.compose import composed

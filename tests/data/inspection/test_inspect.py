@@ -206,12 +206,14 @@ def test_what_the_system_refuses_is_a_sentence(
     def refused(root: Path) -> None:
         raise PermissionError(13, "Permission denied", str(root / "train\nA"))
 
-    monkeypatch.setattr("gan_style.cli.inspect.all_parts", refused)
+    monkeypatch.setattr("gan_style.data.inspection.examine.all_parts", refused)
     assert main(["inspect", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert told == (
         f"gan_style: {tmp_path}/train\\nA cannot be used (Permission denied): check its name, its rights and the disk\n"
     )
-    monkeypatch.setattr("gan_style.cli.inspect.all_parts", lambda root: (_ for _ in ()).throw(BrokenPipeError()))
+    monkeypatch.setattr(
+        "gan_style.data.inspection.examine.all_parts", lambda root: (_ for _ in ()).throw(BrokenPipeError())
+    )
     with pytest.raises(BrokenPipeError):
         main(["inspect", str(tmp_path)])

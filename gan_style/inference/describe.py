@@ -1,9 +1,8 @@
-"""The verb `gan-style describe`: what a checkpoint, an export or an official generator is, without a picture."""
+"""What a checkpoint, an export or an official generator is, without a picture."""
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,40 @@ from gan_style.checkpoints import checkpoint, exported, official, safetensors
 from gan_style.checkpoints.restore import fitting, naming, restore
 from gan_style.core import torch_files
 from gan_style.core.paths import expanded
-from gan_style.core.terminal import say
 from gan_style.data.values import ValueRange
 from gan_style.models.translator import Translator
 
 Rows = Iterator[tuple[str, str]]  # name and value of all that a user asks of a file
 
 
-def describe(parsed: Namespace) -> None:
-    """Print it as lines of a name and a value."""
-    path = expanded(parsed.checkpoint)
-    form = exported.GRAPHS.get(path.suffix.lower())
+def describe(path: str | Path, *, allow: str | Sequence[str] = ()) -> dict[str, str]:
+    """Say what a checkpoint, an export or an official generator is.
+
+    Args:
+        path: of the file.
+        allow: packages of the caller's own that a checkpoint may name, see `gan_style.load`.
+
+    Returns: name -> value, in the order in which `gan-style describe` prints them.
+
+    Raises:
+        UserError: it is none of these, is damaged, or names a package that is not allowed.
+    """
+    file = expanded(path)
+    form = exported.GRAPHS.get(file.suffix.lower())
     if form:
-        about = exported.about(path)
-        with naming(path), fitting():
-            found = list(rows_of_graph(about, form))
-    elif _holds_bare_tensors(path):
-        generator, sha256 = official.read(path)
-        with naming(path), fitting():
-            found = list(rows_of_official(path, generator, sha256))
-    else:
-        content = checkpoint.load(path)
-        with naming(path), fitting():
-            vgg = content["config"]["model"].get("vgg")
-            if vgg:
-                vgg["weights"] = "random"  # nothing is computed, so nothing has to be fetched
-            found = list(rows(content, restore(content, parsed.allow)))
-    for name, value in found:
-        say(f"{name:14}{value}")
+        about = exported.about(file)
+        with naming(file), fitting():
+            return dict(rows_of_graph(about, form))
+    if _holds_bare_tensors(file):
+        generator, sha256 = official.read(file)
+        with naming(file), fitting():
+            return dict(rows_of_official(file, generator, sha256))
+    content = checkpoint.load(file)
+    with naming(file), fitting():
+        vgg = content["config"]["model"].get("vgg")
+        if vgg:
+            vgg["weights"] = "random"  # nothing is computed, so nothing has to be fetched
+        return dict(rows(content, restore(content, allow)))
 
 
 def rows(content: Mapping[str, Any], model: Translator) -> Rows:

@@ -1,0 +1,33 @@
+"""The verbs `gan-style export` and `gan-style import`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from gan_style.apps.export import export as exporting
+from gan_style.apps.export import importing
+from gan_style.apps.export.graph import SIZES
+from gan_style.checkpoints import official
+from gan_style.core.checks import require_whole
+from gan_style.core.paths import expanded
+from gan_style.core.terminal import say
+
+
+def export(parsed: Namespace) -> None:
+    """Write a model in the form that the suffix names, and say how far it is from torch."""
+    done = exporting.export(
+        parsed.checkpoint, parsed.output, direction=parsed.direction, raw=parsed.raw, allow=parsed.allow
+    )
+    say(f"{done.path}: {done.form}; {done.weights} weights")
+    say(f"at {len(SIZES)} sizes {done.distance}")
+
+
+def import_official(parsed: Namespace) -> None:
+    """Make a checkpoint of official generators, and say what they are."""
+    require_whole("--size", parsed.size, 1)
+    content = importing.import_official(
+        parsed.source, parsed.output, direction=parsed.direction or "A2B", back=parsed.back, size=parsed.size
+    )
+    model = content["config"]["model"]
+    directions = " and ".join(sorted(model["directions"]))
+    say(f"{expanded(parsed.output)}: {official.said(model['generator'])}; {directions}")
