@@ -19,14 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-from hydra import compose
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from gan_style.core.allowed import ALLOWED, in_config, is_below, is_of_file, refusal
+from gan_style.core.allowed import ALLOWED, is_below, is_of_file, refusal
 from gan_style.core.errors import UserError, did_you_mean
-from gan_style.core.hydra_guard import composing
 from gan_style.core.memory import raise_if_out
 from gan_style.core.moved import moved
 from gan_style.core.plain_data import require_plain
@@ -47,21 +43,6 @@ def config_dir() -> Path:
 def plain(config: Any) -> Any:
     """Resolve a composed config to dicts, lists and scalars, the only things that are built or enter a checkpoint."""
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-
-
-def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The plain node of `model=<name>` for a verb that trains nothing.
-
-    Raises:
-        UserError: an override that the node does not know or cannot read.
-    """
-    with composing(config_dir()):
-        try:
-            composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(one_line(f"model={name} {' '.join(overrides)}: {error}".split(" See https")[0])) from error
-    node: dict[str, Any] = check(plain(composed)["model"], "model", allowed=in_config())
-    return node
 
 
 def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
