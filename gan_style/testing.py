@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.checkpoints import checkpoint
+from gan_style.core.compose import composed
 from gan_style.core.config import ALLOWED, build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
-from gan_style.training.compose import composed
 from gan_style.training.run import train
 
 # Names that a method may give its pictures (docs/glossary.md); grids and scores know them.

@@ -108,7 +108,7 @@ class House:
         found = []
         for name, path in self.files.items():
             defined = [one for one in ast.parse(texts[path]).body if isinstance(one, ast.FunctionDef | ast.ClassDef)]
-            found += [f"{name}.{one.name}" for one in defined if count[one.name] == 1 and one.name != "__getattr__"]
+            found += [f"{name}.{one.name}" for one in defined if count[one.name] == 1 and one.name[:2] != "__"]
         return found
 
     def counts(self) -> dict[str, int]:

@@ -11,13 +11,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
 from gan_style.core.terminal import say
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
-from gan_style.training.compose import composed
 from gan_style.training.refusals import check_warm_start
 from gan_style.training.run import checked, engine_of_run, model_of
 from gan_style.training.trainer import TrainerSettings, quiet_lightning

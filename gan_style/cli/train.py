@@ -19,12 +19,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core import memory, signals
+from gan_style.core.compose import explain
 from gan_style.core.config import config_dir, plain
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from gan_style.core.hydra_guard import guard_hydra, require_own_allow
 from gan_style.core.paths import cannot_use
 from gan_style.core.terminal import warn
-from gan_style.training.compose import explain
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from gan_style.core.errors import UserError
+from gan_style.core.quoting import shortened
 
 
 def is_number(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:
@@ -22,10 +23,10 @@ def is_number(value: Any, low: float = -math.inf, high: float = math.inf) -> boo
 
 
 def shown(value: Any) -> str:
-    """Format a value for a message, on one line."""
+    """Format a value that a caller gave for a message: a text in quotes, a number with six digits."""
     if isinstance(value, Real) and not isinstance(value, (bool, Integral)):
         return f"{float(value):g}"
-    return " ".join(repr(value).split())[:80]
+    return shortened(repr(value))
 
 
 def require_whole(name: str, value: Any, low: int, high: int | None = None) -> None:

@@ -14,17 +14,18 @@ import importlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
-from gan_style.core.allowed import ALLOWED, in_config, is_below, is_of_file, refusal
+from gan_style.core.allowed import ALLOWED, is_below, is_of_file, refusal
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.memory import raise_if_out
 from gan_style.core.moved import moved
-from gan_style.core.paths import printable
 from gan_style.core.plain_data import require_plain
+from gan_style.core.quoting import one_line, shortened
 
 SPECIAL = {"_target_", "_partial_"}
 # Hydra's other words for a node. None of them says anything that keys do not, and each is a way around the signature.
@@ -47,27 +48,6 @@ def plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
-def compose_model(name: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The plain node of `model=<name>` for a verb that trains nothing.
-
-    Raises:
-        UserError: an override that the node does not know or cannot read.
-    """
-    from hydra import compose
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from gan_style.core.hydra_guard import composing
-
-    with composing(config_dir()):
-        try:
-            composed = compose("train", [f"model={name}", "data=tiny", "name=verb", *overrides])
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(_one_line(f"model={name} {' '.join(overrides)}: {error}".split(" See https")[0])) from error
-    node: dict[str, Any] = check(plain(composed)["model"], "model", allowed=in_config())
-    return node
-
-
 def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
     """Check a node, then make the object that it names, and before it those that its keys name.
 
@@ -82,40 +62,47 @@ def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
     """
     require_plain(node, "")
     if not isinstance(node, Mapping) or "_target_" not in node:
-        raise UserError(f"{_text(node)} is no node with a _target_: it names nothing that could be built")
-    values = check(node, allowed=allowed, given=tuple(extra))
-    factory = _factory(values, allowed)
-    if values.get("_partial_"):
+        raise UserError(f"{shortened(node)} is no node with a _target_: it names nothing that could be built")
+    read = _read(node, "", allowed, tuple(extra))
+    factory = _factory(read)
+    if read.values.get("_partial_"):
         return functools.partial(factory, **extra) if extra else factory
     try:
         return factory(**extra)
     except UserError:
         raise
     except ValueError as error:
-        raise UserError(_one_line(f"{values['_target_']}: {error}")) from error
+        raise UserError(one_line(f"{read.values['_target_']}: {error}")) from error
 
 
-def _factory(values: Mapping[str, Any], allowed: Sequence[str]) -> functools.partial[Any]:
+@dataclass(frozen=True)
+class _Node:
+    """A checked node: what its target is, and its keys, `_target_` among them."""
+
+    target: Callable[..., Any]
+    values: dict[str, Any]
+
+
+def _factory(node: _Node) -> functools.partial[Any]:
     """The target of a checked node with its keys as arguments; what the keys name is made now, once."""
-    target = _locate(values["_target_"], "", allowed)
-    arguments = {key: _made(value, allowed) for key, value in values.items() if key not in SPECIAL}
-    hints = _parameters(target)[1]
+    arguments = {key: _made(value) for key, value in node.values.items() if key not in SPECIAL}
+    hints = _parameters(node.target)[1]
     for key, made in arguments.items():
-        if made is not values[key]:
-            _require_type(made, hints.get(key, Any), f"{values['_target_']}: {key}")
-    return functools.partial(target, **arguments)
+        if made is not node.values[key]:
+            _require_type(made, hints.get(key, Any), f"{node.values['_target_']}: {key}")
+    return functools.partial(node.target, **arguments)
 
 
-def _made(value: Any, allowed: Sequence[str]) -> Any:
+def _made(value: Any) -> Any:
     """A value of a checked node: an object or a factory where it has a target, else the value itself."""
     if isinstance(value, list):
-        return [_made(one, allowed) for one in value]
-    if not isinstance(value, Mapping):
+        return [_made(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _made(one) for key, one in value.items()}
+    if not isinstance(value, _Node):
         return value
-    if "_target_" not in value:
-        return {key: _made(one, allowed) for key, one in value.items()}
-    factory = _factory(value, allowed)
-    if value.get("_partial_"):
+    factory = _factory(value)
+    if value.values.get("_partial_"):
         return factory
     try:
         return factory()
@@ -123,7 +110,7 @@ def _made(value: Any, allowed: Sequence[str]) -> Any:
         raise
     except Exception as error:  # whatever a constructor has against its arguments: the config is to be mended
         raise_if_out(error)
-        raise UserError(_one_line(f"{value['_target_']}: {error}")) from error
+        raise UserError(one_line(f"{value.values['_target_']}: {error}")) from error
 
 
 def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED, given: Sequence[str] | None = None) -> Any:
@@ -139,21 +126,37 @@ def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED, give
     Raises:
         UserError: names the full key, what was expected, and the nearest valid key.
     """
+    return _plain(_read(values, path, allowed, given))
+
+
+def _plain(read: Any) -> Any:
+    """What was read, as the dicts and lists that it was."""
+    if isinstance(read, list):
+        return [_plain(one) for one in read]
+    values = read.values if isinstance(read, _Node) else read
+    return {key: _plain(one) for key, one in values.items()} if isinstance(values, dict) else values
+
+
+def _read(values: Any, path: str, allowed: Sequence[str], given: Sequence[str] | None) -> Any:
+    """Check values as `check` says; whatever has a target becomes a `_Node`."""
     inner = () if given is not None else None
     if isinstance(values, list):
-        return [check(value, path, allowed=allowed, given=inner) for value in values]
+        return [_read(value, path, allowed, inner) for value in values]
     if not isinstance(values, Mapping):
         return values
-    values = dict(values)
+    values, target = dict(values), None
     for word in NOT_TAKEN:
         if word in values:
             raise UserError(f"{_join(path, word)} is not taken: give the arguments of _target_ by their names")
     if "_target_" in values:
         target = _locate(values["_target_"], path, allowed)
         if not isinstance(values.get("_partial_", False), bool):
-            raise UserError(f"{_join(path, '_partial_')}={_text(values['_partial_'])} is not valid: give true or false")
+            raise UserError(
+                f"{_join(path, '_partial_')}={shortened(values['_partial_'])} is not valid: give true or false"
+            )
         values = check_signature(target, values, path, given)
-    return {key: check(value, _join(path, key), allowed=allowed, given=inner) for key, value in values.items()}
+    read = {key: _read(value, _join(path, key), allowed, inner) for key, value in values.items()}
+    return read if target is None else _Node(target, read)
 
 
 def check_signature(
@@ -198,24 +201,18 @@ def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
 
 
 def _join(path: str, key: object) -> str:
-    return f"{path}.{_text(key)}" if path else _text(key)
-
-
-def _text(value: object) -> str:
-    """A key or a value as a message shows it: one line that is not too long."""
-    text = printable(_one_line(str(value)))
-    return text if len(text) <= 120 else f"{text[:120]}..."
+    return f"{path}.{shortened(key)}" if path else shortened(key)
 
 
 def _locate(name: Any, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
-    where = f"{_join(path, '_target_')}={_text(name)}"
+    where = f"{_join(path, '_target_')}={shortened(name)}"
     name = moved(str(name))
     if not is_below(name, allowed):
         raise refusal(where, name, allowed)  # before its module is imported, which would already run code
     try:
         target = _imported(name)
     except Exception as error:
-        raise UserError(f"{where} cannot be imported: {_text(error)}") from error
+        raise UserError(f"{where} cannot be imported: {shortened(error)}") from error
     defined = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
     if not callable(target) or not is_below(defined, allowed):
         raise refusal(where, defined, allowed)
@@ -298,18 +295,15 @@ def _converted(value: Any, hint: Any, full: str) -> Any:
     try:
         converted = _adapter(hint).validate_python(value)
     except pydantic.ValidationError as error:
+        word = shortened(value)
         if isinstance(value, str) and error.errors()[0]["type"] in ("sequence_str", "list_type"):
-            raise UserError(f"{full}={_text(value)} is not valid: it is a list, {full}=[{_text(value)}]") from None
+            raise UserError(f"{full}={word} is not valid: it is a list, {full}=[{word}]") from None
         reason = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in error.errors()[:4]))
         reason = f"input should be {reason}" if error.errors()[0]["msg"].startswith("Input should be") else reason
-        raise UserError(f"{full}={_text(value)} is not valid: {_text(reason[0].lower() + reason[1:])}") from None
+        raise UserError(f"{full}={word} is not valid: {shortened(reason[0].lower() + reason[1:])}") from None
     except (pydantic.errors.PydanticUserError, NameError):
         return value  # a hint that has no check, such as a protocol
     if isinstance(value, bool) and not isinstance(converted, bool):
         raise UserError(f"{full}={str(value).lower()} is not valid: input should be a number")
     plain_mapping = isinstance(value, Mapping) and isinstance(converted, dict)
     return converted if plain_mapping or isinstance(converted, bool | int | float | str) else value
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

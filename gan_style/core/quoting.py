@@ -1,10 +1,23 @@
-"""Escaping of foreign texts in Markdown."""
+"""Texts from elsewhere on one line: in a message, and escaped in Markdown."""
 
 from __future__ import annotations
 
 from gan_style.core.paths import printable
 
 SPECIAL = {c: f"\\{c}" for c in "\\|`[]*"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+
+LONGEST = 120  # characters of a value in a message
+
+
+def one_line(text: object) -> str:
+    """A text without line breaks."""
+    return " ".join(str(text).split())
+
+
+def shortened(value: object, most: int = LONGEST) -> str:
+    """A key or a value as a message shows it: one line that is not too long."""
+    text = printable(one_line(value))
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def in_markdown(text: object) -> str:

@@ -13,7 +13,7 @@ from gan_style.checkpoints.hub import WEIGHTS
 from gan_style.checkpoints.restore import fitting, naming, restore
 from gan_style.core.allowed import in_config, in_file
 from gan_style.core.checks import shown
-from gan_style.core.config import build, compose_model, takes
+from gan_style.core.config import build, check, takes
 from gan_style.core.devices import device_of
 from gan_style.core.errors import UserError
 from gan_style.core.extras import extra
@@ -156,8 +156,11 @@ def from_pretrained(
 
 def gatys(weights: str | None, seed: int, overrides: Sequence[str]) -> LoadedTranslator:
     """The optimisation, ready to be given pictures."""
+    from gan_style.core.compose import composed  # Hydra, which nothing else here needs
+
     words = [*overrides, f"seed={seed}", *([f'model.vgg.weights="{weights}"'] if weights else [])]
-    node = compose_model("gatys", words) | {"count": 1, "size": 16}
+    node = composed(["model=gatys", "data=tiny", *words])["model"]
+    node = check(node, "model", allowed=in_config()) | {"count": 1, "size": 16}
     model = build(node, in_config())
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return LoadedTranslator(model.to(device), {})

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.core import memory
+from gan_style.core.compose import composed
 from gan_style.core.errors import TrainingFailed, UserError
 from gan_style.core.paths import cannot_use, expanded
 from gan_style.training import run
-from gan_style.training.compose import composed
 from gan_style.training.run_folder import scores_of
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from gan_style.core import config as builder
 from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT
 from gan_style.core.config import build, check, config_dir, did_you_mean
 from gan_style.core.errors import UserError
@@ -118,3 +119,19 @@ def test_a_word_where_a_list_is_wanted_is_shown_as_a_list() -> None:
     node = {"_target_": "gan_style.training.callbacks.set_scores.SetScores", "metrics": "kid"}
     with pytest.raises(UserError, match=r"metrics=kid is not valid: it is a list, callbacks\.x\.metrics=\[kid\]"):
         check(node, "callbacks.x")
+
+
+def test_a_target_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    locate = builder._locate
+
+    def counted(name: str, *words: Any) -> Any:
+        looked.append(name)
+        return locate(name, *words)
+
+    monkeypatch.setattr(builder, "_locate", counted)
+    node = small_config()["model"]
+    build(node, channels_A=3, channels_B=3)
+    named = [one["_target_"] for one in (node, *node.values()) if isinstance(one, dict) and "_target_" in one]
+    assert len(named) > 3
+    assert sorted(looked) == sorted(named)

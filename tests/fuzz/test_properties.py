@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.allowed import ALLOWED
+from gan_style.core.compose import explain
 from gan_style.core.config import check, check_signature
 from gan_style.core.errors import UserError
-from gan_style.training.compose import explain
 from gan_style.training.run import RunConfig
 from tests.conftest import composed
 from tests.fuzz import targets

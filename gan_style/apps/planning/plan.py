@@ -15,12 +15,12 @@ from gan_style.apps.planning.parts import Parts, parts_of
 from gan_style.apps.planning.prediction import Cost, Line, trial_batch, trial_sizes
 from gan_style.apps.planning.proposals import Proposal, Target, fitting, scaled
 from gan_style.core.checks import is_number, require_whole, shown
+from gan_style.core.compose import composed
 from gan_style.core.errors import UserError
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import JOIN_PIXELS_ON_CPU
 from gan_style.networks.contract import minimum_size
 from gan_style.networks.recomputed import blocks_of
-from gan_style.training.compose import composed
 
 KEPT = 3  # checkpoints: last.ckpt, previous.ckpt and best.ckpt
 
@@ -137,7 +137,7 @@ def run_trial(config: Mapping[str, Any], iterations: int, size: int) -> dict[str
     Raises:
         UserError: its own mistake, or that it was killed.
     """
-    # training.compose is imported here, so that OMP_WAIT_POLICY is handed on as a training sets it.
+    # core.compose is imported here, so that OMP_WAIT_POLICY is handed on as a training sets it.
     command = [sys.executable, "-m", "gan_style.apps.planning.trial"]
     given = json.dumps({"config": config, "iterations": iterations})
     done = subprocess.run(command, input=given, capture_output=True, text=True)

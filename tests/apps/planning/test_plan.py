@@ -11,9 +11,9 @@ from gan_style.apps.planning.parts import parts_of
 from gan_style.apps.planning.plan import KEPT, run_trial, target_of
 from gan_style.apps.planning.trial import tried
 from gan_style.cli.main import main
+from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
-from gan_style.training.compose import composed
 from tests.conftest import fitting
 
 MODELS = ("adain", "cut", "cyclegan", "fastcut", "gatys", "perceptual_gan", "style_conditional", "two_branch")
