@@ -117,7 +117,8 @@ def best_config(sweep: Sweep, base: Any, best: dict[str, Any]) -> str:
     for key, text in words.items():
         if _is_group(sweep, key):
             choice = yaml.safe_load(text)
-            # An experiment stands on another one beside it; by its group's name it would stand on itself.
+            # This file is an experiment: another one that it builds on is named without its group, because
+            # `override /experiment` would choose this file itself.
             defaults.append(choice if key == "experiment" else {f"override /{key}": choice})
             continue
         *parents, last = key.split(".")
