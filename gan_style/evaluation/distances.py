@@ -26,8 +26,8 @@ from gan_style.report.read import as_number
 
 BATCH = 8  # pictures that are looked at together
 CPU = torch.device("cpu")
-FEWEST = 20  # draws of an interval where each is slow: of fewer it would look narrower than it is
-MANY_PAIRS = 300**2  # above which all pairs are looked at in a tenth of the draws: a second each
+MIN_DRAWS = 20  # of an interval: of fewer it would look narrower than it is
+MAX_PAIRS = 300**2  # real times fake pictures, above which scores of all pairs take a tenth of the draws
 RESIZE = "area where a side shrinks, cubic where it grows (OpenCV)"
 DECODERS = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}"
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
@@ -62,7 +62,7 @@ class Features:
         key = kept = None
         if cache is not None and isinstance(pictures, SizedPictures):
             how = {"size": pictures.size, "resize": RESIZE, "decoders": DECODERS, "torch": str(torch.__version__)}
-            how |= {} if device.type == "cpu" else {"device": device.type}  # its last digits are others
+            how |= {} if device.type == "cpu" else {"device": device.type}  # a GPU rounds differently: kept apart
             key = {"pictures": pictures.digest(), **extractor.stamp(), "picture": how}
             kept = cache.get(key, len(pictures))
         look = LaplacianPatches()
@@ -139,14 +139,14 @@ def compare_sets(
     fewest = max(2, min(*floor_sizes(len(pool), len(real), len(fake)), len(real), len(fake)))
     scores: Scores = {}
     for row in [row for row in (*TABLE, *own) if row.of_sets and row.least <= fewest]:
-        slow = row.slow or (row.all_pairs and len(real) * len(fake) > MANY_PAIRS)
+        slow = row.slow or (row.all_pairs and len(real) * len(fake) > MAX_PAIRS)
         found: dict[str, Any] = scored(
             row.compute(),
             real.of(row),
             fake.of(row),
             floor_from=None if floor_from is None else floor_from.of(row),
             ceiling_from=None if source is None else source.of(row),
-            n_boot=min(draws, max(FEWEST, draws // 10)) if slow else draws,
+            n_boot=min(draws, max(MIN_DRAWS, draws // 10)) if slow else draws,
             splits=5 if slow else 20,
             seed=seed,
         )
@@ -194,7 +194,7 @@ def other_protocol(results: Mapping[str, Result]) -> str | None:
 
 
 def _stamped(key: str, result: Result) -> Any:
-    """An entry of a protocol; by direction or by score where these are told apart."""
+    """An entry of a protocol; a number of pictures that `compare` wrote once is given to each direction."""
     value = result["protocol"].get(key)
     return dict.fromkeys(result["scores"], value) if key in COUNTS and isinstance(value, int) else value
 

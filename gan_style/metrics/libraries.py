@@ -59,7 +59,7 @@ def from_library(library: str, model: str, weights: str | Path | None) -> Module
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Libraries speak of the weights that they draw, which others take the place of at once."""
+    """Silence warnings about weights that were drawn at random: those of the file replace them at once."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -69,7 +69,8 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-# whole model, what takes the part that gives features out of it, side of its pictures, their mean and deviation
+# The whole model, a function that returns the part of it which gives features, the side of its input in pixels, and the
+# mean and standard deviation of its input's channels.
 Made = tuple[nn.Module, Callable[[nn.Module], nn.Module], int, Any, Any]
 Family = tuple[list[str], Callable[[str], Made]]
 

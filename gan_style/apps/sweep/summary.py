@@ -117,7 +117,8 @@ def best_config(sweep: Sweep, base: Any, best: dict[str, Any]) -> str:
     for key, text in overrides.items():
         if _is_group(sweep, key):
             choice = yaml.safe_load(text)
-            # Another experiment is a base of this one; as `override /experiment` it would override this one itself.
+            # This file is an experiment: another one that it builds on is named without its group, because
+            # `override /experiment` would choose this file itself.
             defaults.append(choice if key == "experiment" else {f"override /{key}": choice})
             continue
         *parents, last = key.split(".")
