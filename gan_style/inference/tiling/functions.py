@@ -24,7 +24,7 @@ def sliced(x: Streamed, key: Any) -> Streamed:
     """Return `x[..., a:b, c:d]`."""
     if not (isinstance(key, tuple) and len(key) == 3 and key[0] is Ellipsis):
         raise unknown(f"[{key}]")
-    spans = [one.indices(side) for one, side in zip(key[1:], x.size, strict=True)]
+    spans = [one.indices(side) for one, side in zip(key[1:], x.sides, strict=True)]
     if any(span[2] != 1 for span in spans):
         raise unknown(f"[{key}]")
     size = tuple(span[1] - span[0] for span in spans)
@@ -82,9 +82,9 @@ def _conv2d(
     stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
     x = _pad(x, (padding[1], padding[1], padding[0], padding[0])) if any(padding) else x
     reach = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation, strict=True)]
-    size = [(side - k) // s + 1 for side, k, s in zip(x.size, reach, stride, strict=True)]
+    size = [(side - k) // s + 1 for side, k, s in zip(x.sides, reach, stride, strict=True)]
     function = _precise(x, lambda tile: F.conv2d(tile, weight, bias, stride, 0, dilation, groups))
-    step = Convolution(function, (reach[0], reach[1]), stride, (x.size[0], x.size[1]))
+    step = Convolution(function, (reach[0], reach[1]), stride, (x.sides[0], x.sides[1]))
     return Streamed(x.work, (weight.shape[0], size[0], size[1]), step, [x], heavy=True)
 
 
@@ -101,12 +101,12 @@ def _conv_transpose2d(
     stride, padding, extra = _pair(stride), _pair(padding), _pair(output_padding)
     if groups != 1 or _pair(dilation) != (1, 1) or any(e > p for e, p in zip(extra, padding, strict=True)):
         raise unknown("a transposed convolution with groups, dilation or more output padding than padding")
-    sides = zip(x.size, weight.shape[2:], stride, padding, extra, strict=True)
+    sides = zip(x.sides, weight.shape[2:], stride, padding, extra, strict=True)
     size = [(side - 1) * s - 2 * p + k + e for side, k, s, p, e in sides]
     # input position i contributes to outputs s i - p to s i - p + k - 1
     halo = [-(-max(p, k - 1 - p) // s) for k, s, p in zip(weight.shape[2:], stride, padding, strict=True)]
     function = _precise(x, lambda tile: F.conv_transpose2d(tile, weight, bias, stride))
-    step = Enlargement(function, stride, (halo[0], halo[1]), (x.size[0], x.size[1]), padding)
+    step = Enlargement(function, stride, (halo[0], halo[1]), (x.sides[0], x.sides[1]), padding)
     return Streamed(x.work, (weight.shape[1], size[0], size[1]), step, [x], heavy=True)
 
 
@@ -114,8 +114,8 @@ def _pad(x: Streamed, pad: Any, mode: str = "constant", value: float | None = No
     left, right, top, bottom = (*pad, 0, 0)[:4]
     if len(pad) > 4 or mode not in ("reflect", "replicate", "constant") or min(pad) < 0:
         raise unknown(f"a padding {tuple(pad)} of mode {mode}")
-    size = (x.size[0] + top + bottom, x.size[1] + left + right)
-    step = Pad((top, left), (x.size[0], x.size[1]), mode, value or 0.0)
+    size = (x.sides[0] + top + bottom, x.sides[1] + left + right)
+    step = Pad((top, left), (x.sides[0], x.sides[1]), mode, value or 0.0)
     return Streamed(x.work, (x.channels, *size), step, [x])
 
 
@@ -126,9 +126,9 @@ def _pool(function: Callable[..., Tensor]) -> Callable[..., Streamed]:
         if kernel != stride or any(_pair(padding)) or dilation != (1, 1) or other:
             raise unknown("a pooling with overlap or padding")
         ceil = bool(kwargs.get("ceil_mode"))
-        size = [-(-side // k) if ceil else side // k for side, k in zip(x.size, kernel, strict=True)]
+        size = [-(-side // k) if ceil else side // k for side, k in zip(x.sides, kernel, strict=True)]
         step = Convolution(
-            lambda tile: function(tile, kernel, stride, ceil_mode=ceil), kernel, stride, (x.size[0], x.size[1])
+            lambda tile: function(tile, kernel, stride, ceil_mode=ceil), kernel, stride, (x.sides[0], x.sides[1])
         )
         return Streamed(x.work, (x.channels, size[0], size[1]), step, [x])
 
@@ -153,8 +153,8 @@ def _pixel_shuffle(x: Streamed, upscale_factor: int) -> Streamed:
 def _enlarged(
     x: Streamed, factor: int, channels: int, function: Callable[[Tensor], Tensor], halo: Pair = (0, 0)
 ) -> Streamed:
-    step = Enlargement(function, (factor, factor), halo, (x.size[0], x.size[1]))
-    return Streamed(x.work, (channels, x.size[0] * factor, x.size[1] * factor), step, [x])
+    step = Enlargement(function, (factor, factor), halo, (x.sides[0], x.sides[1]))
+    return Streamed(x.work, (channels, x.sides[0] * factor, x.sides[1] * factor), step, [x])
 
 
 def _cat(maps: Any, dim: int = 0) -> Streamed:
@@ -209,7 +209,7 @@ TILED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{
         function: _elementwise(function)
         for function in (
-            *(F.relu, F.leaky_relu, torch.tanh, torch.sigmoid, torch.clamp, torch.lerp, torch.addcmul),
+            *(F.relu, torch.relu, F.leaky_relu, torch.tanh, torch.sigmoid, torch.clamp, torch.lerp, torch.addcmul),
             *(F.elu, F.gelu, F.silu, F.softplus),
             *(torch.add, torch.sub, torch.mul, torch.div),
         )
@@ -221,5 +221,5 @@ METHODS |= {
     "flatten": flatten,
     "mean": mean,
     "expand": _expand,
-    "clamp": _elementwise(torch.clamp),
+    **{f.__name__: TILED_FUNCTIONS[f] for f in (torch.clamp, torch.relu, torch.sigmoid, torch.tanh)},
 }

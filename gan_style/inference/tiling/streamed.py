@@ -84,7 +84,7 @@ class Streamed:
         heavy: bool = False,
         source: Tensor | None = None,
     ) -> None:
-        self.work, self.channels, self.size, self.heavy = work, shape[0], shape[1:], heavy
+        self.work, self.channels, self.sides, self.heavy = work, shape[0], shape[1:], heavy
         self._step, self._inputs, self._source = step, tuple(inputs), source
         self._stored: Stored | None = None
         self._bytes = 0  # kept on disk
@@ -104,8 +104,8 @@ class Streamed:
     def result(self) -> Tensor:
         """Compute all of it, in memory, [1, C, H, W] in float32."""
         self._prepare()
-        whole = torch.empty((1, self.channels, *self.size) if self.work.folder else 0)
-        for window in self.work.windows(*self.size):
+        whole = torch.empty((1, self.channels, *self.sides) if self.work.folder else 0)
+        for window in self.work.windows(*self.sides):
             if self.work.folder:
                 whole[(..., slice(*window.rows), slice(*window.columns))] = self._computed(window).to(whole)
             self.work.count(self._cost(window))
@@ -130,13 +130,13 @@ class Streamed:
             return
         if not stored_before:
             self._prepare()
-            self._bytes = FLOAT32_BYTES * self.channels * self.size[0] * self.size[1]
+            self._bytes = FLOAT32_BYTES * self.channels * self.sides[0] * self.sides[1]
             self.work.keep(self._bytes)
         stored = self._stored
         if self.work.folder and not stored_before:
-            stored = Stored(self.work.folder, (self.channels, *self.size))
+            stored = Stored(self.work.folder, (self.channels, *self.sides))
         moments = Moments(self.channels)
-        for window in self.work.windows(*self.size):
+        for window in self.work.windows(*self.sides):
             if stored is not None:
                 tile = self._computed(window)
                 if not stored_before:
@@ -171,7 +171,7 @@ class Streamed:
 
     @property
     def shape(self) -> torch.Size:
-        return torch.Size((1, self.channels, *self.size))
+        return torch.Size((1, self.channels, *self.sides))
 
     @property
     def device(self) -> torch.device:
@@ -182,6 +182,10 @@ class Streamed:
     @property
     def is_cuda(self) -> bool:
         return self.device.type == "cuda"
+
+    def size(self, dim: int | None = None) -> torch.Size | int:
+        """As of a tensor: torch's own norms ask."""
+        return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
         return 4
@@ -250,4 +254,4 @@ class Moments:
 
 def pointwise(function: Callable[..., Tensor], *maps: Streamed, channels: int, heavy: bool = False) -> Streamed:
     """Return a feature map computed elementwise from others."""
-    return Streamed(maps[0].work, (channels, *maps[0].size), Pointwise(function), maps, heavy=heavy)
+    return Streamed(maps[0].work, (channels, *maps[0].sides), Pointwise(function), maps, heavy=heavy)

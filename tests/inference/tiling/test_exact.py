@@ -152,3 +152,21 @@ def test_what_cannot_be_tiled_is_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=f"{name}.*take --tile off"):
             counted(function, x, 8, CPU)
+
+
+def test_a_network_of_torch_s_own_layers_and_methods(tmp_path: Path) -> None:
+    """As others write it: torch's norm asks for `x.size(1)`, and functions are called as methods of a tensor."""
+
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Sequential(
+                nn.Conv2d(3, 4, 3, padding=2, dilation=2), nn.InstanceNorm2d(4, affine=True), nn.ReLU()
+            )
+            self.last = nn.Conv2d(4, 3, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            assert x.size() == x.shape
+            return self.last(self.first(x).relu() + 1).tanh().sigmoid().clamp(0.4, 0.6)
+
+    assert_exact(Plain().eval(), tmp_path, SIZES[:1], (16,))
