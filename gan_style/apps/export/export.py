@@ -27,6 +27,7 @@ from gan_style.checkpoints import checkpoint, exported, official, safetensors
 from gan_style.checkpoints.hub import weights_of
 from gan_style.checkpoints.restore import fitting, naming, restore
 from gan_style.core.config import ALLOWED_FROM_CHECKPOINT, build, target_of
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.extras import extra
 from gan_style.core.paths import expanded
@@ -60,7 +61,7 @@ def export(parsed: Namespace) -> None:
         )
     with naming(parsed.checkpoint):
         translator = loaded(content, torch.device("cpu"), ema=not parsed.raw)
-    direction = "2".join(translator.ends(parsed.direction, None))
+    direction = translator.direction_of(parsed.direction)
     put = makers[out.suffix.lower()](translator, direction, parsed.direction is not None)
     with checkpoint.writing(out) as beside:
         said, found = put(beside)
@@ -70,7 +71,7 @@ def export(parsed: Namespace) -> None:
     say(f"at {len(SIZES)} sizes {found}")
 
 
-def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
     for module in ("onnx", "onnxscript"):
         extra("export", module)
     runtime = extra("export", "onnxruntime")
@@ -105,7 +106,7 @@ def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     return put
 
 
-def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+def _program(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
     graph, channels = Graph(translator.model, direction), _channels(translator, direction)
     program = _traced(graph, channels)
     program.example_inputs = None  # or the file holds these pictures, too
@@ -124,7 +125,7 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     return put
 
 
-def _tensors(translator: LoadedTranslator, direction: str, alone: bool) -> Put:
+def _tensors(translator: LoadedTranslator, direction: Direction, alone: bool) -> Put:
     state, about = weights_of(translator.model, translator.about, direction if alone else None)
 
     def put(path: Path) -> tuple[str, Distance]:
@@ -140,13 +141,13 @@ def _tensors(translator: LoadedTranslator, direction: str, alone: bool) -> Put:
     return put
 
 
-def _official(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+def _official(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
     network: Any = getattr(translator.model, network_of(direction), translator.model)
     state = official.to_official(network)
 
     def put(path: Path) -> tuple[str, Distance]:
         torch.save(state, path)
-        exported.put_into_zip(path, {"direction": direction, "gan_style": __version__, **(translator.about or {})})
+        exported.put_into_zip(path, {"direction": str(direction), "gan_style": __version__, **(translator.about or {})})
         read, _ = official.read(path)
         again = build(read.node, ALLOWED_FROM_CHECKPOINT)(in_channels=read.in_channels, out_channels=read.out_channels)
         again.load_state_dict(read.state)
@@ -206,12 +207,12 @@ def _open_sizes(graph: Graph) -> tuple[dict[int, Any], ...]:
     return *sizes, {0: batch} | {axis: torch.export.Dim(name, min=1) for axis, name in places.items()}
 
 
-def _channels(translator: LoadedTranslator, direction: str) -> int:
+def _channels(translator: LoadedTranslator, direction: Direction) -> int:
     values: Mapping[str, Any] = translator.values or {}
-    return int(values[direction[0]].channels)
+    return int(values[direction.source].channels)
 
 
-def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> dict[str, Any]:
+def _described(translator: LoadedTranslator, graph: Graph, direction: Direction) -> dict[str, Any]:
     """Beside what the checkpoint says: the direction, and the codes of the styles that the model knows."""
     model = translator.model
     codes = {
@@ -219,5 +220,5 @@ def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> di
         for index, name in enumerate(translator.style_names)
     }
     general = next(iter(styled(model).general_style().values()))[0].tolist() if graph.code_size else None
-    own = {"direction": direction, "inputs": graph.inputs, "codes": codes, "general_code": general}
+    own = {"direction": str(direction), "inputs": graph.inputs, "codes": codes, "general_code": general}
     return {"gan_style": __version__, "format": safetensors.FORMAT, **(translator.about or {}), **own}

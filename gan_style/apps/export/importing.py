@@ -8,6 +8,7 @@ from typing import Any
 
 from gan_style.checkpoints import checkpoint, official
 from gan_style.core.checks import require_whole
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say
@@ -16,8 +17,6 @@ from gan_style.data.values import ValueRange
 from gan_style.models.pretrained import Pretrained
 from gan_style.models.translator import network_of
 
-OTHER = {"A2B": "B2A", "B2A": "A2B"}
-
 
 def import_official(parsed: Namespace) -> None:
     """One generator, or with --back those of both directions, as one checkpoint that translates and does not train."""
@@ -25,15 +24,15 @@ def import_official(parsed: Namespace) -> None:
     require_whole("--size", parsed.size, 1)
     if out.suffix.lower() != ".ckpt":
         raise UserError(f"{out} should end in .ckpt: what is imported becomes a checkpoint")
-    first = parsed.direction or "A2B"
-    files = {first: expanded(parsed.source)} | ({OTHER[first]: expanded(parsed.back)} if parsed.back else {})
+    first = Direction(parsed.direction or "A2B")
+    files = {first: expanded(parsed.source)} | ({first.back: expanded(parsed.back)} if parsed.back else {})
     refuse_overwriting([out], files.values())
     content = imported(dict(sorted(files.items())), parsed.size)
     checkpoint.save(content, out, "free some space, or write somewhere else")
     say(f"{out}: {official.said(content['config']['model']['generator'])}; {' and '.join(sorted(files))}")
 
 
-def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
+def imported(files: dict[Direction, Path], size: int) -> dict[str, Any]:
     """The content of a checkpoint.
 
     Args:
@@ -45,9 +44,9 @@ def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
     """
     read = {direction: official.read(path) for direction, path in files.items()}
     (first, (one, _)), *others = read.items()
-    channels = dict(zip((first[0], first[-1]), (one.in_channels, one.out_channels), strict=True))
+    channels = dict(zip((first.source, first.target), (one.in_channels, one.out_channels), strict=True))
     for direction, (other, _) in others:
-        theirs = {direction[0]: other.in_channels, direction[-1]: other.out_channels}
+        theirs = {direction.source: other.in_channels, direction.target: other.out_channels}
         if other.node != one.node or theirs != channels:
             raise UserError(
                 f"{files[direction]} is {official.said(other.node)} from {other.in_channels} to {other.out_channels} "
@@ -55,7 +54,7 @@ def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
                 f"{one.out_channels}: import each into a checkpoint of its own"
             )
     target = f"{Pretrained.__module__}.{Pretrained.__name__}"
-    model = {"_target_": target, "generator": one.node, "directions": list(files)}
+    model = {"_target_": target, "generator": one.node, "directions": [str(direction) for direction in files]}
     state = {
         f"{network_of(direction)}.{name}": value
         for direction, (generator, _) in read.items()
@@ -71,5 +70,5 @@ def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
         "pools": [],
         "callbacks": {},
         "best": {"rule": "imported", "score": None, "iteration": None},
-        "imported": {d: {"file": files[d].name, "sha256": sha256} for d, (_, sha256) in read.items()},
+        "imported": {str(d): {"file": files[d].name, "sha256": sha256} for d, (_, sha256) in read.items()},
     }
