@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "models": {"core", "networks", "losses"},
     "checkpoints": {"core", "networks", "models"},
     "training": {"core", "data", "networks", "metrics.own", "metrics.table", "models", "checkpoints", "report"},
-    "training.doctor": {"losses.adversarial", "losses.precision", "models"},
+    "training.doctor": {"core.direction", "losses.adversarial", "losses.precision", "models"},
     "training.engine": {"core", "losses.precision", "models"},
     "training.callbacks": {
         *("core", "data.images", "data.saving", "metrics", "models", "checkpoints", "training.doctor"),

@@ -87,6 +87,6 @@ def weights_of(
         return state, about
     name = network_of(direction)
     target = f"{Pretrained.__module__}.{Pretrained.__name__}"
-    node = {"_target_": target, "generator": about["config"]["model"]["generator"], "directions": [direction]}
+    node = {"_target_": target, "generator": about["config"]["model"]["generator"], "directions": [str(direction)]}
     about["config"]["model"] = node
     return {key: value for key, value in state.items() if key.split(".")[0] == name}, about

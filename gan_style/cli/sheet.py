@@ -111,7 +111,7 @@ def mixes_of(model: LoadedTranslator, styles: Sequence[str], steps: int) -> list
     if not model.model.takes_style:
         styles = [style for style in styles if not expanded(style).exists()]
         if not styles:
-            target = model.model.directions[0][-1]
+            target = model.model.directions[0].target
             return [(model.domains.get(target, target), None)]
     names = [Path(style).stem for style in styles]
     if not steps or len(styles) != 2:

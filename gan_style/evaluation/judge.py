@@ -14,6 +14,7 @@ from torch import Tensor
 from gan_style.checkpoints import checkpoint
 from gan_style.checkpoints.restore import naming
 from gan_style.core.allowed import from_environment, is_below, packages
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable
 from gan_style.data.images import list_images
@@ -75,7 +76,7 @@ class Judge:
     done: Callable[[], Any] = lambda: None
     device: torch.device = CPU
     allow: Sequence[str] = ()
-    made: dict[str, Made] = field(default_factory=dict)  # of what was scored last, by direction
+    made: dict[Direction, Made] = field(default_factory=dict)  # of what was scored last, by direction
 
     def __post_init__(self) -> None:
         self._real = remembered(self._features)
@@ -131,6 +132,7 @@ class Judge:
         Raises:
             UserError: no pictures there.
         """
+        direction = Direction(direction)
         files = list_images(folder)[: self.data.limit]  # in the order of the inputs, which are limited alike
         fakes = SizedPictures(Files(files), size)
         both = self._matching(fakes, direction, size)
@@ -141,31 +143,31 @@ class Judge:
         pictures["fakes"] = [fakes[i] for _, i in both] if both else fakes
         self.made = {direction: Made(fakes, pictures, places)}
         result = self._result(size, {"file_format": file_format(files), "checkpoint": "none: a folder"})
-        if self.data.has(f"test{direction[0]}") and len(places) < len(files):
+        if self.data.has(f"test{direction.source}") and len(places) < len(files):
             what = f"{len(files) - len(places)} of {len(files)} pictures have the name of no input, or not alone"
             result["notes"].append(f"{direction}: {what}, so that they are in distances of sets only")
         return result
 
-    def _matching(self, fakes: SizedPictures, direction: str, size: int) -> list[tuple[int, int]]:
+    def _matching(self, fakes: SizedPictures, direction: Direction, size: int) -> list[tuple[int, int]]:
         """The number of an input and that of the picture with its name."""
-        if not self.data.has(f"test{direction[0]}"):
+        if not self.data.has(f"test{direction.source}"):
             return []
-        sources = self._pictures(f"test{direction[0]}", size)
+        sources = self._pictures(f"test{direction.source}", size)
         of_source, of_fake = sources.by_stem(), fakes.by_stem()
         return [(place, of_fake[stem]) for stem, place in of_source.items() if stem in of_fake]
 
-    def _inputs(self, direction: str) -> dict[str, str]:
+    def _inputs(self, direction: Direction) -> dict[str, str]:
         """The parts of the set that belong to the inputs of a direction, by what they are to them."""
-        parts = {"sources": f"test{direction[0]}", "truth": f"truth{direction[-1]}"}
+        parts = {"sources": f"test{direction.source}", "truth": f"truth{direction.target}"}
         return {name: part for name, part in parts.items() if self.data.has(part)}
 
-    def _translated(self, translator: LoadedTranslator, direction: str, size: int) -> Made:
+    def _translated(self, translator: LoadedTranslator, direction: Direction, size: int) -> Made:
         pictures: dict[str, Sequence[Tensor]] = {
             name: list(self._pictures(part, size)) for name, part in self._inputs(direction).items()
         }
-        sources, back = pictures["sources"], f"{direction[-1]}2{direction[0]}"
+        sources, back = pictures["sources"], direction.back
         if translator.model.takes_style:
-            styles = self._pictures(f"train{direction[-1]}", size)
+            styles = self._pictures(f"train{direction.target}", size)
             pictures["targets"] = [styles[i % len(styles)] for i in range(len(sources))]
             made = [
                 self._one(translator, x, style=[(y, 1.0)]) for x, y in zip(sources, pictures["targets"], strict=True)
@@ -227,13 +229,15 @@ class Judge:
             networks |= self.pairs.networks(list(found))
             scores[direction] = found
             of["N_real"][direction], of["N_fake"][direction] = counts
-            of["real"][direction] = self._digest(f"test{direction[-1]}", size)
+            of["real"][direction] = self._digest(f"test{direction.target}", size)
         stamped = protocol(self.extractor, size, data=self.data.name, **of, **stamp, networks=networks)
         return {"protocol": stamped, "scores": scores, "notes": notes, **({"probe": probes} if probes else {})}
 
-    def _scores(self, direction: str, made: Made, size: int, own: Sequence[Score]) -> tuple[Scores, tuple[int, int]]:
+    def _scores(
+        self, direction: Direction, made: Made, size: int, own: Sequence[Score]
+    ) -> tuple[Scores, tuple[int, int]]:
         """All scores of one direction, and the numbers of real and fake pictures."""
-        real, target = self._real(f"test{direction[-1]}", size), f"train{direction[-1]}"
+        real, target = self._real(f"test{direction.target}", size), f"train{direction.target}"
         assert real is not None
         fake = Features(made.fakes, self.extractor, device=self.device)
         found = compare_sets(
@@ -241,12 +245,12 @@ class Judge:
             fake,
             self.extractor,
             floor_from=self._real(target, size),
-            source=self._real(f"test{direction[0]}", size),
+            source=self._real(f"test{direction.source}", size),
             own=own,
             draws=self.draws,
         )
         train = self._pictures(target, size)[: len(made.fakes)] if self.data.has(target) else []
-        found |= self.pairs.of(made.pictures, self._pictures(f"test{direction[-1]}", size), train, own)
+        found |= self.pairs.of(made.pictures, self._pictures(f"test{direction.target}", size), train, own)
         if made.probe is not None and made.probe.honesty is not None:
             interval = {"low": made.probe.low, "high": made.probe.high}
             found["cycle_honesty"] = {"value": made.probe.honesty, **interval, "floor": None}

@@ -11,6 +11,7 @@ from torch import Tensor
 from gan_style.checkpoints import checkpoint, exported, official, safetensors
 from gan_style.checkpoints.restore import fitting, naming, restore
 from gan_style.core import torch_files
+from gan_style.core.direction import Direction
 from gan_style.core.paths import expanded
 from gan_style.data.values import ValueRange
 from gan_style.models.translator import Translator
@@ -136,8 +137,8 @@ def _networks(about: Mapping[str, Any]) -> Rows:
 
 
 def _direction(about: Mapping[str, Any]) -> Rows:
-    direction, domains = str(about["direction"]), about["domains"]
-    yield "direction", f"{direction}, {domains[direction[0]]['name']} to {domains[direction[-1]]['name']}"
+    direction, domains = Direction(about["direction"]), about["domains"]
+    yield "direction", f"{direction}, {domains[direction.source]['name']} to {domains[direction.target]['name']}"
 
 
 def _domains(about: Mapping[str, Any]) -> Rows:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gan_style.core.checks import is_number, shown
 from gan_style.core.config import did_you_mean
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.models.styled import styled
 from gan_style.models.translator import StyleCode, Translator
@@ -32,15 +33,17 @@ class Style:
 
     Args:
         name: for messages, and to recognise the same style given twice.
-        code: of one entry; None for a domain of a method without codes, whose `name` then is a direction.
+        code: of one entry; None for a domain of a method without codes.
         weight: in proportion to the other styles.
         mask: [1, 1, H, W] in [0, 1], the region of the style; None is the whole picture.
+        direction: into the domain; None, without a code, is the picture itself.
     """
 
     name: str
     code: StyleCode | None
     weight: float = 1.0
     mask: Tensor | None = None
+    direction: Direction | None = None
 
 
 def normalised(styles: Sequence[Style]) -> list[Style]:
@@ -58,7 +61,7 @@ def normalised(styles: Sequence[Style]) -> list[Style]:
     # Divided by the largest, so that huge weights do not overflow; `fsum` is exact, so that no order changes the sum.
     total = math.fsum(style.weight / largest for style in styles)
     kept: list[Style] = []
-    for style in sorted(styles, key=lambda s: s.name):
+    for style in sorted(styles, key=lambda s: (s.direction or "", s.name)):
         if style.weight == 0:
             continue
         share = style.weight / largest / total
@@ -127,21 +130,21 @@ def keep_colours(content: Tensor, output: Tensor) -> Tensor:
     return back.clamp(-1, 1)
 
 
-def direction_to(domains: Mapping[str, str], directions: Sequence[str], wanted: str) -> str:
+def direction_to(domains: Mapping[str, str], directions: Sequence[Direction], wanted: str) -> Direction | None:
     """Return the direction whose target domain has this name or letter.
 
-    For a domain that is only a source it is "", the identity. A model of two directions translates into either of its
+    None for a domain that is only a source: the picture itself. A model of two directions translates into either of its
     domains, since it does not know which of them a picture is from.
 
     Raises:
         UserError: no domain has the name; suggests the nearest.
     """
-    by_name = {domains.get(d[-1], d[-1]): d for d in directions} | {d[-1]: d for d in directions}
-    sources = {domains.get(d[0], d[0]) for d in directions} | {d[0] for d in directions}
+    by_name = {domains.get(d.target, d.target): d for d in directions} | {d.target: d for d in directions}
+    sources = {domains.get(d.source, d.source) for d in directions} | {d.source for d in directions}
     if wanted in by_name:
         return by_name[wanted]
     if wanted in sources:
-        return ""
+        return None
     raise UserError(f"{wanted} is not a domain of this model{did_you_mean(wanted, [*by_name, *sources])}")
 
 
@@ -149,7 +152,8 @@ def _mixed(model: Translator, images: Tensor, styles: Sequence[Style], alpha: fl
     codes = [style.code for style in styles if style.code is not None]
     if not codes:
         parts = [
-            style.weight * (model.interpolate(images, style.name, alpha) if style.name else images) for style in styles
+            style.weight * (model.interpolate(images, style.direction, alpha) if style.direction else images)
+            for style in styles
         ]
         return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
     code = mix_codes(codes, [style.weight for style in styles])
@@ -164,7 +168,7 @@ def _by_region(model: Translator, images: Tensor, styles: Sequence[Style], alpha
     output, rest = torch.zeros_like(images), torch.ones_like(images[:1, :1])
     for style, one in zip(styles, masks, strict=True):
         mask = one.to(images)
-        output = output + mask * _mixed(model, images, [Style(style.name, style.code)], alpha, options)
+        output = output + mask * _mixed(model, images, [replace(style, weight=1.0, mask=None)], alpha, options)
         rest = rest - mask
     return output + rest * images
 
@@ -207,5 +211,5 @@ def check_mask_size(name: str, mask: tuple[int, int], content: tuple[int, int]) 
 
 def _equal(a: Style, b: Style) -> bool:
     if a.code is None or b.code is None:
-        return a.name == b.name
+        return a.direction == b.direction
     return a.code.keys() == b.code.keys() and all(torch.equal(a.code[k], b.code[k]) for k in a.code)

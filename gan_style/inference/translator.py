@@ -16,6 +16,7 @@ from torch import Tensor
 from gan_style.checkpoints import hub
 from gan_style.core.checks import require_finite, require_whole
 from gan_style.core.config import did_you_mean
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images, to_uint8
@@ -72,7 +73,7 @@ class LoadedTranslator:
         Args:
             image: a path, a PIL picture, an array [H, W, C] of the domain's type (uint8 unless it was trained on
                 another), or float [C, H, W] or [B, C, H, W] in [-1, 1].
-            direction: "A2B" or "B2A"; None is the model's first.
+            direction: "A2B" or "B2A" (or a `Direction`); None is the model's first.
             **words: as `translate_all` takes them: style, alpha, preserve_color, mask, size, tile and so on.
 
         Returns: the same kind and size, in the type and range of the domain it is translated to; a PIL picture for a
@@ -124,10 +125,10 @@ class LoadedTranslator:
         if style is None:
             for name in (*(["mask"] if mask else []), *options):
                 raise UserError(f"{name} needs a style: give one, or leave {name} out")
-            direction = self._direction(direction)
-            source, target = direction[0], direction[-1]
+            way = self.direction_of(direction)
+            source, target = way.source, way.target
             given = self._given(pictures, source, size)
-            styles = [Style(direction, styled(self.model).general_style() if self.model.takes_style else None)]
+            styles = [self._general_style(way)]
         else:
             if direction is not None:
                 raise UserError("give a direction or styles, not both: a style says where to go")
@@ -162,8 +163,8 @@ class LoadedTranslator:
         """The letters of the domains that a translation comes from and goes to."""
         if style is not None:
             return self._ends(style_pairs(style))
-        chosen = self._direction(direction)
-        return chosen[0], chosen[-1]
+        chosen = self.direction_of(direction)
+        return chosen.source, chosen.target
 
     def style(self, what: Any, weight: float = 1.0, mask: Tensor | None = None, *, side: int = 512) -> Style:
         """A style from a picture, a folder of them, a learned name, noise, or the name of a domain.
@@ -180,7 +181,8 @@ class LoadedTranslator:
         if isinstance(what, Style):
             return replace(what, weight=weight, mask=what.mask if mask is None else mask)
         if not self.model.takes_style:
-            return Style(direction_to(self.domains, self.model.directions, self._word(what)), None, weight, mask)
+            domain = self._word(what)
+            return Style(domain, None, weight, mask, direction_to(self.domains, self.model.directions, domain))
         if not isinstance(what, (str, Path)):
             return Style(f"picture {id(what)}", self._encoded(what, side), weight, mask)
         word, path = str(what), expanded(what)
@@ -205,6 +207,11 @@ class LoadedTranslator:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
+    def _general_style(self, way: Direction) -> Style:
+        """What a direction looks like where no style is named."""
+        code = styled(self.model).general_style() if self.model.takes_style else None
+        return Style(str(way), code, direction=way)
+
     def _styles(self, pairs: Sequence[tuple[Any, Any]], mask: Any, given: Given) -> list[Style]:
         """Each with its weight and its mask."""
         if mask is not None and not isinstance(mask, (list, tuple)):
@@ -218,22 +225,27 @@ class LoadedTranslator:
             styles.append(style if one is None else replace(style, mask=given_mask(one, style.name, given)))
         return styles
 
-    def _direction(self, direction: str | None) -> str:
+    def direction_of(self, direction: str | None) -> Direction:
+        """A direction that the model knows, from its text; None is the model's first.
+
+        Raises:
+            UserError: it does not know that one.
+        """
         known = self.model.directions
         chosen = direction if direction is not None or not known else known[0]
         if chosen not in known:
             there = f"there are: {', '.join(known)}" if known else "it needs a style"
             what = "without a style" if chosen is None else str(chosen)
             raise UserError(f"this model does not translate {what}: {there}")
-        return str(chosen)
+        return Direction(chosen)
 
     def _ends(self, pairs: Sequence[tuple[Any, Any]]) -> tuple[str, str]:
         if self.model.takes_style:
             return "A", "B"
-        found = sorted({self.style(what).name for what, _ in pairs} - {""})
-        if len({self._values(letter) for name in found for letter in (name[0], name[-1])}) > 1 and len(found) > 1:
+        found = sorted({way for what, _ in pairs if (way := self.style(what).direction)})
+        if len({self._values(letter) for way in found for letter in (way.source, way.target)}) > 1 and len(found) > 1:
             raise UserError("the domains of this model hold other kinds of pictures and cannot be mixed: name one")
-        return (found[0][0], found[0][-1]) if found else ("A", "A")
+        return (found[0].source, found[0].target) if found else ("A", "A")
 
     def _given(self, pictures: Sequence[Picture], source: str, size: int | None) -> list[Given]:
         return [given_picture(picture, values=self._values(source), side=size) for picture in pictures]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from gan_style.core.direction import Direction
 from gan_style.core.types import Count, CountOrNone, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
@@ -39,7 +40,7 @@ class CycleGAN(Translator):
 
     generators = ("G_AB", "G_BA")
     discriminators = ("D_A", "D_B")
-    directions = ("A2B", "B2A")
+    directions = (Direction.A2B, Direction.B2A)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gan_style.core.direction import Direction
 from gan_style.core.types import Count
 from gan_style.models.translator import Translator, network_of
 from gan_style.networks.factory import make_generator
@@ -31,13 +32,14 @@ class Pretrained(Translator):
         channels_B: Count = 3,
     ) -> None:
         super().__init__(optimizer_G=torch.optim.Adam)
-        self.directions = tuple(directions)
-        self.generators = tuple(network_of(direction) for direction in directions)
+        self.directions = tuple(Direction(direction) for direction in directions)
+        self._networks = {str(direction): network_of(direction) for direction in self.directions}
+        self.generators = tuple(self._networks.values())
         channels = {"A": channels_A, "B": channels_B}
-        for name in self.generators:
-            given, made = channels[name[-2]], channels[name[-1]]
-            setattr(self, name, make_generator(generator, in_channels=given, out_channels=made))
+        for way in self.directions:
+            made = make_generator(generator, in_channels=channels[way.source], out_channels=channels[way.target])
+            setattr(self, network_of(way), made)
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
-        output: Tensor = getattr(self, network_of(direction))(images)
+        output: Tensor = getattr(self, self._networks[direction])(images)
         return output

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count, Positive, Seed
 from gan_style.losses.adversarial import Logits
@@ -70,7 +71,7 @@ class Translator(nn.Module):
     turns: ClassVar[tuple[str, ...]] = ("G", "D")
 
     # What it can do
-    directions: tuple[str, ...] = ("A2B",)
+    directions: tuple[Direction, ...] = (Direction.A2B,)  # a subclass may write their texts
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`, see models/styled.py
     takes_noise: ClassVar[bool] = False  # whether it writes `latent_style`, too
     optimizes_images: ClassVar[bool] = False  # whether it optimises the pictures themselves, see models/styled.py
@@ -79,6 +80,10 @@ class Translator(nn.Module):
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
     carries_vgg: ClassVar[bool] = False  # whether it translates by a VGG, which checkpoints carry
     shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.directions = tuple(Direction(direction) for direction in cls.directions)
 
     def __init__(
         self,
@@ -194,7 +199,8 @@ class Translator(nn.Module):
 
 def network_of(direction: str) -> str:
     """`A2B` -> `G_AB`: the name of the generator of a direction in every method that has domains."""
-    return f"G_{direction[0]}{direction[-1]}"
+    way = Direction(direction)
+    return f"G_{way.source}{way.target}"
 
 
 def l1(output: Tensor, target: Tensor) -> Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from gan_style.core.config import build, config_dir
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.inference.styles import (
     Style,
@@ -51,7 +53,7 @@ def mix(model: Translator) -> Mix:
     if model.takes_style:
         two = [Style(name, model.style_code(picture(seed)), 1.0) for name, seed in (("a", 1), ("b", 2))]
     else:  # its target domain, and the domain that the pictures come from
-        two = [Style(model.directions[0], None), Style("", None)]
+        two = [Style("there", None, direction=model.directions[0]), Style("here", None)]
 
     def stylized(
         *weights: float, order: Sequence[int] = (0, 1), masks: Sequence[Tensor] = (), **options: float
@@ -59,7 +61,7 @@ def mix(model: Translator) -> Mix:
         chosen = []
         for place, i in enumerate(order[: len(weights)]):
             mask = masks[place] if masks else None
-            chosen.append(Style(two[i].name, two[i].code, weights[place], mask))
+            chosen.append(replace(two[i], weight=weights[place], mask=mask))
         return apply_styles(model, content, chosen, **options)  # type: ignore[arg-type]
 
     return stylized
@@ -105,7 +107,7 @@ def test_any_size_and_its_own_reconstruction(model: Translator, size: tuple[int,
     content, style = picture(0, size), picture(1)
     code = model.style_code(style) if model.takes_style else None
     plain, own = (
-        apply_styles(model, content, [Style("" if code else model.directions[0], code)], alpha=a) for a in (1.0, 0.0)
+        apply_styles(model, content, [Style("", code, direction=model.directions[0])], alpha=a) for a in (1.0, 0.0)
     )
     assert plain.shape == own.shape == content.shape
     assert plain.isfinite().all()
@@ -205,9 +207,9 @@ def test_weights_of_any_size_are_shares(a: float, b: float, share: float) -> Non
 
 
 def test_domains_by_name_and_by_letter() -> None:
-    domains, both = {"A": "photo", "B": "painting"}, ("A2B", "B2A")
+    domains, both = {"A": "photo", "B": "painting"}, tuple(Direction)
     assert direction_to(domains, both, "painting") == direction_to(domains, both, "B") == "A2B"
     assert direction_to(domains, both, "photo") == "B2A", "nothing says that the picture is not a painting"
-    assert direction_to(domains, ("A2B",), "photo") == "", "pictures come from there: nothing to do"
+    assert direction_to(domains, (Direction.A2B,), "photo") is None, "pictures come from there: nothing to do"
     with pytest.raises(UserError, match="paintng is not a domain of this model: did you mean painting"):
         direction_to(domains, both, "paintng")

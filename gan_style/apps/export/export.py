@@ -27,6 +27,7 @@ from gan_style.checkpoints.hub import weights_of
 from gan_style.checkpoints.restore import fitting, naming, restore
 from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT, in_file
 from gan_style.core.config import build, target_of
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.extras import extra
 from gan_style.core.paths import expanded
@@ -97,7 +98,7 @@ def export(
         raise UserError(f"{path} is of {name}, which makes each picture by an optimisation: nothing to export")
     with naming(path):
         translator = loaded(content, torch.device("cpu"), ema=not raw, allow=allow)
-    chosen = "2".join(translator.ends(direction, None))
+    chosen = translator.direction_of(direction)
     put = makers[out.suffix.lower()](translator, chosen, direction is not None)
     with checkpoint.writing(out) as beside:
         said, found = put(beside)
@@ -106,7 +107,7 @@ def export(
     return Exported(out, said, translator.about["weights"] if translator.about else "raw", found)
 
 
-def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
     for module in ("onnx", "onnxscript"):
         extra("export", module)
     runtime = extra("export", "onnxruntime")
@@ -141,7 +142,7 @@ def _onnx(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     return put
 
 
-def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+def _program(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
     graph, channels = Graph(translator.model, direction), _channels(translator, direction)
     program = _traced(graph, channels)
     program.example_inputs = None  # else they are saved, too
@@ -160,7 +161,7 @@ def _program(translator: LoadedTranslator, direction: str, _: bool) -> Put:
     return put
 
 
-def _tensors(translator: LoadedTranslator, direction: str, alone: bool, allow: str | Sequence[str]) -> Put:
+def _tensors(translator: LoadedTranslator, direction: Direction, alone: bool, allow: str | Sequence[str]) -> Put:
     state, about = weights_of(translator.model, translator.about, direction if alone else None)
 
     def put(path: Path) -> tuple[str, Distance]:
@@ -176,13 +177,13 @@ def _tensors(translator: LoadedTranslator, direction: str, alone: bool, allow: s
     return put
 
 
-def _official(translator: LoadedTranslator, direction: str, _: bool) -> Put:
+def _official(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
     network: Any = getattr(translator.model, network_of(direction), translator.model)
     state = official.to_official(network)
 
     def put(path: Path) -> tuple[str, Distance]:
         torch.save(state, path)
-        exported.put_into_zip(path, {"direction": direction, "gan_style": __version__, **(translator.about or {})})
+        exported.put_into_zip(path, {"direction": str(direction), "gan_style": __version__, **(translator.about or {})})
         read, _ = official.read(path)
         again = build(read.node, ALLOWED_FROM_CHECKPOINT)(in_channels=read.in_channels, out_channels=read.out_channels)
         again.load_state_dict(read.state)
@@ -242,12 +243,12 @@ def _open_sizes(graph: Graph) -> tuple[dict[int, Any], ...]:
     return *sizes, {0: batch} | {axis: torch.export.Dim(name, min=1) for axis, name in style_axes.items()}
 
 
-def _channels(translator: LoadedTranslator, direction: str) -> int:
+def _channels(translator: LoadedTranslator, direction: Direction) -> int:
     values: Mapping[str, Any] = translator.values or {}
-    return int(values[direction[0]].channels)
+    return int(values[direction.source].channels)
 
 
-def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> dict[str, Any]:
+def _described(translator: LoadedTranslator, graph: Graph, direction: Direction) -> dict[str, Any]:
     """Describe the export: the checkpoint's description, the direction, and the codes of the known styles."""
     model = translator.model
     codes = {
@@ -255,5 +256,5 @@ def _described(translator: LoadedTranslator, graph: Graph, direction: str) -> di
         for index, name in enumerate(translator.style_names)
     }
     general = next(iter(styled(model).general_style().values()))[0].tolist() if graph.code_size else None
-    own = {"direction": direction, "inputs": graph.inputs, "codes": codes, "general_code": general}
+    own = {"direction": str(direction), "inputs": graph.inputs, "codes": codes, "general_code": general}
     return {"gan_style": __version__, "format": safetensors.FORMAT, **(translator.about or {}), **own}

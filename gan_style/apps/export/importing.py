@@ -7,14 +7,13 @@ from typing import Any
 
 from gan_style.checkpoints import checkpoint, official
 from gan_style.core.checks import require_whole, shown
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.saving import check_not_overwriting
 from gan_style.data.values import ValueRange
 from gan_style.models.pretrained import Pretrained
 from gan_style.models.translator import network_of
-
-OTHER = {"A2B": "B2A", "B2A": "A2B"}
 
 
 def import_official(
@@ -41,18 +40,19 @@ def import_official(
     """
     out = expanded(output)
     require_whole("size", size, 1)
-    if direction not in OTHER:
+    if direction not in tuple(Direction):
         raise UserError(f"direction={shown(direction)} is not known: take A2B or B2A")
     if out.suffix.lower() != ".ckpt":
         raise UserError(f"{out} should end in .ckpt: what is imported becomes a checkpoint")
-    files = {direction: expanded(source)} | ({OTHER[direction]: expanded(back)} if back else {})
+    first = Direction(direction)
+    files = {first: expanded(source)} | ({first.back: expanded(back)} if back else {})
     check_not_overwriting([out], files.values())
     content = imported(dict(sorted(files.items())), size)
     checkpoint.save(content, out, "free some space, or write somewhere else")
     return content
 
 
-def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
+def imported(files: dict[Direction, Path], size: int) -> dict[str, Any]:
     """Build the content of a checkpoint.
 
     Args:
@@ -64,9 +64,9 @@ def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
     """
     read = {direction: official.read(path) for direction, path in files.items()}
     (first, (one, _)), *others = read.items()
-    channels = dict(zip((first[0], first[-1]), (one.in_channels, one.out_channels), strict=True))
+    channels = dict(zip((first.source, first.target), (one.in_channels, one.out_channels), strict=True))
     for direction, (other, _) in others:
-        theirs = {direction[0]: other.in_channels, direction[-1]: other.out_channels}
+        theirs = {direction.source: other.in_channels, direction.target: other.out_channels}
         if other.node != one.node or theirs != channels:
             raise UserError(
                 f"{files[direction]} is {official.said(other.node)} from {other.in_channels} to {other.out_channels} "
@@ -74,7 +74,7 @@ def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
                 f"{one.out_channels}: import each into a checkpoint of its own"
             )
     target = f"{Pretrained.__module__}.{Pretrained.__name__}"
-    model = {"_target_": target, "generator": one.node, "directions": list(files)}
+    model = {"_target_": target, "generator": one.node, "directions": [str(direction) for direction in files]}
     state = {
         f"{network_of(direction)}.{name}": value
         for direction, (generator, _) in read.items()
@@ -90,5 +90,5 @@ def imported(files: dict[str, Path], size: int) -> dict[str, Any]:
         "pools": [],
         "callbacks": {},
         "best": {"rule": "imported", "score": None, "iteration": None},
-        "imported": {d: {"file": files[d].name, "sha256": sha256} for d, (_, sha256) in read.items()},
+        "imported": {str(d): {"file": files[d].name, "sha256": sha256} for d, (_, sha256) in read.items()},
     }

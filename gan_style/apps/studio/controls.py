@@ -136,7 +136,9 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
     """
     translator = models.load(name)
     model, domains = translator.model, translator.domains
-    directions = [(f"{domains.get(d[0], d[0])} to {domains.get(d[-1], d[-1])}", d) for d in model.directions]
+    directions = [
+        (f"{domains.get(d.source, d.source)} to {domains.get(d.target, d.target)}", str(d)) for d in model.directions
+    ]
     several = len(directions) > 1
     said = caution(translator)
     updates: dict[Any, Any] = {

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gan_style.apps.studio.pictures import check_upload, painted_regions, shown
 from gan_style.core.checks import require_finite
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.data.decoding import open_picture
 from gan_style.data.saving import holding, save
@@ -101,11 +102,11 @@ def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int
         UserError: a slot holds two styles, or a region is painted for none.
     """
     takes = translator.model.takes_style
-    direction = wish.direction if wish.direction in translator.model.directions else None
+    direction = Direction(wish.direction) if wish.direction in translator.model.directions else None
     if takes:
         styles = [filled(number, slot) for number, slot in enumerate(wish.slots)]
     else:
-        styles = [((direction or translator.model.directions[0])[-1], 1.0)]
+        styles = [((direction or translator.model.directions[0]).target, 1.0)]
     masks = painted_regions(wish.layers, size)
     if masks is None:
         chosen = [style for style in styles if style is not None]

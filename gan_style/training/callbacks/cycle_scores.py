@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from gan_style.core.direction import Direction
 from gan_style.core.terminal import say
 from gan_style.core.types import CountOrNone
 from gan_style.metrics.pairs import cycle_error
@@ -34,13 +35,13 @@ class CycleScores(pl.Callback):
 
     def __init__(self, pictures: CountOrNone = 4) -> None:
         self.pictures = pictures
-        self._errors: dict[str, dict[Hashable, float]] = {}
+        self._errors: dict[Direction, dict[Hashable, float]] = {}
         self._probed: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self._probed = {}
-        if self.pictures == 0 or not {"A2B", "B2A"} <= set(method_of(pl_module).directions):
+        if self.pictures == 0 or not {*Direction} <= set(method_of(pl_module).directions):
             return
         count = min(self.pictures, len(data.val_set))
         fits = data.look_transform.fixed_size and all(n in (1, 3) for n in data.channels.values())
@@ -59,13 +60,13 @@ class CycleScores(pl.Callback):
     ) -> None:
         method = method_of(pl_module)
         for direction in method.directions:
-            source = direction[0]
+            source = direction.source
             if f"rec_{source}" in outputs:
                 errors = cycle_error(batch[source], outputs[f"rec_{source}"]).tolist()
                 self._errors[direction] |= dict(zip(made_of(method, batch, direction), errors, strict=True))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        errors: dict[str, dict[Hashable, float]] = defaultdict(dict)
+        errors: dict[Direction, dict[Hashable, float]] = defaultdict(dict)
         for part in gather(dict(self._errors)):  # by name: a picture that comes twice counts once
             for direction, found in part.items():
                 errors[direction] |= found
@@ -74,15 +75,15 @@ class CycleScores(pl.Callback):
         scores: Scores = {
             d: {"cycle_error": bootstrap([v for _, v in sorted(errors[d].items(), key=str)])} for d in errors
         }
-        for direction in scores if self._probed else ():
+        for direction in errors if self._probed else ():
             found = self._probe(method_of(pl_module), direction)
             interval = {"low": found.low, "high": found.high}
             scores[direction]["cycle_honesty"] = {"value": found.honesty, **interval, "floor": None}
         record(trainer, engine_of(pl_module), scores, {"N_probe": len(self._probed.get("A", ()))})
 
-    def _probe(self, model: Translator, direction: str) -> ProbeResult:
-        pictures = self._probed[direction[0]].to(model.device)
-        back = direction[::-1]
+    def _probe(self, model: Translator, direction: Direction) -> ProbeResult:
+        pictures = self._probed[direction.source].to(model.device)
+        back = direction.back
         return steganography_probe(
             lambda x: model.translate(x, direction), lambda x: model.translate(x, back), pictures
         )

@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from gan_style.core.direction import Direction
 from gan_style.core.paths import write_whole
 from gan_style.models.translator import Translator
 from gan_style.training.engine.engine import Engine
@@ -69,10 +70,10 @@ def record(
     )
 
 
-def made_of(model: Translator, batch: Mapping[str, Any], direction: str) -> list[Hashable]:
+def made_of(model: Translator, batch: Mapping[str, Any], direction: Direction) -> list[Hashable]:
     """What names each translation of a batch, on every rank: its input, and its style where a picture gives that."""
-    names = batch[f"path_{direction[0]}"]
-    return list(zip(names, batch[f"path_{direction[-1]}"], strict=True)) if model.takes_style else list(names)
+    names = batch[f"path_{direction.source}"]
+    return list(zip(names, batch[f"path_{direction.target}"], strict=True)) if model.takes_style else list(names)
 
 
 def keep_best(run_dir: Path, rule: str, iteration: int) -> None:

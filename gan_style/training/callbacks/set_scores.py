@@ -128,7 +128,7 @@ class SetScores(RunCallback):
             return
         method = method_of(pl_module)
         for direction in method.directions:
-            source, target = direction[0], direction[-1]
+            source, target = direction.source, direction.target
             self._look(direction, made_of(method, batch, direction), outputs[f"fake_{target}"])
             if not self._fixed:
                 names = batch[f"path_{source}"]
@@ -151,13 +151,15 @@ class SetScores(RunCallback):
             self._fixed = {name: found for name, found in sets.items() if name not in directions}
             self._floors = self._take_floors(trainer.datamodule, sets)  # type: ignore[attr-defined]
             self._baselines = {
-                "input": {d: self._scored(sets[d[-1]], sets[d[0]], d[-1]) for d in directions},
-                "colour transfer": {d: self._scored(sets[d[-1]], sets[f"{d} coloured"], d[-1]) for d in directions},
+                "input": {d: self._scored(sets[d.target], sets[d.source], d.target) for d in directions},
+                "colour transfer": {
+                    d: self._scored(sets[d.target], sets[f"{d} coloured"], d.target) for d in directions
+                },
             }
-        scores = {d: self._scored(sets[d[-1]], sets[d], d[-1]) for d in directions}
+        scores: Scores = {d: self._scored(sets[d.target], sets[d], d.target) for d in directions}
         protocol = {
             **self._stamp(),
-            "N_real": {d: _count(sets[d[-1]]) for d in directions},
+            "N_real": {d: _count(sets[d.target]) for d in directions},
             "N_fake": {d: _count(sets[d]) for d in directions},
             "file_format": "none, 8 bits",
             "interval of distances": f"95% bootstrap over pictures, {self.draws} draws; none for swd",

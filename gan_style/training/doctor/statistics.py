@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_style.core.direction import Direction
+
 COPY_SIDE = 16  # pixels of the small copies that outputs are compared by
 GRID_PERIOD = 4  # pixels, the longest period of a grid: two layers of stride 2
 MIN_GRID_SIDE = 16  # pixels: in smaller pictures a grid cannot be told from the content
@@ -28,19 +30,19 @@ def sketch(images: Mapping[str, Tensor]) -> Sketch:
         the grids of output and target.
     """
     found: Sketch = {}
-    for source, target in ("AB", "BA"):
+    for direction in Direction:
+        source, target = direction.source, direction.target
         if not {f"real_{source}", f"fake_{target}", f"real_{target}"} <= set(images):
             continue
         real, fake, other = (images[name].float() for name in (f"real_{source}", f"fake_{target}", f"real_{target}"))
-        name = f"{source}2{target}"
         for kind, pictures in (("input", real), ("output", fake), ("target", other)):
-            found[f"{name}/{kind}"] = F.adaptive_avg_pool2d(pictures, COPY_SIDE)
+            found[f"{direction}/{kind}"] = F.adaptive_avg_pool2d(pictures, COPY_SIDE)
         if real.shape == fake.shape:
-            found[f"{name}/moved"] = (fake - real).abs().mean()
-        found[f"{name}/saturated"] = (fake.abs() > SATURATION_LIMIT).float().mean()
-        found[f"{name}/saturated_real"] = (other.abs() > SATURATION_LIMIT).float().mean()
+            found[f"{direction}/moved"] = (fake - real).abs().mean()
+        found[f"{direction}/saturated"] = (fake.abs() > SATURATION_LIMIT).float().mean()
+        found[f"{direction}/saturated_real"] = (other.abs() > SATURATION_LIMIT).float().mean()
         if min(*fake.shape[-2:], *other.shape[-2:]) >= MIN_GRID_SIDE:
-            found[f"{name}/grid"], found[f"{name}/grid_real"] = grid(fake), grid(other)
+            found[f"{direction}/grid"], found[f"{direction}/grid_real"] = grid(fake), grid(other)
     return found
 
 
@@ -56,7 +58,7 @@ def measure(sketches: Sequence[Sketch]) -> dict[str, Tensor]:
         `A2B/grid`, `A2B/grid_real`: standard deviation of the pattern with a period of 2 or 4 pixels.
     """
     found: dict[str, Tensor] = {}
-    for direction in ("A2B", "B2A"):
+    for direction in Direction:
         rows = [one for one in sketches if f"{direction}/output" in one]
         if not rows:
             continue
