@@ -1,8 +1,8 @@
 """How far a parsed command and a config are carried: `python -m tests.walks [FOLDER OF A CHECKOUT]` prints the counts.
 
-A small model is trained and translates one picture in a process of its own; every call of a function of the package that
-is handed the parsed command (argparse's namespace), or the whole config of a training, is noted. Two checkouts, such as
-this one and one of an earlier commit, are counted by the same program.
+A small model is trained and translates one picture, each in a process of its own. Noted is every function of the
+package that is handed the parsed command (argparse's namespace) or a whole config. Two checkouts, such as this one and
+one of an earlier commit, are counted by the same program.
 """
 
 from __future__ import annotations
@@ -56,9 +56,11 @@ def walked(kind: str, words: list[str], package: str) -> list[tuple[str, str]]:
     sys.setprofile(noting(package, is_command if kind == "command" else is_config, found))
     try:
         if name == "gan_style":
-            main = __import__("importlib").import_module(
-                "gan_style.cli.main" if Path(package, "cli", "main.py").is_file() else "gan_style.cli"
-            ).main
+            main = (
+                __import__("importlib")
+                .import_module("gan_style.cli.main" if Path(package, "cli", "main.py").is_file() else "gan_style.cli")
+                .main
+            )
             main(rest)
         else:
             __import__("gan_style.train")
