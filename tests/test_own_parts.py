@@ -208,6 +208,8 @@ def test_a_folder_of_the_hub(run_dir: Path, tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
     translator = gan_style.load(run_dir / "checkpoints" / "last.ckpt", device="cpu", allow=("mylab.",))
     translator.save_pretrained(tmp_path / "mine")
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "gan_style.from_pretrained(\"mine\", allow=('mylab.',))" in card
     with pytest.raises(UserError, match="of the package mylab"):
         gan_style.from_pretrained(tmp_path / "mine", device="cpu")
     again = gan_style.from_pretrained(tmp_path / "mine", device="cpu", allow=("mylab.",))

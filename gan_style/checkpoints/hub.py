@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_style.checkpoints import checkpoint, safetensors
+from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT, is_below
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.quoting import in_markdown
@@ -61,14 +62,31 @@ def card(about: Mapping[str, Any], name: str) -> str:
         "weights": about["weights"],
     }
     table = "\n".join(f"| {key} | {in_markdown(value)} |" for key, value in rows.items())
+    own = _own_packages(about["config"])
+    asked = f", allow={own}" if own else ""
     title, translates = in_markdown(name), in_markdown(f"{domains[0]} to {domains[1]}")
     return (
         "---\nlibrary_name: gan-style\npipeline_tag: image-to-image\ntags:\n- image-to-image\n- gan\n---\n\n"
         f"# {title}\n\nTranslates pictures: {translates}. The licence of the training pictures was not "
         f"recorded; add it here.\n\n| | |\n| --- | --- |\n{table}\n\n"
-        f"```python\nimport gan_style\n\ntranslator = gan_style.from_pretrained({json.dumps(name)})\n"
+        f"```python\nimport gan_style\n\ntranslator = gan_style.from_pretrained({json.dumps(name)}{asked})\n"
         'picture = translator.translate("photo.jpg")\n```\n'
     )
+
+
+def _own_packages(config: Any) -> tuple[str, ...]:
+    """The packages that a plain config names and that no file may name by itself, such as ("mylab.",)."""
+    found, left = set(), [config]
+    while left:
+        node = left.pop()
+        left += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        if (
+            isinstance(node, dict)
+            and "_target_" in node
+            and not is_below(str(node["_target_"]), ALLOWED_FROM_CHECKPOINT)
+        ):
+            found.add(f"{str(node['_target_']).split('.')[0]}.")
+    return tuple(sorted(found))
 
 
 def weights_of(

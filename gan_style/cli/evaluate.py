@@ -130,9 +130,18 @@ def _earlier(against: Sequence[str], taken: Sequence[str]) -> dict[str, Result]:
 def _counting() -> Iterator[Callable[[], Any]]:
     """A count of pictures on the terminal, without an end: how many are looked at depends on what is kept of them."""
     columns = SpinnerColumn(), TextColumn("{task.completed:.0f} {task.description}"), TimeElapsedColumn()
-    with Progress(*columns, transient=True) as bar:
-        task = bar.add_task("pictures", total=None)
-        yield lambda: bar.advance(task)
+    bar = Progress(*columns, transient=True)
+    task = bar.add_task("pictures", total=None)
+
+    def done() -> None:
+        bar.start()  # only now: it leaves an empty line, which a mistake in the command is not to be said behind
+        bar.advance(task)
+
+    try:
+        yield done
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _out(given: str | None) -> Path | None:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
 from gan_style.data.inspection.contact import draw_contact_sheet
-from gan_style.data.inspection.examine import inspect as examined
+from gan_style.data.inspection.examine import examine, found
 from gan_style.data.inspection.page import as_json, print_page, status_of
 from gan_style.data.saving import save_image
 
@@ -26,13 +26,14 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int)
     for path, suffix in ((out, ".json"), (sheet, ".png")):
         if path is not None and path.suffix.lower() != suffix:
             raise UserError(f"{path} should end in {suffix}")
+    root, files = found(name)  # before the bar, which leaves an empty line
     console = Console()
     with Progress(
         TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
     ) as bar:
         task = bar.add_task("", total=None)
-        inspection, findings = examined(
-            name, image_size=image_size, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        inspection, findings = examine(
+            files, root, image_size, lambda done, total: bar.update(task, completed=done, total=total)
         )
     print_page(console, name, inspection, findings)
     if out is not None:

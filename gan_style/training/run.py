@@ -98,7 +98,7 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
     config, allowed = checked(config)
     settings = build(config["trainer"], allowed)
     settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
-    run_dir, resume_from = locate(config, multirun_dir)
+    run_dir, resume_from = locate(config["run_dir"], config["resume"], config["name"], multirun_dir)
     if not loggers.is_first_process():  # it writes nothing
         _train(config, allowed, settings, run_dir, resume_from)
         return run_dir

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,17 +37,16 @@ DRAWN = {
 }
 
 
-def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, Path | None]:
+def locate(run_dir: str | None, resume: str | None, name: str, multirun_dir: Path | None) -> tuple[Path, Path | None]:
     """Return the run folder and the checkpoint to resume from; nothing is created yet.
 
     Raises:
         UserError: nothing to resume.
     """
-    resume = config["resume"]
-    for key in ("run_dir", "resume"):
-        if config[key] == "":
+    for key, value in (("run_dir", run_dir), ("resume", resume)):
+        if value == "":
             raise UserError(f"{key}= is empty: give it a value, or leave it out")
-    given = expanded(config["run_dir"]) if config["run_dir"] else multirun_dir
+    given = expanded(run_dir) if run_dir else multirun_dir
     if resume == "last":
         if given is None:
             raise UserError("resume=last goes on with the run of run_dir: add run_dir=DIR, or give resume=PATH")
@@ -61,8 +59,8 @@ def locate(config: Mapping[str, Any], multirun_dir: Path | None) -> tuple[Path, 
         own = path.parent.parent
         if given is None and path.parent.name == "checkpoints" and (own / "config.yaml").is_file():
             given = own
-        return given or new_run_dir(config["name"]), path
-    return given or new_run_dir(config["name"]), None
+        return given or new_run_dir(name), path
+    return given or new_run_dir(name), None
 
 
 def check_folder_is_free(run_dir: Path, resume_from: Path | None) -> None:

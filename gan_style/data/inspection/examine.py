@@ -71,10 +71,20 @@ def inspect(
         UserError: there is no such set, or it holds shards.
     """
     require_whole("image_size", image_size, 1)
+    root, files = found(data)
+    return examine(files, root, image_size, progress)
+
+
+def found(data: str | Path) -> tuple[Path, Mapping[str, Sequence[Path]]]:
+    """Find the folder of a set of pictures, and its files by split.
+
+    Raises:
+        UserError: there is none, or it holds shards.
+    """
     root = find_set(str(data))
     if any(root.glob("*.tar")) and not any(path.is_dir() for path in root.iterdir()):
         raise UserError(
             f"{root} holds shards, but inspect takes folders of pictures: name the folder that they were made of "
             "(training reads shards with data=shards)"
         )
-    return examine(all_parts(root), root, image_size, progress)
+    return root, all_parts(root)
