@@ -62,7 +62,7 @@ def test_blocks_and_what_is_said_of_them(tmp_path: Path) -> None:
     [
         ("gan-style translate best.ckpt", SystemExit),
         ("gan-style translat a b c", SystemExit),
-        ("gan-style audit model=cut model.lamda=1", Exception),
+        ("gan-style audit model=cut model.lambda_none=1", Exception),
         ("python train.py data.batch_size=none", UserError),
         ("torchrun --nnodes=2 train.py trainer.devices=none", UserError),
         ("python experiments/fuzz.py --minuts 3", SystemExit),
