@@ -226,12 +226,12 @@ def test_a_run_goes_on_in_another_layout(run: Run) -> None:
 
 
 def test_resume_is_bit_exact_by_the_quick_ways(run: Run) -> None:
-    words = (*HARD, "trainer.quick=true")
+    words = (*HARD, "trainer.fast_convolutions=true")
     whole = run("whole", *words, "trainer.max_steps=6")
     parts = run("parts", *words, "trainer.max_steps=3")
     run("parts", *words, "trainer.max_steps=6", "resume=last")
     assert_same(whole, parts)
-    plain = run("plain", *HARD, "trainer.quick=false", "trainer.max_steps=6")
+    plain = run("plain", *HARD, "trainer.fast_convolutions=false", "trainer.max_steps=6")
     assert differences(state(plain)["state_dict"], state(whole)["state_dict"]) != []  # they were really taken
 
 

@@ -49,8 +49,11 @@ def notes(content: dict[str, Any], one: tuple[dict[str, Any], Any, Any]) -> list
 
 
 SAID = {
-    "trainer.quick": (("trainer.quick=false",), ("trainer.quick=true",)),
-    "trainer.quick of null": (("trainer.quick=null",), ("trainer.quick=true",)),  # small crops do not pay
+    "trainer.fast_convolutions": (("trainer.fast_convolutions=false",), ("trainer.fast_convolutions=true",)),
+    "trainer.fast_convolutions of null": (
+        ("trainer.fast_convolutions=null",),
+        ("trainer.fast_convolutions=true",),
+    ),  # small crops do not pay
     "trainer.channels_last": ((), ("trainer.channels_last=true",)),
     "trainer.precision": ((), ("trainer.precision=bf16-mixed",)),
     "trainer.compile": ((), ("trainer.compile=default",)),
@@ -68,7 +71,7 @@ SAID = {
     "callbacks.ema": ((), ("~callbacks.ema",)),
 }
 NOT_SAID = {
-    "trainer.quick": (("trainer.quick=null",), ("trainer.quick=false",)),
+    "trainer.fast_convolutions": (("trainer.fast_convolutions=null",), ("trainer.fast_convolutions=false",)),
     "trainer.checkpointing": ((), ("trainer.checkpointing=true",)),
     "trainer.precision": ((), ("trainer.precision=tf32",)),
     "trainer.compile": (("trainer.compile=default",), ("trainer.compile=max",)),
@@ -108,9 +111,9 @@ def test_what_null_stands_for_is_compared(monkeypatch: pytest.MonkeyPatch) -> No
     content = saved(kept(CPU))
     monkeypatch.setattr("gan_style.training.trainer.is_faster", lambda size: True)
     (note,) = notes(content, kept(CPU))
-    assert note.startswith("trainer.quick=False there, trainer.quick=True here")
-    (note,) = notes(saved(kept(CPU)), kept(CPU, "trainer.quick=false"))
-    assert note.startswith("trainer.quick=True there, trainer.quick=False here")
+    assert note.startswith("trainer.fast_convolutions=False there, trainer.fast_convolutions=True here")
+    (note,) = notes(saved(kept(CPU)), kept(CPU, "trainer.fast_convolutions=false"))
+    assert note.startswith("trainer.fast_convolutions=True there, trainer.fast_convolutions=False here")
 
 
 def test_another_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,12 +144,12 @@ def test_a_checkpoint_that_does_not_say_how_it_was_computed_says_nothing_false()
         content["preprocessing"]["pictures"] = {
             domain: {key: pictures[domain][key] for key in ("count", "names")} for domain in "AB"
         }
-        del content["config"]["trainer"]["quick"], content["config"]["trainer"]["channels_last"]
+        del content["config"]["trainer"]["fast_convolutions"], content["config"]["trainer"]["channels_last"]
         return content
 
     assert notes(older(), kept(CPU)) == []
-    assert notes(older(), kept(CPU, "trainer.quick=false")) == []
-    for word in ("trainer.quick=true", "trainer.channels_last=true", "trainer.precision=bf16-mixed"):
+    assert notes(older(), kept(CPU, "trainer.fast_convolutions=false")) == []
+    for word in ("trainer.fast_convolutions=true", "trainer.channels_last=true", "trainer.precision=bf16-mixed"):
         (note,) = notes(older(), kept(CPU, word))
         assert note.startswith(word.split("=")[0])
     assert notes(older(), kept(CPU, "trainer.devices=2"))[0].startswith("processes=1 there, processes=2 here")

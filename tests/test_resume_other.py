@@ -22,7 +22,7 @@ from tests.test_resume import state
 
 Run = Callable[..., Path]
 BRIEF = ("~callbacks.set_scores", "~callbacks.cycle_scores", "~callbacks.image_grid", "data.val_count=2")
-SCORED = ("callbacks.set_scores.metrics=[]", "callbacks.cycle_scores.pictures=4", "~callbacks.image_grid")
+SCORED = ("callbacks.set_scores.metrics=[]", "callbacks.cycle_scores.images=4", "~callbacks.image_grid")
 
 
 def go_on(run: Run, before: tuple[str, ...], after: tuple[str, ...], cut: int, end: int) -> Path:

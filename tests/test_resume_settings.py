@@ -19,7 +19,7 @@ Run = Callable[..., Path]
 CUT, END = 6, 12
 # Every kind of state, and a doctor that looks and counts.
 BASE = ("trainer.val_every=2", "data.val_count=2", "doctor.every=2", "~callbacks.image_grid", "callbacks.ema.decay=0.9")
-BRIEF = ("~callbacks.set_scores", "callbacks.cycle_scores.pictures=2")
+BRIEF = ("~callbacks.set_scores", "callbacks.cycle_scores.images=2")
 CYCLEGAN = ("model.pool_size=3", "model.generator.dropout=0.5")
 STYLES = ("data=styles", "data.count=4", "data.image_size=32", "data.load_size=36")
 FLOAT16 = ("trainer.precision=16-mixed",)
@@ -42,7 +42,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "bfloat16": (*CYCLEGAN, "trainer.precision=bf16-mixed"),
     "float16": (*CYCLEGAN, *FLOAT16),
     "float64": (*CYCLEGAN, "trainer.precision=64-true"),
-    "quick": (*CYCLEGAN, "trainer.quick=true"),
+    "quick": (*CYCLEGAN, "trainer.fast_convolutions=true"),
     "checkpointing": (*CYCLEGAN, "trainer.checkpointing=true"),
     "channels last": (*CYCLEGAN, "trainer.channels_last=true"),
     "deterministic": (*CYCLEGAN, "trainer.deterministic=true"),

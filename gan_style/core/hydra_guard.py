@@ -24,7 +24,9 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_style.core.errors import UserError
+from gan_style.core.moved import renamed
 from gan_style.core.paths import printable
+from gan_style.core.terminal import warn
 
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
 LAUNCHERS = (
@@ -44,11 +46,16 @@ RERUN = "--experimental-rerun"
 
 
 class _GuardedLoader(ConfigLoaderImpl):
-    """Hydra's config loader, which checks every config that it returns."""
+    """Hydra's config loader, which checks every config that it returns, and understands old keys of ours."""
 
-    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-        config = super().load_configuration(*args, **kwargs)
+    def load_configuration(
+        self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
+    ) -> DictConfig:
+        overrides, notes = renamed(overrides)
+        config = super().load_configuration(config_name, overrides, *args, **kwargs)
         require_harmless(config)
+        for note in notes:
+            warn(f"gan_style: {note}")
         return config
 
     def _process_config_searchpath(self, config_name: str | None, parsed_overrides: Any, repo: Any) -> None:

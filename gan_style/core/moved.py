@@ -1,7 +1,9 @@
-"""Where things have moved: old checkpoints, run folders, sweeps and users' YAML name the places of then."""
+"""Tables of what has moved or was renamed: old checkpoints, run folders, sweeps and users' YAML have the old names."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 # Below gan_style; a module as a whole, and names that went elsewhere than the rest of theirs.
@@ -172,6 +174,12 @@ NAMES = {
 }
 ROOT = "gan_style."
 
+# Keys of a config -> their last part now. The old ones are understood, with a note, until the next minor version.
+KEYS = {
+    "trainer.quick": "fast_convolutions",
+    "callbacks.cycle_scores.pictures": "images",
+}
+
 
 def moved(target: str) -> str:
     """The import path of today of what a `_target_` names; anything that never moved comes back as it is."""
@@ -182,6 +190,53 @@ def moved(target: str) -> str:
         return ROOT + NAMES[path]
     module, _, name = path.rpartition(".")
     return f"{ROOT}{MODULES[module]}.{name}" if module in MODULES else target
+
+
+def of_today(key: str) -> str:
+    """Return the name that a key of a config has today."""
+    return f"{key.rpartition('.')[0]}.{KEYS[key]}" if key in KEYS else key
+
+
+def renamed(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return overrides of a command with today's keys, and a note about each key that was an old one.
+
+    Args:
+        overrides: such as "trainer.quick=true" or "++trainer.quick=true".
+    """
+    found, notes = [], []
+    for override in overrides:
+        prefix, key, rest = re.fullmatch(r"([+~]*)([^=]*)(.*)", override, re.DOTALL).groups()  # type: ignore[union-attr]
+        if key in KEYS:
+            notes.append(_note(key, of_today(key)))
+            key = of_today(key)
+        found.append(f"{prefix}{key}{rest}")
+    return found, notes
+
+
+def rename_keys(config: Any) -> list[str]:
+    """Change the old keys of a plain config to those of today, in place, and return a note about each.
+
+    Where both are there, as in an experiment of one's own that gives the old key, the old one was given and wins.
+
+    Args:
+        config: dicts, lists and scalars; of a stranger's file also anything else.
+    """
+    return [_note(key, new) for key, new in _renaming(config)]
+
+
+def _renaming(config: Any) -> Iterator[tuple[str, str]]:
+    for key, new in KEYS.items():
+        *parents, last = key.split(".")
+        node = config
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict) and last in node:
+            node[new] = node.pop(last)
+            yield key, of_today(key)
+
+
+def _note(old: str, new: str) -> str:
+    return f"note: {old} is called {new} now; the old name will not be understood by the next minor version"
 
 
 def renew(config: Any) -> None:

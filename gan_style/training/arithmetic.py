@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from gan_style.core.moved import of_today
 from gan_style.core.version import __version__
 from gan_style.training.trainer import TrainerSettings
 
@@ -35,7 +36,7 @@ def effective_settings(settings: TrainerSettings, image_size: int) -> dict[str, 
     rounded = settings.precision == "tf32" and not on_gpu
     return {
         "trainer.precision": "32-true" if rounded else settings.precision,
-        "trainer.quick": settings.takes_quick_ways(image_size) and on_cpu,
+        "trainer.fast_convolutions": settings.takes_quick_ways(image_size) and on_cpu,
         "trainer.compile": settings.compile if on_gpu or settings.compile == "off" else "default",
         "processes": settings.world_size,
         "trainer.sync_batchnorm": settings.world_size > 1 and settings.sync_batchnorm is not False,
@@ -57,7 +58,8 @@ def machine(settings: TrainerSettings) -> dict[str, Any]:
 def changes(settings: TrainerSettings, image_size: int, resume: Mapping[str, Any]) -> Iterator[str]:
     """Yield sentences about arithmetic that differs from a checkpoint's; values that it does not record are skipped."""
     saved = resume.get("arithmetic", {})
-    then = {"processes": len(resume["pools"]), **_settings_of_older(resume, settings), **saved.get("ways", {})}
+    then = {"processes": len(resume["pools"]), **_settings_of_older(resume, settings)}
+    then |= {of_today(key): value for key, value in saved.get("ways", {}).items()}
     for key, now in effective_settings(settings, image_size).items():
         if key in then and then[key] != now:
             yield f"{key}={then[key]} there, {key}={now} here; {NOT_EXACTLY}"
@@ -70,7 +72,7 @@ def changes(settings: TrainerSettings, image_size: int, resume: Mapping[str, Any
 def _settings_of_older(resume: Mapping[str, Any], settings: TrainerSettings) -> dict[str, Any]:
     """Resolve the config of a checkpoint that does not record these settings, as on this machine."""
     kept = resume["config"]["trainer"]
-    known = {key: kept[key] for key in ("precision", "quick", "compile") if key in kept}
+    known = {key: kept[key] for key in ("precision", "fast_convolutions", "compile") if key in kept}
     size = resume["preprocessing"].get("image_size")
     if not isinstance(size, int):
         return {}

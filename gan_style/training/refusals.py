@@ -26,7 +26,7 @@ SAME_NUMBERS = {
     "set url archive sha256 name_A name_B",
     "model": "warm_start",
     "callbacks": "image_grid truth_scores set_scores cycle_scores",
-    "trainer": "accelerator devices num_nodes strategy precision quick compile checkpointing profiler "
+    "trainer": "accelerator devices num_nodes strategy precision fast_convolutions compile checkpointing profiler "
     "sync_batchnorm max_steps max_epochs val_every save_every log_every",
 }
 

@@ -20,7 +20,7 @@ from gan_style.core import terminal
 from gan_style.core.allowed import in_config
 from gan_style.core.config import build, check, check_signature, takes
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
-from gan_style.core.moved import renew
+from gan_style.core.moved import rename_keys, renew
 from gan_style.core.paths import write_whole
 from gan_style.core.plain_data import require_plain
 from gan_style.core.types import Seed
@@ -165,6 +165,8 @@ def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     require_plain(config, "")
     config = check_signature(RunConfig, copy.deepcopy(dict(config)))
     renew(config)
+    for note in rename_keys(config):
+        say(note)
     config["best"] = check_signature(BestRule, config["best"], "best")
     config["metrics"] = as_nodes(config.get("metrics"))
     check_signature(Doctor, config["doctor"], "doctor")

@@ -54,14 +54,14 @@ class TrainerSettings:
         save_every: iterations between two checkpoints; null: with each validation.
         log_every: iterations between two rows of metrics.csv; null: 200 rows, at least one per 50.
         deterministic: refuse operations that are not reproducible on a GPU.
-        quick: in float32 on a CPU, convolutions of the generators by fewer products (docs/performance.md); null: where
-            the crops are large enough for it to pay, and the processor's matrix products fast enough.
+        fast_convolutions: in float32 on a CPU, Winograd and other fast convolutions in the generators; null: where
+            crops are large and the processor multiplies matrices fast enough for it to pay (docs/performance.md).
         checkpointing: residual blocks of the generators keep their input alone and are computed again in the backward
             pass: same numbers, less memory, more time.
         compile: "default" compiles the networks, which takes minutes at the start and is for batches of one size; "max"
             also records CUDA graphs on a GPU. Without a compiler a note says so and nothing is compiled.
-        channels_last: keep the weights, and with them the maps, in the layout that tensor cores read. On a CPU `quick`
-            has its own, and without it instance norm makes this one slower.
+        channels_last: keep the weights, and with them the maps, in the layout that tensor cores read. On a CPU
+            `fast_convolutions` has its own, and without it instance norm makes this one slower.
         profiler: Lightning's, for `debug=profile`.
     """
 
@@ -77,7 +77,7 @@ class TrainerSettings:
     save_every: Count | None = None
     log_every: Count | None = None
     deterministic: bool = False
-    quick: bool | None = None
+    fast_convolutions: bool | None = None
     checkpointing: bool = False
     compile: Literal["off", "default", "max"] = "off"
     channels_last: bool = False
@@ -116,7 +116,7 @@ class TrainerSettings:
         """Check whether `fast_convolutions` computes the generators; compiled networks take their own."""
         if self.compile != "off":
             return False
-        return is_faster(image_size) if self.quick is None else self.quick
+        return is_faster(image_size) if self.fast_convolutions is None else self.fast_convolutions
 
     def tell(self, engine: Engine, image_size: int) -> None:
         """Tell an engine by which ways to compute, before it trains."""

@@ -22,7 +22,7 @@ RUNS = {
     "dropout": ("model.generator.dropout=0.5",),
     "batch norm": ("model.generator.norm=batch", "model.generator.dropout=0.3"),
     "spectral norm": ("model.generator.spectral=true",),
-    "quick": ("trainer.quick=true", "model.generator.filters=16"),
+    "quick": ("trainer.fast_convolutions=true", "model.generator.filters=16"),
     "cut": ("model=cut", "model.generator.blocks=2"),
     "two_branch": ("model=two_branch",),
     "style_conditional": ("model=style_conditional",),

@@ -72,7 +72,7 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
     for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
         monkeypatch.setattr("gan_style.networks.fast_convolutions.MIN_CROP_PIXELS", pixels)
         taken.clear()
-        run(f"run-{pixels}-{word}", "trainer.max_steps=2", f"trainer.quick={word}")
+        run(f"run-{pixels}-{word}", "trainer.max_steps=2", f"trainer.fast_convolutions={word}")
         assert set(taken) == {expected}
 
 
@@ -84,7 +84,9 @@ SMALL = ("model.generator.filters=2", "model.generator.blocks=1", "model/discrim
 @pytest.mark.filterwarnings("ignore")  # what the compiler itself warns of
 def test_compiled_networks_give_the_same_losses_and_keys(run: Callable[..., Path]) -> None:
     plain = run("plain", *SMALL, "trainer.log_every=1")
-    compiled = run("compiled", *SMALL, "trainer.log_every=1", "trainer.compile=default", "trainer.quick=true")
+    compiled = run(
+        "compiled", *SMALL, "trainer.log_every=1", "trainer.compile=default", "trainer.fast_convolutions=true"
+    )
     losses = []
     for folder in (plain, compiled):
         with open(folder / "metrics.csv", newline="") as file:

@@ -62,7 +62,7 @@ def test_losses_are_those_of_the_plain_reference(
         return model
 
     monkeypatch.setattr(runs, "model_of", model_of)
-    folder = run("ours", *WORDS, "trainer.quick=true", f"model.join_passes={joined}")
+    folder = run("ours", *WORDS, "trainer.fast_convolutions=true", f"model.join_passes={joined}")
     with open(folder / "metrics.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["train/D_A"]]
     assert called

@@ -116,7 +116,7 @@ def run_trials(
             "data.image_size": size,
             "data.load_size": scaled(target, size),
             "data.batch_size": batch,
-            "trainer.quick": parts.settings.takes_quick_ways(target.image_size),
+            "trainer.fast_convolutions": parts.settings.takes_quick_ways(target.image_size),
             "trainer.checkpointing": again,
             "trainer.devices": 1,
             "trainer.num_nodes": 1,

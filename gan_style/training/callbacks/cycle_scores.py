@@ -30,20 +30,20 @@ class CycleScores(pl.Callback):
     the best by both. Does nothing for methods that make no `rec_A` or `rec_B`.
 
     Args:
-        pictures: of each domain that the probe takes, the same in every validation and on every rank; 0 leaves it out.
+        images: of each domain that the probe takes, the same in every validation and on every rank; 0 leaves it out.
     """
 
-    def __init__(self, pictures: CountOrNone = 4) -> None:
-        self.pictures = pictures
+    def __init__(self, images: CountOrNone = 4) -> None:
+        self.images = images
         self._errors: dict[Direction, dict[Hashable, float]] = {}
         self._probed: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self._probed = {}
-        if self.pictures == 0 or not {*Direction} <= set(method_of(pl_module).directions):
+        if self.images == 0 or not {*Direction} <= set(method_of(pl_module).directions):
             return
-        count = min(self.pictures, len(data.val_set))
+        count = min(self.images, len(data.val_set))
         fits = data.look_transform.fixed_size and all(n in (1, 3) for n in data.channels.values())
         if count < 2 or not fits:
             if trainer.is_global_zero:

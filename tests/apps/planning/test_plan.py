@@ -43,7 +43,13 @@ def test_every_model_can_be_tried(name: str, tmp_path: Path) -> None:
 
 
 def test_operations_grow_with_the_pixels(tmp_path: Path) -> None:
-    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "trainer.quick=false", "data.load_size=null"]
+    words = [
+        "model=cyclegan",
+        *TINY,
+        *fitting("model=cyclegan"),
+        "trainer.fast_convolutions=false",
+        "data.load_size=null",
+    ]
     small, large = (
         tried(parts_of(composed([*words, f"data.image_size={size}"])), 2, tmp_path)["flops"] for size in (32, 64)
     )
@@ -54,7 +60,8 @@ def test_operations_are_counted_without_shortcuts(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("gan_style.networks.fast_convolutions.MIN_TILES_FOR_WINOGRAD", 1)
     words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "model.generator.filters=8"]
     plain, short = (
-        tried(parts_of(composed([*words, f"trainer.quick={quick}"])), 2, tmp_path)["flops"] for quick in (False, True)
+        tried(parts_of(composed([*words, f"trainer.fast_convolutions={quick}"])), 2, tmp_path)["flops"]
+        for quick in (False, True)
     )
     assert short == plain
 

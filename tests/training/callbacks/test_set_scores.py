@@ -91,7 +91,7 @@ def test_logged_scores_are_those_of_the_pictures(run: Run) -> None:
 
 def test_cycle_scores_are_those_of_the_pictures(run: Run) -> None:
     words = ("data.val_count=5", "callbacks.ema.decay=0.5", "model.optimizer_G.lr=0.002")
-    folder = run("run", *words, "callbacks.cycle_scores.pictures=3", "trainer.max_steps=12")
+    folder = run("run", *words, "callbacks.cycle_scores.images=3", "trainer.max_steps=12")
     model, real = averaged(folder, *words)
     row = columns(folder)[12]
     with torch.no_grad():
