@@ -203,7 +203,7 @@ def first_pictures(judge: Any, count: int) -> dict[str, dict[int, Any]]:
 
     return {
         direction: {
-            i: to_uint8(fake) for i, fake in zip(made.places, made.pictures["fakes"], strict=False) if i < count
+            i: to_uint8(fake) for i, fake in zip(made.indices, made.pictures["fakes"], strict=False) if i < count
         }
         for direction, made in judge.made.items()
     }

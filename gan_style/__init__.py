@@ -4,7 +4,7 @@ translator = gan_style.load("runs/.../best.ckpt")
 picture = translator.translate("photo.jpg", direction="A2B")
 result = gan_style.train("model=cut", "data.root=photos", run_dir="runs/mine")
 
-Each verb of the command line is a function here (docs/python.md). Nothing is imported before it is asked for: torch
+Each verb of the command line is a function here (docs/python.md). Nothing is imported before it is used: torch
 takes seconds.
 """
 

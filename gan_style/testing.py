@@ -1,7 +1,7 @@
-"""What every part promises, as tests for a package of your own.
+"""Contracts of methods, networks, losses, metrics and data sets, as tests for a package of your own.
 
-Each `check_...` looks at one promise and raises an AssertionError that says how it was broken. The classes are the same
-as test methods, to be inherited in a test file (docs/your_own.md):
+Each `check_...` tests one promise of the contract and raises an AssertionError where it is broken. The classes are the
+same as test methods, to be inherited in a test file (docs/your_own.md):
 
     class TestMine(MethodContract):
         overrides = ("model=mine", "allow=[mylab.]")
@@ -29,7 +29,7 @@ from gan_style.training.run import train
 NAMES = frozenset(f"{kind}_{domain}" for kind in ("real", "fake", "rec", "idt") for domain in "AB")
 BRANCHES = frozenset({"content_B", "style_B"})
 SIZES = ((32, 32), (33, 47), (20, 64))  # height and width of pictures that go in
-# What makes any method small: words for those keys that its config has.
+# Overrides that make any method small; those whose keys its config has are used.
 SMALL_MODEL = {
     "model.vgg.weights": "random",
     "model.vgg.depth": "relu2_1",
@@ -42,7 +42,7 @@ SMALL_MODEL = {
     "model.steps": "3",
 }
 SMALL_RUN = ("data=tiny", "trainer.log_every=1", "run_dir=unused")
-PROMISED = 1e-4  # largest difference on [-1, 1] of two ways that differ by rounding alone
+PROMISED = 1e-4  # largest difference on [-1, 1] that counts as rounding
 
 
 # Configs, shrunk: what is tested is what users train, only smaller
@@ -52,19 +52,19 @@ def small_config(*overrides: str, config_dir: str | Path | None = None) -> dict[
     """Compose the plain config of a command, with a few filters and eight drawn scenes of 32 pixels.
 
     Args:
-        *overrides: of the command, such as `model=mine`; they count more than what makes it small.
+        *overrides: of the command, such as `model=mine`; they win over those that make it small.
         config_dir: a folder of YAML files of one's own, as of `--config-dir`.
     """
     return composed(small_overrides(*overrides, config_dir=config_dir), config_dir)
 
 
 def small_overrides(*overrides: str, config_dir: str | Path | None = None) -> list[str]:
-    """The overrides of `small_config`."""
+    """Return the overrides of `small_config`."""
     return [*SMALL_RUN, *fitting(*overrides, config_dir=config_dir), *overrides]
 
 
 def fitting(*overrides: str, config_dir: str | Path | None = None) -> list[str]:
-    """The overrides of SMALL_MODEL that the config of a command has keys for and does not set itself."""
+    """Return the overrides of SMALL_MODEL that the config of a command has keys for and does not set itself."""
     whole = composed([*SMALL_RUN, *overrides], config_dir)
 
     def has(key: str) -> bool:
@@ -75,12 +75,12 @@ def fitting(*overrides: str, config_dir: str | Path | None = None) -> list[str]:
             node = node[part]
         return True
 
-    given = {word.split("=")[0].lstrip("+~") for word in overrides}
+    given = {override.split("=")[0].lstrip("+~") for override in overrides}
     return [f"{key}={value}" for key, value in SMALL_MODEL.items() if has(key) and key not in given]
 
 
 def build_model(config: Mapping[str, Any], **extra: Any) -> Translator:
-    """Build the method of a plain config, for pictures of three channels; the same weights every time."""
+    """Build the method of a plain config, for images of three channels; the same weights every time."""
     torch.manual_seed(0)
     channels = {"channels_A": 3, "channels_B": 3}
     model = build(config["model"], (*ALLOWED, *config["allow"]), **(channels | extra))
@@ -89,13 +89,13 @@ def build_model(config: Mapping[str, Any], **extra: Any) -> Translator:
 
 
 def example_batch(size: int = 32, count: int = 2) -> dict[str, Tensor]:
-    """Pictures of both domains, [count, 3, size, size] in [-1, 1]; the same every time."""
+    """Draw images of both domains, [count, 3, size, size] in [-1, 1]; the same every time."""
     random = torch.Generator().manual_seed(1)
     return {domain: torch.rand(count, 3, size, size, generator=random) * 2 - 1 for domain in "AB"}
 
 
 def differences(a: Any, b: Any, path: str = "") -> list[str]:
-    """Where two nested structures differ, bit for bit; empty when nowhere. NaN is NaN: gradients may overflow."""
+    """List where two nested structures differ, bit for bit. NaN equals NaN: gradients may overflow."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         alike = a.dtype == b.dtype and a.shape == b.shape
         return [] if alike and bool(((a == b) | (a.isnan() & b.isnan())).all()) else [path]
@@ -114,7 +114,7 @@ def differences(a: Any, b: Any, path: str = "") -> list[str]:
 
 
 def check_images(model: Translator, batch: Mapping[str, Tensor], names: frozenset[str] = NAMES | BRANCHES) -> None:
-    """`generate` gives `real_A`, `fake_B` and more under names of the glossary, of the batch's size, in [-1, 1]."""
+    """Check that `generate` gives `real_A`, `fake_B`, ... by the glossary's names, of the batch's size, in [-1, 1]."""
     images = model.generate(batch)
     assert {"real_A", "fake_B"} <= set(images), f"generate gives {sorted(images)}, without real_A or fake_B"
     assert set(images) <= names, f"generate gives {sorted(set(images) - names)}, which docs/glossary.md does not know"
@@ -124,7 +124,7 @@ def check_images(model: Translator, batch: Mapping[str, Tensor], names: frozense
 
 
 def check_turns(model: Translator, batch: Mapping[str, Tensor]) -> None:
-    """Each player's loss is finite and gives every weight of that player a gradient, and in D's turn none of G's."""
+    """Check each player's turn: the loss is finite, all its weights get a gradient, and in D's turn none of G's."""
     images = model.generate(batch)
     losses = {"G": model.generator_loss, "D": model.discriminator_loss}
     for player in model.players():
@@ -150,7 +150,7 @@ def check_turns(model: Translator, batch: Mapping[str, Tensor]) -> None:
 
 
 def check_translation(model: Translator, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
-    """`translate` takes pictures of any size in each direction and gives the same size, in [-1, 1]."""
+    """Check that `translate` takes images of any size in each direction and keeps size and range [-1, 1]."""
     model.eval()
     with torch.no_grad():
         for direction in model.directions:
@@ -161,7 +161,7 @@ def check_translation(model: Translator, sizes: Sequence[tuple[int, int]] = SIZE
 
 
 def check_training(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Two iterations train; the checkpoint is plain, and the method that its config names takes its weights.
+    """Check that two iterations train, and that the checkpoint is plain and fits the method of its config.
 
     Returns: the checkpoint.
     """
@@ -176,7 +176,7 @@ def check_training(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def check_resume(config: Mapping[str, Any], folder: Path) -> None:
-    """Six iterations, and three and then three more, give the same checkpoint bit for bit."""
+    """Check that six iterations, and three and then three more, give the same checkpoint bit for bit."""
     whole = train(_shorter(config, 6, folder / "whole"))
     parts = train(_shorter(config, 3, folder / "parts"))
     train(_shorter(config, 6, parts, resume="last"))
@@ -196,7 +196,7 @@ class MethodContract:
     """Tests of a method: inherit them in a class whose name begins with Test.
 
     Attributes:
-        overrides: what trains it: `("model=mine", "allow=[mylab.]")`.
+        overrides: of the training: `("model=mine", "allow=[mylab.]")`.
         config_dir: the folder of its YAML files.
         names: of pictures that `generate` may give.
     """
@@ -206,7 +206,7 @@ class MethodContract:
     names: ClassVar[frozenset[str]] = NAMES | BRANCHES
 
     def config(self) -> dict[str, Any]:
-        """The config of a small training."""
+        """Return the config of a small training."""
         return small_config(*self.overrides, config_dir=self.config_dir)
 
     def test_images_have_standard_names_shapes_and_range(self) -> None:
@@ -229,7 +229,7 @@ class MethodContract:
 
 
 def check_generator(make: Callable[..., nn.Module], sizes: Sequence[tuple[int, int]] = (*SIZES, (5, 9))) -> None:
-    """A generator keeps any size, gives [-1, 1], trains all its weights, and keeps pictures apart where it says so.
+    """Check that a generator keeps any size, gives [-1, 1], trains all weights, and keeps `per_sample`.
 
     Args:
         make: called as `make(in_channels=..., out_channels=...)`, as methods do.
@@ -252,7 +252,7 @@ def check_generator(make: Callable[..., nn.Module], sizes: Sequence[tuple[int, i
 
 
 def check_discriminator(make: Callable[..., nn.Module], size: int = 64) -> None:
-    """A discriminator gives logits [B, 1, h, w], or several of them, and all its weights and its input get a gradient.
+    """Check that a discriminator gives finite logits [B, 1, h, w], or several, and gradients everywhere.
 
     Args:
         make: called as `make(in_channels=...)`, as methods do.
@@ -289,7 +289,7 @@ class GeneratorContract:
     """Tests of a generator: inherit them and write `make`."""
 
     def make(self, *, in_channels: int, out_channels: int) -> nn.Module:
-        """A small one for pictures of these channels."""
+        """Make a small one for images of these channels."""
         raise NotImplementedError
 
     def test_it_keeps_what_a_generator_promises(self) -> None:
@@ -300,7 +300,7 @@ class DiscriminatorContract:
     """Tests of a discriminator: inherit them and write `make`."""
 
     def make(self, *, in_channels: int) -> nn.Module:
-        """A small one for pictures of these channels."""
+        """Make a small one for images of these channels."""
         raise NotImplementedError
 
     def test_it_keeps_what_a_discriminator_promises(self) -> None:
@@ -311,11 +311,11 @@ class DiscriminatorContract:
 
 
 def check_loss(loss: Callable[..., Tensor], *inputs: Tensor) -> None:
-    """A loss is a finite scalar whose derivative by its first input is right, as float64 differences tell.
+    """Check that a loss is a finite scalar with the right derivative by its first input, by differences in float64.
 
     Args:
         loss: tensors in, a scalar out.
-        *inputs: small ones, such as [2, 3, 4, 4]: each value of the first is moved by itself.
+        *inputs: small ones, such as [2, 3, 4, 4], as each value of the first is varied by itself.
     """
     precise = [x.detach().double() for x in inputs]
     value = loss(*precise)
@@ -325,7 +325,7 @@ def check_loss(loss: Callable[..., Tensor], *inputs: Tensor) -> None:
 
 
 def check_metric(score: Callable[[Tensor, Tensor], Tensor], channels: int = 3) -> None:
-    """A score of pairs gives a finite number to each pair, [B], whatever else is in the batch, and changes no picture.
+    """Check that a score of pairs is finite, [B], does not depend on the rest of the batch, and changes no image.
 
     Args:
         score: pictures [B, C, H, W] in [-1, 1] twice -> [B].
@@ -342,7 +342,7 @@ def check_metric(score: Callable[[Tensor, Tensor], Tensor], channels: int = 3) -
 
 
 def check_data(make: Callable[[], UnpairedDataModule], positions: int = 4) -> None:
-    """A data set gives the same items every time it is made, in range, of one size; and pictures to look at."""
+    """Check that a data set gives the same items every time, in range, of one size, and has validation pictures."""
     data, again = make(), make()
     for one in (data, again):
         one.setup()
@@ -365,7 +365,7 @@ class LossContract:
         raise NotImplementedError
 
     def inputs(self) -> tuple[Tensor, ...]:
-        """Small tensors that the loss takes; two sets of pictures unless overridden."""
+        """Return small tensors that the loss takes; two sets of images unless overridden."""
         random = torch.Generator().manual_seed(0)
         a, b = (torch.rand(2, 3, 4, 4, generator=random) * 2 - 1 for _ in range(2))
         return a, b
@@ -385,7 +385,7 @@ class MetricContract:
 
 
 class DataContract:
-    """Tests of a data set: inherit them and say `overrides`, as of `MethodContract`."""
+    """Tests of a data set: inherit them and set `overrides`, as of `MethodContract`."""
 
     overrides: ClassVar[Sequence[str]]
     config_dir: ClassVar[Path | None] = None

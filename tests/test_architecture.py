@@ -153,6 +153,7 @@ def test_long_files_are_noted_and_refuse_nothing(tmp_path: Path) -> None:
 
 def test_whatever_is_there_is_used(tmp_path: Path) -> None:
     elsewhere = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "experiments").rglob("*.py"), ROOT / "train.py"]
+    elsewhere += [*(PACKAGE / "cli/template").rglob("*.txt"), ROOT / "docs/your_own.md"]  # what users inherit
     assert not HOUSE.unused(*elsewhere), "used by tests at most: remove it, or publish it in its package's PLACES"
     (tmp_path / "one.py").write_text("def used(): ...\ndef left(): ...\nclass Configured: ...\n")
     (tmp_path / "two.py").write_text("used()\n")

@@ -186,7 +186,7 @@ def test_a_nan_checkpoint_writes_nothing(files: Path, tmp_path: Path) -> None:
 
 def test_words_may_stand_on_both_sides_of_the_options() -> None:
     parsed = _parsed(["plan", "model=cut", "--memory", "8GB", "data=tiny", "--hours", "2", "seed=1"])
-    assert (parsed.words, parsed.hours) == (["model=cut", "data=tiny", "seed=1"], "2")
+    assert (parsed.overrides, parsed.hours) == (["model=cut", "data=tiny", "seed=1"], "2")
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def bare_loop(config: dict[str, Any], pairs: list[tuple[torch.Tensor, torch.Tens
     """Our own step, and nothing around it."""
     model = build(config["model"], channels_A=3, channels_B=3).to(pairs[0][0].device)
     engine = Engine(model)
-    engine.quick = build(config["trainer"]).takes_quick_ways(config["data"]["image_size"])
+    engine.fast_convolutions = build(config["trainer"]).uses_fast_convolutions(config["data"]["image_size"])
     optimizers = dict(zip("GD", engine.configure_optimizers(), strict=True))
     own = {player: model.parameters_of(player) for player in "GD"}
     bf16 = config["trainer"]["precision"] == "bf16-mixed"
@@ -92,7 +92,7 @@ def bare_loop(config: dict[str, Any], pairs: list[tuple[torch.Tensor, torch.Tens
 
     def step(A: torch.Tensor, B: torch.Tensor) -> None:
         cast = torch.autocast(device, torch.bfloat16) if bf16 else nullcontext()
-        with cast, engine.quick_ways():
+        with cast, engine.compute_modes():
             images = model.generate({"A": A, "B": B})
             for player, loss in (("G", model.generator_loss), ("D", model.discriminator_loss)):
                 other = own["D" if player == "G" else "G"]

@@ -122,7 +122,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def differences(saved: Any, now: Any, path: str = "model") -> Iterator[str]:
-    """`path=old there, path=new here` of each value in which two plain configs differ."""
+    """Yield `path=old there, path=new here` for each value in which two plain configs differ."""
     if isinstance(saved, Mapping) and isinstance(now, Mapping):
         for key in [*saved, *(k for k in now if k not in saved)]:
             yield from differences(saved.get(key), now.get(key), f"{path}.{key}")

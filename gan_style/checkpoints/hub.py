@@ -75,7 +75,7 @@ def card(about: Mapping[str, Any], name: str) -> str:
 
 
 def _own_packages(config: Any) -> tuple[str, ...]:
-    """The packages that a plain config names and that no file may name by itself, such as ("mylab.",)."""
+    """Return the packages that a plain config names and that no file may name by itself, such as ("mylab.",)."""
     found, left = set(), [config]
     while left:
         node = left.pop()

@@ -1,7 +1,7 @@
 """Generators in the layout of the official CycleGAN, pix2pix and CUT code, whose layers are numbered.
 
-One walk over a network of ours gives the official name of each of its tensors, for both ways. What a file holds is read
-from its names and shapes:
+One walk over a network of ours gives the official name of each of its tensors, for reading and writing. The network of
+a file is recognised by names and shapes:
 
     model.1 is a 7x7 convolution; model.N.conv_block      ResNet: filters, channels, blocks
     model.model.0, .1.model, .3.model, ...                U-Net: as many halvings as levels
@@ -30,14 +30,14 @@ from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
 State = dict[str, Tensor]
-OLD_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # an instance norm had them before PyTorch 0.4
+OLD_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # of instance norms before PyTorch 0.4
 BINOMIAL = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
 _NONE = torch.empty(0)
 DROPOUT = 0.5  # the official code has no other
 
 
 class Generator(NamedTuple):
-    """What an official file holds."""
+    """Content of an official file."""
 
     node: dict[str, Any]  # the config of our network
     in_channels: int
@@ -54,7 +54,7 @@ class Names(NamedTuple):
 
 
 def read(path: Path) -> tuple[Generator, str]:
-    """An official `*_net_G*.pth`, and the file's SHA-256.
+    """Read an official `*_net_G*.pth`, and the file's SHA-256.
 
     Raises:
         UserError: no such file, one that would run code, or not such a generator.
@@ -83,10 +83,10 @@ def read(path: Path) -> tuple[Generator, str]:
 
 
 def from_official(state: State) -> Generator:
-    """The network that an official state dict is of, and its weights by our names.
+    """Find the network that an official state dict is of, and rename its weights to ours.
 
     Raises:
-        UserError: it is of none that we have; the message goes on after the name of the file.
+        UserError: we have no such network; the message continues the name of the file.
     """
     if "model.1.weight" in state and state["model.1.weight"].shape[2:] == (7, 7):
         node, channels = _resnet(state)
@@ -117,7 +117,7 @@ def from_official(state: State) -> Generator:
 
 
 def to_official(network: nn.Module) -> State:
-    """The weights of a generator by official names.
+    """Rename the weights of a generator to the official names.
 
     Raises:
         UserError: the official code has no such network.
@@ -130,7 +130,7 @@ def to_official(network: nn.Module) -> State:
 
 
 def names_of(network: nn.Module) -> Names:
-    """The official names of all tensors of a network.
+    """Map the official names of all tensors of a network to ours.
 
     Raises:
         UserError: the official code has no such network.
@@ -155,14 +155,14 @@ def names_of(network: nn.Module) -> Names:
 
 def _resnet_names(network: ResnetGenerator) -> tuple[dict[str, str], State]:
     names, filters = {}, {}
-    place, width = 0, 0
+    index, width = 0, 0
     for number, layer in enumerate(network.layers):
         prefix = f"layers.{number}."
         if isinstance(layer, BlurPool):
-            filters[f"model.{place}.filt"] = _filter(3, width)
+            filters[f"model.{index}.filt"] = _filter(3, width)
         elif isinstance(layer, Upsample) and layer.mode == "bilinear":
-            filters[f"model.{place}.filt"] = _filter(4, width) * 4
-            place += 1
+            filters[f"model.{index}.filt"] = _filter(4, width) * 4
+            index += 1
         width = next((m.out_channels for m in layer.modules() if isinstance(m, _CONVOLUTIONS)), width)
         for key in layer.state_dict():
             theirs = key
@@ -170,8 +170,8 @@ def _resnet_names(network: ResnetGenerator) -> tuple[dict[str, str], State]:
                 theirs = key.replace("layers.", "conv_block.", 1)
             elif isinstance(layer, Upsample):
                 theirs = _convolution_of(layer, key, ("deconv", "bilinear"))
-            names[f"model.{place}.{theirs}"] = prefix + key
-        place += 1
+            names[f"model.{index}.{theirs}"] = prefix + key
+        index += 1
     return names, filters
 
 
@@ -193,7 +193,7 @@ def _unet_names(network: UNetGenerator) -> dict[str, str]:
 
 
 def _level(level: int) -> str:
-    """Each level of a U-Net lies inside the one around it."""
+    """Return the official prefix of a level of a U-Net, each of which lies inside the one around it."""
     return "model.model" + ".1.model" * (level > 0) + ".3.model" * (level - 1)
 
 
@@ -210,13 +210,13 @@ def _convolution_of(layer: Upsample, key: str, modes: Sequence[str]) -> str:
 
 
 def _filter(size: int, channels: int) -> Tensor:
-    """[channels, 1, size, size], binomial, of sum 1."""
+    """Return a binomial kernel [channels, 1, size, size] of sum 1."""
     row = torch.tensor(BINOMIAL[size])
     return (row.outer(row) / row.sum() ** 2).repeat(channels, 1, 1, 1)
 
 
 def _cleaned(state: Mapping[str, Tensor]) -> State:
-    """Without the prefix of DataParallel, and without the buffers that old instance norms had."""
+    """Remove the prefix of DataParallel, and the buffers that old instance norms had."""
     prefix = "module." if all(key.startswith("module.") for key in state) else ""
     bare = {key.removeprefix(prefix): value for key, value in state.items()}
 
@@ -271,7 +271,7 @@ def _matches(pattern: str, state: State) -> Iterator[re.Match[str]]:
 
 
 def said(node: Mapping[str, Any]) -> str:
-    """A network in words."""
+    """Describe a network in a few words."""
     kind = f"a ResNet of {node['blocks']} blocks" if "blocks" in node else f"a U-Net of {node['depth']} halvings"
     more = [f"{node['filters']} filters", {"none": "no norm"}.get(node["norm"], f"{node['norm']} norm")]
     more += ["dropout"] if node.get("dropout") else []

@@ -1,4 +1,4 @@
-"""A trained model from its checkpoint alone."""
+"""Restoring a trained model from its checkpoint alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LARGER = "the checkpoint's config asks for a far larger network than its weights
 
 @contextlib.contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Begin the sentence about a checkpoint with the name of its file."""
+    """Name the file of a checkpoint in the errors of a `with` block."""
     try:
         yield
     except UserError as error:
@@ -40,7 +40,7 @@ def naming(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fitting() -> Iterator[None]:
-    """Whatever the parts of a checkpoint break that was written or changed by something else, as a sentence."""
+    """Turn any error of a `with` block into a sentence: the checkpoint was written or changed by something else."""
     try:
         yield
     except UserError:
@@ -54,9 +54,9 @@ def fitting() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, a model that needs far more than the weights at hand is refused before its memory is touched.
+    """Refuse, inside a `with` block, a model that is far larger than the weights, before memory is allocated.
 
-    A config is some bytes and can ask for a network of any size; weights have to be there, but for discriminators.
+    A config of a few bytes can ask for a network of any size; its weights are in the file, except discriminators'.
 
     Raises:
         UserError: there are more layers or numbers than weights could fill.
@@ -84,14 +84,14 @@ def no_larger_than(state: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _numbers(value: Tensor) -> int:
-    """How many numbers a tensor holds: one that is repeated by its strides is there once, one of meta not at all."""
+    """Count the numbers that a tensor stores: repeated ones once, those of a meta tensor not at all."""
     if value.layout != torch.strided or value.is_meta:
         return 0
     return min(value.numel(), value.untyped_storage().nbytes() // value.element_size())
 
 
 def restore(content: Mapping[str, Any], allow: str | Sequence[str] = ()) -> Translator:
-    """The model of a checkpoint, with its raw weights.
+    """Rebuild the model of a checkpoint, with its raw weights.
 
     Args:
         content: of the checkpoint.
@@ -123,7 +123,7 @@ def restore(content: Mapping[str, Any], allow: str | Sequence[str] = ()) -> Tran
 
 
 def _vgg_nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Every node of a config that makes a VGG, wherever it stands: building it must read no file and no network."""
+    """Yield every node of a config that makes a VGG: building it must read no file and no network."""
     if isinstance(node, dict):
         if str(node.get("_target_", "")).startswith(f"{VGG.__module__}."):
             yield node

@@ -31,7 +31,7 @@ def described(content: Mapping[str, Any], *, averaged: bool) -> dict[str, Any]:
 
 
 def texts(about: Mapping[str, Any]) -> dict[str, str]:
-    """Metadata for a file: every value as JSON."""
+    """Convert metadata of a file to texts: every value as JSON."""
     return {key: json.dumps(value) for key, value in {"gan_style": __version__, "format": FORMAT, **about}.items()}
 
 

@@ -1,1 +1,1 @@
-"""The doors, one file a verb; nobody imports them."""
+"""The verbs of the command line, one file each; no other package imports them."""

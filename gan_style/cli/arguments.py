@@ -1,4 +1,4 @@
-"""What the verbs that make pictures share: models, styles and files as a command names them."""
+"""Arguments that verbs which make pictures share: models, styles and files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def refuse_method(parsed: Namespace, models: Iterable[LoadedTranslator], *, besi
         beside: whether gatys may stand beside them.
 
     Raises:
-        UserError: the method needs a checkpoint, or is another one, or a word is of gatys alone and there is none.
+        UserError: the method needs a checkpoint, or is another one, or an option is of gatys alone and there is none.
     """
     names = [type(translator.model).__name__.lower() for translator in models]
     method = parsed.method
@@ -32,16 +32,16 @@ def refuse_method(parsed: Namespace, models: Iterable[LoadedTranslator], *, besi
             f"--method {method} is not what --checkpoint holds ({', '.join(names)}): leave out one of the two"
         )
     if names and not (beside and method == "gatys"):
-        for word, value in (("--weights", parsed.weights), ("--set", parsed.set)):
+        for option, value in (("--weights", parsed.weights), ("--set", parsed.set)):
             if value:
-                raise UserError(f"{word} is for gatys without a checkpoint: leave it or --checkpoint out")
+                raise UserError(f"{option} is for gatys without a checkpoint: leave it or --checkpoint out")
 
 
 def parse_style(word: str) -> tuple[str, float]:
-    """`picture.jpg=0.7` -> ("picture.jpg", 0.7); a file whose name holds a `=` is itself.
+    """Parse `picture.jpg=0.7` to ("picture.jpg", 0.7); a file whose name holds a `=` is itself.
 
     Raises:
-        UserError: what stands behind the last `=` is not a number, or nothing before it.
+        UserError: there is no number after the last `=`, or no name before it.
     """
     if word and ("=" not in word or expanded(word).exists()):
         return word, 1.0
@@ -54,11 +54,11 @@ def parse_style(word: str) -> tuple[str, float]:
         raise UserError(f"--style {word}: the weight {weight!r} is not a number: write {name}=0.5") from None
 
 
-LARGEST_SEED = 2**63 - 1
+MAX_SEED = 2**63 - 1
 
 
 def trained(parsed: Namespace) -> LoadedTranslator:
-    """The checkpoint of a `translate` command, to pass pictures as it says."""
+    """Load the checkpoint of a `translate` command, with its options for passes."""
     return load(
         parsed.checkpoint,
         device=parsed.device,
@@ -70,7 +70,7 @@ def trained(parsed: Namespace) -> LoadedTranslator:
 
 
 def style_options(parsed: Namespace) -> dict[str, Any]:
-    """The words of the command that `LoadedTranslator.translate` takes."""
+    """Return the arguments of `LoadedTranslator.translate` that a command sets."""
     return {
         "style": [parse_style(word) for word in parsed.style] or None,
         "alpha": parsed.alpha,

@@ -24,12 +24,12 @@ from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
 def audit(
-    words: Sequence[str], iterations: int = 3, out: Path | None = None, config_dir: str | Path | None = None
+    overrides: Sequence[str], iterations: int = 3, out: Path | None = None, config_dir: str | Path | None = None
 ) -> int:
     """Train twice, say in one sentence whether both were the same, and return the exit status.
 
     Args:
-        words: of the command `train`, such as `model=cut`.
+        overrides: of config keys, such as `model=cut`.
         iterations: of each of the two trainings.
         out: a JSON file of the finding.
         config_dir: a folder of the user's own configs.
@@ -37,11 +37,11 @@ def audit(
     Returns: 1 where a tensor differs, else 0.
 
     Raises:
-        UserError: a mistake in the words, or what cannot be audited.
+        UserError: a mistake in the overrides, or a training that cannot be audited.
     """
     if iterations < 1:
         raise UserError(f"--iterations {iterations} trains nothing: give 1 or more")
-    finding = compare(composed(words, config_dir), iterations)
+    finding = compare(composed(overrides, config_dir), iterations)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, json.dumps(finding, indent=2) + "\n")
@@ -87,7 +87,7 @@ def counted(count: int, kind: str) -> str:
 
 
 def verdict(finding: Mapping[str, Any]) -> str:
-    """A finding of `compare` in one sentence."""
+    """Express a finding of `compare` in one sentence."""
     first, seed = finding["first"], finding["seed"]
     if first is None:
         counts = ", ".join(counted(count, kind) for kind, count in finding["compared"].items())
@@ -111,7 +111,7 @@ def _refuse_what_is_not_audited(config: Mapping[str, Any], settings: TrainerSett
 
 
 def _train(config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, recorder: pl.Callback) -> None:
-    """What `run.train` does with a config, without all that looks at training or keeps it."""
+    """Train as `run.train` does, with no other callback and no run folder."""
     torch.manual_seed(config["seed"])
     data: UnpairedDataModule = build(config["data"], allowed)
     data.setup()

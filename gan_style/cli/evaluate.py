@@ -57,7 +57,7 @@ def evaluate(parsed: Namespace) -> None:
 
 
 def judging(options: Any, done: Callable[[], Any]) -> scoring.Judging:
-    """By what a command scores: its options extractor, weights, vgg, dino, draws, no_cache, device and allow.
+    """Return how pictures are scored: extractor, weights, vgg, dino, draws, no_cache, device and allow.
 
     Args:
         options: of the command, as attributes.
@@ -90,18 +90,18 @@ def finish(results: Mapping[str, Result], force: bool, out: Path | None) -> None
 
 
 def notes(results: Mapping[str, Result]) -> list[str]:
-    """What is to be said beside the scores, each once."""
+    """Return the notes of all results, each once."""
     return list(dict.fromkeys(note for result in results.values() for note in result.get("notes", ())))
 
 
 def write_json(path: Path, results: Mapping[str, Result]) -> None:
-    """One result as it is, several by their names."""
+    """Write a single result as it is, several by their names."""
     content = next(iter(results.values())) if len(results) == 1 else {"results": results}
     write(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole, or leave what was there; its folder is made.
+    """Write a file whole, or leave the old one; its folder is made.
 
     Raises:
         UserError: the disk refuses it.
@@ -118,7 +118,7 @@ def _is_file_of_scores(path: str) -> bool:
 
 
 def _earlier(against: Sequence[str], taken: Sequence[str]) -> dict[str, Result]:
-    """The results of files, read before anything is computed; a name that is taken has its file's before it."""
+    """Read the results of files before anything is computed; where a name is taken, prefix that of the file."""
     found: dict[str, Result] = {}
     for path in filter(_is_file_of_scores, against):
         for name, result in read_results(expanded(path)).items():
@@ -128,13 +128,13 @@ def _earlier(against: Sequence[str], taken: Sequence[str]) -> dict[str, Result]:
 
 @contextlib.contextmanager
 def _counting() -> Iterator[Callable[[], Any]]:
-    """A count of pictures on the terminal, without an end: how many are looked at depends on what is kept of them."""
+    """Show a count of pictures on the terminal; its end is not known, as it depends on the cache."""
     columns = SpinnerColumn(), TextColumn("{task.completed:.0f} {task.description}"), TimeElapsedColumn()
     bar = Progress(*columns, transient=True)
     task = bar.add_task("pictures", total=None)
 
     def done() -> None:
-        bar.start()  # only now: it leaves an empty line, which a mistake in the command is not to be said behind
+        bar.start()  # not earlier: it leaves an empty line, which would precede the message about a mistake
         bar.advance(task)
 
     try:

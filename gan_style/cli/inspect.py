@@ -17,7 +17,7 @@ from gan_style.data.saving import save_image
 
 
 def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int) -> int:
-    """Inspects a set, prints what it found and writes the files that were asked for.
+    """Inspect a set, print what was found and write the files that were asked for.
 
     Returns: 1 where there is a problem, else 0.
     """

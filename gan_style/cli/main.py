@@ -19,10 +19,12 @@ from gan_style.core.terminal import Parser, say
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; its exit status: 0 done, 1 what inspect or audit found, 2 the user's mistake, 130 interrupted.
+    """Run one verb and return its exit status.
 
     Args:
         arguments: of a verb that runs within another program; None takes this process's own.
+
+    Returns: 0 done, 1 for a finding of inspect or audit, 2 the user's mistake, 130 interrupted.
     """
     if arguments is not None:
         return _run(arguments)
@@ -30,13 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(sys.argv[1:])
 
 
-def _run(words: list[str]) -> int:
-    if words[:1] == ["train"]:
-        # In this process's place: Hydra and the launcher of several devices both read the command line again, and
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["train"]:
+        # Replaces this process: Hydra and the launcher of several devices both read the command line again, and
         # a signal must reach the training itself.
         hold_back()
-        os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *words[1:]])
-    parsed = _parsed(words)
+        os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *arguments[1:]])
+    parsed = _parsed(arguments)
 
     def verb() -> object:
         _find_own_packages(parsed)
@@ -45,26 +47,26 @@ def _run(words: list[str]) -> int:
     return exit_status(verb, parsed.verb)
 
 
-def _parsed(words: list[str]) -> argparse.Namespace:
-    """The command line; words of a config may stand on both sides of the options."""
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    """Parse the command line; overrides may stand on both sides of the options."""
     parser = _parser()
-    parsed, left = parser.parse_known_args(words)
-    if left and (not hasattr(parsed, "words") or any(word.startswith("-") for word in left)):
+    parsed, left = parser.parse_known_args(arguments)
+    if left and (not hasattr(parsed, "overrides") or any(one.startswith("-") for one in left)):
         parser.error(f"unrecognized arguments: {' '.join(left)}")
     if left:
-        parsed.words += left
+        parsed.overrides += left
     return parsed
 
 
 def _find_own_packages(parsed: argparse.Namespace) -> None:
-    """Look for packages in the folder of the command too, after all others, once the command names some: train does."""
-    words = any(word.lstrip("+").startswith("allow=") for word in getattr(parsed, "words", ()))
-    if (words or getattr(parsed, "allow", None) or allowed.from_environment()) and not sys.flags.safe_path:
+    """Search the working directory for packages, last of all, once the command allows some, as train does."""
+    allows = any(one.lstrip("+").startswith("allow=") for one in getattr(parsed, "overrides", ()))
+    if (allows or getattr(parsed, "allow", None) or allowed.from_environment()) and not sys.flags.safe_path:
         sys.path.append(os.getcwd())
 
 
 def allow_option(parser: argparse.ArgumentParser) -> None:
-    """Take packages of the user's own that a checkpoint may name."""
+    """Add --allow, which takes packages of the user's own that a checkpoint may name."""
     said = "a package of your own that the checkpoint may name, such as mylab.; also $GAN_STYLE_ALLOW"
     parser.add_argument("--allow", action="append", default=[], metavar="PACKAGE.", help=said)
 
@@ -77,13 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
     audit = verbs.add_parser("audit", help="train twice from one seed and name the first tensor that differs")
-    audit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
+    audit.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
     audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
     audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
     _configs_option(audit)
     audit.set_defaults(run=_audit)
     plan = verbs.add_parser("plan", help="say what a training would cost, and how it would fit a budget")
-    plan.add_argument("words", nargs="+", metavar="KEY=VALUE", help="as of train")
+    plan.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="as of train")
     plan.add_argument("--memory", metavar="8GB", help="budget: peak of memory, GB of 1e9 bytes or GiB")
     plan.add_argument("--hours", metavar="H", help="budget: time of the whole training")
     plan.add_argument("--iterations", type=int, default=4, metavar="N", help="of a trial, the first is not timed; 4")
@@ -110,7 +112,7 @@ def _configs_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _data_sets(verbs: Any) -> None:
-    """The verbs that fetch and inspect sets of pictures."""
+    """Add the verbs that fetch and inspect sets of pictures."""
     inspect = verbs.add_parser("inspect", help="say what is in a set of pictures and what is wrong with it")
     inspect.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
     inspect.add_argument("--out", type=expanded, metavar="FILE.json", help="write all that was found")
@@ -134,7 +136,7 @@ def _data_sets(verbs: Any) -> None:
 
 
 def _files(verbs: Any) -> None:
-    """The verbs that read and write models."""
+    """Add the verbs that read and write models."""
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
     describe.add_argument("checkpoint", metavar="FILE")
     allow_option(describe)
@@ -156,7 +158,7 @@ def _files(verbs: Any) -> None:
 
 
 def _scores(verbs: Any) -> None:
-    """The verbs that score pictures."""
+    """Add the verbs that score pictures."""
     evaluate = verbs.add_parser("evaluate", help="score checkpoints on the test pictures of a set")
     evaluate.add_argument("checkpoint")
     data = "a named set below data/, a folder, or scenes"
@@ -193,7 +195,7 @@ def _scores(verbs: Any) -> None:
 
 
 def _pictures(verbs: Any) -> None:
-    """The verbs that make pictures."""
+    """Add the verbs that make pictures."""
     stylize = verbs.add_parser("stylize", help="give one picture the style of others")
     stylize.add_argument("content")
     stylize.add_argument("output")
@@ -231,7 +233,7 @@ def _pictures(verbs: Any) -> None:
 
 
 def _studio(verbs: Any) -> None:
-    """The page in the browser."""
+    """Add the verb that serves the studio in a browser."""
     studio = verbs.add_parser("studio", help="a page on this machine: translate pictures, mix styles, look at runs")
     studio.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="beside those of the runs")
     studio.add_argument("--runs", default="runs", metavar="DIR", help="the folder of runs; default runs")
@@ -273,7 +275,7 @@ def _method_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _verb(module: str, name: str) -> Callable[..., Any]:
-    """A function of the package, imported when it is called; while it is, a signal ends the process at once."""
+    """Return a function that imports and runs a verb; while it runs, a signal ends the process at once."""
 
     def run(*arguments: Any, **options: Any) -> Any:
         verb = getattr(importlib.import_module(f"gan_style.{module}"), name)
@@ -294,9 +296,9 @@ def _download(parsed: argparse.Namespace) -> None:
             size = "by hand" if entry.withdrawn else entry.size
             say(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
         return
-    for word in ("root", "url", "archive"):
-        if getattr(parsed, word) == "":
-            raise UserError(f"--{word} is empty: give it a value, or leave it out")
+    for option in ("root", "url", "archive"):
+        if getattr(parsed, option) == "":
+            raise UserError(f"--{option} is empty: give it a value, or leave it out")
     root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
     fetch = _verb("data.named.download", "fetch")
     fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
@@ -322,7 +324,7 @@ def _new(parsed: argparse.Namespace) -> None:
 
 
 def _audit(parsed: argparse.Namespace) -> int:
-    return int(_verb("cli.audit", "audit")(parsed.words, parsed.iterations, parsed.json, parsed.config_dir))
+    return int(_verb("cli.audit", "audit")(parsed.overrides, parsed.iterations, parsed.json, parsed.config_dir))
 
 
 def _inspect(parsed: argparse.Namespace) -> int:

@@ -46,7 +46,7 @@ def new(name: str, folder: Path) -> Path:
 
 
 def _check(name: str) -> None:
-    """Raise a UserError where a name is none for a package beside gan_style."""
+    """Raise a UserError where a name cannot be that of a package beside gan_style."""
     said = printable(name)[:60]
     if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii():
         near = name.replace("-", "_").replace(" ", "_")

@@ -14,7 +14,7 @@ from gan_style.core.terminal import say
 
 
 def plan(parsed: Namespace) -> None:
-    """Print the plan of `parsed.words`, and write it where `parsed.json` says.
+    """Print the plan of `parsed.overrides`, and write it to the file `parsed.json`.
 
     Raises:
         UserError: a mistake in the command, or a trial that failed.
@@ -26,7 +26,7 @@ def plan(parsed: Namespace) -> None:
     if parsed.json is not None and not parsed.json.parent.is_dir():
         raise UserError(f"--json {parsed.json} cannot be written: there is no folder {parsed.json.parent}")
     found = planned(
-        *parsed.words, iterations=parsed.iterations, memory=memory, hours=hours, config_dir=parsed.config_dir
+        *parsed.overrides, iterations=parsed.iterations, memory=memory, hours=hours, config_dir=parsed.config_dir
     )
     if parsed.json is not None:
         write_whole(parsed.json, json.dumps(found, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Bars on the terminal."""
+"""Progress bars on the terminal."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gan_style.inference.tiling.tiled import Watch
 
 
 def progress_bars() -> Progress:
-    """Bars on the terminal, beside what a verb says; none in a file, where each would leave an empty line."""
+    """Make progress bars for a terminal; none in a file, where each would leave an empty line."""
     console = Console(stderr=True)
     return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def watch_in(progress: Progress) -> Watch:
-    """A second bar for the tiles of a picture; what a picture needs of the disk is said once."""
+    """Add a bar for the tiles of a picture; a sentence about disk space is printed once."""
     task, said = progress.add_task("tiles", visible=False), set()
 
     def watch(done: int, total: int, sentence: str) -> None:

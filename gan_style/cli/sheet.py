@@ -11,7 +11,7 @@ import torch
 from rich.progress import Progress
 
 from gan_style.checkpoints.labels import name_checkpoints
-from gan_style.cli.arguments import LARGEST_SEED, parse_style, refuse_method
+from gan_style.cli.arguments import MAX_SEED, parse_style, refuse_method
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
@@ -25,7 +25,7 @@ Mix = list[tuple[str, float]]
 
 
 class Column(NamedTuple):
-    """One column of a sheet; without a mix it is the model's translation into its own domain."""
+    """Column of a sheet; without a mix it is the model's translation into its own domain."""
 
     model: LoadedTranslator
     label: str
@@ -33,9 +33,9 @@ class Column(NamedTuple):
 
 
 def sheet(parsed: Namespace) -> None:
-    """Methods and styles, or steps between two styles, beside each other on the same pictures."""
+    """Draw methods and styles, or steps between two styles, beside each other on the same pictures."""
     output = expanded(parsed.output)
-    styles = refuse_words(parsed, output)
+    styles = check_arguments(parsed, output)
     models = models_of(parsed, styles)
     columns = [
         Column(model, f"{name}: {label}" if len(models) > 1 else label, mix)
@@ -65,15 +65,15 @@ def sheet(parsed: Namespace) -> None:
     say(output)
 
 
-def refuse_words(parsed: Namespace, output: Path) -> list[str]:
-    """Check the words of a command before anything is loaded, and give its styles.
+def check_arguments(parsed: Namespace, output: Path) -> list[str]:
+    """Check the arguments of a command before anything is loaded, and return its styles.
 
     Raises:
-        UserError: names the word.
+        UserError: names the argument.
     """
     check_output(output)
     require_whole("--cell", parsed.cell, 1)
-    require_whole("--seed", parsed.seed, 0, LARGEST_SEED)
+    require_whole("--seed", parsed.seed, 0, MAX_SEED)
     require_whole("--mixes", parsed.mixes, 0)
     if parsed.mixes and (parsed.mixes < 2 or len(parsed.style) != 2):
         raise UserError(
@@ -81,17 +81,17 @@ def refuse_words(parsed: Namespace, output: Path) -> list[str]:
             f"{len(parsed.style)} styles does not"
         )
     styles = []
-    for word in parsed.style:
-        style, _ = parse_style(word)
-        if style != word:
-            raise UserError(f"--style {word}: a sheet shows each style alone, without a weight: write --style {style}")
+    for given in parsed.style:
+        style, _ = parse_style(given)
+        if style != given:
+            raise UserError(f"--style {given}: a sheet shows each style alone, without a weight: write --style {style}")
         styles.append(style)
     check_not_overwriting([output], [*parsed.content, *styles])
     return styles
 
 
 def models_of(parsed: Namespace, styles: Sequence[str]) -> list[tuple[str, LoadedTranslator]]:
-    """The models of a command, each with its label; Gatys where there is no other, or where it is asked for."""
+    """Load the models of a command, each with its label; Gatys where there is no other, or where it is asked for."""
     models = [(name, load(path, allow=parsed.allow)) for name, path in name_checkpoints(parsed.checkpoint).items()]
     refuse_method(parsed, [model for _, model in models], beside=True)
     wants_gatys = not models or parsed.method == "gatys"
@@ -103,7 +103,7 @@ def models_of(parsed: Namespace, styles: Sequence[str]) -> list[tuple[str, Loade
 
 
 def mixes_of(model: LoadedTranslator, styles: Sequence[str], steps: int) -> list[tuple[str, Mix | None]]:
-    """The columns of a model: a label and a mix each.
+    """Return label and mix of each column of a model.
 
     A model that takes no style pictures leaves out those that are files; where no domain is named beside them, it
     has one column, its translation.

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from gan_style.cli.arguments import LARGEST_SEED, parse_style, refuse_method, style_options
+from gan_style.cli.arguments import MAX_SEED, parse_style, refuse_method, style_options
 from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_finite, require_whole
 from gan_style.core.errors import UserError
@@ -22,15 +22,15 @@ from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import RESULT, LoadedTranslator
 from gan_style.models.styled import optimizing
 
-LONGEST_SIDE_OF_GATYS = 512  # in pixels, unless --size says otherwise: its cost grows with every pixel
+MAX_SIDE_OF_GATYS_PIXELS = 512  # unless --size says otherwise: the cost grows with every pixel
 
 
 def stylize(parsed: Namespace) -> None:
-    """One content picture in a mix of styles, by an optimisation or by a trained model."""
+    """Give one content picture a mix of styles, by an optimisation or by a trained model."""
     content, output = expanded(parsed.content), expanded(parsed.output)
     check_output(output)
     require_whole("--every", parsed.every, 0)
-    require_whole("--seed", parsed.seed, 0, LARGEST_SEED)
+    require_whole("--seed", parsed.seed, 0, MAX_SEED)
     options = style_options(parsed)
     if not options["style"]:
         raise UserError("no style was given: add --style IMAGE")
@@ -38,7 +38,7 @@ def stylize(parsed: Namespace) -> None:
     torch.manual_seed(parsed.seed)
     translator = translator_of(parsed)
     if translator.model.optimizes_images:
-        options["size"] = LONGEST_SIDE_OF_GATYS if parsed.size is None else parsed.size
+        options["size"] = MAX_SIDE_OF_GATYS_PIXELS if parsed.size is None else parsed.size
         options |= start_of(translator, parsed)
     elif parsed.every:
         raise UserError("--every is for gatys, which comes to its picture in steps: leave it out")
@@ -48,7 +48,7 @@ def stylize(parsed: Namespace) -> None:
 
 
 def translator_of(parsed: Namespace) -> LoadedTranslator:
-    """What a `stylize` command names: a checkpoint, or Gatys, which needs no training."""
+    """Load the checkpoint that a `stylize` command names, or make Gatys, which needs no training."""
     if not parsed.checkpoint:
         refuse_method(parsed, [])
         return gatys(parsed.weights, parsed.seed, parsed.set)
@@ -60,7 +60,7 @@ def translator_of(parsed: Namespace) -> LoadedTranslator:
 
 
 def start_of(translator: LoadedTranslator, parsed: Namespace) -> dict[str, Any]:
-    """The style picture, where the descent is to begin with it."""
+    """Read the style picture, where the descent starts from it."""
     if not optimizing(translator.model).starts_with_style:
         return {}
     paths = [expanded(parse_style(word)[0]) for word in parsed.style]
@@ -71,7 +71,7 @@ def start_of(translator: LoadedTranslator, parsed: Namespace) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def progress_of(translator: LoadedTranslator, output: Path, every: int) -> Iterator[dict[str, Any]]:
-    """What makes an optimisation show its progress, and save what it has every so many steps."""
+    """Make the callback that shows an optimisation's progress, and saves its picture every so many steps."""
     if not translator.model.optimizes_images:
         yield {}
         return

@@ -57,12 +57,12 @@ def main() -> None:
 
 
 def refused(error: OSError) -> str:
-    """One sentence about a file that the system refuses while a run is trained."""
+    """Return a sentence about a file that the system refuses while a run is trained."""
     advice = ": free some space, then go on with resume=last" if error.errno == errno.ENOSPC else ""
     return cannot_use(error, "a file of the run") + advice
 
 
-# What ends a run with a sentence.
+# Errors that end a run with a sentence.
 _EXPECTED = (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseException)
 # Hydra prints a banner over an exception that leaves a job, and ends a multirun with it.
 _failures: list[BaseException] = []
@@ -90,7 +90,7 @@ def _compose_and_train(config: DictConfig) -> None:
         failure = UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error
         if memory.ran_out(error):  # before training began
             failure = TrainingFailed(memory.sentence(error, memory.advice_of("train")))
-        # A launcher such as submitit runs the job elsewhere, with a copy of these lists: the error itself goes back.
+        # A launcher such as submitit runs the job in another process, whose copy of these lists is lost: raise.
         if os.getpid() not in _commands:
             raise failure from None
         _failures.append(failure)

@@ -23,7 +23,7 @@ from gan_style.inference.video.translate import is_video
 
 
 def translate(parsed: Namespace) -> None:
-    """A file, a folder or a video through a trained model; names and tree are kept.
+    """Translate a file, a folder or a video by a trained model; names and tree are kept.
 
     Raises:
         UserError: among others, at the end, if pictures could not be read; all others are done by then.
@@ -65,11 +65,10 @@ def translate(parsed: Namespace) -> None:
 def translate_files(
     translator: LoadedTranslator, pairs: list[tuple[Path, Path]], direction: str | None, batch: int, **options: Any
 ) -> list[str]:
-    """Translate each file into its target; what is wrong with those that could not be read.
+    """Translate each file into its target, and return sentences about those that could not be read.
 
     Args:
-        translator: that translates.
-        pairs: of a file and its target.
+        pairs: a file and its target each.
         direction: "A2B" or "B2A"; None is the model's first.
         batch: pictures of one size in a pass, at most.
         **options: of `LoadedTranslator.translate_all`.
@@ -95,5 +94,5 @@ def translate_files(
 
 
 def tile_options(tile: str, mode: str) -> dict[str, Any]:
-    """What `LoadedTranslator.translate` takes of --tile and --tile-mode."""
+    """Return the arguments of `LoadedTranslator.translate` for --tile and --tile-mode."""
     return {"tile": int(tile) if tile.isdecimal() else tile, "tile_mode": mode}

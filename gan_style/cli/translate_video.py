@@ -27,10 +27,10 @@ def moving(
     window: int | None,
     **options: Any,
 ) -> None:
-    """`gan-style translate` where its input is a video, or a folder of frames to be smoothed.
+    """Translate a video, or a folder of frames to be smoothed.
 
     Args:
-        model: loads it, once paths have been looked at.
+        model: loads the model; called after the paths are checked.
         source, target: files or folders.
         direction: "A2B" or "B2A"; None is the model's first.
         smooth, window: against flicker, see `translate_video`.
@@ -47,7 +47,7 @@ def moving(
     with progress_bars() as progress:
         translator.watch = watch_in(progress)
         task = progress.add_task("translating", total=None)
-        words = {
+        arguments = {
             "direction": direction,
             "smooth": smooth,
             "window": window,
@@ -55,10 +55,10 @@ def moving(
             **options,
         }
         if video:
-            done = translate_video(translator, *pairs[0], **words)
+            done = translate_video(translator, *pairs[0], **arguments)
         else:
             done = translate_frames(
-                translator, renamed(pairs, translator.written(direction, options["style"])), **words
+                translator, renamed(pairs, translator.written(direction, options["style"])), **arguments
             )
     say(f"{done.frames} frames into {pairs[0][1] if video else target}")
     for line in done.flicker.sentences(smooth) if done.flicker else ():
@@ -73,7 +73,7 @@ def moving(
 
 
 def _output(source: Path, target: Path) -> Path:
-    """The video to write; into a folder under the name of the source."""
+    """Return the path of the video to write; into a folder under the name of the source."""
     pyav()
     if source.is_dir():
         raise UserError(f"{source} is a folder, so the output must be one too, not {target}")

@@ -1,7 +1,7 @@
-"""What a `_target_` may name: what is ours, and the packages that the user of a command says are his own.
+"""Packages that a `_target_` may name: our own, and those that the user of a command allows.
 
-Which packages are his own never stands in a file: it is said by the command (`allow=[mylab.]` of a config, `--allow
-mylab.` of a verb), by the caller (`gan_style.load(..., allow=("mylab.",))`) or by the environment (`GAN_STYLE_ALLOW`).
+A file never says which packages are allowed. The command does (`allow=[mylab.]` of a config, `--allow mylab.` of a
+verb), or the caller (`gan_style.load(..., allow=("mylab.",))`), or the environment (`GAN_STYLE_ALLOW`).
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ def from_environment() -> tuple[str, ...]:
 
 
 def is_below(name: str, allowed: Sequence[str]) -> bool:
-    """Whether a dotted name is one of the prefixes or lies below one."""
+    """Check whether a dotted name is one of the prefixes or lies below one."""
     return f"{name}.".startswith(tuple(allowed))
 
 
 def is_of_file(allowed: Sequence[str]) -> bool:
-    """Whether prefixes are for the config inside a file, rather than for that of a command."""
+    """Check whether prefixes are for the config inside a file, rather than for that of a command."""
     return "gan_style." not in allowed
 
 

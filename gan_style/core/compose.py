@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Before anything imports it: albumentations asks the package index for a newer version of itself.
+# Set before albumentations is imported: it asks the package index for a newer version of itself.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-# OpenMP's threads spin while they wait; beside any other busy process that costs a CPU run a multiple of its time.
+# OpenMP's threads spin while they wait, which slows a CPU run severalfold beside any other busy process.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hydra
@@ -27,22 +27,22 @@ from gan_style.core.hydra_guard import composing, require_own_allow
 from gan_style.core.paths import expanded, printable
 
 
-def composed(words: Sequence[str], config_dir: str | Path | None = None) -> dict[str, Any]:
-    """The plain config that the command `train` gets of these words, for whoever composes it without a command.
+def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> dict[str, Any]:
+    """Compose the plain config that the command `train` gets of these overrides.
 
     Args:
-        words: such as "model=cut".
+        overrides: of config keys, such as "model=cut".
         config_dir: a folder of the user's own configs, as `--config-dir` names it.
 
     Raises:
-        UserError: a word or a folder that is not known or cannot be read, or what the command refuses of a config.
+        UserError: an override or a folder that is not known or cannot be read, or a config that the command refuses.
     """
-    given = [_text(word) for word in words]
+    given = [_text(override) for override in overrides]
     folders = [] if config_dir is None else [expanded(config_dir)]
     try:
         with composing(our_configs(), *folders):
             whole = hydra.compose("train", given, return_hydra_config=True)
-            HydraConfig.instance().set_config(whole)  # of which the name of a run is made
+            HydraConfig.instance().set_config(whole)  # run names are interpolated from it
             config = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
             require_own_allow(config, given)
             found: dict[str, Any] = plain(config)
@@ -55,20 +55,20 @@ def composed(words: Sequence[str], config_dir: str | Path | None = None) -> dict
     return found
 
 
-def _text(word: object) -> str:
-    if not isinstance(word, str) or word.startswith("-"):
-        said = printable(" ".join(repr(word).split()))[:80]
+def _text(override: object) -> str:
+    if not isinstance(override, str) or override.startswith("-"):
+        said = printable(" ".join(repr(override).split()))[:80]
         raise UserError(f"{said} is no setting of a training: give texts such as 'model=cut'")
-    return word
+    return override
 
 
-def explain(error: Exception, words: Sequence[str] | None = None, config_dirs: Sequence[Path] = ()) -> str:
-    """Hydra's and OmegaConf's messages in one sentence that names the key and the nearest valid one.
+def explain(error: Exception, overrides: Sequence[str] | None = None, config_dirs: Sequence[Path] = ()) -> str:
+    """Explain an error of Hydra or OmegaConf in one sentence that names the key and the nearest valid one.
 
     Args:
-        error: that composing raised.
-        words: that were composed; None for those of this process's command line.
-        config_dirs: beside our own.
+        error: raised by composing.
+        overrides: that were composed; None for those of this process's command line.
+        config_dirs: folders of configs beside our own.
     """
     text = " ".join(str(error).split())
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -80,23 +80,23 @@ def explain(error: Exception, words: Sequence[str] | None = None, config_dirs: S
         return f"there is no config {error.missing_cfg_file} in {our_configs()}"
     unknown = re.search(r"Could not override '([\w./@]+)'", text)
     if unknown:
-        nearest = _nearest_key(unknown[1], sys.argv[1:] if words is None else words, config_dirs)
+        nearest = _nearest_key(unknown[1], sys.argv[1:] if overrides is None else overrides, config_dirs)
         return f"{unknown[1]} is not a known key{nearest}"
     missing = re.search(r"full_key: ([\w.]+)", text)
     if missing and "Missing mandatory value" in text:
         return f"{missing[1]} must be given: add {missing[1]}=VALUE to the command"
     if isinstance(error, OverrideParseException):
-        word = error.override or "an override"
-        key, _, value = word.partition("=")
+        override = error.override or "an override"
+        key, _, value = override.partition("=")
         quoted = f": put quotes around its value, as in '{key}=\"{value}\"'" if value else ""
-        return f"{word} cannot be read{quoted}"
+        return f"{override} cannot be read{quoted}"
     return text.split(" See https")[0]
 
 
-def _nearest_key(key: str, words: Sequence[str], config_dirs: Sequence[Path]) -> str:
-    """Compose what is left of the command to learn which keys there are."""
-    words = [w for w in words if "=" in w and not w.lstrip("+~").startswith((f"{key}=", "hydra."))]
-    groups = [w for w in words if "." not in w.split("=")[0]]
+def _nearest_key(key: str, overrides: Sequence[str], config_dirs: Sequence[Path]) -> str:
+    """Suggest the nearest key among those of the other overrides' config."""
+    overrides = [o for o in overrides if "=" in o and not o.lstrip("+~").startswith((f"{key}=", "hydra."))]
+    groups = [o for o in overrides if "." not in o.split("=")[0]]
     try:
         with composing(our_configs(), *config_dirs):
             node: Any = hydra.compose("train", groups)

@@ -28,12 +28,12 @@ from gan_style.core.plain_data import require_plain
 from gan_style.core.quoting import one_line, shortened
 
 SPECIAL = {"_target_", "_partial_"}
-# Hydra's other words for a node. None of them says anything that keys do not, and each is a way around the signature.
-NOT_TAKEN = ("_args_", "_convert_", "_recursive_", "_defaults_list_")
+# Hydra's other keys for a node. None of them is needed, and each would bypass the check against the signature.
+REFUSED_KEYS = ("_args_", "_convert_", "_recursive_", "_defaults_list_")
 
 
 def config_dir() -> Path:
-    """The folder of YAML files: inside an installed package, beside the package in a checkout."""
+    """Return the folder of YAML files: inside an installed package, beside the package in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"
@@ -49,7 +49,7 @@ def plain(config: Any) -> Any:
 
 
 def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
-    """Check a node, then make the object that it names, and before it those that its keys name.
+    """Check a node, then make the object that it names, after those that its keys name.
 
     Args:
         node: a plain dict with `_target_`; `_partial_: true` gives a factory.
@@ -57,8 +57,8 @@ def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
         **extra: arguments that are not configuration, such as the channels of a domain.
 
     Raises:
-        UserError: an unknown key, a value of the wrong type, a target that is not allowed, what is no plain data, or
-            what the constructor says against its arguments.
+        UserError: an unknown key, a value of the wrong type, a target that is not allowed, a value that is no plain
+            data, or an error of the constructor.
     """
     require_plain(node, "")
     if not isinstance(node, Mapping) or "_target_" not in node:
@@ -77,14 +77,14 @@ def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Node:
-    """A checked node: what its target is, and its keys, `_target_` among them."""
+    """A checked node: its target, and its keys, `_target_` among them."""
 
     target: Callable[..., Any]
     values: dict[str, Any]
 
 
 def _factory(node: _Node) -> functools.partial[Any]:
-    """The target of a checked node with its keys as arguments; what the keys name is made now, once."""
+    """Return the target of a checked node with its keys as arguments; objects among these are made now, once."""
     arguments = {key: _made(value) for key, value in node.values.items() if key not in SPECIAL}
     hints = _parameters(node.target)[1]
     for key, made in arguments.items():
@@ -94,7 +94,7 @@ def _factory(node: _Node) -> functools.partial[Any]:
 
 
 def _made(value: Any) -> Any:
-    """A value of a checked node: an object or a factory where it has a target, else the value itself."""
+    """Turn a value of a checked node into an object or a factory where it has a target."""
     if isinstance(value, list):
         return [_made(one) for one in value]
     if isinstance(value, dict):
@@ -108,7 +108,7 @@ def _made(value: Any) -> Any:
         return factory()
     except UserError:
         raise
-    except Exception as error:  # whatever a constructor has against its arguments: the config is to be mended
+    except Exception as error:  # any error of a constructor is taken for a mistake in the config
         raise_if_out(error)
         raise UserError(one_line(f"{value.values['_target_']}: {error}")) from error
 
@@ -130,7 +130,7 @@ def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED, give
 
 
 def _plain(read: Any) -> Any:
-    """What was read, as the dicts and lists that it was."""
+    """Turn what was read back into dicts and lists."""
     if isinstance(read, list):
         return [_plain(one) for one in read]
     values = read.values if isinstance(read, _Node) else read
@@ -138,16 +138,16 @@ def _plain(read: Any) -> Any:
 
 
 def _read(values: Any, path: str, allowed: Sequence[str], given: Sequence[str] | None) -> Any:
-    """Check values as `check` says; whatever has a target becomes a `_Node`."""
+    """Check values as `check` says, and turn every value that has a target into a `_Node`."""
     inner = () if given is not None else None
     if isinstance(values, list):
         return [_read(value, path, allowed, inner) for value in values]
     if not isinstance(values, Mapping):
         return values
     values, target = dict(values), None
-    for word in NOT_TAKEN:
-        if word in values:
-            raise UserError(f"{_join(path, word)} is not taken: give the arguments of _target_ by their names")
+    for key in REFUSED_KEYS:
+        if key in values:
+            raise UserError(f"{_join(path, key)} is not taken: give the arguments of _target_ by their names")
     if "_target_" in values:
         target = _locate(values["_target_"], path, allowed)
         if not isinstance(values.get("_partial_", False), bool):
@@ -185,18 +185,18 @@ def check_signature(
 
 
 def takes(node: Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -> bool:
-    """Whether the target of a node has a parameter of this name."""
+    """Check whether the target of a node has a parameter of this name."""
     return key in _parameters(target_of(node, allowed))[0]
 
 
 def with_defaults(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> dict[str, Any]:
-    """A node with what its target takes for the keys that it leaves out."""
+    """Add to a node the defaults of its target for the keys that it leaves out."""
     parameters = _parameters(target_of(node, allowed))[0].values()
     return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(node)
 
 
 def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
-    """The class or function that a node names."""
+    """Return the class or function that a node names."""
     return _locate(node["_target_"], "model", allowed)
 
 
@@ -216,8 +216,8 @@ def _locate(name: Any, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
     defined = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
     if not callable(target) or not is_below(defined, allowed):
         raise refusal(where, defined, allowed)
-    # A file names networks and methods, which are classes, by their own names: what stands beside them is not for it,
-    # and whoever looks for a class in its config, as for VGG, must not miss it under another name.
+    # A file may name networks and methods, which are classes, by the names that they are defined under, and nothing
+    # else: a search for a class in its config, as for VGG, must not miss it under another name.
     own = isinstance(target, type) and defined == name
     if is_of_file(allowed) and is_below(defined, ["gan_style."]) and not own:
         raise refusal(where, defined, allowed)
@@ -225,7 +225,7 @@ def _locate(name: Any, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
 
 
 def _imported(name: str) -> Any:
-    """What stands at an import path: an attribute of a module, or of a class in it."""
+    """Import what an import path names: an attribute of a module, or of a class in it."""
     parts = name.split(".")
     for end in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:end])
@@ -242,7 +242,7 @@ def _imported(name: str) -> Any:
 
 
 def _parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
-    """The named parameters of a callable; a class that passes **kwargs to its base has the base's too."""
+    """Return the named parameters of a callable; for a class that passes **kwargs to its base, the base's too."""
     parameters: dict[str, inspect.Parameter] = {}
     hints: dict[str, Any] = {}
     sources: list[Any] = [target]
@@ -282,7 +282,7 @@ def _require_type(made: Any, hint: Any, full: str) -> None:
 
 
 def _product(hint: Any) -> type | None:
-    """The kind of thing that a factory is to make: nn.Module for `Callable[..., ResnetGenerator]`, or None."""
+    """Return the kind of thing that a factory makes: nn.Module for `Callable[..., ResnetGenerator]`, or None."""
     kinds = [one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is Callable]
     made = typing.get_args(kinds[0])[-1] if kinds else None
     return made.__mro__[-2] if isinstance(made, type) and made.__module__ != "builtins" else None
@@ -295,12 +295,12 @@ def _converted(value: Any, hint: Any, full: str) -> Any:
     try:
         converted = _adapter(hint).validate_python(value)
     except pydantic.ValidationError as error:
-        word = shortened(value)
+        text = shortened(value)
         if isinstance(value, str) and error.errors()[0]["type"] in ("sequence_str", "list_type"):
-            raise UserError(f"{full}={word} is not valid: it is a list, {full}=[{word}]") from None
+            raise UserError(f"{full}={text} is not valid: it is a list, {full}=[{text}]") from None
         reason = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in error.errors()[:4]))
         reason = f"input should be {reason}" if error.errors()[0]["msg"].startswith("Input should be") else reason
-        raise UserError(f"{full}={word} is not valid: {shortened(reason[0].lower() + reason[1:])}") from None
+        raise UserError(f"{full}={text} is not valid: {shortened(reason[0].lower() + reason[1:])}") from None
     except (pydantic.errors.PydanticUserError, NameError):
         return value  # a hint that has no check, such as a protocol
     if isinstance(value, bool) and not isinstance(converted, bool):

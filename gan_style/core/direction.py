@@ -23,5 +23,5 @@ class Direction(StrEnum):
 
     @property
     def back(self) -> Direction:
-        """The other way."""
+        """Opposite direction."""
         return Direction.B2A if self is Direction.A2B else Direction.A2B

@@ -1,4 +1,4 @@
-"""How a command ends: one line on stderr, and its exit status."""
+"""End of a command: one line on stderr, and its exit status."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from gan_style.core.terminal import warn
 
 
 def exit_status(work: Callable[[], object], verb: str) -> int:
-    """Run a command and say what ended it.
+    """Run a command, print one line where it fails, and return its exit status.
 
     Args:
         work: the command; it may return a status of its own.
-        verb: whose advice is given where memory runs out.
+        verb: of the command; its advice is printed where memory runs out.
 
     Returns:
         0 done (or what the work returned), 2 the user's mistake, or a machine without memory or a file it refuses, 130

@@ -37,6 +37,6 @@ class Interrupted(BaseException):
 
 def did_you_mean(word: str, known: Iterable[object]) -> str:
     """Return `: did you mean x?`, or the list of known words where none is near."""
-    words = sorted({str(k) for k in known})
-    nearest = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f": did you mean {nearest[0]}?" if nearest else f"; there are: {', '.join(words)}"
+    names = sorted({str(k) for k in known})
+    nearest = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f": did you mean {nearest[0]}?" if nearest else f"; there are: {', '.join(names)}"

@@ -62,8 +62,8 @@ class _GuardedLoader(ConfigLoaderImpl):
         # Checked before Hydra reads it: looking for files of a package imports that package.
         main = repo.load_config(config_path=config_name) if config_name else None
         given = OmegaConf.select(main.config, "hydra.searchpath") if main else None
-        words = [one.value() for one in parsed_overrides if one.get_key_element() == "hydra.searchpath"]
-        for path in [*_texts(given), *_texts(words)]:
+        added = [one.value() for one in parsed_overrides if one.get_key_element() == "hydra.searchpath"]
+        for path in [*_texts(given), *_texts(added)]:
             if not path.startswith(("file://", "/", ".")):
                 raise UserError(
                     f"hydra.searchpath={printable(path)} is not taken: give folders, as file://FOLDER, or --config-dir"
@@ -71,17 +71,17 @@ class _GuardedLoader(ConfigLoaderImpl):
         super()._process_config_searchpath(config_name, parsed_overrides, repo)
 
 
-def guard_hydra(words: Sequence[str]) -> None:
+def guard_hydra(arguments: Sequence[str]) -> None:
     """Make Hydra, in this process, check its own config before it acts on it.
 
     Args:
-        words: arguments of the command line.
+        arguments: of the command line.
 
     Raises:
         UserError: they hold the flag of Hydra that unpickles a file.
     """
-    for word in words:
-        flag = word.partition("=")[0]
+    for argument in arguments:
+        flag = argument.partition("=")[0]
         if flag.startswith("--e") and RERUN.startswith(flag):  # argparse accepts any prefix of it
             raise UserError(f"{RERUN} is not taken: it unpickles a file, which can run code; go on with resume=PATH")
     hydra_main.ConfigLoaderImpl = _GuardedLoader  # type: ignore[misc]
@@ -89,7 +89,7 @@ def guard_hydra(words: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def composing(folder: Path, *more: Path) -> Iterator[None]:
-    """Inside, `hydra.compose` reads these folders of configs, looked at as those of a command.
+    """Let `hydra.compose` read these folders of configs inside a `with` block, checked as those of a command.
 
     Hydra keeps its state in the process: what a program around us has of it is there again behind the block.
 
@@ -143,14 +143,14 @@ def require_harmless(config: DictConfig) -> None:
                 )
 
 
-def require_own_allow(config: DictConfig, words: Sequence[str]) -> None:
+def require_own_allow(config: DictConfig, overrides: Sequence[str]) -> None:
     """Raise a UserError if a config file sets `allow`: only the command line may, by the user's own decision.
 
     Args:
         config: composed.
-        words: overrides of the command line.
+        overrides: of the command line.
     """
-    given = any(word.lstrip("+").startswith("allow=") for word in words)
+    given = any(override.lstrip("+").startswith("allow=") for override in overrides)
     if config.get("allow") and not given:
         packages = printable(",".join(map(str, config.allow)))
         raise UserError(f"allow=[{packages}] stands in a file, where it is not taken: add it to the command")

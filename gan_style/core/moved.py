@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-# Below gan_style; a module as a whole, and names that went elsewhere than the rest of theirs.
+# Below gan_style; a module as a whole, and names that moved elsewhere than their module.
 MODULES = {
     "arithmetic": "training.arithmetic",
     "audit": "cli.audit",
@@ -149,14 +149,14 @@ NAMES = {
     "models.pretrained.network_of": "models.translator.network_of",
     "networks.styled.read_trained": "models.warm_start.read_trained",
     "networks.styled.fitting_tensors": "models.warm_start.fitting_tensors",
-    "stylize.LONGEST_SIDE_OF_GATYS": "cli.stylize.LONGEST_SIDE_OF_GATYS",
+    "stylize.LONGEST_SIDE_OF_GATYS": "cli.stylize.MAX_SIDE_OF_GATYS_PIXELS",
     "stylize.stylize": "cli.stylize.stylize",
     "stylize.translator_of": "cli.stylize.translator_of",
     "stylize.start_of": "cli.stylize.start_of",
     "stylize.progress_of": "cli.stylize.progress_of",
     "stylize.progress_bars": "cli.progress.progress_bars",
     "stylize.watch_in": "cli.progress.watch_in",
-    "stylize.LARGEST_SEED": "cli.arguments.LARGEST_SEED",
+    "stylize.LARGEST_SEED": "cli.arguments.MAX_SEED",
     "stylize.style_options": "cli.arguments.style_options",
     "stylize.trained": "cli.arguments.trained",
     "stylize.inputs_and_outputs": "inference.files.inputs_and_outputs",
@@ -182,7 +182,7 @@ KEYS = {
 
 
 def moved(target: str) -> str:
-    """The import path of today of what a `_target_` names; anything that never moved comes back as it is."""
+    """Return the present import path of what a `_target_` names; one that never moved is returned as it is."""
     if not target.startswith(ROOT):
         return target
     path = target.removeprefix(ROOT)
@@ -240,7 +240,7 @@ def _note(old: str, new: str) -> str:
 
 
 def renew(config: Any) -> None:
-    """Change every `_target_` in a plain config to the import path of today.
+    """Change every `_target_` in a plain config to the present import path.
 
     Args:
         config: dicts, lists and scalars; of a stranger's file also anything else, however deep.

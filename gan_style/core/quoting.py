@@ -6,16 +6,16 @@ from gan_style.core.paths import printable
 
 SPECIAL = {c: f"\\{c}" for c in "\\|`[]*"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
-LONGEST = 120  # characters of a value in a message
+MAX_CHARACTERS = 120  # of a value in a message
 
 
 def one_line(text: object) -> str:
-    """A text without line breaks."""
+    """Join the lines of a text with spaces."""
     return " ".join(str(text).split())
 
 
-def shortened(value: object, most: int = LONGEST) -> str:
-    """A key or a value as a message shows it: one line that is not too long."""
+def shortened(value: object, most: int = MAX_CHARACTERS) -> str:
+    """Format a key or a value for a message: on one line, of bounded length."""
     text = printable(one_line(value))
     return text if len(text) <= most else f"{text[:most]}..."
 

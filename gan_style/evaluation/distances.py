@@ -1,4 +1,4 @@
-"""Two sets of pictures compared: every score with its interval, its floor and the protocol it was taken by."""
+"""Distances between two sets of pictures: every score with its interval, its floor and its protocol."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from gan_style.metrics.table import EXTRACTOR, PATCHES, TABLE, Score, described
 from gan_style.report.plain import from_json
 from gan_style.report.read import as_number
 
-BATCH = 8  # pictures that are looked at together
+BATCH_SIZE = 8  # pictures in a pass of the extractor
 CPU = torch.device("cpu")
-MIN_DRAWS = 20  # of an interval: of fewer it would look narrower than it is
-MAX_PAIRS = 300**2  # real times fake pictures, above which scores of all pairs take a tenth of the draws
+MIN_DRAWS = 20  # of a bootstrap interval: fewer make it too narrow
+MAX_PAIRS = 300**2  # real times fake pictures; above it scores of all pairs take a tenth of the draws
 RESIZE = "area where a side shrinks, cubic where it grows (OpenCV)"
 DECODERS = f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}"
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
@@ -39,14 +39,14 @@ Result = dict[str, Any]  # protocol, scores, and notes where there is something 
 
 
 class Features:
-    """The features of one set: those of an extractor, patches of pyramids, and those of scores of one's own.
+    """Features of one set: those of an extractor, patches of pyramids, and those of scores of one's own.
 
     Args:
         pictures: [3, S, S] each, in [-1, 1].
         extractor: of the features.
-        cache: where features of files are kept; those of pictures that were just made are not.
+        cache: keeps features of files; those of pictures that were just made are not kept.
         done: called after each picture.
-        device: where features are taken, which the extractor is on; they are kept, and compared, on the CPU.
+        device: computes the features, and holds the extractor; they are kept, and compared, on the CPU.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Features:
         return len(self.deep)
 
     def of(self, row: Score) -> Tensor:
-        """What a score of sets looks at, one row per picture."""
+        """Return the features that a score of sets compares, one row per picture."""
         if isinstance(row.features, str):
             return {EXTRACTOR: self.deep, PATCHES: self.patches}[row.features]
         key = row.name, row.source  # a row is built anew for each checkpoint that names it
@@ -95,12 +95,12 @@ class Features:
 def batches(
     pictures: Iterable[Tensor], done: Callable[[], Any] = lambda: None, device: torch.device = CPU
 ) -> Iterable[Tensor]:
-    """Pictures [C, H, W] in batches [B, C, H, W] of at most `BATCH`, on a device."""
+    """Stack images [C, H, W] to batches [B, C, H, W] of at most `BATCH_SIZE`, on a device."""
     held: list[Tensor] = []
     for picture in pictures:
         held.append(picture)
         done()
-        if len(held) == BATCH:
+        if len(held) == BATCH_SIZE:
             yield torch.stack(held).to(device)
             held = []
     if held:
@@ -118,13 +118,13 @@ def compare_sets(
     draws: int = 200,
     seed: int = 0,
 ) -> Scores:
-    """Take every score of sets, each with its interval and its floor.
+    """Compute every score of sets, each with its interval and its floor.
 
     Args:
-        real, fake: what should be alike.
-        extractor: that the features are of.
+        real, fake: the two sets.
+        extractor: of the features.
         floor_from: more real pictures, so that the floor is taken at the same numbers.
-        source: the untranslated input: its distance is the ceiling that a translation has to get under.
+        source: the untranslated input; its distance is the ceiling, which a translation has to stay below.
         own: further scores of sets, beside those of the table.
         draws: of the bootstrap.
         seed: of all draws.
@@ -157,18 +157,18 @@ def compare_sets(
 
 
 def protocol(extractor: Extractor, size: int, **more: Any) -> dict[str, Any]:
-    """What two results must share to be compared."""
+    """Return the settings that two results must share to be compared."""
     return {**extractor.stamp(), "picture_size": size, "picture_resize": RESIZE, **more}
 
 
 def file_format(paths: Sequence[Path]) -> str:
-    """What the files of a set may have lost: nothing, or what their formats lose."""
+    """Name the lossy formats among the files of a set, or say that there are none."""
     suffixes = {path.suffix.lower() for path in paths}
     return " ".join(sorted(suffixes - {*LOSSLESS})) or "lossless, 8 bits"
 
 
 def refuse_other_protocol(results: Mapping[str, Result], force: bool = False) -> None:
-    """Refuse to put results of several protocols into one table; what was scored and the set's name may differ.
+    """Refuse a table of results of several protocols; the checkpoint and the set's name may differ.
 
     Raises:
         UserError: names the first difference.
@@ -179,7 +179,7 @@ def refuse_other_protocol(results: Mapping[str, Result], force: bool = False) ->
 
 
 def other_protocol(results: Mapping[str, Result]) -> str | None:
-    """The first two results of different protocols, and in what they differ; None where all have one."""
+    """Name the first two results of different protocols, and the difference; None where all have one."""
     for (first, one), (second, other) in combinations(results.items(), 2):
         here, there = one["protocol"], other["protocol"]
         for key in dict.fromkeys([*here, *there]):
@@ -194,13 +194,13 @@ def other_protocol(results: Mapping[str, Result]) -> str | None:
 
 
 def _stamped(key: str, result: Result) -> Any:
-    """An entry of a protocol; a number of pictures that `compare` wrote once is given to each direction."""
+    """Return an entry of a protocol; a number of pictures that `compare` wrote once holds for each direction."""
     value = result["protocol"].get(key)
     return dict.fromkeys(result["scores"], value) if key in COUNTS and isinstance(value, int) else value
 
 
 def read_results(path: Path) -> dict[str, Result]:
-    """The results of a file that was written before, each by its name; the only one of a file by the file's.
+    """Read the results of a file, each by its name; a single one by the name of the file.
 
     Raises:
         UserError: it cannot be read, or is no file of results.

@@ -1,4 +1,4 @@
-"""Scores of single pictures: each is a function of what a model made of an input and what belongs to it."""
+"""Scores of single pictures: functions of a translation, its input and what else belongs to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PictureScore:
 
     Attributes:
         name: of its column.
-        inputs: what it looks at, picture by picture, see `metrics.table.Score`.
+        inputs: names of what it compares, picture by picture, see `metrics.table.Score`.
         function: of batches of these -> [B].
         network: sha256 of the weights that it needs.
     """
@@ -47,7 +47,7 @@ class PictureScore:
     network: str | None = None
 
     def values(self, pictures: Pictures, device: torch.device = CPU) -> list[float]:
-        """The number of each picture; the networks of `function` are on that device."""
+        """Score each picture; the networks of `function` are on that device."""
         columns = [batches(pictures[name], device=device) for name in self.inputs]
         with torch.inference_mode():
             return [value for parts in zip(*columns, strict=True) for value in self.function(*parts).tolist()]
@@ -61,7 +61,7 @@ class PictureScores:
         squeezenet: weights for LPIPS; None takes those in torch hub's cache, if they are there.
         vgg: weights for distances of content and style; None takes $GAN_STYLE_VGG, or those in torch hub's cache.
         dino: weights for the distance of structure.
-        device: where pictures are looked at; the extractor is on it.
+        device: computes the scores; the extractor is on it.
 
     Raises:
         UserError: weights that cannot be read.
@@ -109,7 +109,7 @@ class PictureScores:
     def of(
         self, pictures: Pictures, real: Sequence[Tensor], train: Sequence[Tensor], own: Sequence[Score] = ()
     ) -> Scores:
-        """Take each score that these pictures have the inputs for.
+        """Compute each score that these pictures have the inputs for.
 
         Args:
             pictures: what a model made and what belongs to it, by the names of `PictureScore.inputs`.
@@ -137,7 +137,7 @@ class PictureScores:
         return found
 
     def networks(self, names: Sequence[str]) -> dict[str, str]:
-        """Score -> hash of its weights, for the protocol."""
+        """Return score -> hash of its weights, for the protocol."""
         known = {score.name: score.network for score in self.scores} | {k: v for k, (_, v) in self.styles.items()}
         return {name: sha256 for name in names if (sha256 := known.get(name.removeprefix(GIVEN)))}
 
@@ -152,12 +152,12 @@ class PictureScores:
 
 
 def in_hub(url: str) -> bool:
-    """Whether a published file of weights is in torch hub's cache."""
+    """Check whether a published file of weights is in torch hub's cache."""
     return (Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]).is_file()
 
 
 def _mean_code(distance: StyleDistance, real: Sequence[Tensor], device: torch.device) -> dict[str, Tensor]:
-    """The mean of the codes of pictures, of one entry."""
+    """Return the mean of the style codes of pictures, as a code of one entry."""
     with torch.inference_mode():
         sums = [
             {k: v.sum(0, keepdim=True) for k, v in distance.code(images).items()}

@@ -1,4 +1,4 @@
-"""Scores of a checkpoint, or of a folder of pictures, against one set: the same for whatever made the pictures."""
+"""Scores of a checkpoint, or of a folder of pictures, against one set: the same whatever made the pictures."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ from gan_style.metrics.own import as_nodes, own_scores
 from gan_style.metrics.probe import ProbeResult, steganography_probe
 from gan_style.metrics.table import NAMED, Score
 
-PROBED = 16  # inputs whose cycle is disturbed: it takes six translations each
-VARIED, STYLES = 8, 4  # inputs that are translated with several noise codes, and how many
+MAX_PROBED_INPUTS = 16  # by the steganography probe, which takes six translations each
+MAX_VARIED_INPUTS, CODES_PER_INPUT = 8, 4  # inputs translated with several noise codes, and how many codes
 NO_CYCLE = "{}: no cycle_honesty, because the cycle returns an input no better than another picture's"
 
 
 @dataclass
 class Made:
-    """What one model or tool made of the test pictures of one direction.
+    """Translations of the test pictures of one direction, by one model or tool.
 
     Attributes:
-        fakes: what is compared with real pictures.
-        pictures: what belongs together, picture by picture; see `PictureScore.inputs`.
-        places: the number of the input of each of these.
+        fakes: translations, compared with real pictures as a set.
+        pictures: inputs of the scores of single pictures, by the names of `PictureScore.inputs`.
+        indices: index of the input of each of these.
         probe: of the cycle, if there is one.
     """
 
     fakes: Sequence[Tensor]
     pictures: dict[str, Sequence[Tensor]]
-    places: Sequence[int]
+    indices: Sequence[int]
     probe: ProbeResult | None = None
 
 
 @dataclass
 class Judge:
-    """Scores against one set; the features of real pictures are taken once per size.
+    """Scores against one set; the features of real pictures are computed once per size.
 
     Attributes:
         data: the set.
@@ -84,7 +84,7 @@ class Judge:
         self._digest = remembered(lambda part, size: self._pictures(part, size).digest())
 
     def checkpoint(self, path: Path) -> Result:
-        """What a result file holds of a checkpoint, in each direction that it translates.
+        """Score a checkpoint in each direction that it translates, as a result file holds it.
 
         Raises:
             UserError: it cannot be read, or makes pictures that these scores are not for.
@@ -116,7 +116,7 @@ class Judge:
         return result
 
     def _own(self, config: Mapping[str, Any]) -> tuple[list[Score], list[str]]:
-        """The scores that a run named in its `metrics`, and what is to be said of those that nobody allowed."""
+        """Build the scores that a run named in its `metrics`, with notes about those that nobody allowed."""
         nodes = as_nodes(config.get("metrics"))
         prefixes = (*packages(self.allow), *from_environment())
         allowed = [node for node in nodes if is_below(str(node["_target_"]), prefixes)]
@@ -127,7 +127,7 @@ class Judge:
         return own_scores(allowed, prefixes), notes
 
     def folder(self, folder: Path, direction: str, size: int) -> Result:
-        """The same of a folder of pictures, which belong to the inputs of the same names.
+        """Score a folder of pictures, which belong to the inputs of the same names.
 
         Raises:
             UserError: no pictures there.
@@ -136,28 +136,28 @@ class Judge:
         files = list_images(folder)[: self.data.limit]  # in the order of the inputs, which are limited alike
         fakes = SizedPictures(Files(files), size)
         both = self._matching(fakes, direction, size)
-        places = [place for place, _ in both]
+        indices = [index for index, _ in both]
         pictures: dict[str, Sequence[Tensor]] = {
-            name: [self._pictures(part, size)[i] for i in places] for name, part in self._inputs(direction).items()
+            name: [self._pictures(part, size)[i] for i in indices] for name, part in self._inputs(direction).items()
         }
         pictures["fakes"] = [fakes[i] for _, i in both] if both else fakes
-        self.made = {direction: Made(fakes, pictures, places)}
+        self.made = {direction: Made(fakes, pictures, indices)}
         result = self._result(size, {"file_format": file_format(files), "checkpoint": "none: a folder"})
-        if self.data.has(f"test{direction.source}") and len(places) < len(files):
-            what = f"{len(files) - len(places)} of {len(files)} pictures have the name of no input, or not alone"
+        if self.data.has(f"test{direction.source}") and len(indices) < len(files):
+            what = f"{len(files) - len(indices)} of {len(files)} pictures have the name of no input, or not alone"
             result["notes"].append(f"{direction}: {what}, so that they are in distances of sets only")
         return result
 
     def _matching(self, fakes: SizedPictures, direction: Direction, size: int) -> list[tuple[int, int]]:
-        """The number of an input and that of the picture with its name."""
+        """Return the index of each input, and that of the picture with its name."""
         if not self.data.has(f"test{direction.source}"):
             return []
         sources = self._pictures(f"test{direction.source}", size)
         of_source, of_fake = sources.by_stem(), fakes.by_stem()
-        return [(place, of_fake[stem]) for stem, place in of_source.items() if stem in of_fake]
+        return [(index, of_fake[stem]) for stem, index in of_source.items() if stem in of_fake]
 
     def _inputs(self, direction: Direction) -> dict[str, str]:
-        """The parts of the set that belong to the inputs of a direction, by what they are to them."""
+        """Return the parts of the set that belong to the inputs of a direction, by their role."""
         parts = {"sources": f"test{direction.source}", "truth": f"truth{direction.target}"}
         return {name: part for name, part in parts.items() if self.data.has(part)}
 
@@ -176,7 +176,7 @@ class Judge:
             made = [self._one(translator, x, direction) for x in sources]
         pictures["fakes"] = [rounded(picture) for picture in made]
         if translator.model.takes_noise and translator.style_names:
-            pictures["several"] = [self._several(translator, i, x) for i, x in enumerate(sources[:VARIED])]
+            pictures["several"] = [self._several(translator, i, x) for i, x in enumerate(sources[:MAX_VARIED_INPUTS])]
         if back not in translator.model.directions:
             return Made(pictures["fakes"], pictures, range(len(sources)))
         pictures["back"] = [self._one(translator, x, back) for x in made]
@@ -184,7 +184,7 @@ class Judge:
             pictures["fakes"],
             pictures,
             range(len(sources)),
-            self._probed(translator, direction, back, sources[:PROBED]),
+            self._probed(translator, direction, back, sources[:MAX_PROBED_INPUTS]),
         )
 
     def _one(self, translator: LoadedTranslator, picture: Tensor, direction: str | None = None, **how: Any) -> Tensor:
@@ -193,20 +193,20 @@ class Judge:
         return result.cpu()
 
     def _several(self, translator: LoadedTranslator, index: int, picture: Tensor) -> Tensor:
-        """One input with several noise codes of one style: [S, C, H, W]."""
+        """Translate one input with several noise codes of one style: [S, C, H, W]."""
         name = translator.style_names[index % len(translator.style_names)]
-        words = [f"{NOISE}:{name}:{seed}" for seed in range(STYLES)]
-        return torch.stack([rounded(self._one(translator, picture, style=word)) for word in words])
+        styles = [f"{NOISE}:{name}:{seed}" for seed in range(CODES_PER_INPUT)]
+        return torch.stack([rounded(self._one(translator, picture, style=style)) for style in styles])
 
     def _probed(
         self, translator: LoadedTranslator, direction: str, back: str, sources: Sequence[Tensor]
     ) -> ProbeResult | None:
-        def along(way: str) -> Callable[[Tensor], Tensor]:
-            return lambda images: torch.stack([self._one(translator, x, way) for x in images])
+        def translation(direction: str) -> Callable[[Tensor], Tensor]:
+            return lambda images: torch.stack([self._one(translator, x, direction) for x in images])
 
         if len(sources) < 2:
             return None
-        return steganography_probe(along(direction), along(back), torch.stack([*sources]))
+        return steganography_probe(translation(direction), translation(back), torch.stack([*sources]))
 
     def _features(self, part: str, size: int) -> Features | None:
         if not self.data.has(part):
@@ -214,7 +214,7 @@ class Judge:
         return Features(self._pictures(part, size), self.extractor, self.cache, self.done, self.device)
 
     def _result(self, size: int, stamp: dict[str, Any], own: Sequence[Score] = ()) -> Result:
-        """The scores of `made`, with the protocol and what is to be said beside them."""
+        """Return the scores of `made`, with the protocol and notes."""
         scores: dict[str, Scores] = {}
         of: dict[str, dict[str, Any]] = {"N_real": {}, "N_fake": {}, "real": {}}
         networks = {row.name: row.source for row in own}
@@ -236,7 +236,7 @@ class Judge:
     def _scores(
         self, direction: Direction, made: Made, size: int, own: Sequence[Score]
     ) -> tuple[Scores, tuple[int, int]]:
-        """All scores of one direction, and the numbers of real and fake pictures."""
+        """Return all scores of one direction, and the numbers of real and fake pictures."""
         real, target = self._real(f"test{direction.target}", size), f"train{direction.target}"
         assert real is not None
         fake = Features(made.fakes, self.extractor, device=self.device)

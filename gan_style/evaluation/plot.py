@@ -17,17 +17,17 @@ DASHES = {"stroke_width": "1.5", "stroke_dasharray": "5 4"}
 
 
 def plot(results: Mapping[str, Result]) -> str:
-    """Values with their intervals, the floor and the input's own score as vertical lines, for every score."""
+    """Draw values with their intervals, the floor and the input's own score as vertical lines, for every score."""
     height = HEAD + LINE * len(results) + FOOT
-    parts, place = [_legend()], 0
+    parts, position = [_legend()], 0
     for direction in directions(results):
         for row in rows(results, direction):
-            x, y = (place % COLUMNS) * (WIDTH + MARGIN), HEAD + (place // COLUMNS) * (height + MARGIN)
+            x, y = (position % COLUMNS) * (WIDTH + MARGIN), HEAD + (position // COLUMNS) * (height + MARGIN)
             parts.append(element("g", _panel(direction, row, list(results)), transform=f"translate({x} {y})"))
-            place += 1
-        place += -place % COLUMNS  # each direction begins in a line of its own
+            position += 1
+        position += -position % COLUMNS  # each direction begins in a line of its own
     whole = COLUMNS * WIDTH + (COLUMNS - 1) * MARGIN
-    tall = HEAD + place // COLUMNS * (height + MARGIN)
+    tall = HEAD + position // COLUMNS * (height + MARGIN)
     return document(whole, tall, f"Scores of {', '.join(results)}", "".join(parts))
 
 

@@ -21,7 +21,7 @@ from gan_style.metrics.extractors import extractor as extractor_of
 
 
 class Judging(TypedDict, total=False):
-    """By what pictures are scored; every key has a default.
+    """Settings of scoring; every key has a default.
 
     Attributes:
         extractor: of features: "random" (the default, which needs no download), "inception", "squeezenet", "vgg" or
@@ -88,7 +88,7 @@ def compare(
 
     Args:
         real, fake: folders.
-        source: a folder of what the made ones were made of, named as they are; gives the ceiling.
+        source: a folder of the inputs of the made ones, of the same names; gives the ceiling.
         train: a folder of more real pictures: the floor is then at the same numbers.
         size: side that all are resized to, in pixels.
         **judging: see `Judging`.
@@ -108,7 +108,7 @@ def compare(
 
 
 def judge_of(data: ScoredSet, **judging: Unpack[Judging]) -> Judge:
-    """Make what scores against a set.
+    """Make the judge that scores against a set.
 
     Args:
         data: the set.

@@ -109,9 +109,9 @@ class ScoredSet:
             pictures: Pictures = Files(self.files[part])
         else:
             domain, train = part[-1], part.startswith("train")
-            places = ["testA", "testB", "trainA", "trainB"]
+            parts = ["testA", "testB", "trainA", "trainB"]
             drawn = part if not part.startswith("truth") else f"test{'B' if domain == 'A' else 'A'}"
-            start = FIRST_SCENE + places.index(drawn) * TRAIN_SCENES
+            start = FIRST_SCENE + parts.index(drawn) * TRAIN_SCENES
             pictures = ScenePictures(SCENE_SEED, start, TRAIN_SCENES if train else TEST_SCENES, size, domain)
         limit = self.limit if self.limit is None or not part.startswith("train") else 2 * self.limit
         kept = Files(pictures.paths[:limit]) if isinstance(pictures, Files) else first(pictures, limit)
@@ -123,7 +123,7 @@ class ScoredSet:
 
 
 def open_set(name: str, limit: int | None = None) -> ScoredSet:
-    """`scenes`, a named set below data/, or a folder: of two domains, or of contents and styles.
+    """Open `scenes`, a named set below data/, or a folder: of two domains, or of contents and styles.
 
     Test pictures are scored, or validation pictures where there are none. Styles have none: half of their pictures
     are given to a model, the other half is what its results are compared with.
@@ -141,7 +141,7 @@ def open_set(name: str, limit: int | None = None) -> ScoredSet:
 
 
 def _tests(root: Path) -> dict[str, list[Path]]:
-    """testA and testB where training looks at valA and valB."""
+    """Return testA and testB, also where training looks at valA and valB."""
     return {part: files for part, files in all_parts(root).items() if part.startswith("test")}
 
 

@@ -18,7 +18,7 @@ BETTER = {"highest": ("higher", r"$\uparrow$"), "lowest": ("lower", r"$\downarro
 
 
 class Row(NamedTuple):
-    """One score of one direction: `cells` by column, None where a result does not have it."""
+    """Row of a table, one score of one direction: `cells` by column, None where a result does not have it."""
 
     score: str
     cells: list[dict[str, Any] | None]
@@ -31,7 +31,7 @@ class Row(NamedTuple):
         return next((end for cell in self.cells if cell and (end := better_end(self.score, cell))), None)
 
     def best(self) -> set[int]:
-        """The columns with the best value, unless all have it."""
+        """Return the columns with the best value; none where all have it."""
         values = {i: cell["value"] for i, cell in enumerate(self.cells) if cell is not None}
         if not values or self.better is None:
             return set()
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 def rows(results: Mapping[str, Result], direction: str) -> list[Row]:
-    """The scores of a direction as the results have them; floor and ceiling of the first result that has one."""
+    """Return the rows of a direction; floor and ceiling are of the first result that has one."""
     of = [result["scores"].get(direction, {}) for result in results.values()]
     found = []
     for name in dict.fromkeys(name for scores in of for name in scores):
@@ -53,12 +53,12 @@ def rows(results: Mapping[str, Result], direction: str) -> list[Row]:
 
 
 def directions(results: Mapping[str, Result]) -> list[str]:
-    """All that a result has."""
+    """Return all directions that a result has."""
     return list(dict.fromkeys(direction for result in results.values() for direction in result["scores"]))
 
 
 def markdown(results: Mapping[str, Result]) -> str:
-    """A table per direction: a row per score, a column per result; the best value bold."""
+    """Format a table per direction: a row per score, a column per result; the best value bold."""
     parts = []
     for direction in directions(results):
         head = [in_markdown(name) for name in (direction, "better", *results, "floor", "input")]
@@ -73,7 +73,7 @@ def markdown(results: Mapping[str, Result]) -> str:
 
 
 def latex(results: Mapping[str, Result]) -> str:
-    """The same with booktabs, intervals as small print; needs \\usepackage{booktabs}."""
+    """Format the tables of `markdown` by booktabs, intervals as small print; needs \\usepackage{booktabs}."""
     parts = []
     for direction in directions(results):
         columns = [*results, "floor", "input"]
@@ -88,7 +88,7 @@ def latex(results: Mapping[str, Result]) -> str:
 
 
 def _about(results: Mapping[str, Result]) -> str:
-    """The protocol in a line; that of the first result, which is said where others were forced into the table."""
+    """Describe the protocol in a line: that of the first result, with a warning where others differ."""
     other = other_protocol(results)
     warning = f"{other}; floor, input and what follows are of {next(iter(results))}. " if other else ""
     stamp = next(iter(results.values()))["protocol"]
@@ -106,7 +106,7 @@ def _about(results: Mapping[str, Result]) -> str:
 
 
 def terminal(results: Mapping[str, Result]) -> str:
-    """Each result by itself: value, interval, floor and what the input scores."""
+    """Format each result by itself: value, interval, floor and the score of the input."""
     lines = []
     for name, result in results.items():
         lines.append(printable(name))

@@ -1,4 +1,4 @@
-"""What a checkpoint, an export or an official generator is, without a picture."""
+"""Description of a checkpoint, an export or an official generator, without a picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows = Iterator[tuple[str, str]]  # name and value of all that a user asks of a 
 
 
 def describe(path: str | Path, *, allow: str | Sequence[str] = ()) -> dict[str, str]:
-    """Say what a checkpoint, an export or an official generator is.
+    """Describe a checkpoint, an export or an official generator.
 
     Args:
         path: of the file.
@@ -50,7 +50,7 @@ def describe(path: str | Path, *, allow: str | Sequence[str] = ()) -> dict[str, 
 
 
 def rows(content: Mapping[str, Any], model: Translator) -> Rows:
-    """Of a checkpoint.
+    """Yield the rows of a checkpoint.
 
     Args:
         content: of the checkpoint.
@@ -69,7 +69,7 @@ def rows(content: Mapping[str, Any], model: Translator) -> Rows:
 
 
 def rows_of_graph(about: Mapping[str, Any], form: str) -> Rows:
-    """Of a graph that was exported.
+    """Yield the rows of a graph that was exported.
 
     Args:
         about: what it says of itself.
@@ -92,7 +92,7 @@ def rows_of_graph(about: Mapping[str, Any], form: str) -> Rows:
 
 
 def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> Rows:
-    """Of a generator in the layout of the official code, whoever wrote it.
+    """Yield the rows of a generator in the layout of the official code, whoever wrote it.
 
     Args:
         path: of the file.
@@ -119,7 +119,7 @@ def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> 
 
 
 def _holds_bare_tensors(path: Path) -> bool:
-    """Whether a file of torch.save holds tensors by name and no checkpoint of ours."""
+    """Check whether a file of torch.save holds tensors by name and is no checkpoint of ours."""
     if not path.is_file() or path.suffix.lower() == safetensors.SUFFIX:
         return False
     content = torch_files.read(path, "a checkpoint of gan_style")

@@ -1,4 +1,4 @@
-"""A trained model from its checkpoint alone, or from a hub; or Gatys, which needs no training."""
+"""Loading of a trained model from its checkpoint or from a hub; and Gatys, which needs no training."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def load(
     compile: bool = False,
     allow: str | Sequence[str] = (),
 ) -> LoadedTranslator:
-    """A trained model, ready to translate.
+    """Load a trained model, ready to translate.
 
     Args:
         path: a checkpoint of ours, or a .safetensors that was exported from one; it carries everything that is needed.
         device: "cuda", "cpu", ...; None takes a GPU where there is one.
-        ema: the averaged weights of the generators, where training kept them.
-        precision: "32", or "bf16" for most products in bfloat16 where the device has instructions for it.
-        channels_last: the layout of weights and maps; faster on recent GPUs.
-        compile: by `torch.compile`: the first picture of a size takes minutes, the others less.
+        ema: take the averaged weights of the generators, where training kept them.
+        precision: "32", or "bf16" for most multiplications in bfloat16 where the device has instructions for it.
+        channels_last: take this layout of weights and feature maps, which is faster on recent GPUs.
+        compile: use `torch.compile`: the first picture of a size takes minutes, the others less.
         allow: packages of your own that the file may name classes of, such as "mylab."; to name one is to trust it.
 
     Raises:
@@ -74,7 +74,7 @@ def loaded(
     compile: bool = False,
     allow: str | Sequence[str] = (),
 ) -> LoadedTranslator:
-    """The same from the content of a checkpoint.
+    """Load a trained model from the content of a checkpoint.
 
     Raises:
         UserError: its parts do not fit one another.
@@ -108,9 +108,9 @@ def _loaded(
         model.to(memory_format=torch.channels_last)
     for name in model.generators if compile else ():
         getattr(model, name).compile()
-    quick = device.type == "cpu" and not (channels_last or compile)
+    faster = device.type == "cpu" and not (channels_last or compile)
     about = safetensors.described(content, averaged=bool(ema and averages) or content.get("weights") == "averaged")
-    return LoadedTranslator(model, domains, names, values, precision=precision, quick=quick, about=about)
+    return LoadedTranslator(model, domains, names, values, precision=precision, fast_convolutions=faster, about=about)
 
 
 def _refuse_precision(precision: str, device: torch.device) -> None:
@@ -127,7 +127,7 @@ def _refuse_precision(precision: str, device: torch.device) -> None:
 def from_pretrained(
     name: str | Path, *, device: str | None = None, allow: str | Sequence[str] = ()
 ) -> LoadedTranslator:
-    """A model from a folder, or from a repository of the hub, which is downloaded into its cache once.
+    """Load a model from a folder, or from a repository of the hub, which is downloaded into its cache once.
 
     Args:
         name: of the folder or the repository.
@@ -155,11 +155,11 @@ def from_pretrained(
 
 
 def gatys(weights: str | None, seed: int, overrides: Sequence[str]) -> LoadedTranslator:
-    """The optimisation, ready to be given pictures."""
+    """Make the optimisation of Gatys et al., ready to be given pictures."""
     from gan_style.core.compose import composed  # Hydra, which nothing else here needs
 
-    words = [*overrides, f"seed={seed}", *([f'model.vgg.weights="{weights}"'] if weights else [])]
-    node = composed(["model=gatys", "data=tiny", *words])["model"]
+    overrides = [*overrides, f"seed={seed}", *([f'model.vgg.weights="{weights}"'] if weights else [])]
+    node = composed(["model=gatys", "data=tiny", *overrides])["model"]
     node = check(node, "model", allowed=in_config()) | {"count": 1, "size": 16}
     model = build(node, in_config())
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Pictures of any kind and size through a trained model, with any mix of styles."""
+"""Translation of pictures of any kind and size by a trained model, with any mix of styles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RESULT = (
 
 
 class LoadedTranslator:
-    """What `gan_style.load` gives: translate pictures, with any mix of styles.
+    """A trained model, as `gan_style.load` returns it: translates pictures, with any mix of styles.
 
     Args:
         model: on its device, in evaluation mode.
@@ -44,7 +44,8 @@ class LoadedTranslator:
         style_names: styles that the model has learned by name.
         values: letter -> type, range and channels of a domain's pictures; without them everything is 8-bit RGB, and
             files of other kinds are reduced to it.
-        precision, quick: of the networks' passes, "32" or "bf16"; by `fast_convolutions`, for a CPU.
+        precision: of the networks' passes, "32" or "bf16".
+        fast_convolutions: compute the networks by `networks.fast_convolutions`; for a CPU.
         about: what the checkpoint says of itself, see portable.py; None where there is none.
     """
 
@@ -55,26 +56,26 @@ class LoadedTranslator:
         style_names: Sequence[str] = (),
         values: Mapping[str, ValueRange] | None = None,
         precision: str = "32",
-        quick: bool = False,
+        fast_convolutions: bool = False,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.domains = dict(domains)
         self.style_names = list(style_names)
         self.values = values
-        self.precision, self.quick = precision, quick
+        self.precision, self.fast_convolutions = precision, fast_convolutions
         self.watch: Watch | None = None  # told how far a tiled picture is
         self.about = about
         self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
-    def translate(self, image: Picture, direction: str | None = None, **words: Any) -> Any:
+    def translate(self, image: Picture, direction: str | None = None, **options: Any) -> Any:
         """Translate one picture, or a batch of them as a tensor.
 
         Args:
             image: a path, a PIL picture, an array [H, W, C] of the domain's type (uint8 unless it was trained on
                 another), or float [C, H, W] or [B, C, H, W] in [-1, 1].
             direction: "A2B" or "B2A" (or a `Direction`); None is the model's first.
-            **words: as `translate_all` takes them: style, alpha, preserve_color, mask, size, tile and so on.
+            **options: as `translate_all` takes them: style, alpha, preserve_color, mask, size, tile and so on.
 
         Returns: the same kind and size, in the type and range of the domain it is translated to; a PIL picture for a
             path, or an array where Pillow has no such pictures.
@@ -83,7 +84,7 @@ class LoadedTranslator:
             UserError: a picture, direction, style, weight, mask or option that does not fit the model, or a result
                 that is not finite.
         """
-        return self.translate_all([image], direction, **words)[0]
+        return self.translate_all([image], direction, **options)[0]
 
     @torch.no_grad()
     def translate_all(
@@ -104,7 +105,7 @@ class LoadedTranslator:
 
         Args:
             pictures, direction: as of `translate`.
-            style: what to look like: a picture, a folder, a name, or what `style` gives; or pairs of these and their
+            style: a picture, a folder, a name, or what `style` gives; or pairs of these and their
                 weights, or a mapping to weights of those that can be its keys (paths and names).
             alpha: strength in [0, 1]; 0 is the method's own reconstruction of the picture.
             preserve_color: keep the picture's own colours.
@@ -125,10 +126,10 @@ class LoadedTranslator:
         if style is None:
             for name in (*(["mask"] if mask else []), *options):
                 raise UserError(f"{name} needs a style: give one, or leave {name} out")
-            way = self.direction_of(direction)
-            source, target = way.source, way.target
+            chosen = self.direction_of(direction)
+            source, target = chosen.source, chosen.target
             given = self._given(pictures, source, size)
-            styles = [self._general_style(way)]
+            styles = [self._general_style(chosen)]
         else:
             if direction is not None:
                 raise UserError("give a direction or styles, not both: a style says where to go")
@@ -140,7 +141,7 @@ class LoadedTranslator:
         images = joined_given(given).images.to(self.device)
         bf16 = self.precision == "bf16"
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-        with fast_convolutions(self.model, bf16=bf16) if self.quick else autocast:
+        with fast_convolutions(self.model, bf16=bf16) if self.fast_convolutions else autocast:
             output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()
@@ -148,7 +149,7 @@ class LoadedTranslator:
         return [_as_given(part, picture, values) for part, picture in zip(parts, pictures, strict=True)]
 
     def read(self, path: str | Path, direction: str | None = None, style: Any = None) -> Array:
-        """The array of a file, [H, W, C], as the domain that `translate` would take it for has it.
+        """Read a file as an array [H, W, C], of the type of the domain that `translate` would take it for.
 
         Raises:
             UserError: it cannot be read, or holds what that domain would lose.
@@ -156,24 +157,24 @@ class LoadedTranslator:
         return read_file(path, self._values(self.ends(direction, style)[0]))
 
     def written(self, direction: str | None = None, style: Any = None) -> ValueRange:
-        """Type, range and channels of what `translate` gives."""
+        """Return type, range and channels of the result of `translate`."""
         return self._values(self.ends(direction, style)[1]) or ValueRange()
 
     def ends(self, direction: str | None, style: Any) -> tuple[str, str]:
-        """The letters of the domains that a translation comes from and goes to."""
+        """Return the letters of the domains that a translation comes from and goes to."""
         if style is not None:
             return self._ends(style_pairs(style))
         chosen = self.direction_of(direction)
         return chosen.source, chosen.target
 
     def style(self, what: Any, weight: float = 1.0, mask: Tensor | None = None, *, side: int = 512) -> Style:
-        """A style from a picture, a folder of them, a learned name, noise, or the name of a domain.
+        """Make a style from a picture, a folder of them, a learned name, noise, or the name of a domain.
 
         Args:
             what: see above; `noise:NAME` is a random code of a learned style, and `noise:NAME:7` that of seed 7.
             weight: in proportion to the others.
             mask: [1, 1, H, W] in [0, 1].
-            side: longer side, in pixels, to which pictures are shortened before they are looked at.
+            side: longer side, in pixels, to which pictures are shortened before they are encoded.
 
         Raises:
             UserError: nothing has that name; the nearest is offered.
@@ -185,19 +186,19 @@ class LoadedTranslator:
             return Style(domain, None, weight, mask, direction_to(self.domains, self.model.directions, domain))
         if not isinstance(what, (str, Path)):
             return Style(f"picture {id(what)}", self._encoded(what, side), weight, mask)
-        word, path = str(what), expanded(what)
-        if not word:
+        name, path = str(what), expanded(what)
+        if not name:
             raise UserError("the name of a style is empty: give a picture, a folder or a name")
-        if word in self.style_names:
-            return Style(word, styled(self.model).known_style(self.style_names.index(word)), weight, mask)
+        if name in self.style_names:
+            return Style(name, styled(self.model).known_style(self.style_names.index(name)), weight, mask)
         if not path.exists():
-            if word.split(":")[0] == NOISE and self.model.takes_noise:
-                return Style(word, self._noise(word), weight, mask)
-            names = did_you_mean(word, self.style_names) if self.style_names else ""
-            raise UserError(f"there is no style picture, folder or name {word}{names}")
+            if name.split(":")[0] == NOISE and self.model.takes_noise:
+                return Style(name, self._noise(name), weight, mask)
+            names = did_you_mean(name, self.style_names) if self.style_names else ""
+            raise UserError(f"there is no style picture, folder or name {name}{names}")
         paths = list_images(path) if path.is_dir() else [path]
         codes = [self._of_file(one, side) for one in paths]
-        return Style(word, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
+        return Style(name, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder of a model hub, see `gan_style.checkpoints.hub.save_pretrained`."""
@@ -207,13 +208,13 @@ class LoadedTranslator:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _general_style(self, way: Direction) -> Style:
-        """What a direction looks like where no style is named."""
+    def _general_style(self, direction: Direction) -> Style:
+        """Return the style of a direction for which none is named."""
         code = styled(self.model).general_style() if self.model.takes_style else None
-        return Style(str(way), code, direction=way)
+        return Style(str(direction), code, direction=direction)
 
     def _styles(self, pairs: Sequence[tuple[Any, Any]], mask: Any, given: Given) -> list[Style]:
-        """Each with its weight and its mask."""
+        """Make all styles, each with its weight and its mask."""
         if mask is not None and not isinstance(mask, (list, tuple)):
             raise UserError("mask must be a list with one mask for each style: put it into a list")
         masks = list(mask or [None] * len(pairs))
@@ -226,7 +227,7 @@ class LoadedTranslator:
         return styles
 
     def direction_of(self, direction: str | None) -> Direction:
-        """A direction that the model knows, from its text; None is the model's first.
+        """Parse a direction that the model knows; None is the model's first.
 
         Raises:
             UserError: it does not know that one.
@@ -242,8 +243,9 @@ class LoadedTranslator:
     def _ends(self, pairs: Sequence[tuple[Any, Any]]) -> tuple[str, str]:
         if self.model.takes_style:
             return "A", "B"
-        found = sorted({way for what, _ in pairs if (way := self.style(what).direction)})
-        if len({self._values(letter) for way in found for letter in (way.source, way.target)}) > 1 and len(found) > 1:
+        found = sorted({direction for what, _ in pairs if (direction := self.style(what).direction)})
+        letters = [letter for direction in found for letter in (direction.source, direction.target)]
+        if len({self._values(letter) for letter in letters}) > 1 and len(found) > 1:
             raise UserError("the domains of this model hold other kinds of pictures and cannot be mixed: name one")
         return (found[0].source, found[0].target) if found else ("A", "A")
 
@@ -251,7 +253,7 @@ class LoadedTranslator:
         return [given_picture(picture, values=self._values(source), side=size) for picture in pictures]
 
     def _passes(self, tile: Tile, mode: Mode) -> Any:
-        """The model as its passes are to be made."""
+        """Wrap the model in tiles where it can be tiled."""
         tiled = Tiled(self.model, tile, mode, self.watch)
         if not self.model.optimizes_images:
             return tiled
@@ -293,7 +295,7 @@ class LoadedTranslator:
         return self._passes("auto", "exact").style_code(images)
 
     def _of_file(self, path: Path, side: int) -> StyleCode:
-        """The code of a file, kept for the next picture of a folder."""
+        """Encode a style file, and keep the code for the next picture of a folder."""
         key = (str(path), path.stat().st_mtime_ns, side)
         if key not in self._codes:
             self._codes[key] = self._encoded(path, side)

@@ -1,4 +1,4 @@
-"""Features that were taken before, kept by a hash of everything that they follow from."""
+"""Cache of features, by a hash of everything that determines them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from gan_style.core.terminal import warn
 
 
 def default_folder() -> Path:
-    """`$XDG_CACHE_HOME/gan_style/features`, or the same below `~/.cache`."""
+    """Return `$XDG_CACHE_HOME/gan_style/features`, or the same below `~/.cache`."""
     return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "gan_style" / "features"
 
 
 class FeatureCache:
     """Features in files named by the hash of a key.
 
-    Processes may share a folder: a file is written beside its place and moved there whole, and who writes the same
-    key writes the same features. A file that cannot be read as the features of its key counts as not there.
+    Processes may share a folder: a file is written under another name and renamed, and all who write
+    the same key write the same features. A file that cannot be read as the features of its key counts as not there.
 
     Args:
         folder: made when something is kept.
@@ -51,7 +51,7 @@ class FeatureCache:
         return found if whole and bool(found.isfinite().all()) else None
 
     def put(self, key: Mapping[str, Any], features: Tensor) -> None:
-        """Keep the features of a key; a folder that cannot be written is said on stderr and costs time only."""
+        """Keep the features of a key; if the folder cannot be written, say so on stderr and go on."""
         path = self.path(key)
         temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp")
         try:

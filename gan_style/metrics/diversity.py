@@ -1,4 +1,4 @@
-"""How much the styles of a style-conditional generator differ (Zhu et al. 2017, BicycleGAN, section 5)."""
+"""Diversity of the styles of a style-conditional generator (Zhu et al. 2017, BicycleGAN, section 5)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gan_style.metrics.pairs import PairFunction
 
 
 def diversity(pictures: Tensor, distance: PairFunction) -> Tensor:
-    """Mean distance between translations of one picture, over all pairs of styles.
+    """Return the mean distance between translations of one picture, over all pairs of styles.
 
     Args:
         pictures: [B, S, C, H, W] in [-1, 1], S styles of B pictures.
@@ -34,7 +34,7 @@ def diversity(pictures: Tensor, distance: PairFunction) -> Tensor:
 
 
 def feature_distance(extractor: Extractor) -> PairFunction:
-    """Euclidean distance between features, as a function of two batches."""
+    """Return the Euclidean distance between features, as a function of two batches."""
 
     def distance(images: Tensor, others: Tensor) -> Tensor:
         return (extractor(images) - extractor(others)).norm(dim=1)

@@ -11,7 +11,7 @@ FLAT = 1e-4  # deviation of edge strengths below which a picture has no edges: a
 
 
 def sobel(images: Tensor) -> Tensor:
-    """Strength of edges: length of the Sobel gradient of the luma, [B, 3, H, W] or [B, 1, H, W] -> [B, H, W]."""
+    """Return edge strengths, the length of the Sobel gradient of the luma: [B, 3 or 1, H, W] -> [B, H, W]."""
     images = images.float()
     if images.shape[1] == 3:
         luma = torch.tensor(LUMA, device=images.device)[None, :, None, None]
@@ -22,9 +22,9 @@ def sobel(images: Tensor) -> Tensor:
 
 
 def edge_agreement(images: Tensor, others: Tensor) -> Tensor:
-    """Correlation of the edge strengths of two pictures, [B, C, H, W] twice -> [B] in [-1, 1].
+    """Return the correlation of the edge strengths of two images, [B, C, H, W] twice -> [B] in [-1, 1].
 
-    1 where edges lie in the same places with the same relations of strength, about 0 for unrelated pictures. A
+    1 where edges have the same positions and relative strengths, about 0 for unrelated pictures. A
     change of brightness, contrast or sign leaves it as it is, which is why it fits translation between domains. A
     picture without edges agrees with another one without (1) and with no other (0).
     """

@@ -63,7 +63,7 @@ class Extractor(nn.Module):
         return super().train(False)
 
     def freeze(self) -> None:
-        """No gradients, evaluation mode; the last line of each family's constructor."""
+        """Turn gradients off and evaluation mode on; the last line of each family's constructor."""
         self.requires_grad_(False).eval()
 
 
@@ -73,11 +73,10 @@ def rounded(images: Tensor) -> Tensor:
 
 
 def pooled(maps: list[Tensor], *, unit: bool = False) -> Tensor:
-    """Means over places of feature maps [B, C, h, w], side by side: [B, sum of C].
+    """Average feature maps [B, C, h, w] over positions, and put the means side by side: [B, sum of C].
 
-    With `unit`, the channels at each place have a mean square of 1 first (LPIPS' normalisation times sqrt(C)): layers
-    whose values are large by the accident of their weights do not drown the others, and x.y / D, which KID's kernel
-    is made of, is at most 1.
+    With `unit`, the channels at each position are first scaled to a mean square of 1 (LPIPS' normalisation times
+    sqrt(C)): layers with large values do not dominate the others, and x.y / D, in KID's kernel, is at most 1.
     """
     scaled = [F.normalize(f, dim=1) * f.shape[1] ** 0.5 for f in maps] if unit else maps
     return torch.cat([f.mean(dim=(2, 3)) for f in scaled], dim=1)
@@ -119,7 +118,7 @@ class RandomExtractor(Extractor):
 class ModuleExtractor(Extractor):
     """Any module of pictures in [-1, 1], such as one of timm or open_clip.
 
-    Feature maps [B, C, h, w] are averaged over places; anything else is flattened to [B, D].
+    Feature maps [B, C, h, w] are averaged over positions; anything else is flattened to [B, D].
 
     Args:
         module: takes [B, 3, H, W] in [-1, 1].

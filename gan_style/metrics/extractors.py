@@ -1,4 +1,4 @@
-"""Extractors by a word, and what a score of their features is called."""
+"""Extractors by name, and the names of scores of their features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gan_style.networks.vgg import VGG
 
 
 class VGGExtractor(Extractor):
-    """Means over places of VGG's feature maps, side by side.
+    """Means over positions of VGG's feature maps, side by side.
 
     Args:
         weights: as `VGG` takes them: `imagenet`, a file, or `random` (which the name then says).
@@ -63,15 +63,15 @@ KINDS: dict[str, type[Extractor]] = {
 
 
 def extractor(kind: str, weights: str | Path | None = None, **options: Any) -> Extractor:
-    """An extractor by its word: `inception`, `squeezenet`, `vgg`, `random`, or `<library>:<model>`.
+    """Make an extractor by its name: `inception`, `squeezenet`, `vgg`, `random`, or `<library>:<model>`.
 
     Args:
-        kind: the word; libraries are those of `libraries.FAMILIES`, as in `torchvision:resnet50`.
+        kind: its name; libraries are those of `libraries.FAMILIES`, as in `torchvision:resnet50`.
         weights: a local file; None takes the published ones.
         options: of the family, e.g. `size=224` or `seed=0`; a library's model has none.
 
     Raises:
-        UserError: no such word, or weights for `random`, which has none.
+        UserError: no such name, or weights for `random`, which has none.
     """
     library, _, model = kind.partition(":")
     if model and library in FAMILIES:
@@ -86,7 +86,7 @@ def extractor(kind: str, weights: str | Path | None = None, **options: Any) -> E
 
 
 def column(row: Score, network: Extractor) -> str:
-    """What a score is called in results: by its row, and by the extractor where its features are that one's.
+    """Return the name of a score in results: that of its row, with the extractor's where it takes features of one.
 
     With the Inception weights of 2015, known by their hash, some have a name of their own: `fid`, `kid`.
     """

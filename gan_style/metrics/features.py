@@ -1,4 +1,4 @@
-"""What every distance between the features of two sets asks of them."""
+"""Checks of features, for every distance between two sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gan_style.core.errors import UserError
 
 
 def checked(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Both as float64 [N, D]; a mistake of shape or a value that is not finite is said in a sentence."""
+    """Check two sets of features and return them as float64 [N, D]."""
     if real.dim() != 2 or fake.dim() != 2 or real.shape[1] != fake.shape[1]:
         raise UserError(
             f"features of two sets must be [N, D] and [M, D], not {list(real.shape)} and {list(fake.shape)}: "

@@ -21,9 +21,9 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
     y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)[None]
     # grid_sample counts from -1, the middle of the first pixel, to 1, the middle of the last one
-    places = torch.stack([(x + flow[:, 0]) * 2 / max(width - 1, 1), (y + flow[:, 1]) * 2 / max(height - 1, 1)], -1) - 1
-    places = places.expand(len(images), -1, -1, -1).to(images)
-    return F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=True)
+    grid = torch.stack([(x + flow[:, 0]) * 2 / max(width - 1, 1), (y + flow[:, 1]) * 2 / max(height - 1, 1)], -1) - 1
+    grid = grid.expand(len(images), -1, -1, -1).to(images)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 def warped_error(images: Tensor, previous: Tensor, flow: Tensor, steady: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from gan_style.metrics.features import checked
 
-ENOUGH = 2048
+MIN_PICTURES = 2048  # below it the distance mostly measures their number
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
-    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2), of [N, D] and [M, D], with unbiased covariances; in float64, >= 0.
+    """Return |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2) of [N, D] and [M, D], covariances unbiased; float64, >= 0.
 
     The trace of the root is the sum of the singular values of A B^T for any A^T A = S1 and B^T B = S2: no matrix
     root, no complex numbers, no jitter, and exact for fewer pictures than dimensions. Here A is the centred data
@@ -26,16 +26,16 @@ def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _root(features: Tensor) -> Tensor:
-    """A with A^T A = the covariance: at most D rows."""
+    """Return A with A^T A = the covariance: at most D rows."""
     centred = (features - features.mean(0)) / (len(features) - 1) ** 0.5
     return torch.linalg.qr(centred, mode="r").R if len(centred) > centred.shape[1] else centred
 
 
 def few_pictures(name: str, real: int, fake: int) -> str | None:
-    """The warning to print beside a Frechet distance of too few pictures, or None."""
-    if min(real, fake) >= ENOUGH:
+    """Return the warning to print beside a Frechet distance of too few pictures, or None."""
+    if min(real, fake) >= MIN_PICTURES:
         return None
     return (
-        f"{name} of {real} real and {fake} fake pictures mostly measures their number (fewer than {ENOUGH}): compare "
-        "it only at the same numbers, and look at KID, which is unbiased"
+        f"{name} of {real} real and {fake} fake pictures mostly measures their number (fewer than {MIN_PICTURES}): "
+        "compare it only at the same numbers, and look at KID, which is unbiased"
     )

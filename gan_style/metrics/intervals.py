@@ -16,7 +16,7 @@ ValueFunction = Callable[[Tensor, Tensor], Tensor | float]  # real [N, ...], fak
 def bootstrap_interval(
     value_fn: ValueFunction, real: Tensor, fake: Tensor, *, n_boot: int = 200, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Value, and its interval over resampled pictures of both sets (Efron and Tibshirani 1993, chapter 13).
+    """Return a value, and its interval over resampled pictures of both sets (Efron and Tibshirani 1993, chapter 13).
 
     A set drawn with replacement holds pictures twice, which moves distances between sets upward (a Frechet distance
     by as much as its own bias). The draws are therefore shifted so that their mean is the value, and the percentiles

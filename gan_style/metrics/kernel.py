@@ -14,12 +14,12 @@ Kernel = Callable[[Tensor, Tensor], Tensor]  # [N, D], [M, D] -> [N, M]
 
 
 def polynomial(x: Tensor, y: Tensor) -> Tensor:
-    """(x.y / D + 1)^3, the kernel of KID (Binkowski et al. 2018, section 4)."""
+    """Return (x.y / D + 1)^3, the kernel of KID (Binkowski et al. 2018, section 4)."""
     return (x @ y.mT / x.shape[1] + 1) ** 3
 
 
 def gaussian(sigma: float) -> Kernel:
-    """exp(-|x - y|^2 / (2 sigma^2)), less 1: the constant falls out of a discrepancy, and digits are kept."""
+    """Return exp(-|x - y|^2 / (2 sigma^2)), less 1: the constant cancels in a discrepancy, and digits are kept."""
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         square = x.square().sum(1)[:, None] + y.square().sum(1)[None] - 2 * x @ y.mT
@@ -29,7 +29,7 @@ def gaussian(sigma: float) -> Kernel:
 
 
 def mmd2(real: Tensor, fake: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tensor:
-    """Squared MMD of [N, D] and [M, D] over all pairs (Gretton et al. 2012, eq. 3; biased: eq. 5), in float64.
+    """Return the squared MMD of [N, D] and [M, D] over all pairs (Gretton et al. 2012, eq. 3; biased: eq. 5), float64.
 
     Unbiased, it is 0 on average for equal distributions at any N, and so may be slightly negative.
     """
@@ -43,14 +43,14 @@ def mmd2(real: Tensor, fake: Tensor, kernel: Kernel, *, unbiased: bool = True) -
 
 
 def kid(real: Tensor, fake: Tensor) -> Tensor:
-    """Kernel distance over all pairs, unbiased (Binkowski et al. 2018, eq. 4)."""
+    """Return the unbiased kernel distance over all pairs (Binkowski et al. 2018, eq. 4)."""
     return mmd2(real, fake, polynomial)
 
 
 def cmmd(
     real: Tensor, fake: Tensor, *, sigma: float = 10.0, scale: float = 1000.0, unbiased: bool = True, unit: bool = True
 ) -> Tensor:
-    """Gaussian-kernel MMD of Jayasumana et al. 2024 (eq. 5): features of unit length, sigma 10, times 1000.
+    """Return the Gaussian-kernel MMD of Jayasumana et al. 2024 (eq. 5): unit-length features, sigma 10, times 1000.
 
     The paper's features are CLIP's; with others the value is on no published scale. Its code takes the biased
     estimate (`unbiased=False`), which the paper's 30000 pictures hide and 300 do not.

@@ -21,8 +21,8 @@ PUBLISHED = {"squeeze": SHA256, "vgg": "397923af"}  # torchvision's; of VGG-16 t
 class LPIPS(nn.Module):
     """Distances of pairs of pictures in [-1, 1], [B, 3, H, W] twice -> [B]; 0 for equal ones.
 
-    Each layer's features are brought to unit length per place, and the squared differences weighted per channel and
-    averaged over places (Zhang et al. 2018, eq. 1). Gradients flow, so that it can also be trained with.
+    Each layer's features are brought to unit length per position, and the squared differences weighted per channel and
+    averaged over positions (Zhang et al. 2018, eq. 1). Gradients flow, so that it can also be trained with.
 
     The linear weights were fitted to torchvision's backbones; over another one the number is an LPIPS of its own,
     and `name` says so: `lpips_squeeze` only with torchvision's SqueezeNet, `lpips_squeeze_<hash>` otherwise, and so
@@ -74,7 +74,7 @@ class LPIPS(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
-        """LPIPS of each pair: [B]."""
+        """Return the LPIPS of each pair: [B]."""
         if images.shape != others.shape:
             raise UserError(f"LPIPS compares pictures of one shape, not {list(images.shape)} and {list(others.shape)}")
         with torch.autocast(images.device.type, enabled=False):
@@ -99,5 +99,5 @@ class LPIPS(nn.Module):
 
 
 def _unit(maps: Tensor) -> Tensor:
-    """Unit length over channels; the small number as in the reference's code."""
+    """Scale to unit length over channels; the small number is that of the reference's code."""
     return maps / (maps.square().sum(1, keepdim=True) + 1e-20).sqrt().add(1e-10)

@@ -1,4 +1,4 @@
-"""Fidelity and variety apart: precision and recall, density and coverage, by nearest neighbours."""
+"""Precision and recall, density and coverage, by nearest neighbours: fidelity and variety apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHUNK = 512  # rows of a distance matrix at a time
 
 
 def manifold(real: Tensor, fake: Tensor, *, k: int = NEIGHBOURS) -> dict[str, Tensor]:
-    """Four numbers from balls around pictures that reach to their k-th neighbour in their own set, in float64.
+    """Return four numbers from balls around pictures that reach to their k-th neighbour in their own set, in float64.
 
     precision: share of the fake inside some real ball; recall: share of the real inside some fake ball
     (Kynkaanniemi et al. 2019, eqs. 1 and 2), both in [0, 1]. density: real balls around a fake picture, divided by k,
@@ -50,30 +50,30 @@ def manifold(real: Tensor, fake: Tensor, *, k: int = NEIGHBOURS) -> dict[str, Te
 
 
 def _radius(x: Tensor, k: int) -> Tensor:
-    """Distance of each row to its k-th neighbour; the nearest of all is the row itself."""
+    """Return the distance of each row to its k-th neighbour; the nearest of all is the row itself."""
     return torch.cat([_distances(part, x).kthvalue(k + 1, dim=1).values for part in x.split(CHUNK)])
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean; not by a matrix product, whose rounding moves equal pictures apart."""
+    """Return Euclidean distances; not by a matrix product, whose rounding moves equal pictures apart."""
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def precision(real: Tensor, fake: Tensor) -> Tensor:
-    """Share of the fake pictures within the real ones, see `manifold`."""
+    """Return the share of the fake pictures within the real ones, see `manifold`."""
     return manifold(real, fake)["precision"]
 
 
 def recall(real: Tensor, fake: Tensor) -> Tensor:
-    """Share of the real pictures within the fake ones, see `manifold`."""
+    """Return the share of the real pictures within the fake ones, see `manifold`."""
     return manifold(real, fake)["recall"]
 
 
 def density(real: Tensor, fake: Tensor) -> Tensor:
-    """How many real balls hold a fake picture, of `NEIGHBOURS`, see `manifold`."""
+    """Return how many real balls hold a fake picture, divided by `NEIGHBOURS`, see `manifold`."""
     return manifold(real, fake)["density"]
 
 
 def coverage(real: Tensor, fake: Tensor) -> Tensor:
-    """Share of real balls that hold a fake picture, see `manifold`."""
+    """Return the share of real balls that hold a fake picture, see `manifold`."""
     return manifold(real, fake)["coverage"]

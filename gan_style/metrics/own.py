@@ -77,7 +77,7 @@ def _check(row: Score, where: str) -> None:
 
 
 def features_of(row: Score, images: Tensor) -> Tensor:
-    """What a row keeps of pictures [B, 3, H, W], by its own function: [B, ...] in float64, on the CPU.
+    """Compute the features of a row of one's own, of images [B, 3, H, W]: [B, ...] in float64, on the CPU.
 
     Raises:
         UserError: it is not one row of finite numbers for each picture.
@@ -97,7 +97,7 @@ def features_of(row: Score, images: Tensor) -> Tensor:
 
 
 def values_of(row: Score, *pictures: Tensor) -> Tensor:
-    """The numbers of a batch by the function of a row of single pictures: [B].
+    """Compute the values of a row of one's own for a batch of single pictures: [B].
 
     Raises:
         UserError: it is not one number for each picture.

@@ -14,7 +14,7 @@ PairFunction = Callable[[Tensor, Tensor], Tensor]  # [B, C, H, W] twice -> [B]
 
 
 def cycle_error(images: Tensor, returned: Tensor) -> Tensor:
-    """Mean absolute difference between pictures and what came back of them, [B] in [0, 2]."""
+    """Return the mean absolute difference between images and their reconstructions, [B] in [0, 2]."""
     return (images.float() - returned.float()).abs().mean(dim=(1, 2, 3))
 
 
@@ -41,7 +41,7 @@ class ContentDistance(nn.Module):
 
 
 class StyleCoder(Protocol):
-    """What `losses.perceptual.PerceptualLoss` is: pictures -> features -> statistics of each layer."""
+    """Protocol of `losses.perceptual.PerceptualLoss`: images -> features -> statistics of each layer."""
 
     def features(self, images: Tensor) -> dict[str, Tensor]: ...
 
@@ -51,8 +51,8 @@ class StyleCoder(Protocol):
 class StyleDistance:
     """Squared distance between style statistics, each divided by the mean square of the style's, averaged: [B], >= 0.
 
-    Called with pictures and styles [B, 3, H, W], one each or one style for all. Which statistic (`gram`, `mean_std`)
-    and which layers is the coder's matter.
+    Called with pictures and styles [B, 3, H, W], one each or one style for all. The coder decides the
+    statistic (`gram`, `mean_std`) and the layers.
     """
 
     def __init__(self, coder: StyleCoder) -> None:
@@ -62,11 +62,11 @@ class StyleDistance:
         return self.to_code(images, self.code(styles))
 
     def code(self, images: Tensor) -> dict[str, Tensor]:
-        """The statistics of pictures, [B, ...] each."""
+        """Compute the statistics of images, [B, ...] each."""
         return self.coder.style_code(self.coder.features(images))
 
     def to_code(self, images: Tensor, target: Mapping[str, Tensor]) -> Tensor:
-        """From pictures to statistics of B pictures, or of one for all, such as the mean over a domain."""
+        """Return the distance of images to statistics of B images, or of one for all, such as a domain's mean."""
         terms = []
         for key, value in self.code(images).items():
             square = (value - target[key]).square().flatten(1).mean(1)

@@ -1,4 +1,4 @@
-"""Steganography in cycles (Chu et al. 2017): whether the way back reads what cannot be seen."""
+"""Steganography in cycles (Chu et al. 2017): whether the second generator reads an invisible signal in the fake."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ProbeResult:
     high: float | None
 
     def as_dict(self) -> dict[str, object]:
-        """For a result file."""
+        """Convert to a dict for a result file."""
         return asdict(self)
 
 
@@ -127,7 +127,7 @@ def disturbances(seed: int = 0) -> dict[str, Map]:
 
 
 def jpeg(images: Tensor, quality: int = 75) -> Tensor:
-    """Through a JPEG file in memory and back, [B, 3, H, W] or [B, 1, H, W] in [-1, 1]."""
+    """Pass images through a JPEG file in memory, [B, 3, H, W] or [B, 1, H, W] in [-1, 1]."""
     pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     back = []
     for picture in pixels:
@@ -139,7 +139,7 @@ def jpeg(images: Tensor, quality: int = 75) -> Tensor:
 
 
 def blur(images: Tensor, sigma: float = 1.0) -> Tensor:
-    """Gaussian blur of `sigma` pixels, borders repeated."""
+    """Blur by a Gaussian of `sigma` pixels, borders repeated."""
     reach = int(3 * sigma + 0.5)
     taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2).to(images.dtype)
     taps = taps / taps.sum()
@@ -150,6 +150,6 @@ def blur(images: Tensor, sigma: float = 1.0) -> Tensor:
 
 
 def noise(images: Tensor, sigma: float, seed: int = 0) -> Tensor:
-    """Normal noise of deviation `sigma`, the same for the same seed on every device."""
+    """Draw normal noise of deviation `sigma`, the same for the same seed on every device."""
     generator = torch.Generator().manual_seed(seed)
     return images + sigma * torch.randn(images.shape, generator=generator).to(images)

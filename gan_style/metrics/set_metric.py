@@ -24,7 +24,7 @@ class SetMetric(Metric):
 
     Args:
         name: `kid`, `frechet`, `cmmd`, `swd`, `precision`, `recall`, `density` or `coverage`.
-        extractor: a word such as `random` or `inception`, or an `Extractor`; `swd` needs none.
+        extractor: a name such as `random` or `inception`, or an `Extractor`; `swd` needs none.
         weights: the file of its weights; None takes the published ones.
         options: of `torchmetrics.Metric`.
 
@@ -58,7 +58,7 @@ class SetMetric(Metric):
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """Whether higher is better."""
+        """True where higher is better."""
         return self.row.higher
 
     def update(self, images: Tensor, real: bool) -> None:
@@ -66,7 +66,7 @@ class SetMetric(Metric):
         (self.real if real else self.fake).append(self._extractor[0](images))
 
     def compute(self) -> Tensor:
-        """The score, float64.
+        """Return the score, float64.
 
         Raises:
             UserError: a set of too few pictures.

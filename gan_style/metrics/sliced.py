@@ -12,13 +12,13 @@ from torch import Tensor
 from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import Extractor
 
-SIDE = 7  # of a patch
-SMALLEST = 16  # side of the coarsest level
+PATCH_PIXELS = 7  # side of a patch
+MIN_SIDE_PIXELS = 16  # side of the coarsest level
 Norm = Literal["own", "real"]
 
 
 def laplacian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
-    """Differences between a picture and its blurred half, finest first, then what is left (Burt and Adelson 1983).
+    """Split images into differences of each level and the next, finest first, and the rest (Burt and Adelson 1983).
 
     Args:
         images: [B, C, H, W].
@@ -33,9 +33,9 @@ def laplacian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
 
 
 def levels_of(side: int) -> int:
-    """Levels down to a side of 16, one at least."""
+    """Return the number of levels down to a side of 16, at least one."""
     count = 1
-    while side // 2 >= SMALLEST:
+    while side // 2 >= MIN_SIDE_PIXELS:
         side, count = side // 2, count + 1
     return count
 
@@ -54,14 +54,14 @@ def _enlarged(images: Tensor, size: torch.Size) -> Tensor:
 
 
 class LaplacianPatches(Extractor):
-    """Patches of 7x7 pixels at random places of each level: [B, levels * patches * 3 * 49].
+    """Patches of 7x7 pixels at random positions of each level: [B, levels * patches * 3 * 49].
 
-    The places of a picture follow from its content and the seed, so that neither the order nor the number of ranks
+    The positions in an image follow from its content and the seed, so that neither the order nor the number of ranks
     changes a score, and a set compared with itself gives 0.
 
     Args:
         patches: per picture and level; 128 in the paper.
-        seed: of the places.
+        seed: of the positions.
     """
 
     def __init__(self, patches: int = 64, seed: int = 0) -> None:
@@ -69,7 +69,7 @@ class LaplacianPatches(Extractor):
         self.patches, self.seed = patches, seed
 
     def features(self, images: Tensor) -> Tensor:
-        if min(images.shape[-2:]) < SMALLEST:
+        if min(images.shape[-2:]) < MIN_SIDE_PIXELS:
             raise UserError(f"pictures of {images.shape[-2]}x{images.shape[-1]} are too small for Laplacian patches")
         bytes_of = ((images + 1) * 127.5).round().to(torch.uint8).cpu()
         pyramid = laplacian_pyramid(images, levels_of(min(images.shape[-2:])))
@@ -77,7 +77,7 @@ class LaplacianPatches(Extractor):
         for i, picture in enumerate(bytes_of):
             generator = torch.Generator().manual_seed(zlib.crc32(picture.numpy().tobytes(), self.seed))
             for level in pyramid:
-                windows = level[i].unfold(1, SIDE, 1).unfold(2, SIDE, 1)  # [3, h, w, 7, 7]
+                windows = level[i].unfold(1, PATCH_PIXELS, 1).unfold(2, PATCH_PIXELS, 1)  # [3, h, w, 7, 7]
                 rows, columns = (
                     torch.randint(n, (self.patches,), generator=generator).to(level.device) for n in windows.shape[1:3]
                 )
@@ -94,7 +94,7 @@ def sliced_wasserstein(
     seed: int = 0,
     norm: Norm = "own",
 ) -> Tensor:
-    """1000 times the mean, over levels and random directions, of the distance between sorted projections; float64.
+    """Return 1000 times the mean distance between sorted projections, over levels and random directions; float64.
 
     Each level counts alike. Channels of each level are brought to mean 0 and deviation 1 first: of each set by its
     `own` as in the paper, which forgives a shift of all colours, or both by those of the `real` set, which does not.
@@ -112,8 +112,8 @@ def sliced_wasserstein(
 def level_distances(
     real: Tensor, fake: Tensor, *, patches: int = 64, directions: int = 512, seed: int = 0, norm: Norm = "own"
 ) -> Tensor:
-    """`sliced_wasserstein` of each level, finest first: [levels]."""
-    width = 3 * SIDE**2
+    """Return `sliced_wasserstein` of each level, finest first: [levels]."""
+    width = 3 * PATCH_PIXELS**2
     if real.shape[1:] != fake.shape[1:] or real.shape[1] % (patches * width):
         raise UserError("patches of two sets can be compared only for pictures of one size: resize one of the sets")
     generator = torch.Generator().manual_seed(seed)
@@ -132,7 +132,7 @@ def level_distances(
 
 
 def _standardised(x: Tensor, by: Tensor) -> Tensor:
-    """Patches [n, 147] with the mean and deviation of each channel taken out."""
+    """Take mean and deviation of each channel out of patches [n, 147]."""
     x, by = x.unflatten(1, (3, -1)), by.unflatten(1, (3, -1))
     mean, deviation = by.mean(dim=(0, 2), keepdim=True), by.std(dim=(0, 2), keepdim=True, correction=0)
     return ((x - mean) / deviation.clamp_min(1e-8)).flatten(1)

@@ -57,15 +57,15 @@ class SqueezeNet(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         found = []
         x = nn.functional.conv2d(images, self.colours, self.offset)
-        for place, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.layers):
             x = layer(x)
-            if place in TAPS:
+            if index in TAPS:
                 found.append(x.clone())  # the next layer may work in place
         return found
 
 
 class SqueezeNetExtractor(Extractor):
-    """Means over places of SqueezeNet's feature maps, side by side (D = 2240 with all seven).
+    """Means over positions of SqueezeNet's feature maps, side by side (D = 2240 with all seven).
 
     Args:
         weights, colours: see `SqueezeNet`.

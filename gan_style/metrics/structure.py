@@ -1,4 +1,4 @@
-"""Structure of a picture by a DINO network: how its places resemble one another (Tumanyan et al. 2022, Splice)."""
+"""Structure of a picture by a DINO network: self-similarity of its positions (Tumanyan et al. 2022, Splice)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StructureDistance(nn.Module):
         self.requires_grad_(False).eval()
 
     def self_similarity(self, images: Tensor) -> Tensor:
-        """Cosines between the keys of tokens, the class token first: [B, T, T]."""
+        """Return cosines between the keys of tokens, the class token first: [B, T, T]."""
         x = images.float().expand(-1, 3, -1, -1)
         side = (self.net.image_size,) * 2
         if x.shape[-2:] != side:
@@ -84,14 +84,14 @@ class StructureDistance(nn.Module):
 
 def _transformer(state: Mapping[str, Tensor], path: str | Path) -> VisionTransformer:
     depth = len({key.split(".")[1] for key in state if re.fullmatch(r"blocks\.\d+\.attn\.qkv\.weight", key)})
-    patch, places = (state.get(key, torch.empty(0)) for key in ("patch_embed.proj.weight", "pos_embed"))
-    if not depth or patch.dim() != 4 or places.dim() != 3 or "blocks.0.mlp.fc1.weight" not in state:
+    patch, positions = (state.get(key, torch.empty(0)) for key in ("patch_embed.proj.weight", "pos_embed"))
+    if not depth or patch.dim() != 4 or positions.dim() != 3 or "blocks.0.mlp.fc1.weight" not in state:
         raise UserError(f"{path} is not of DINO's form: expected blocks.0.attn.qkv.weight and the rest by these names")
     width, side = len(patch), patch.shape[-1]
     if width % HEAD:
         raise UserError(f"{path} is not of DINO's form: its width {width} is no multiple of {HEAD}, which a head has")
     net = VisionTransformer(
-        image_size=round((places.shape[1] - 1) ** 0.5) * side,
+        image_size=round((positions.shape[1] - 1) ** 0.5) * side,
         patch_size=side,
         num_layers=depth,
         num_heads=width // HEAD,

@@ -1,4 +1,4 @@
-"""Every score in one table: what it is called, which end is better, what it looks at and what computes it.
+"""Table of all scores: name, better end, inputs and function of each.
 
 Training, `gan-style evaluate` and `compare`, their tables and plots, and the report read it. It imports nothing heavy:
 the function of a row is imported when it is asked for.
@@ -19,7 +19,7 @@ PATCHES = "patches"  # of Laplacian pyramids
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """One row of the table.
+    """Row of the table, one score.
 
     A score is either of two sets of pictures, and says with `features` what is kept of each picture; or of single
     pictures, and says with `inputs` what it looks at. Pictures are float32 tensors [B, 3, H, W] in [-1, 1]. What is
@@ -40,16 +40,16 @@ class Score:
             (what came back of each fake), `targets` (the style that each was given), `several` (one source in several
             styles, [B, S, 3, H, W]) or `generators` (there and back).
         title: as a report shows it; "" shows the name.
-        text: what it is, in words that "; higher is better." can follow.
+        text: description that "; higher is better." can follow.
         unit: empty for none.
         digits: decimals that are shown.
         least: pictures that either set needs.
         share: whether it lies in [0, 1], which an interval may not leave.
         slow: whether the interval of `evaluate` is taken of a tenth of the draws.
-        all_pairs: whether it looks at all pairs of pictures, which is slow for large sets.
-        quicker: arguments of the function that make it quicker, for validations.
-        inception: what it is called with the Inception weights of 2015.
-        source: of a score of one's own, the config that it was made by.
+        all_pairs: whether it compares all pairs of pictures, which is slow for large sets.
+        quicker: arguments of the function that make it faster, for validations.
+        inception: its name with the Inception weights of 2015.
+        source: config of a score of one's own.
     """
 
     name: str
@@ -70,22 +70,22 @@ class Score:
     source: str = ""
 
     def compute(self) -> Callable[..., Any]:
-        """The function of the row, imported now."""
+        """Return the function of the row, imported now."""
         return _imported(self.function) if isinstance(self.function, str) else self.function
 
     @property
     def higher(self) -> bool:
-        """Whether higher is better."""
+        """True where higher is better."""
         return self.better == "highest"
 
     @property
     def of_sets(self) -> bool:
-        """Whether it compares two sets, and does not look at single pictures."""
+        """True where it compares two sets, rather than single pictures."""
         return self.features is not None
 
 
 def _neighbours(name: str, text: str, share: bool = True) -> Score:
-    """A share of one set within the neighbourhoods of the other."""
+    """Make the row of a share of one set within the neighbourhoods of the other."""
     return Score(
         name,
         "highest",
@@ -250,7 +250,7 @@ _RESULTS = {
 
 
 def row_of(column: str) -> Score | None:
-    """The row that a column of results belongs to, None for one that no row knows.
+    """Return the row that a column of results belongs to, None for one that no row knows.
 
     Args:
         column: such as `kid_random0`, `fid` or `given_style_gram_vgg19`, in upper or lower case.
@@ -261,12 +261,12 @@ def row_of(column: str) -> Score | None:
 
 
 def described(row: Score) -> dict[str, str]:
-    """What an entry of a result file says of a score of one's own, which no reader of the file can look up."""
+    """Return the entries of a result file about a score of one's own, which no reader could look up."""
     return {key: value for key in ("better", "title", "text") if (value := getattr(row, key))}
 
 
 def better_end(column: str, entry: Mapping[str, Any]) -> Better | None:
-    """Which end of a score is better: by the table, or else by the result file itself; None where neither knows.
+    """Return the better end of a score, by the table or else by the result file; None where neither knows.
 
     Args:
         column: such as `kid_random0`.

@@ -9,13 +9,13 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 
 def psnr(images: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of each picture; both [B, C, H, W] in [-1, 1], so the peak is 2."""
+    """Return the peak signal-to-noise ratio in dB of each image; both [B, C, H, W] in [-1, 1], so the peak is 2."""
     error = (images.float() - truth.float()).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(4.0 / error.clamp_min(1e-10))
 
 
 def ssim(images: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity of each picture, at most 1 (Wang et al. 2004; Gaussian window of 11, borders reflected)."""
+    """Return the structural similarity of each image, at most 1 (Wang et al. 2004; Gaussian window of 11)."""
     value = structural_similarity_index_measure(images.float(), truth.float(), data_range=2.0, reduction="none")
     assert isinstance(value, Tensor)
     return value.reshape(-1)
@@ -29,7 +29,7 @@ def bootstrap(values: list[float], *, rounds: int = 2000, seed: int = 0) -> dict
 
 
 class ColourTransfer:
-    """The global baseline: match the mean and deviation of each channel, from one domain to the other.
+    """Global colour transfer, a baseline: match mean and deviation of each channel of two domains.
 
     Reinhard et al. 2001 in RGB, with the statistics of whole training sets, so that it needs no pair.
 

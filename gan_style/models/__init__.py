@@ -1,4 +1,4 @@
-"""One paper per file: networks, weights of the loss terms, two equations."""
+"""The methods, one paper per file: networks, weights of the loss terms, two equations."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """AdaIN: Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization.
 
 Huang and Belongie 2017, arXiv:1703.06868. Equations 11 to 13. B's pictures are the styles; any other picture can be
-one afterwards. The identity term is not the paper's: without it a picture in its own style is not the picture again.
+one afterwards. The identity term is not the paper's: without it a picture in its own style is not reproduced.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class AdaIN(Styled):
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
         padded, size = self._padded(images)
         mean, std = (code[name][..., None, None] for name in ("mean", "std"))
-        features = torch.addcmul(mean, std, self.norm(self._encode(padded)))  # `adain`, by a layer
+        features = torch.addcmul(
+            mean, std, self.norm(self._encode(padded))
+        )  # as `adain`, but by a layer that can be replaced
         return crop(self.decoder(features), size).clamp(-1, 1)
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
@@ -124,7 +126,7 @@ class AdaIN(Styled):
         return total, terms
 
     def _padded(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """To whole features, two at least along each side: the decoder reflects one at its border."""
+        """Pad to whole features, at least two along each side: the decoder's reflection padding needs as many."""
         multiple = self.decoder.multiple
         assert isinstance(multiple, int)
         return pad_to_multiple(images, multiple, 2 * multiple)
@@ -135,7 +137,7 @@ class AdaIN(Styled):
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, std: Tensor) -> None:
-        """A running mean over the styles that all processes have seen, plain at first."""
+        """Update the running mean over the styles that all processes have seen; at first it is the plain mean."""
         weight = max(0.01, 1 / (self.iteration + 1))
         found = averaged([mean.mean(dim=0, keepdim=True), std.mean(dim=0, keepdim=True)])
         for learned, value in zip((self.style_mean, self.style_std), found, strict=True):

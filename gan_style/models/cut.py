@@ -23,7 +23,7 @@ from gan_style.networks.patch_projector import PatchProjector
 
 
 class CUT(Translator):
-    """One generator, whose output keeps at each place what tells the input's patch there from its others.
+    """A generator, trained so that each patch of its output resembles the input's patch at the same position.
 
     Args:
         generator: factory, `(in_channels=, out_channels=)` -> network with `feature_channels`, `features` and
@@ -35,7 +35,7 @@ class CUT(Translator):
         lambda_nce: weight of the contrastive loss.
         nce_idt: also contrast a picture of B with itself put through the generator, against needless changes.
         nce_tau: temperature of the contrastive loss.
-        num_patches: places compared in each layer of each picture.
+        num_patches: positions compared in each layer of each image.
         batch_negatives: patches of the other pictures of the batch are negatives, too.
         flip_equivariance: in half of the iterations the generator gets mirrored pictures, and the features of
             its output are mirrored back before they are compared.
@@ -94,10 +94,11 @@ class CUT(Translator):
         return output
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
-        """In training also the keys of the contrastive loss and their places, from features that are there anyway.
+        """Make the images; in training also the keys of the contrastive loss and their positions in the feature maps.
 
-        In a mirrored iteration `fake_B` and `idt_B` are mirrored and `real_A` and `real_B` are not, as in the
-        official code; the keys then take a pass of their own.
+        The keys are taken from the features that the pass computes anyway. In a mirrored iteration `fake_B` and
+        `idt_B` are mirrored and `real_A` and `real_B` are not, as in the official code; the keys then take a pass of
+        their own.
         """
         reals = [batch["A"], batch["B"]] if self.nce_idt else [batch["A"]]
         names = ("fake_B", "idt_B")[: len(reals)]
@@ -114,7 +115,7 @@ class CUT(Translator):
             fakes, features = [fake for fake, _ in passed], [layers for _, layers in passed]
         with torch.no_grad():
             ids = [self.H.sample(layers) for layers in features]
-            keys = [self.H(layers, places) for layers, places in zip(features, ids, strict=True)]
+            keys = [self.H(layers, positions) for layers, positions in zip(features, ids, strict=True)]
         return Generated(originals | dict(zip(names, fakes, strict=True)), keys=keys, ids=ids, mirrored=mirrored)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
@@ -134,12 +135,12 @@ class CUT(Translator):
         return loss, {"B": loss}
 
     def _throws_heads(self) -> bool:
-        """A coin for each iteration, the same on every process: both sides have other passes to be done together."""
+        """Draw once per iteration whether to mirror, the same on all processes: the branches make different passes."""
         seed = derive_seed(self.seed, "mirrored", self.position)
         return bool(torch.randint(2, (), generator=torch.Generator().manual_seed(seed)))
 
     def _contrast(self, features: list[Tensor], keys: list[Tensor], ids: list[Tensor], mirrored: bool) -> Tensor:
-        """Mean over the layers."""
+        """Return the contrastive loss, the mean over the layers."""
         queries = self.H([x.flip(3) for x in features] if mirrored else features, ids)
         losses = [
             patch_nce(query, key, tau=self.nce_tau, batch_negatives=self.batch_negatives)
@@ -148,5 +149,5 @@ class CUT(Translator):
         return torch.stack(losses).mean()
 
     def _passes(self, method: str | None, inputs: list[Tensor]) -> list[Any]:
-        """`[G_AB.method(x) for x in inputs]`, joined where that pays."""
+        """Return `[G_AB.method(x) for x in inputs]`, in one joined pass where that is faster."""
         return joined(self.G_AB, *inputs, join=self.join_passes, method=method)

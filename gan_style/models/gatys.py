@@ -36,7 +36,7 @@ from gan_style.networks.vgg import VGG
 
 
 class Target(NamedTuple):
-    """What the pictures of a batch shall have: features of the content layers, and a style code."""
+    """Target of the descent: features of the content layers, and a style code."""
 
     content: dict[str, Tensor]
     style: StyleCode
@@ -70,9 +70,9 @@ class Gatys(Optimizing):
     """
 
     takes_float16 = False
-    find_unused_parameters = True  # of the canvases one is worked on
+    find_unused_parameters = True  # only one canvas is optimised at a time
     generators = ()
-    helpers = ("canvas",)  # it translates no other picture, and the mean of its past would be a blurred one
+    helpers = ("canvas",)  # no generator: it translates no other picture, and its EMA would be blurred
     directions = ()
     reads_vgg = True
 
@@ -135,9 +135,9 @@ class Gatys(Optimizing):
     # The objective and the first picture
 
     def objective(self, pictures: Tensor, target: Target) -> tuple[Tensor, Terms]:
-        """Sum over pictures [B, 3, H, W] of each one's loss, and the means of its terms.
+        """Return the sum over images [B, 3, H, W] of each one's loss, and the means of its terms.
 
-        They are judged as they will be seen, within [-1, 1].
+        The loss sees them clamped to [-1, 1], as they will be shown.
         """
         pictures = bounded(pictures)
         features = self.perceptual.features(pictures)
@@ -154,15 +154,15 @@ class Gatys(Optimizing):
 
     @torch.no_grad()
     def target(self, content: Tensor, code: StyleCode) -> Target:
-        """Of contents [B, 3, H, W] and a style code of B entries, or of one for all."""
+        """Return the target of contents [B, 3, H, W] and a style code of B entries, or of one for all."""
         features = self.perceptual.features(content)
         return Target({name: features[name] for name in self.perceptual.content_layers}, code)
 
     def first(self, content: Tensor, style: Tensor | None, size: Size) -> Tensor:
-        """What the descent begins with, in a size; the noise is the same for every picture.
+        """Return the image that the descent begins with, at a size; the noise is the same for every image.
 
         Raises:
-            UserError: it is to begin with a style picture, and there is none.
+            UserError: `start` is "style", and there is no style picture.
         """
         if self.start == "noise":
             generator = torch.Generator().manual_seed(derive_seed(self.seed, "start"))
@@ -214,7 +214,7 @@ class Gatys(Optimizing):
         self, content: Tensor, code: StyleCode, given: Images, report: Callable[[int, Terms, Tensor], None]
     ) -> Tensor:
         if self.start == "content" and not given and self.lambda_tv == 0 and _alike(code, self.style_code(content)):
-            return content  # its loss is 0, and the way over smaller sizes would not lead back to it
+            return content  # its loss is 0, and a descent over smaller sizes would lose it
         parts = sizes(size_of(content), self.scales)
         start = given["start"] if given else self.first(content, None, parts[0])
 
@@ -231,18 +231,18 @@ class Gatys(Optimizing):
 
     @property
     def scale(self) -> int:
-        """Which canvas is worked on."""
+        """Index of the canvas that is being optimised."""
         return min(self.iteration // self.steps, self.scales - 1)
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
-        """The pictures of this training, whatever the batch is; the first batch says which they are."""
+        """Return the images of this training, whatever the batch is; the first batch sets content and style."""
         if not self.held:
             self._hold(batch)
         fake_B = resized(self.canvas[self.scale], size_of(self.content)).clamp(-1, 1)
         return {"real_A": self.content, "fake_B": fake_B, "real_B": self.style}
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        """Of the pictures as they are now."""
+        """Return the loss of the images as they are now."""
         canvas = self.canvas[self.scale]
         key = (self.scale, canvas.device, canvas.dtype)
         if key not in self._target:
@@ -253,11 +253,11 @@ class Gatys(Optimizing):
     def after_iteration(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         if self.iteration % self.steps == 0 and self.iteration < self.last_iteration:
             self._enlarge()
-            optimizers["G"].state.clear()  # it knows nothing of the next size
+            optimizers["G"].state.clear()  # its moments have the shape of the last size
 
     @torch.no_grad()
     def _hold(self, batch: Mapping[str, Tensor]) -> None:
-        """Keep the first process's pictures, so that all work on the same."""
+        """Keep the first process's images, so that all processes work on the same."""
         for kept, domain in ((self.content, "A"), (self.style, "B")):
             given = batch[domain][: len(kept)]
             if given.shape != kept.shape:
@@ -272,7 +272,7 @@ class Gatys(Optimizing):
 
     @torch.no_grad()
     def _enlarge(self) -> None:
-        """Go on in the next size with what the last has come to."""
+        """Start the next scale from the result of the last."""
         fine = self.canvas[self.scale]
         fine.copy_(resized(self.canvas[self.scale - 1], size_of(fine)))
 
@@ -282,5 +282,5 @@ def _own(images: Tensor) -> Tensor:
 
 
 def _alike(code: StyleCode, other: StyleCode) -> bool:
-    """Equal but for rounding."""
+    """Check whether two codes are equal but for rounding."""
     return all(bool((value - other[name]).norm() <= 1e-5 * other[name].norm()) for name, value in code.items())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class ImagePool:
-    """Returns an older fake half of the time, once it is full.
+    """Pool of past fakes; once it is full, half of the fakes are exchanged for older ones.
 
     It is not a buffer of the network: averaged or exported weights must not carry it. Its pictures and
     the state of its own generator are saved by `Translator`, because a resumed run differs without them.

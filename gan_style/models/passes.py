@@ -1,4 +1,4 @@
-"""How a method's networks are run: two inputs in one pass, and by which ways."""
+"""Passes of a method's networks: several inputs joined in one pass, and how the passes are computed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gan_style.networks.contract import can_join
 from gan_style.networks.fast_convolutions import fast_convolutions
 from gan_style.networks.recomputed import checkpointed
 
-# Joining two inputs saves launches on small pictures and on a GPU; on a CPU, above this many pixels of one
-# input, the larger batch falls out of the cache and costs time (experiments/benchmark.py suite=step).
-JOIN_PIXELS_ON_CPU = 128 * 128
+# Joining two inputs saves kernel launches on a GPU and for small images; on a CPU, above this many pixels of one
+# image, the larger batch no longer fits the cache and costs time (experiments/benchmark.py suite=step).
+MAX_PIXELS_TO_JOIN_ON_CPU = 128 * 128
 
 
 def compile_networks(networks: Sequence[nn.Module], how: Literal["default", "max"]) -> str | None:
@@ -37,7 +37,7 @@ def compile_networks(networks: Sequence[nn.Module], how: Literal["default", "max
 
 
 def missing_compiler() -> str | None:
-    """What to install before a network can be compiled for a CPU, or None."""
+    """Return what to install before a network can be compiled for a CPU, or None."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
@@ -48,34 +48,38 @@ def missing_compiler() -> str | None:
     return None
 
 
-def ways(
+def compute_modes(
     trained_with_G: Sequence[nn.Module], faster: bool, checkpointing: bool = False
 ) -> AbstractContextManager[object]:
-    """Compute by `fast_convolutions`, or plainly; `checkpointing` keeps only the inputs of residual blocks.
+    """Set how networks compute inside a `with` block.
 
-    Never for the discriminators: a gradient penalty differentiates theirs twice.
+    Not for the discriminators: a gradient penalty differentiates them twice.
+
+    Args:
+        faster: whether convolutions are computed by `networks.fast_convolutions`.
+        checkpointing: whether residual blocks keep only their inputs and are recomputed in the backward pass.
     """
     entered = ExitStack()
     if faster:
         entered.enter_context(fast_convolutions(*trained_with_G))
-    if checkpointing:  # after the other, so that a block computes by the same ways both times
+    if checkpointing:  # entered last, so that a recomputed block uses the same convolutions
         entered.enter_context(checkpointed(*trained_with_G))
     return entered
 
 
 def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None, method: str | None = None) -> list[Any]:
-    """`[network(x) for x in inputs]`, in one pass over the joined batch where that is exact and pays.
+    """Return `[network(x) for x in inputs]`, in one pass over the joined batch where that is exact and faster.
 
     Exact when the network treats every picture by itself (`per_sample`: instance norm, no dropout).
 
     Args:
-        join: None measures nothing and follows the size (see `JOIN_PIXELS_ON_CPU`); True or False decides.
+        join: whether to join; None decides by device and size (see `MAX_PIXELS_TO_JOIN_ON_CPU`).
         method: called in place of the network itself.
     """
     call = network if method is None else getattr(network, method)
     alike = len({(x.shape[1:], x.dtype, x.device) for x in inputs}) == 1
     if join is None:
-        join = inputs[0].is_cuda or inputs[0].shape[-2] * inputs[0].shape[-1] <= JOIN_PIXELS_ON_CPU
+        join = inputs[0].is_cuda or inputs[0].shape[-2] * inputs[0].shape[-1] <= MAX_PIXELS_TO_JOIN_ON_CPU
     if not (join and alike and can_join(network)):
         return [call(x) for x in inputs]
     output = call(torch.cat(inputs))

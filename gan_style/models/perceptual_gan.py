@@ -29,7 +29,7 @@ from gan_style.networks.vgg import VGG
 
 
 class PerceptualGAN(Translator):
-    """One generator, a discriminator on the style domain, and VGG losses.
+    """A generator, a discriminator on the style domain, and VGG losses.
 
     Args:
         generator: factory, `(in_channels=, out_channels=)` -> network.
@@ -154,6 +154,6 @@ class PerceptualGAN(Translator):
 
 
 def style_share(content: Tensor, style: Tensor) -> Tensor:
-    """Share of the style branch in the energy (mean square around each channel's mean) of both, in [0, 1]."""
+    """Return the style branch's share in [0, 1] of the energy (mean square around each channel's mean) of both."""
     energy = [(x - x.mean(dim=(-2, -1), keepdim=True)).float().square().mean() for x in (content, style)]
     return energy[1] / (energy[0] + energy[1]).clamp_min(1e-12)

@@ -17,22 +17,23 @@ Loss = tuple[Tensor, Terms]  # total and terms
 Objective = Callable[[Tensor], Loss]
 Method = Literal["lbfgs", "adam"]
 LEARNING_RATES = {"lbfgs": 1.0, "adam": 0.02}
-SMALLEST = 16  # no scale has a shorter side, unless the picture itself has
-LARGEST_MOVE = 0.5  # of a pixel in one step; steps that help stay below it
+MIN_SIDE_PIXELS = 16  # no scale has a shorter side, unless the picture itself has
+MAX_CHANGE_PER_STEP = 0.5  # largest change of a pixel value in one step; useful steps stay below it
 
 
 class LBFGS(torch.optim.LBFGS):
-    """Without a line search, one evaluation a step; where it misjudges the curvature its leap is cut short.
+    """L-BFGS without a line search, one evaluation a step; a step that is too large is shortened.
 
-    torch's thresholds are off, because they are absolute and the gradients of means are small.
+    A step is too large where the curvature is misjudged. torch's thresholds are off, because they are absolute and
+    the gradients of means are small.
     """
 
     def __init__(self, parameters: list[nn.Parameter], *, lr: float, history: int) -> None:
         super().__init__(parameters, lr, 1, history_size=history, tolerance_grad=0.0, tolerance_change=0.0)
 
     def _add_grad(self, step_size: Any, direction: Tensor) -> None:
-        # in place: its memory of this step is made from the same tensor
-        direction.mul_((LARGEST_MOVE / (direction.abs().max() * step_size)).clamp(max=1.0))
+        # in place: L-BFGS keeps this tensor as the step that was taken
+        direction.mul_((MAX_CHANGE_PER_STEP / (direction.abs().max() * step_size)).clamp(max=1.0))
         super()._add_grad(step_size, direction)
 
 
@@ -56,7 +57,7 @@ def bounded(pictures: Tensor) -> Tensor:
 
 
 def optimizer_of(method: Method, lr: float | None, history: int) -> Optimizers:
-    """Factory, parameters -> optimiser; the rate None is the method's own."""
+    """Return a factory, parameters -> optimiser; the rate None is the method's own."""
     lr = LEARNING_RATES[method] if lr is None else lr
     if method == "adam":
         return functools.partial(torch.optim.Adam, lr=lr)
@@ -64,7 +65,7 @@ def optimizer_of(method: Method, lr: float | None, history: int) -> Optimizers:
 
 
 def step_by_closure(optimizer: Any, objective: Callable[[], Loss], backward: Callable[[Tensor], Any]) -> Terms:
-    """One forward and backward pass and what the optimiser makes of it. Returns the terms before the step."""
+    """Take one step by an optimiser that evaluates the loss itself, and return the terms before the step."""
     found: Terms = {}
 
     def closure() -> Tensor:
@@ -86,7 +87,7 @@ def descend(
     steps: int,
     report: Callable[[int, Terms, Tensor], None],
 ) -> Tensor:
-    """Optimise pictures [B, 3, H, W] from size to size, each beginning with what the one before has come to.
+    """Optimise images [B, 3, H, W] from size to size, each starting from the result of the one before.
 
     Args:
         scales: sizes to go through.
@@ -97,7 +98,7 @@ def descend(
     """
     picture, done = start, 0
     for size in scales:
-        # a copy in its own order: L-BFGS wants gradients in one piece, and the start is not ours to change
+        # a contiguous copy: L-BFGS flattens gradients by `view`, and the caller keeps its start unchanged
         picture = nn.Parameter(resized(picture, size).detach().clone(memory_format=torch.contiguous_format))
         objective, optimizer = objective_at(size), make_optimizer([picture])
         for _ in range(steps):
@@ -112,23 +113,23 @@ def size_of(images: Tensor) -> Size:
 
 
 def sizes(full: Size, scales: int) -> list[Size]:
-    """Heights and widths from the smallest scale to the full one, each half of the next."""
+    """Return heights and widths from the smallest scale to the full one, each half of the next."""
     height, width = full
     return [(_part(height, k), _part(width, k)) for k in reversed(range(scales))]
 
 
 def resized(images: Tensor, size: Size) -> Tensor:
-    """Pictures [B, C, H, W] in another size, in [-1, 1]; in their own they stay as they are."""
+    """Resize images [B, C, H, W] in [-1, 1]; those that have the size already come back as they are."""
     if size_of(images) == size:
         return images
     return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def _part(side: int, halvings: int) -> int:
-    return max(side // 2**halvings, min(side, SMALLEST))
+    return max(side // 2**halvings, min(side, MIN_SIDE_PIXELS))
 
 
 def only(i: int, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The entry of picture i, [1, ...], or the one for all."""
+    """Return the entry of image i, [1, ...], or the single one that is for all."""
     # one alone is not sliced, because the gradient of a slice is a copy
     return {name: value if len(value) == 1 else value[i : i + 1] for name, value in tensors.items()}

@@ -15,7 +15,7 @@ from gan_style.networks.factory import make_generator
 
 
 class Pretrained(Translator):
-    """One generator per direction. It translates, and has no loss to be trained by.
+    """A method of one generator per direction: it translates, and has no losses to be trained by.
 
     Args:
         generator: factory, `(in_channels=, out_channels=)` -> network; called once per direction.

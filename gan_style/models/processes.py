@@ -1,4 +1,4 @@
-"""What the processes of a run do together: agree on what is learned without gradients, gather values."""
+"""Communication between the processes of a run: means of what is learned without gradients, gathered values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _alone = False
 
 
 def count() -> int:
-    """How many processes compute together; 1 inside `alone`."""
+    """Return how many processes compute together; 1 inside `alone`."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() and not _alone else 1
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, this process waits for no other: what is summed over all processes is its own part."""
+    """Let this process wait for no other inside a `with` block: sums over processes are its own part."""
     global _alone
     before, _alone = _alone, True
     try:
@@ -31,7 +31,7 @@ def alone() -> Iterator[None]:
 
 @torch.no_grad()
 def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Each tensor's sum over all processes, the same bits on every one; in a single process the tensors themselves."""
+    """Sum each tensor over all processes, to the same bits on each; in a single process return them as they are."""
     if count() == 1:
         return list(tensors)
     flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
@@ -41,12 +41,12 @@ def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def averaged(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Each tensor's mean over all processes, the same bits on every one."""
+    """Average each tensor over all processes, to the same bits on each."""
     return [total / count() for total in summed(tensors)] if count() > 1 else list(tensors)
 
 
 def gather(value: Any) -> list[Any]:
-    """The value of every rank, in order, on every rank."""
+    """Return the value of every rank, in order, on every rank."""
     if count() == 1:
         return [value]
     values: list[Any] = [None] * count()

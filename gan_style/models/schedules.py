@@ -27,7 +27,7 @@ class ConstantThenLinear:
         self.unit = unit
 
     def __call__(self, iteration: int, iterations_per_epoch: float = 1.0) -> float:
-        """The factor in [0, 1] on the learning rate of iteration `iteration` (from 0)."""
+        """Return the factor in [0, 1] on the learning rate of iteration `iteration` (from 0)."""
         if self.decay == 0:
             return 1.0
         time = iteration / iterations_per_epoch if self.unit == "epochs" else float(iteration)

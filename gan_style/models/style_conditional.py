@@ -33,12 +33,12 @@ from gan_style.networks.factory import require_argument
 from gan_style.networks.styled import StyledGenerator
 from gan_style.networks.vgg import VGG
 
-MOMENTUM = 0.99  # of the mean code of a style
-SAME_CODE = 1e-4  # relative difference below which two codes are one
+STYLE_MEAN_MOMENTUM = 0.99  # of the running mean code of a style
+MAX_DIFFERENCE_OF_SAME_CODE = 1e-4  # relative; below it two codes count as one
 
 
 class StyleConditional(Styled):
-    """One generator for all styles, a style encoder, a mapping network and a discriminator with a map per style.
+    """A generator for all styles, a style encoder, a mapping network and a discriminator with a map per style.
 
     Args:
         generator: factory, `(in_channels=, out_channels=, style_size=)` -> `StyledGenerator`.
@@ -51,12 +51,12 @@ class StyleConditional(Styled):
         style_size, latent_size: lengths of s and z.
         lambda_gan: weight of the adversarial loss (eq. 1).
         lambda_code: weight of the style reconstruction, |E(G(x, s)) - s| (eq. 2).
-        lambda_diversity: first weight of what two codes of a style make different, |G(x, s) - G(x, s')| (eq. 3).
+        lambda_diversity: weight at the start of the difference that two codes make, |G(x, s) - G(x, s')| (eq. 3).
         diversity_iterations: over which that weight falls to 0; 0 leaves it out.
         lambda_cycle: weight of |G(G(x, s), E(x)) - x| (eq. 4).
         lambda_self: weight of |G(x, E(x)) - x|.
         lambda_r1: weight of R1 on the style pictures; the gradient of D's sum over a map is divided by the square
-            root of the places, so that the weight suits maps of any size.
+            root of the number of positions, so that the weight suits maps of any size.
         r1_every: iterations between two R1 terms, of so many times the weight (Karras et al. 2020, section 3.1).
         lambda_content, lambda_style: weights of the VGG losses to A, and to B where the code is E(B); None is 1
             with a `vgg` and 0 without.
@@ -134,7 +134,7 @@ class StyleConditional(Styled):
     # Styles
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
-        """In the mean of the known styles."""
+        """Translate to the mean of the known styles."""
         return self.stylize(images, self.general_style())
 
     def general_style(self) -> StyleCode:
@@ -148,7 +148,7 @@ class StyleConditional(Styled):
         return self.G(images, codes)
 
     def known_style(self, index: int) -> StyleCode:
-        """The mean code of a style of training, one entry.
+        """Return the mean code of a style of training, one entry.
 
         Raises:
             UserError: there is no style of that number.
@@ -159,14 +159,14 @@ class StyleConditional(Styled):
         return {"s": self.style_means[index : index + 1].clone()}
 
     def latent_style(self, index: int, z: Tensor) -> StyleCode:
-        """Codes of a style of training, one entry per standard normal z [N, latent_size]."""
+        """Map noise to codes of a style of training, one entry per standard normal z [N, latent_size]."""
         self.known_style(index)
         return {"s": self.M(z, torch.full((len(z),), index, device=z.device))}
 
     # Equations
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
-        """The code is E(B) in validation; in training by turns, over pictures and iterations, E(B) and M(z)."""
+        """Make the images; codes alternate, over images and iterations, between E(B) and M(z); in validation E(B)."""
         A, B = batch["A"], batch["B"]
         labels = batch.get("style", torch.zeros(len(A), dtype=torch.int64, device=A.device))
         own, code = joined(self.E, A, B)
@@ -188,8 +188,8 @@ class StyleConditional(Styled):
             with torch.no_grad():
                 another = self._mixed(latent, self.E(batch.get("B2", B.roll(1, 0))), labels)
                 second = crop(self.G.decode(features, another), size)
-                # Two codes of one picture differ by rounding alone, and the sign of that is no gradient.
-                same = (another - code).abs().amax(1) <= SAME_CODE * code.abs().amax(1)
+                # Codes that differ by rounding alone would give a gradient of random sign.
+                same = (another - code).abs().amax(1) <= MAX_DIFFERENCE_OF_SAME_CODE * code.abs().amax(1)
                 second = torch.where(same[:, None, None, None], fake.detach(), second)
         return Generated(images, labels=labels, code=code, latent=latent, second=second)
 
@@ -223,7 +223,7 @@ class StyleConditional(Styled):
         return {"D": (self.D(images["real_B"], labels), self.D(images["fake_B"], labels))}
 
     def _vgg_terms(self, perceptual: PerceptualLoss, images: Images) -> Terms:
-        """Content of every picture; style where the code is that of a picture."""
+        """Return the content term of all images, and the style term of those whose code is E(B)."""
         chosen = (~kept(images, "latent")).nonzero()[:, 0]
         of_fake = perceptual.features(images["fake_B"])
         with torch.no_grad():
@@ -236,22 +236,24 @@ class StyleConditional(Styled):
         return terms
 
     def _mixed(self, latent: Tensor, code: Tensor, labels: Tensor) -> Tensor:
-        """M's codes where `latent` is true; M is computed for all, so that it has a gradient in every iteration."""
+        """Return M's codes where `latent` is true, else `code`; M computes all, so that it always has a gradient."""
         z = torch.randn(len(code), self.latent_size, device=code.device, dtype=self.style_means.dtype)
         return torch.where(latent[:, None], self.M(z, labels), code)
 
     def _diversity(self) -> float:
-        """The weight of the diversity in this iteration."""
+        """Return the weight of the diversity term in this iteration."""
         end = self.diversity_iterations
         return self.lambda_diversity * max(0.0, 1 - self.iteration / end) if end else 0.0
 
     @torch.no_grad()
     def _remember(self, code: Tensor, labels: Tensor) -> None:
-        """A running mean per style over all processes, plain over its first visits: it does not begin at zero."""
+        """Update the running mean code of each style over all processes; at first it is the plain mean, not 0."""
         chosen = nn.functional.one_hot(labels, len(self.style_means)).to(self.style_means.dtype)
         counts, totals = summed([chosen.sum(dim=0), chosen.T @ code.to(self.style_means.dtype)])
         self.style_visits += counts > 0
-        weights = self.style_visits.clamp_min(1).to(totals.dtype).reciprocal().clamp_min(1 - MOMENTUM) * (counts > 0)
+        weights = self.style_visits.clamp_min(1).to(totals.dtype).reciprocal().clamp_min(1 - STYLE_MEAN_MOMENTUM) * (
+            counts > 0
+        )
         self.style_means += weights[:, None] * (totals / counts.clamp_min(1)[:, None] - self.style_means)
 
     def before_training(self) -> str | None:
@@ -261,7 +263,7 @@ class StyleConditional(Styled):
 
 
 def take_weights(model: StyleConditional, path: Path) -> str:
-    """Begin with what fits of a checkpoint, and say how much that was.
+    """Copy the weights of a checkpoint that fit, and return a note with their number.
 
     Raises:
         UserError: no such checkpoint, or nothing in it fits.
@@ -280,7 +282,7 @@ def take_weights(model: StyleConditional, path: Path) -> str:
 
 
 def _evened(logits: Tensor | list[Tensor]) -> list[Tensor]:
-    """Maps, each divided by the square root of its places."""
+    """Divide each map by the square root of its number of positions."""
     maps = [logits] if isinstance(logits, Tensor) else logits
     return [one / math.sqrt(one.shape[-2] * one.shape[-1]) for one in maps]
 

@@ -1,4 +1,4 @@
-"""What only methods with styles have: a style becomes a code, and a picture is given a code."""
+"""Contract of methods with styles: a style becomes a code, and an image is given a code."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class Styled(Translator):
     """
 
     takes_style = True
-    latent_size: int  # numbers of a noise that `latent_style` takes, where `takes_noise`
+    latent_size: int  # length of the noise that `latent_style` takes, where `takes_noise`
 
     def style_code(self, pictures: Tensor) -> StyleCode:
-        """What the method needs to know of style pictures [N, C, H, W]: tensors [N, ...] by name."""
+        """Return what the method needs to know of style images [N, C, H, W]: tensors [N, ...] by name."""
         raise NotImplementedError
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
-        """Give pictures [B, C, H, W] in [-1, 1] the style of a code of B entries, or of one for all."""
+        """Give images [B, C, H, W] in [-1, 1] the style of a code of B entries, or of one for all."""
         raise NotImplementedError
 
     def general_style(self) -> StyleCode:
-        """The code of all styles of training together."""
+        """Return the code of all styles of training together."""
         raise NotImplementedError
 
     def known_style(self, index: int) -> StyleCode:
-        """The code of a style that was learned by name in training."""
+        """Return the code of a style that was learned by name in training."""
         raise NotImplementedError
 
     def latent_style(self, index: int, z: Tensor) -> StyleCode:
-        """Codes of a style that was learned by name, one entry per standard normal z [N, latent_size]."""
+        """Map noise to codes of a learned style, one entry per standard normal z [N, latent_size]."""
         raise NotImplementedError
 
 
@@ -53,7 +53,7 @@ class Optimizing(Styled):
 
     @property
     def starts_with_style(self) -> bool:
-        """Whether a picture begins as the style picture, so that `stylize` has to be given it."""
+        """True where the descent starts from the style picture, so that `stylize` has to be given it."""
         return False
 
     def stylize(
@@ -70,12 +70,12 @@ class Optimizing(Styled):
 
 
 def styled(model: Translator) -> Styled:
-    """A model that `takes_style`, by its type; it need not derive from `Styled` to have the methods."""
+    """Cast a model that `takes_style` to `Styled`; it need not derive from it to have the methods."""
     assert model.takes_style, f"{type(model).__name__} takes no styles"
     return cast(Styled, model)
 
 
 def optimizing(model: Translator) -> Optimizing:
-    """A model that `optimizes_images`, by its type."""
+    """Cast a model that `optimizes_images` to `Optimizing`."""
     assert model.optimizes_images, f"{type(model).__name__} optimises no pictures"
     return cast(Optimizing, model)

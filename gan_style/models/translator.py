@@ -39,7 +39,7 @@ class Generated(dict[str, Tensor]):
 
 
 def kept(images: Images, name: str) -> Any:
-    """What `generate` kept under a name beside its pictures.
+    """Return what `generate` kept under a name beside its images.
 
     Raises:
         KeyError: nothing was kept there, as in evaluation mode, where there are no losses.
@@ -51,7 +51,7 @@ def kept(images: Images, name: str) -> Any:
 
 
 class Translator(nn.Module):
-    """Two players, two optimisers, one batch at a time.
+    """Base class of a method: two players, two optimisers, one batch at a time.
 
     A subclass declares its networks by name and writes `translate`, `generate`, `generator_loss` and, when it
     has discriminators, `discriminator_loss`. It never touches an optimiser, a device or a logger.
@@ -75,7 +75,7 @@ class Translator(nn.Module):
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`, see models/styled.py
     takes_noise: ClassVar[bool] = False  # whether it writes `latent_style`, too
     optimizes_images: ClassVar[bool] = False  # whether it optimises the pictures themselves, see models/styled.py
-    takes_float16: ClassVar[bool] = True  # whether its losses may be scaled
+    takes_float16: ClassVar[bool] = True  # whether its losses may be scaled for float16
     find_unused_parameters: ClassVar[bool] = False  # whether a turn may leave some of its player without a gradient
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
     carries_vgg: ClassVar[bool] = False  # whether it translates by a VGG, which checkpoints carry
@@ -109,34 +109,34 @@ class Translator(nn.Module):
         raise NotImplementedError
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
-        """Make every picture that the losses need; the graph reaches the generators only.
+        """Make every image that the losses need; gradients reach the generators only.
 
         What the losses need beside pictures is handed to them by `Generated(images, name=value)`.
         """
         raise NotImplementedError
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        """The generators' total loss and its unweighted terms."""
+        """Return the generators' total loss and its unweighted terms."""
         raise NotImplementedError
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        """The discriminators' total loss and its unweighted terms; fakes must be detached."""
+        """Return the discriminators' total loss and its unweighted terms; fakes must be detached."""
         raise NotImplementedError
 
     # To be overridden where a method differs
 
     def logits(self, batch: Mapping[str, Any], images: Images) -> dict[str, tuple[Logits, Logits]]:
-        """What each discriminator says of real and of fake pictures; to be overridden where it takes more than them."""
+        """Return each discriminator's logits of real and fake images; to be overridden where it takes other inputs."""
         networks = {name: getattr(self, name) for name in self.discriminators}
         return {name: (D(images[f"real_{name[-1]}"]), D(images[f"fake_{name[-1]}"])) for name, D in networks.items()}
 
     def generator_of(self, direction: str) -> nn.Module | None:
-        """The network that makes the translations of a direction by itself; None where there is no such one."""
+        """Return the network that by itself translates in a direction; None where there is none."""
         network: nn.Module | None = getattr(self, network_of(direction), None)
         return network
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        """Translate with a strength in [0, 1]: by the generator's branches, else towards the pictures themselves."""
+        """Translate with a strength in [0, 1]: by the generator's branches, else by mixing with the images."""
         network = self.generator_of(direction)
         if isinstance(network, Branched):
             return network(images, alpha=alpha * network.alpha)
@@ -149,47 +149,47 @@ class Translator(nn.Module):
 
     @property
     def last_iteration(self) -> int | None:
-        """Where a method that knows its own end stops, unless trainer.max_steps says otherwise."""
+        """Last iteration of a method that knows its own end; trainer.max_steps wins over it."""
         return None
 
     def before_training(self) -> str | None:
-        """Do what comes before the first iteration of a run, also of a resumed one. Returns: a note to the user."""
+        """Prepare a run before its first iteration, also a resumed one. Returns: a note to the user."""
         return None
 
     def before_validation(self) -> str | None:
-        """Look at what training has come to. Returns: a note to the user."""
+        """Inspect the state of training. Returns: a note to the user."""
         return None
 
     def after_iteration(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
-        """Do what comes after the turns of an iteration; `iteration` counts it already."""
+        """Do work after the turns of an iteration, which `iteration` counts already."""
 
     # What follows from the above
 
     @property
     def position(self) -> int:
-        """Where the stream of pictures and draws stands, which goes on behind what a rollback undid."""
+        """Position in the stream of batches and random draws; it goes on after what a rollback undid."""
         return self.iteration + self.skipped
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """Device of the weights."""
         return next(itertools.chain(self.parameters(), self.buffers())).device
 
     def players(self) -> tuple[str, ...]:
-        """`("G", "D")`, or `("G",)` for a method without discriminators."""
+        """Return `("G", "D")`, or `("G",)` for a method without discriminators."""
         return ("G", "D") if self.discriminators else ("G",)
 
     def networks(self, player: str) -> list[nn.Module]:
-        """The networks that a player's optimiser trains."""
+        """Return the networks that a player's optimiser trains."""
         names = self.generators + self.helpers if player == "G" else self.discriminators
         return [getattr(self, name) for name in names]
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
-        """What a player's optimiser trains."""
+        """Return the parameters that a player's optimiser trains."""
         return list(itertools.chain.from_iterable(network.parameters() for network in self.networks(player)))
 
     def parameter_counts(self) -> dict[str, int]:
-        """Network -> number of its trained parameters."""
+        """Return network -> number of its trained parameters."""
         counts = {
             name: sum(p.numel() for p in network.parameters() if p.requires_grad)
             for name, network in self.named_children()
@@ -198,11 +198,11 @@ class Translator(nn.Module):
 
 
 def network_of(direction: str) -> str:
-    """`A2B` -> `G_AB`: the name of the generator of a direction in every method that has domains."""
+    """Return the name of the generator of a direction, the same in every method with domains: `A2B` -> `G_AB`."""
     way = Direction(direction)
     return f"G_{way.source}{way.target}"
 
 
 def l1(output: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference, at least in float32."""
+    """Return the mean absolute difference, at least in float32."""
     return F.l1_loss(at_least_float32(output), target)

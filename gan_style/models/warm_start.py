@@ -14,7 +14,7 @@ from gan_style.core.plain_data import require_plain
 
 
 def read_trained(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint of gan_style by name; averaged ones where there are.
+    """Read the tensors of a checkpoint of gan_style by name; those of the EMA where it has one.
 
     Raises:
         UserError: no such file, or not a checkpoint.
@@ -34,10 +34,10 @@ def read_trained(path: Path) -> dict[str, Tensor]:
 
 
 def fitting_tensors(trained: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of `trained` can stand in for `ours`: the same name and shape.
+    """Select the tensors of `trained` that can stand in for `ours`: those of the same name and shape.
 
-    Of an AdaIN's decoder, which has other names, the convolutions in their order for our up-sampling ones of the
-    same shape.
+    An AdaIN's decoder has other names: its convolutions are taken, in order, for our up-sampling ones of the same
+    shape.
     """
     decoder = [tensor for name, tensor in trained.items() if name.startswith("decoder.")]
     if not decoder:
@@ -46,8 +46,8 @@ def fitting_tensors(trained: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -
         }
     found = {}
     for name, own in ours.items():
-        place = next((i for i, tensor in enumerate(decoder) if tensor.shape == own.shape), None)
-        if name.startswith("G.ups.") and place is not None:
-            found[name] = decoder[place]
-            decoder = decoder[place + 1 :]
+        index = next((i for i, tensor in enumerate(decoder) if tensor.shape == own.shape), None)
+        if name.startswith("G.ups.") and index is not None:
+            found[name] = decoder[index]
+            decoder = decoder[index + 1 :]
     return found

@@ -1,4 +1,4 @@
-"""What a generator or a discriminator may offer beside passing pictures (docs/networks.md); methods ask here."""
+"""Capabilities that a generator or a discriminator may offer (docs/networks.md); methods ask for them here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Branched(Protocol):
     alpha: float  # strength of the style in training
 
     def branches(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Content and style of [B, in_channels, H, W], before the sum and the tanh."""
+        """Return content and style of [B, in_channels, H, W], before the sum and the tanh."""
         ...
 
     def __call__(self, x: Tensor, alpha: float | None = None) -> Tensor:
@@ -29,24 +29,24 @@ class Featured(Protocol):
     feature_channels: tuple[int, ...]  # of each layer that is compared
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """One [B, C, h, w] per entry of `feature_channels`."""
+        """Return one feature map [B, C, h, w] per entry of `feature_channels`."""
         ...
 
     def forward_with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The output and the features of one pass."""
+        """Return the output and the features of one pass."""
         ...
 
 
 def can_join(network: nn.Module) -> bool:
-    """Whether a pass treats every picture by itself, so that batches may be joined; networks that do not say: no."""
+    """Check whether a pass treats every image by itself, so that batches may be joined; false unless declared."""
     return bool(getattr(network, "per_sample", False))
 
 
 def minimum_size(network: nn.Module) -> int:
-    """The least height and width of what a network takes; 1 where it does not say."""
+    """Return the least height and width that a network takes; 1 unless declared."""
     return int(getattr(network, "minimum_size", 1))
 
 
 def is_recomputable(module: nn.Module) -> bool:
-    """Whether `networks.recomputed.checkpointed` may compute a module twice; one that does not say: no."""
+    """Check whether `networks.recomputed.checkpointed` may compute a module twice; false unless declared."""
     return bool(getattr(module, "recomputable", False))

@@ -21,7 +21,7 @@ from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d
 
 DOWNSAMPLING = 4  # two convolutions of stride 2
-SMALLEST = 8  # pixels a side: the residual blocks then see 2x2, the least for reflection padding by 1 and a norm
+MIN_SIDE_PIXELS = 8  # pixels a side: the residual blocks then see 2x2, the least for reflection padding by 1 and a norm
 
 
 def stem(in_channels: int, filters: int, norm: str = "instance", downsample: str = "stride") -> list[nn.Module]:
@@ -102,7 +102,7 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate [B, in_channels, H, W] to [B, out_channels, H, W] in [-1, 1]; any H, W >= 1."""
-        x, size = pad_to_multiple(x, DOWNSAMPLING, SMALLEST)
+        x, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
         return crop(self.layers(x), size)
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -117,12 +117,12 @@ class ResnetGenerator(nn.Module):
         Returns:
             One [B, C, h, w] per entry C of ``feature_channels``.
         """
-        x, _ = pad_to_multiple(x, DOWNSAMPLING, SMALLEST)
+        x, _ = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
         return self._encode(x)[1]
 
     def forward_with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return ``forward(x)`` and ``features(x)``, computed in one pass."""
-        x, size = pad_to_multiple(x, DOWNSAMPLING, SMALLEST)
+        x, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
         x, features = self._encode(x)
         for layer in self.layers[self._feature_layers[-1] + 1 :]:
             x = layer(x)

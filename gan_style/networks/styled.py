@@ -12,7 +12,7 @@ from gan_style.core.types import Count, CountOrNone, Levels, Positive
 from gan_style.networks.blocks import InstanceNorm2d, ResidualBlock, Upsample, crop, is_per_sample, pad_to_multiple
 from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d, pad
-from gan_style.networks.resnet import DOWNSAMPLING, SMALLEST, stem
+from gan_style.networks.resnet import DOWNSAMPLING, MIN_SIDE_PIXELS, stem
 
 
 class AdaptiveInstanceNorm(nn.Module):
@@ -106,7 +106,7 @@ class StyledGenerator(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the features of a picture that do not depend on the style: [B, 4 filters, h, w], padded."""
-        features: Tensor = self.encoder(pad_to_multiple(x, DOWNSAMPLING, SMALLEST)[0])
+        features: Tensor = self.encoder(pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)[0])
         return features
 
     def decode(self, features: Tensor, s: Tensor) -> Tensor:

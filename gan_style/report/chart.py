@@ -16,7 +16,7 @@ _ROBUST_FROM = 200
 
 
 def draw(chart: Chart) -> str:
-    """Returns a chart as an HTML figure: title, legend, curves and notes."""
+    """Return a chart as an HTML figure: title, legend, curves and notes."""
     title = f'<h3 class="chart-title">{escape(chart.title)}</h3>'
     if not chart.lines:
         empty = _notes([*chart.notes, "No finite value was logged."])
@@ -99,7 +99,7 @@ def _axes(x_at: Scale, y_at: Scale) -> str:
 
 
 def _thousands(value: float) -> str:
-    """Returns a round number as an axis label: 500, 3,000, 200k, 1.5M."""
+    """Return a round number as an axis label: 500, 3,000, 200k, 1.5M."""
     if abs(value) >= 1e6:
         return f"{value / 1e6:g}M"
     if abs(value) >= 1e4:
@@ -131,7 +131,7 @@ def _plot(chart: Chart, x_at: Scale, y_at: Scale) -> str:
 
 
 def _over(chart: Chart, line: Line) -> str | None:
-    """Returns the dashes of a curve that lies on an earlier one, and of every curve once the colours are used up."""
+    """Return the dashes of a curve that lies on an earlier one, and of every curve once the colours are used up."""
     before = chart.lines[: chart.lines.index(line)]
     hidden = any(other.points == line.points for other in before)
     return "5 5" if hidden or line.colour >= _COLOURS else None

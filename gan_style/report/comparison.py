@@ -90,7 +90,7 @@ def _sentence(runs: list[Run], found: Results, incomparable: bool) -> str:
 
 
 def _table(runs: list[Run], found: Results, comparable: bool) -> str:
-    """Scores with what they have to beat, then the cost: a column for each run."""
+    """Return a table of scores with what they have to beat, and the cost: a column for each run."""
     every = [row for rows in found for row in rows.values()]
     names = baseline_names(every)
     floors = any(row.own.floor is not None for row in every)

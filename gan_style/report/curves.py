@@ -88,7 +88,7 @@ class Chart:
 
 
 def make_charts(run: Run) -> list[Chart]:
-    """Groups the columns of a run into charts: validation first, then losses, then the rest."""
+    """Group the columns of a run into charts: validation first, then losses, then the rest."""
     groups: dict[str, list[tuple[str, Series]]] = {}
     for series in _drawn(run):
         key, label = _place(series.name)

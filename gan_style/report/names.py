@@ -1,4 +1,4 @@
-"""What the scores and baselines of a report are, in words, and how values are written."""
+"""Names and descriptions of the scores and baselines of a report, and the format of values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from gan_style.metrics.table import better_end, row_of
 
 @dataclass(frozen=True)
 class Score:
-    """How a score is shown.
+    """Display of a score.
 
     Attributes:
         title: Its name with its unit.
@@ -33,7 +33,7 @@ _BASELINES = {
 
 
 def describe(score: str, entry: Mapping[str, object] | None = None) -> Score:
-    """Returns how a score is shown; one that is not known has only its name.
+    """Return how a score is shown; one that is not known has only its name.
 
     Args:
         score: The name of its column.
@@ -53,12 +53,12 @@ def describe(score: str, entry: Mapping[str, object] | None = None) -> Score:
 
 
 def describe_baseline(name: str) -> str:
-    """Returns what a baseline is in one sentence, empty where that is not known."""
+    """Return what a baseline is in one sentence, empty where that is not known."""
     return _BASELINES.get(name.lower().replace("_", " ").replace("color", "colour"), "")
 
 
 def compact(value: float) -> str:
-    """Returns a number with about three significant digits, for legends and tables."""
+    """Return a number with about three significant digits, for legends and tables."""
     size = abs(value)
     if not size:
         return "0"
@@ -72,7 +72,7 @@ def compact(value: float) -> str:
 
 
 def plain(value: object) -> str:
-    """Returns any value of a file as short text."""
+    """Return any value of a file as short text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:

@@ -14,7 +14,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def from_yaml(text: str) -> Any:
-    """The value of a config: interpolations in it stay the text that they are.
+    """Parse a config; interpolations in it stay the text that they are.
 
     Raises:
         ValueError: it is no YAML, or holds what no config of ours has: tags, aliases, many levels.
@@ -36,7 +36,7 @@ def from_yaml(text: str) -> Any:
 
 
 def from_json(text: str) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Raises:
         ValueError: it is no JSON, or has too many levels.
@@ -48,7 +48,7 @@ def from_json(text: str) -> Any:
 
 
 def plain_value(value: Any, level: int = 0) -> Any:
-    """The same as mappings of text, lists, numbers that have a float, and text that every file can hold.
+    """Convert to mappings of text, lists, numbers that have a float, and text that every file can hold.
 
     Raises:
         ValueError: it has too many levels.

@@ -22,7 +22,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: one score in one direction."""
+    """Row of the table: one score in one direction."""
 
     direction: str
     name: str
@@ -41,7 +41,7 @@ class Row:
 
     @property
     def gain(self) -> float | None:
-        """How much better than the best baseline, negative for worse."""
+        """Difference to the best baseline; negative for worse."""
         if self.best is None or self.own.value is None:
             return None
         difference = self.own.value - self.best[1]
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval shares no value with the best baseline's."""
+        """True where the interval shares no value with the best baseline's."""
         if self.best is None:
             return False
         other = self.baselines[self.best[0]]
@@ -59,7 +59,7 @@ class Row:
 
 
 def make_rows(scores: dict[str, Any]) -> list[Row]:
-    """Reads the content of ``scores.json``: one row per direction and score.
+    """Read the content of ``scores.json``: one row per direction and score.
 
     The score of the untranslated input is a baseline like the others, also where it stands as the ``ceiling`` of
     a score.
@@ -80,17 +80,17 @@ def make_rows(scores: dict[str, Any]) -> list[Row]:
 
 
 def rule_of(run: Run) -> str:
-    """Returns the rule that chose best.ckpt, empty where it is not recorded."""
+    """Return the rule that chose best.ckpt, empty where it is not recorded."""
     return str(as_mapping(run.record.get("best")).get("rule") or "")
 
 
 def baseline_names(rows: list[Row]) -> list[str]:
-    """Returns the baselines of any row, in the order in which they come."""
+    """Return the baselines of any row, in the order in which they come."""
     return list(dict.fromkeys(name for row in rows for name in row.baselines))
 
 
 def headline(rows: list[Row], rule: str = "") -> str:
-    """Returns the main score of each direction against its best baseline, empty without scores.
+    """Return the main score of each direction against its best baseline, empty without scores.
 
     Args:
         rows: Of the table.
@@ -119,19 +119,19 @@ def headline(rows: list[Row], rule: str = "") -> str:
 
 
 def score_section(run: Run) -> str:
-    """Returns the table with the sentences that explain it, and the checkpoints, as HTML."""
+    """Return the table with the sentences that explain it, and the checkpoints, as HTML."""
     rows = make_rows(run.scores)
     shown = f"{_table(rows)}{_explanations(rows)}{_protocol(as_mapping(run.scores.get('protocol')))}" if rows else ""
     return shown + _checkpoints(run)
 
 
 def score_name(direction: str, score: Score) -> str:
-    """Returns the first cell of a score's line."""
+    """Return the first cell of a score's line."""
     return f'<span class="direction">{escape(direction)}</span> {escape(score.title)}'
 
 
 def score_cell(entry: Value, digits: int, best: bool = False) -> str:
-    """Returns a value with its interval; the best of a line stands out."""
+    """Return a value with its interval; the best of a line stands out."""
     if entry.value is None:
         return NONE
     number = _number(entry.value, digits)
@@ -208,7 +208,7 @@ def _protocol(protocol: dict[str, Any]) -> str:
 
 
 def _checkpoints(run: Run) -> str:
-    """The rule of best.ckpt, and what each validation said of best.ckpt and of last.ckpt."""
+    """Return the rule of best.ckpt, and the scores of best.ckpt and of last.ckpt in validations, as HTML."""
     best, last = (as_mapping(run.record.get(key)) for key in ("best", "last"))
     ends = {f"{name}.ckpt": as_number(entry.get("iteration")) for name, entry in (("best", best), ("last", last))}
     saved = {name: iteration for name, iteration in ends.items() if iteration is not None}

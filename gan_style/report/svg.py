@@ -16,11 +16,11 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to places on the drawing.
+    """Mapping of values to positions on the drawing.
 
     Attributes:
         low, high: Values at the ends.
-        start, stop: Their places, in pixels.
+        start, stop: Their positions, in pixels.
     """
 
     low: float
@@ -32,12 +32,12 @@ class Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
     def ticks(self, count: int) -> list[float]:
-        """Returns about ``count`` round values between the ends."""
+        """Return about ``count`` round values between the ends."""
         return nice_ticks(self.low, self.high, count)
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:
-    """Returns about ``count`` round numbers within a range."""
+    """Return about ``count`` round numbers within a range."""
     power = 10.0 ** math.floor(math.log10((high - low) / count))
     choices = [
         [index * step for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
@@ -47,13 +47,13 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def element(name: str, inside: str = "", **attributes: str | float | None) -> str:
-    """Returns one element.
+    """Return one element.
 
     Args:
         name: Such as ``path``.
         inside: Elements within it, or escaped text.
-        attributes: By name, with ``_`` for a hyphen, and ``class_`` for a word of Python. Floats have one decimal; None
-            leaves an attribute out.
+        attributes: By name, with ``_`` for a hyphen, and ``class_`` for a keyword of Python. Floats have one decimal;
+            None leaves an attribute out.
     """
     shown = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
     written = "".join(f' {key}="{f"{v:.1f}" if isinstance(v, float) else v}"' for key, v in shown.items())
@@ -61,17 +61,17 @@ def element(name: str, inside: str = "", **attributes: str | float | None) -> st
 
 
 def text(x: float, y: float, content: str, kind: str | None = None) -> str:
-    """Returns a text at a place; ``kind`` is a class of the style sheet."""
+    """Return a text at a position; ``kind`` is a class of the style sheet."""
     return element("text", escape(content), x=x, y=y, class_=kind)
 
 
 def title(content: str) -> str:
-    """Returns what a browser shows over the element around it."""
+    """Return what a browser shows over the element around it."""
     return element("title", escape(content))
 
 
 def document(width: int, height: int, label: str, content: str) -> str:
-    """Returns a drawing as a file of its own, on white.
+    """Return a drawing as a file of its own, on white.
 
     Args:
         width, height: In pixels.

@@ -36,7 +36,7 @@ def effective_settings(settings: TrainerSettings, image_size: int) -> dict[str, 
     rounded = settings.precision == "tf32" and not on_gpu
     return {
         "trainer.precision": "32-true" if rounded else settings.precision,
-        "trainer.fast_convolutions": settings.takes_quick_ways(image_size) and on_cpu,
+        "trainer.fast_convolutions": settings.uses_fast_convolutions(image_size) and on_cpu,
         "trainer.compile": settings.compile if on_gpu or settings.compile == "off" else "default",
         "processes": settings.world_size,
         "trainer.sync_batchnorm": settings.world_size > 1 and settings.sync_batchnorm is not False,

@@ -1,4 +1,4 @@
-"""One training run, from a composed config to a run folder. Below this file nobody sees a config."""
+"""A training run, from a composed config to a run folder. Config ends here: it is turned into objects."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _train(
     run_dir: Path,
     resume_from: Path | None,
 ) -> None:
-    """`train` once the run folder is this run's alone."""
+    """Train in a run folder that is locked, or as a further process."""
     resume = load_to_go_on(resume_from, newest=config["resume"] == "last") if resume_from else None
     if resume is not None:
         with naming(str(resume_from)), fitting():
@@ -157,10 +157,10 @@ def _train(
 
 
 def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """A plain config whose keys and values are right, and the prefixes that its `_target_`s may have.
+    """Check keys and values of a plain config. Returns: a renewed copy, and the prefixes that its `_target_`s may have.
 
     Raises:
-        UserError: the first that is not.
+        UserError: the first wrong key or value.
     """
     require_plain(config, "")
     config = check_signature(RunConfig, copy.deepcopy(dict(config)))
@@ -178,7 +178,7 @@ def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 def model_of(
     config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, data: UnpairedDataModule
 ) -> Translator:
-    """The model of a config for what the data have: channels and styles.
+    """Build the model of a config for the channels and styles of the data.
 
     Raises:
         UserError: the pictures are too small for it, or the settings do not fit it.
@@ -291,7 +291,7 @@ def fit(
 
 @contextlib.contextmanager
 def _explaining(trainer: pl.Trainer, keeper: Keeper) -> Iterator[None]:
-    """Make a TrainingFailed of what a library says in its own words: memory that ran out, a process that is gone."""
+    """Turn a library's error that ended training (no memory, a dead process) into a TrainingFailed."""
     try:
         yield
     except Exception as error:
@@ -302,7 +302,7 @@ def _explaining(trainer: pl.Trainer, keeper: Keeper) -> Iterator[None]:
 
 
 def schedule_ends(engine: Engine, iterations: int) -> bool:
-    """Whether a tenth of the run or more would train at a rate of 0."""
+    """Check whether a tenth of the run or more would train at a rate of 0."""
     return engine.rate_factor(int(0.9 * iterations)) == 0
 
 
@@ -315,7 +315,7 @@ def announce(
     run_dir: Path,
     resume: Mapping[str, Any] | None,
 ) -> None:
-    """Write config.yaml and say what is about to happen."""
+    """Write config.yaml and print what the run is about to do."""
     run_dir.mkdir(parents=True, exist_ok=True)
     write_whole(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
     counts = model.parameter_counts()

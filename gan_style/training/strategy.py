@@ -22,7 +22,7 @@ class DDPPerPlayer(DDPStrategy):
     """
 
     def configure_ddp(self) -> None:
-        """Called by Lightning when the model is on its device."""
+        """Wrap each player; Lightning calls it when the model is on its device."""
         assert self.lightning_module is not None
         engine = engine_of(self.lightning_module)
         same_start(engine)
@@ -34,7 +34,7 @@ class DDPPerPlayer(DDPStrategy):
             settle_buckets(engine.wrapped[player])
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One iteration, after which all processes have learned the same."""
+        """Make one iteration, after which batch norms of all processes have learned the same."""
         output = super().training_step(*args, **kwargs)
         assert self.lightning_module is not None
         agree_on_statistics(method_of(self.lightning_module))
@@ -42,7 +42,7 @@ class DDPPerPlayer(DDPStrategy):
 
 
 def strategy_of(name: str | None, processes: int) -> DDPPerPlayer | str:
-    """What Lightning is to take for the name of one of its strategies.
+    """Return the strategy, or Lightning's name of one, for the name in a config.
 
     Args:
         name: null is ours where there are several processes.

@@ -1,4 +1,4 @@
-"""A training from Python, by the words of the command."""
+"""Training from Python, with the overrides of the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_style.training.run_folder import scores_of
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training left.
+    """Result of a training.
 
     Attributes:
         run_dir: its folder, as the command writes it.
@@ -37,18 +37,19 @@ def train(
     run_dir: str | Path | None = None,
     config_dir: str | Path | None = None,
 ) -> TrainingResult:
-    """Train as `gan-style train` does, in this process, and give back what it left.
+    """Train as `gan-style train` does, in this process.
 
-    Ctrl-C and SIGTERM save the run while it trains; behind it, signals go to whoever had them before. Training on
+    Ctrl-C and SIGTERM save the run while it trains; afterwards the previous signal handlers are restored. Training on
     several devices starts processes that run the command line again: use the command for it.
 
     Args:
-        *overrides: words of the command, such as "model=cut", "data.root=photos", "trainer.max_steps=1000".
-        run_dir: the run's folder; None takes that of the words, or `runs/<model>-<data>/<time>`.
+        *overrides: of config keys, as on the command line, such as "model=cut", "data.root=photos",
+            "trainer.max_steps=1000".
+        run_dir: the run's folder; None takes that of the overrides, or `runs/<model>-<data>/<time>`.
         config_dir: a folder of the user's own configs, as `--config-dir` names it.
 
     Raises:
-        UserError: a mistake in the words, the data or the configs, or a disk that refuses a file.
+        UserError: a mistake in the overrides, the data or the configs, or a disk that refuses a file.
         TrainingFailed: a loss or a weight is not finite, or memory ran out.
         Interrupted: a signal; the run was saved.
     """

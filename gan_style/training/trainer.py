@@ -33,7 +33,7 @@ class ScaledByPlayer(MixedPrecision):
 
 @dataclass
 class TrainerSettings:
-    """How long, on what, how often.
+    """Settings of a run on a machine: length, hardware, precision, intervals.
 
     Args:
         accelerator: "auto" takes a GPU where there is one.
@@ -89,7 +89,7 @@ class TrainerSettings:
 
     @property
     def device_count(self) -> int:
-        """Processes on this machine."""
+        """Number of processes on this machine."""
         if self.devices != "auto":
             return self.devices
         return max(1, torch.cuda.device_count()) if self.accelerator in ("auto", "gpu") else 1
@@ -99,7 +99,7 @@ class TrainerSettings:
         return self.device_count * self.num_nodes
 
     def iterations(self, per_epoch: float, own_end: int | None = None) -> int:
-        """Where training ends.
+        """Return the iteration at which training ends.
 
         Args:
             per_epoch: iterations of an epoch, which need not be whole.
@@ -112,21 +112,21 @@ class TrainerSettings:
         assert self.max_epochs is not None
         return math.ceil(self.max_epochs * per_epoch - 1e-9)
 
-    def takes_quick_ways(self, image_size: int) -> bool:
+    def uses_fast_convolutions(self, image_size: int) -> bool:
         """Check whether `fast_convolutions` computes the generators; compiled networks take their own."""
         if self.compile != "off":
             return False
         return is_faster(image_size) if self.fast_convolutions is None else self.fast_convolutions
 
     def tell(self, engine: Engine, image_size: int) -> None:
-        """Tell an engine by which ways to compute, before it trains."""
-        engine.quick, engine.compiled = self.takes_quick_ways(image_size), self.compile
+        """Tell an engine how to compute, before it trains."""
+        engine.fast_convolutions, engine.compiled = self.uses_fast_convolutions(image_size), self.compile
         engine.checkpointing = self.checkpointing
         if self.channels_last:
             engine.to(memory_format=torch.channels_last)
 
     def cadence(self, iterations: int) -> tuple[int, int, int]:
-        """Iterations between validations, checkpoints and rows."""
+        """Return the iterations between validations, checkpoints and rows of metrics.csv."""
         val = self.val_every or max(1, min(5000, iterations // 5))
         return val, self.save_every or val, self.log_every or max(1, min(50, iterations // 200))
 
@@ -162,7 +162,7 @@ class TrainerSettings:
             )
 
     def make(self, callbacks: list[pl.Callback], loggers: list[Logger], run_dir: Path, val: int) -> pl.Trainer:
-        """The Lightning trainer, with every option that does not fit two players left to us.
+        """Make the Lightning trainer, with every option that does not fit two players left to us.
 
         Iterations, accumulation, clipping, schedules, checkpoints and the sampler are not Lightning's: it counts
         optimiser steps, refuses clipping and accumulation, steps no schedule and replaces the sampler.
@@ -196,7 +196,7 @@ class TrainerSettings:
 
 
 def machine(trainer: pl.Trainer) -> dict[str, Any]:
-    """What ran it, for run.json and the report."""
+    """Describe the hardware, for run.json and the report."""
     import platform
 
     device = trainer.strategy.root_device

@@ -90,7 +90,7 @@ def run_shell(command: Command) -> None:
     name, words = kind(command)
     if name in TRAINS:
         words = filled(words)
-        words += smaller(cli._parsed([name, *words]).words)
+        words += smaller(cli._parsed([name, *words]).overrides)
     if name == "cd":
         os.chdir(words[0])
         sys.path.insert(0, os.getcwd())  # as `python -m` has it
@@ -155,7 +155,7 @@ def check_shell(command: Command) -> bool:
     elif name:
         parsed = cli._parsed([name, *words])
         if name in TRAINS:
-            checked(composed(filled(parsed.words)))
+            checked(composed(filled(parsed.overrides)))
     return bool(name)
 
 

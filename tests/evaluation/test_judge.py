@@ -23,7 +23,7 @@ from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
 from gan_style.evaluation.distances import refuse_other_protocol
 from gan_style.evaluation.images import PictureScores
-from gan_style.evaluation.judge import NO_CYCLE, STYLES, VARIED, Judge
+from gan_style.evaluation.judge import CODES_PER_INPUT, MAX_VARIED_INPUTS, NO_CYCLE, Judge
 from gan_style.evaluation.sets import FIRST_SCENE, ScoredSet, open_set
 from gan_style.losses.perceptual import PerceptualLoss
 from gan_style.metrics.cache import FeatureCache
@@ -194,8 +194,8 @@ def test_models_of_styles_are_given_training_pictures_in_turn(root: Path, tmp_pa
     fake = translator.translate(sources[3], style=[(styles[3], 1.0)])
     assert np.array_equal(to_uint8(judged.made["A2B"].fakes[3]), to_uint8(fake))
     network, found = RandomExtractor(), []
-    for i in range(min(VARIED, 5)):
-        words = [f"noise:{('mist', 'sun')[i % 2]}:{seed}" for seed in range(STYLES)]
+    for i in range(min(MAX_VARIED_INPUTS, 5)):
+        words = [f"noise:{('mist', 'sun')[i % 2]}:{seed}" for seed in range(CODES_PER_INPUT)]
         features = [network(translator.translate(sources[i], style=word)[None])[0] for word in words]
         found.append(np.mean([float((a - b).norm()) for k, a in enumerate(features) for b in features[:k]]))
     row = result["scores"]["A2B"]["diversity_random0"]
@@ -320,7 +320,7 @@ def test_names_that_two_pictures_have_pair_with_nothing(root: Path, tmp_path: Pa
         save_image(np.full((SIDE, SIDE, 3), 90, np.uint8), tmp_path / "out" / name)
     judged = judge(open_set(str(root), limit=4))
     result = judged.folder(tmp_path / "out", "A2B", SIDE)
-    assert list(judged.made["A2B"].places) == [1, 2]
+    assert list(judged.made["A2B"].indices) == [1, 2]
     assert "A2B: 2 of 4 pictures" in result["notes"][-1]
 
 

@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from gan_style.checkpoints.checkpoint import load
 from gan_style.core.errors import UserError
-from gan_style.models.passes import ways
+from gan_style.models.passes import compute_modes
 from gan_style.networks.resnet import ResnetGenerator
 from tests.conftest import differences
 
@@ -54,7 +54,7 @@ def kept(network: nn.Module, x: Tensor, faster: bool, checkpointing: bool) -> in
         storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    with ways([network], faster, checkpointing), saved_tensors_hooks(pack, lambda tensor: tensor):
+    with compute_modes([network], faster, checkpointing), saved_tensors_hooks(pack, lambda tensor: tensor):
         output = network(x)
     assert output.requires_grad
     return sum(storages.values())
@@ -76,7 +76,7 @@ def test_a_block_is_computed_twice_by_the_same_ways() -> None:
             block.layers.register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
     for faster in (False, True):
         calls.clear()
-        with ways([network], faster, True):
+        with compute_modes([network], faster, True):
             output = network(torch.rand(1, 3, 16, 16))
             assert len(calls) == 2
             output.square().mean().backward()

@@ -17,7 +17,7 @@ from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.models.gatys import Gatys
-from gan_style.models.picture_descent import LARGEST_MOVE, LBFGS, bounded, resized, sizes
+from gan_style.models.picture_descent import LBFGS, MAX_CHANGE_PER_STEP, bounded, resized, sizes
 from gan_style.networks.vgg import VGG
 from tests.conftest import differences, small_config
 
@@ -247,8 +247,8 @@ def test_lbfgs_never_leaps() -> None:
         before, free_before = x.detach().clone(), free.detach().clone()
         for one, its in ((x, optimizer), (free, free_optimizer)):
             its.step(lambda one=one: _backward(one))
-        assert float((x.detach() - before).abs().max()) <= LARGEST_MOVE + 1e-6
-        leaps += float((free.detach() - free_before).abs().max()) > 2 * LARGEST_MOVE
+        assert float((x.detach() - before).abs().max()) <= MAX_CHANGE_PER_STEP + 1e-6
+        leaps += float((free.detach() - free_before).abs().max()) > 2 * MAX_CHANGE_PER_STEP
     assert leaps > 0
 
 

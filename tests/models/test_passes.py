@@ -1,4 +1,4 @@
-"""The faster ways of training give the gradients of the plain ones."""
+"""Fast convolutions and joined passes give the gradients of the plain ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_style.checkpoints.checkpoint import load
 from gan_style.core.config import build
 from gan_style.core.seeding import derive_seed
-from gan_style.models.passes import ways
+from gan_style.models.passes import compute_modes
 from gan_style.networks import fast_convolutions, winograd
 from gan_style.training.engine import engine
 from tests.conftest import small_config
@@ -35,7 +35,7 @@ def gradients(model: Any, batch: dict[str, Tensor], faster: bool) -> Tensor:
     """Of all that G trains, in one vector."""
     model.zero_grad()
     torch.manual_seed(derive_seed(0, "test"))
-    with ways(model.networks("G"), faster):
+    with compute_modes(model.networks("G"), faster):
         total, _ = model.generator_loss(model.generate(batch))
         total.backward()
     return torch.cat([p.grad.flatten() for p in model.parameters_of("G") if p.grad is not None])
@@ -43,8 +43,8 @@ def gradients(model: Any, batch: dict[str, Tensor], faster: bool) -> Tensor:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients_are_those_of_the_plain_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In float64: in float32 a rounding may turn the sign of an L1 or a ReLU, whatever the way."""
-    monkeypatch.setattr(fast_convolutions, "MIN_TILES_FOR_WINOGRAD", 1)  # so that small maps go the faster ways, too
+    """In float64: in float32 a rounding may turn the sign of an L1 or a ReLU, however it is computed."""
+    monkeypatch.setattr(fast_convolutions, "MIN_TILES_FOR_WINOGRAD", 1)  # so that small maps use fast convolutions, too
     monkeypatch.setattr(fast_convolutions, "MIN_CHANNELS_FOR_WINOGRAD", 16)
     monkeypatch.setattr(fast_convolutions, "_is_supported", lambda x: True)
     called = []
@@ -67,7 +67,9 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
     run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[bool] = []
-    monkeypatch.setattr(engine, "ways", lambda nets, faster, *more: taken.append(faster) or ways(nets, faster, *more))
+    monkeypatch.setattr(
+        engine, "compute_modes", lambda nets, faster, *more: taken.append(faster) or compute_modes(nets, faster, *more)
+    )
     monkeypatch.setattr("gan_style.networks.fast_convolutions._has_slow_matmul", lambda: False)
     for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
         monkeypatch.setattr("gan_style.networks.fast_convolutions.MIN_CROP_PIXELS", pixels)

@@ -1,4 +1,4 @@
-"""What a training would cost, and what makes it fit a budget."""
+"""Cost of a training, and settings that make it fit a budget."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gan_style.core.checks import is_number, require_whole, shown
 from gan_style.core.compose import composed
 from gan_style.core.errors import UserError
 from gan_style.models.image_pool import ImagePool
-from gan_style.models.passes import JOIN_PIXELS_ON_CPU
+from gan_style.models.passes import MAX_PIXELS_TO_JOIN_ON_CPU
 from gan_style.networks.contract import minimum_size
 from gan_style.networks.recomputed import blocks_of
 
-KEPT = 3  # checkpoints: last.ckpt, previous.ckpt and best.ckpt
+KEPT_CHECKPOINTS = 3  # last.ckpt, previous.ckpt and best.ckpt
 
 
 def plan(
@@ -35,7 +35,7 @@ def plan(
     """Measure what a training costs by short trials in processes of their own, and propose what fits a budget.
 
     Args:
-        *overrides: words of the command `train`, such as "model=cut".
+        *overrides: of config keys, such as "model=cut".
         iterations: of a trial, 3 or more: the first is not timed.
         memory: the budget of the peak of memory, in bytes.
         hours: the budget of the whole training.
@@ -44,7 +44,7 @@ def plan(
     Returns: all numbers; the keys are those of `gan-style plan --json` (docs/planning.md).
 
     Raises:
-        UserError: a mistake in the words or the data, or a trial that failed.
+        UserError: a mistake in the overrides or the data, or a trial that failed.
     """
     require_whole("iterations", iterations, 3)
     for name, given in (("memory", memory), ("hours", hours)):
@@ -53,19 +53,19 @@ def plan(
     config = composed(overrides, config_dir)
     parts = parts_of(config)
     target = target_of(config, parts)
-    again = parts.settings.checkpointing
-    trials = run_trials(overrides, config_dir, config, parts, target, iterations, again)
-    costs = {again: cost_of(trials)}
+    recompute = parts.settings.checkpointing
+    trials = run_trials(overrides, config_dir, config, parts, target, iterations, recompute)
+    costs = {recompute: cost_of(trials)}
     pixels = target.image_size**2 * target.batch_size
-    over = memory is not None and costs[again].memory.at(pixels) > memory
-    if over and not again and parts.settings.compile == "off" and blocks_of(*parts.model.networks("G")):
+    over = memory is not None and costs[recompute].memory.at(pixels) > memory
+    if over and not recompute and parts.settings.compile == "off" and blocks_of(*parts.model.networks("G")):
         costs[True] = cost_of(run_trials(overrides, config_dir, config, parts, target, iterations, True))
     found = {
         "parameters": parts.model.parameter_counts(),
         "image_size": target.image_size,
         "batch_size": target.batch_size,
         "iterations": target.iterations,
-        **totals(parts, target, costs[again], trials[-1]),
+        **totals(parts, target, costs[recompute], trials[-1]),
         "trials": [{k: v for k, v in trial.items() if k != "state"} for trial in trials],
         "budget": {"memory": memory, "hours": hours},
     }
@@ -76,7 +76,7 @@ def plan(
 
 
 def target_of(config: Mapping[str, Any], parts: Parts) -> Target:
-    """What the command asks for."""
+    """Return the size and length of the training that the command asks for."""
     data, model = parts.data, parts.model
     return Target(
         image_size=data.image_size,
@@ -91,20 +91,20 @@ def target_of(config: Mapping[str, Any], parts: Parts) -> Target:
 
 
 def run_trials(
-    words: Sequence[str],
+    overrides: Sequence[str],
     config_dir: str | Path | None,
     config: Mapping[str, Any],
     parts: Parts,
     target: Target,
     iterations: int,
-    again: bool,
+    recompute: bool,
 ) -> list[dict[str, Any]]:
-    """Try two sizes, the smaller one first, by the ways that the target would be computed by.
+    """Try two sizes, the smaller one first, with the fast convolutions and joined passes of the target.
 
     Args:
-        words, config_dir, config, parts, target: of the command.
+        overrides, config_dir, config, parts, target: of the command.
         iterations: of each trial.
-        again: whether residual blocks are computed again in the backward pass.
+        recompute: whether residual blocks are recomputed in the backward pass.
 
     Returns: of each, see `trial.tried`, with `image_size` and `batch_size`.
     """
@@ -116,23 +116,23 @@ def run_trials(
             "data.image_size": size,
             "data.load_size": scaled(target, size),
             "data.batch_size": batch,
-            "trainer.fast_convolutions": parts.settings.takes_quick_ways(target.image_size),
-            "trainer.checkpointing": again,
+            "trainer.fast_convolutions": parts.settings.uses_fast_convolutions(target.image_size),
+            "trainer.checkpointing": recompute,
             "trainer.devices": 1,
             "trainer.num_nodes": 1,
-            "model.join_passes": target.image_size**2 <= JOIN_PIXELS_ON_CPU,
+            "model.join_passes": target.image_size**2 <= MAX_PIXELS_TO_JOIN_ON_CPU,
             "model.scales": 1,  # a method that goes through several sizes ends at the full one
         }
         if config["model"].get("join_passes") is not None or parts.settings.accelerator != "cpu":
             del values["model.join_passes"]
         changes = [f"{key}={_word(value)}" for key, value in values.items() if _has(config, key)]
-        result = run_trial(composed([*words, *changes], config_dir), iterations, size)
+        result = run_trial(composed([*overrides, *changes], config_dir), iterations, size)
         trials.append({"image_size": size, "batch_size": batch, **result})
     return trials
 
 
 def run_trial(config: Mapping[str, Any], iterations: int, size: int) -> dict[str, Any]:
-    """See `trial.tried`.
+    """Run a trial in a process of its own, see `trial.tried`.
 
     Raises:
         UserError: its own mistake, or that it was killed.
@@ -151,7 +151,7 @@ def run_trial(config: Mapping[str, Any], iterations: int, size: int) -> dict[str
 
 
 def cost_of(trials: Sequence[Mapping[str, Any]]) -> Cost:
-    """Lines through what was measured: the peak, the median of the times, the operations."""
+    """Fit lines to the measurements: the peak, the median of the times, the operations."""
     pixels = [trial["image_size"] ** 2 * trial["batch_size"] for trial in trials]
 
     def through(values: Sequence[float]) -> Line:
@@ -165,7 +165,7 @@ def cost_of(trials: Sequence[Mapping[str, Any]]) -> Cost:
 
 
 def totals(parts: Parts, target: Target, cost: Cost, trial: Mapping[str, Any]) -> dict[str, Any]:
-    """Memory, disk and time of the target; bytes and seconds."""
+    """Return memory, disk and time of the target; bytes and seconds."""
     pixels = target.image_size**2 * target.batch_size
     state, peak, seconds = trial["state"], cost.memory.at(pixels), cost.seconds.at(pixels)
     activations = cost.memory.slope * pixels
@@ -181,17 +181,17 @@ def totals(parts: Parts, target: Target, cost: Cost, trial: Mapping[str, Any]) -
         "memory": {"peak": peak, **state, "activations": activations, "rest": rest, "pools": pool_bytes},
         "disk": {
             "checkpoint": checkpoint,
-            "checkpoints": KEPT * checkpoint,
+            "checkpoints": KEPT_CHECKPOINTS * checkpoint,
             "pictures": target.iterations // parts.settings.cadence(target.iterations)[0],
         },
         "hours": seconds * target.iterations / 3600,
     }
 
 
-def _described(words: Sequence[str], config_dir: str | Path | None, proposal: Proposal) -> dict[str, Any]:
-    changed = {word.split("=")[0] for word in proposal.overrides}
+def _described(overrides: Sequence[str], config_dir: str | Path | None, proposal: Proposal) -> dict[str, Any]:
+    changed = {override.split("=")[0] for override in proposal.overrides}
     folder = [] if config_dir is None else ["--config-dir", str(config_dir)]
-    kept = [word for word in words if word.split("=")[0].lstrip("+") not in changed]
+    kept = [override for override in overrides if override.split("=")[0].lstrip("+") not in changed]
     command = shlex.join(["python", "train.py", *folder, *kept, *proposal.overrides])
     return {"command": command, "memory": proposal.memory, "hours": proposal.hours}
 

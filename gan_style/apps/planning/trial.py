@@ -60,7 +60,8 @@ class Watch(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if len(self.seconds) == self.iterations:
             self.peak = peak_bytes()
-            engine_of(pl_module).quick = False  # torch's counter does not see most operations of fast convolutions
+            # torch's counter does not see most operations of fast convolutions
+            engine_of(pl_module).fast_convolutions = False
             self._counter = FlopCounterMode(display=False)
             self._counter.mod_tracker = NoModules()  # type: ignore[assignment]
             self._counter.__enter__()

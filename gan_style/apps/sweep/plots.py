@@ -62,11 +62,11 @@ def importance(shares: dict[str, float]) -> str:
 
 
 def _axis(key: str, dimension: Dimension) -> tuple[str, Scale, list[tuple[float, str]]]:
-    """Name, place of a value from 0 at the bottom to 1, and labels."""
+    """Return name, mapping of a value to its position from 0 at the bottom to 1, and labels of an axis."""
     if isinstance(dimension, Choice):
         names = [str(value) for value in dimension.values]
-        places = {name: (i + 0.5) / len(names) for i, name in enumerate(names)}
-        return key, lambda value: places.get(str(value), 0.5), [(place, name) for name, place in places.items()]
+        at = {name: (i + 0.5) / len(names) for i, name in enumerate(names)}
+        return key, lambda value: at.get(str(value), 0.5), [(position, name) for name, position in at.items()]
     low, high = dimension.low, dimension.high
     change: Callable[[float], float] = math.log if dimension.log else float
     span = (change(high) - change(low)) or 1.0
@@ -90,6 +90,6 @@ def _y(place: float) -> float:
 
 
 def _colour(good: float) -> str:
-    """From orange, poor, to blue, good: told apart by every kind of colour vision."""
+    """Mix orange, for 0, and blue, for 1: told apart by every kind of colour vision."""
     poor, best = (230, 159, 0), (0, 90, 181)
     return "#" + "".join(f"{round(a + (b - a) * good):02x}" for a, b in zip(poor, best, strict=True))

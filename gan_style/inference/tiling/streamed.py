@@ -184,7 +184,7 @@ class Streamed:
         return self.device.type == "cuda"
 
     def size(self, dim: int | None = None) -> torch.Size | int:
-        """As of a tensor: torch's own norms ask."""
+        """Return the shape, as a tensor does: torch's own norms ask for it."""
         return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:

@@ -1,4 +1,4 @@
-"""What happens when a number is not finite: the run ends, or goes back where a callback sees to that."""
+"""Response to a number that is not finite: the run ends, or goes back where a callback sees to that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_style.training.engine.hooks import run_callbacks
 
 
 def end_or_go_back(trainer: pl.Trainer, engine: Engine, what: str) -> None:
-    """Let the doctor, where there is one, note it and go back; else training ends.
+    """Let the doctor, where there is one, record the fault and go back; else end training.
 
     Args:
         what: of what was seen, as the beginning of a sentence.

@@ -1,4 +1,4 @@
-"""What training waits for and what it holds: the share of time without data, and the peak of memory."""
+"""Cost of training beside computation: the share of time waited for data, and the peak of memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style.core.terminal import say
 
-MUCH = 0.05  # of the time
-SETTLED = 20  # iterations after which the loaders have started
+MAX_WAIT_SHARE = 0.05  # of the time, before a note is printed
+MIN_ITERATIONS_FOR_NOTE = 20  # by then the loaders have started
 
 
 class Cost(pl.Callback):
-    """To be the last of the callbacks: what lies between it and the next batch is the wait for data.
+    """Meter of waiting time and memory. It must be the last callback: time from it to the next batch is waiting.
 
-    Validation does not count; what `data.num_workers=0` makes in this process does.
+    Validation does not count; loading in this process (`data.num_workers=0`) does.
     """
 
     def __init__(self) -> None:
@@ -46,10 +46,10 @@ class Cost(pl.Callback):
         self._ended += pause
 
     def row(self) -> dict[str, float]:
-        """Since the last call: the share of time that was waited for data, and the peak of memory in GB so far."""
+        """Return the share of time waited for data since the last call, and the peak of memory in GB so far."""
         now = time.perf_counter()
         share = min(1.0, self._waited / max(now - self._since, 1e-9))
-        if share > MUCH and self._iterations > SETTLED and not self._said:
+        if share > MAX_WAIT_SHARE and self._iterations > MIN_ITERATIONS_FOR_NOTE and not self._said:
             self._said = True
             text = f"note: training waits for its data for {share:.0%} of the time: raise data.num_workers"
             rank_zero_only(say)(text, flush=True)
@@ -58,7 +58,7 @@ class Cost(pl.Callback):
 
 
 def peak_gigabytes() -> float:
-    """The most memory that this process held: on a GPU where there is one, else its own."""
+    """Return the most memory that this process held, in GB: a GPU's where there is one, else the host's."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -1,4 +1,4 @@
-"""What a method of cycles brings back, and whether it had to hide it."""
+"""Scores of methods with cycles: the cycle error, and whether the cycle hides information in the fake."""
 
 from __future__ import annotations
 

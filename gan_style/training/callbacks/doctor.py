@@ -1,4 +1,4 @@
-"""Looks every k iterations whether training goes wrong, says so once, and does what was asked for in that case."""
+"""Training doctor: checks every k iterations for faults of training, reports each once, and acts as configured."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SLOPES_WINDOW = 2  # iterations of them: a term may rest in every other one, as 
 
 
 class Doctor(RunCallback):
-    """Numbers that are taken on the device and fetched once a look; rows `doctor/...` in metrics.csv.
+    """Callback that computes statistics on the device, fetches them every k iterations, and logs them as `doctor/...`.
 
     What is found goes to the terminal, `findings.jsonl`, the loggers and the report. Changes no number of a run that
     it does not end or take back. In a run of several processes the first one's pictures are looked at.
@@ -82,8 +82,8 @@ class Doctor(RunCallback):
         iteration = engine.iteration + 1
         look, left = -(-iteration // self.every), -iteration % self.every
         wanted = left < SLOPES_WINDOW and (look <= FIRST_SLOPES or look % SLOPES_EVERY == 0)
-        # A compiled network frees its graph in the first pass back; through a synchronised norm all processes would
-        # have to take one more.
+        # A compiled network frees its graph in the first backward pass; with synchronised norms all processes would
+        # have to make the second one.
         alone = engine.compiled == "off" and not computes_together(engine.method)
         if wanted and trainer.is_global_zero and alone:
             self._listen(engine)
@@ -93,12 +93,12 @@ class Doctor(RunCallback):
     ) -> None:
         engine = engine_of(pl_module)
         if self._listens:
-            del engine.method.generator_loss  # the class's own is there again
+            del engine.method.generator_loss  # restores the method of the class
             self._listens = False
         left = -engine.iteration % self.every
         if not trainer.is_global_zero or left >= WINDOW:
             return
-        if engine.method.directions:  # else there is one picture, which is worked on
+        if engine.method.directions:  # else the method optimises one image
             self._window.append(sketch(outputs["images"]))
         if left == 0:
             self._look(trainer, engine, outputs["images"], batch)
@@ -114,7 +114,7 @@ class Doctor(RunCallback):
             self._judge(trainer, engine, numbers)
 
     def takes_not_finite(self, trainer: pl.Trainer, engine: Engine, what: str) -> bool:
-        """Note it; whether the run goes back, so that training need not end."""
+        """Record a number that is not finite. Returns: whether the run goes back, so that training need not end."""
         if trainer.is_global_zero and "not-finite" not in self.ignore:
             self._say(trainer, self._finding(engine, "not-finite", "", what))
         if self.on_critical != "rollback" or trainer.should_stop:

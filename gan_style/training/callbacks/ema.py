@@ -15,7 +15,7 @@ from gan_style.training.engine.hooks import RunCallback
 
 
 class EMA(RunCallback):
-    """Averages what translates, and nothing else: no discriminator, no pool (Karras et al. 2018, section 3).
+    """Exponential moving average of the generators only, no discriminator and no pool (Karras et al. 2018, section 3).
 
     Args:
         decay: weight of the past. It starts lower, `(1 + t) / (10 + t)` after t iterations, so that a short

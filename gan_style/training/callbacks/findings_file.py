@@ -14,8 +14,10 @@ NAME = "findings.jsonl"
 
 
 class FindingsFile:
-    """Args:
-    run_dir: its folder; nothing is written before there is a finding.
+    """File of the findings of a run.
+
+    Args:
+        run_dir: its folder; nothing is written before there is a finding.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -27,14 +29,14 @@ class FindingsFile:
             file.write(json.dumps(finding.row()) + "\n")
 
     def cut(self, iteration: int) -> None:
-        """Drop what was found after an iteration that the run goes on from: it will be found again."""
+        """Drop findings after an iteration that the run goes on from: they will be found again."""
         if self.path.is_file():
             rows = [row for row in read(self.path) if row["iteration"] <= iteration]
             write_whole(self.path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows; half a line that a power cut left is none."""
+    """Read the rows of a findings file, without a line that a crash left incomplete."""
     rows = []
     for line in path.read_text().splitlines():
         with contextlib.suppress(ValueError):

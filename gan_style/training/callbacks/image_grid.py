@@ -1,4 +1,4 @@
-"""One picture per validation: what goes in, what comes out, what comes back, and the truth where it is known."""
+"""Image grids of validations: inputs, translations, reconstructions, and the truth where it is known."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LABELS = {
 
 
 class ImageGrid(pl.Callback):
-    """Writes `images/iteration-000500.png` and hands the same picture to W&B or TensorBoard.
+    """Callback that writes `images/iteration-000500.png` and hands the same grid to W&B or TensorBoard.
 
     Args:
         rows: pictures of each domain.
@@ -128,7 +128,7 @@ def _block(pictures: dict[str, list[Tensor]], names: list[str], cell: int) -> Im
 
 
 def _rgb(picture: Tensor) -> NDArray[np.uint8]:
-    """Show any number of channels: one as grey, two with an empty third, more by their first three."""
+    """Convert any number of channels to RGB: one to grey, two with an empty third, more by their first three."""
     channels = picture.shape[0]
     if channels == 1:
         picture = picture.expand(3, -1, -1)

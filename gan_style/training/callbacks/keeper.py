@@ -1,4 +1,4 @@
-"""Saves a run, so that it can go on as if it had never stopped, and stops it in time.
+"""Saving of a run, so that it can go on as if it had never stopped, and stopping it in time.
 
 Lightning's own checkpoint and loop state are left out on purpose: its counters change meaning with the hook
 that saved them (docs/resume.md). The state here is listed, and a test proves that it is enough.
@@ -31,7 +31,7 @@ from gan_style.training.engine.engine import Engine, engine_of
 
 
 class Keeper(pl.Callback):
-    """Checkpoints at exact iterations, the best one by a rule, resume, the last iteration, and signals.
+    """Callback for checkpoints at exact iterations, the best one by a rule, resume, the last iteration, and signals.
 
     It saves when the next batch starts, not when one ends: by then a validation of the same iteration is
     over, and a resumed run neither repeats nor misses it. It must be the first callback: the others' state is
@@ -45,7 +45,7 @@ class Keeper(pl.Callback):
         every: iterations between two saves.
         rule: what chooses best.ckpt, in words.
         monitor: a validation score, e.g. "val/psnr"; None takes the newest weights.
-        mode: whether its highest or its lowest value is the best.
+        mode: which end is better, "highest" or "lowest".
         patience: validations without a better score after which the run ends; None does not end it.
         resume: the content of a checkpoint to go on from.
     """
@@ -87,7 +87,7 @@ class Keeper(pl.Callback):
 
     @property
     def saved_at(self) -> int | None:
-        """The iteration of last.ckpt; None before there is one."""
+        """Iteration of last.ckpt; None before there is one."""
         return None if self._saved_at < 0 else self._saved_at
 
     # Restore
@@ -108,7 +108,7 @@ class Keeper(pl.Callback):
         self._back_to = path
 
     def _went_back(self, trainer: pl.Trainer, engine: Engine) -> bool:
-        """Whether that was asked for, and is done now."""
+        """Go back if that was asked for. Returns: whether it was."""
         if self._back_to is None:
             return False
         rewind(trainer, engine, checkpoint.load(self._back_to))
@@ -133,7 +133,7 @@ class Keeper(pl.Callback):
                 self._end_at_a_signal_while_the_processes_meet()
 
     def _end_at_a_signal_while_the_processes_meet(self) -> None:
-        """They wait for each other inside torch, where Python's handlers do not run, for up to half an hour."""
+        """End at once by a signal while processes connect: torch waits up to 30 min and runs no handler of Python."""
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         signal.set_wakeup_fd(self._pipe[1])
@@ -177,7 +177,7 @@ class Keeper(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         engine = engine_of(pl_module)
-        # Lightning keeps the values of the validations before: what this one does not make would be read as the last.
+        # Lightning keeps values of earlier validations: a score that this one does not give would be read as new.
         trainer.callback_metrics.clear()
         refuse_broken_weights(trainer, engine)  # before anybody tries to score what they make
         self._went_back(trainer, engine)
@@ -194,8 +194,8 @@ class Keeper(pl.Callback):
             raise UserError(
                 f"best.monitor={self.monitor} is not a score of this run{did_you_mean(self.monitor, there)}"
             )
-        # The first rank's: one that differed in its last digit would have the ranks part. NaN where this validation
-        # could not tell.
+        # All ranks take the first one's score: if it differed in its last digit, some would stop and others not. NaN
+        # where this validation gave none.
         score = trainer.strategy.broadcast(float(trainer.callback_metrics.get(self.monitor, math.nan)))
         before = self.best["score"]
         sign = 1 if self.mode == "highest" else -1
@@ -213,9 +213,9 @@ class Keeper(pl.Callback):
         self._save(trainer, engine)
 
     def stop_listening(self) -> None:
-        """Give the signals back to whoever had them; also after a run that failed before it trained.
+        """Restore the previous signal handlers; also after a run that failed before it trained.
 
-        Not to the handler of a run that is being prepared: this one is over, and only its command's end is left.
+        Where the previous handler is the one for a run in preparation, signals are ignored: the run is over.
         """
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._handlers.items():
@@ -224,10 +224,10 @@ class Keeper(pl.Callback):
         self._stop_waiting()
 
     def raise_if_signalled(self) -> None:
-        """For the end of a run.
+        """Raise at the end of a run if a signal came too late to stop it.
 
         Raises:
-            Interrupted: a signal came when it was too late to stop anything.
+            Interrupted: there was such a signal.
         """
         if self._signal is not None:
             raise Interrupted("interrupted when the run was complete: nothing is left to do")
@@ -250,7 +250,7 @@ class Keeper(pl.Callback):
                 "best": self.best,
             }
             last = self.folder / "last.ckpt"
-            if last.is_file():  # a disk can spoil what was written whole
+            if last.is_file():  # a disk can damage a file after it was written completely
                 checkpoint.copy(last, self.folder / "previous.ckpt")
             checkpoint.save(content, last)
             if self._improved:
@@ -269,7 +269,7 @@ class Keeper(pl.Callback):
         self._signal = number
 
     def what_is_left(self) -> str:
-        """How to go on, after a sentence about the end of a run."""
+        """Return how to go on, as the end of a sentence about the end of a run."""
         last = self.folder / "last.ckpt"
         return "; go on with resume=last and the same run_dir" if last.is_file() else "; no checkpoint was saved yet"
 
@@ -282,12 +282,12 @@ class Keeper(pl.Callback):
 
 
 def out_of_patience(best: Mapping[str, Any], patience: int | None) -> bool:
-    """Whether a score has not become better for so many validations."""
+    """Check whether a score has not become better for `patience` validations."""
     return patience is not None and best.get("stale", 0) >= patience
 
 
 def refuse_broken_weights(trainer: pl.Trainer, engine: Engine) -> bool:
-    """Do not overwrite a good checkpoint with weights that are not finite; true where the run goes back instead."""
+    """Protect a good checkpoint from weights that are not finite; return True where the run goes back instead."""
     for name, parameter in engine.method.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             end_or_go_back(trainer, engine, f"{name} holds NaN or infinity after iteration {engine.iteration}")

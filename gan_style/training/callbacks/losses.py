@@ -18,14 +18,14 @@ from gan_style.training.engine.hooks import RunCallback
 
 
 class LogLosses(RunCallback):
-    """Writes a row every `every` iterations; the step of a row is its iteration.
+    """Callback that logs a row every `every` iterations; the step of a row is its iteration.
 
-    The values of the iterations between stay on the device, so that nothing waits for it; they are looked
-    through for NaN when a row is written, on a CPU in every iteration.
+    Between rows the values stay on the device, so that nothing waits for it; they are checked for NaN when a row is
+    written, on a CPU in every iteration.
 
     Args:
         every: iterations between two rows.
-        cost: what a row says of waiting and memory.
+        cost: meter of waiting time and memory.
     """
 
     def __init__(self, every: int, cost: Cost) -> None:
@@ -74,7 +74,7 @@ class LogLosses(RunCallback):
             logger.log_metrics(row, step=engine.iteration)
 
     def rewound(self, engine: Engine) -> None:
-        """The run goes on from an earlier iteration: what was kept of later ones is nothing any more."""
+        """Drop the values of later iterations: the run goes on from an earlier one."""
         self._pending, self._clock, self._clocked_at = [], time.perf_counter(), engine.iteration
 
     def _refuse_nan(self, trainer: pl.Trainer, engine: Engine, batch: Any) -> None:

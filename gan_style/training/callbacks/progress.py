@@ -16,10 +16,10 @@ from gan_style.training.engine.engine import engine_of
 
 
 class ShowProgress(ProgressBar):
-    """Iteration, images per second, time left and the main losses.
+    """Callback that shows iteration, images per second, time left and the main losses.
 
     Args:
-        losses: where the newest values are.
+        losses: holds the newest values.
         iterations: the last iteration of the run.
         seconds: least time between two plain lines.
     """
@@ -34,7 +34,7 @@ class ShowProgress(ProgressBar):
         self._last_line, self._processes = 0.0, 1
 
     def disable(self) -> None:
-        """Called by Lightning on every rank but the first."""
+        """Turn the display off; Lightning calls it on every rank but the first."""
         self.iterations = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""What a training computed, in order, as hashes: for `gan-style audit`, which compares two of them."""
+"""Recording of all that a training computes, in order, as hashes: `gan-style audit` compares two of them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gan_style.training.engine.engine import method_of
 
 
 class Recorder(pl.Callback):
-    """Hash weights, batches, outputs of modules, loss terms and gradients when they appear; end after some iterations.
+    """Callback that hashes weights, batches, outputs of modules, loss terms and gradients when they appear.
 
-    Of the tensors themselves nothing is kept.
+    The tensors themselves are not kept. Training ends after some iterations.
 
     Args:
         iterations: after which training ends.
@@ -26,7 +26,7 @@ class Recorder(pl.Callback):
     """
 
     def __init__(self, iterations: int, earlier: Sequence[bytes] | None = None) -> None:
-        self.hashes: list[bytes] = []  # 16 bytes a tensor, which also cover its place, type and shape
+        self.hashes: list[bytes] = []  # 16 bytes a tensor, of its bits, type, shape and position in the training
         self.counts: dict[str, int] = {}  # by kind
         self.first_difference: dict[str, Any] | None = None
         self._iterations, self._earlier = iterations, earlier
@@ -84,7 +84,7 @@ class Recorder(pl.Callback):
         return recorded
 
     def _add(self, kind: str, path: str, value: Any) -> None:
-        """Every tensor of a value that may hold several, in their order."""
+        """Add every tensor of a value that may hold several, in order."""
         for keys, leaf in tree_flatten_with_path(value)[0]:
             if isinstance(leaf, Tensor):
                 inner = ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in keys)
@@ -93,21 +93,21 @@ class Recorder(pl.Callback):
     def _add_tensor(self, kind: str, path: str, call: int, tensor: Tensor) -> None:
         if self.first_difference is not None:
             return
-        place = {"iteration": self._iteration, "kind": kind, "path": path, "call": call, "turn": self._turn}
-        found = digest(tensor, repr(place))
+        position = {"iteration": self._iteration, "kind": kind, "path": path, "call": call, "turn": self._turn}
+        found = digest(tensor, repr(position))
         self.counts[kind] = self.counts.get(kind, 0) + 1
         self.hashes.append(found)
         if self._earlier is None:
             return
         count = len(self.hashes)
         if count > len(self._earlier) or self._earlier[count - 1] != found:
-            self.first_difference = place
+            self.first_difference = position
 
 
-def digest(tensor: Tensor, place: str) -> bytes:
-    """16 bytes that are the same for the same bits, shape and type at the same place."""
+def digest(tensor: Tensor, position: str) -> bytes:
+    """Hash bits, shape, type and position in the training to 16 bytes."""
     plain = tensor.detach().cpu().contiguous().reshape(-1)
-    summed = hashlib.blake2b(f"{place} {tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
+    summed = hashlib.blake2b(f"{position} {tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
     if plain.numel():
         summed.update(plain.view(torch.uint8).numpy().data)
     return summed.digest()

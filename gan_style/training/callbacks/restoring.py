@@ -1,4 +1,4 @@
-"""Putting a run back to where a checkpoint was saved: before it starts, or in its midst."""
+"""Restoring a run from a checkpoint: before it starts, or in the middle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gan_style.training.engine.players import own_gradients
 
 
 def restore(trainer: pl.Trainer, engine: Engine, state: Mapping[str, Any]) -> None:
-    """Load the networks, everything that training knows beside them, and the callbacks; say what does not fit.
+    """Load the networks, the state of training and the callbacks; print notes about what does not fit.
 
     Raises:
         UserError: a checkpoint of another architecture.
@@ -41,10 +41,10 @@ def restore(trainer: pl.Trainer, engine: Engine, state: Mapping[str, Any]) -> No
 
 
 def fitting(state: Mapping[str, Any], engine: Engine, data: Any) -> tuple[dict[str, Any], list[str]]:
-    """The state of a checkpoint without what other settings than those of now have made, and what that was.
+    """Drop from a checkpoint's state what does not fit the present settings. Returns: the state, and notes.
 
-    The networks are the same, or the checkpoint would have been refused; what hangs on sizes, on the optimiser, on
-    accumulation or on precision need not be.
+    The networks fit, or the checkpoint would have been refused; state that depends on sizes, on the optimiser, on
+    accumulation or on precision need not.
     """
     fits, notes = dict(state), []
     fits["pools"], dropped = _pools_of_size(state["pools"], _new_size(state["preprocessing"], data))
@@ -63,7 +63,7 @@ def fitting(state: Mapping[str, Any], engine: Engine, data: Any) -> tuple[dict[s
 
 
 def _new_size(preprocessing: Mapping[str, Any], data: Any) -> tuple[int, int] | None:
-    """Height and width that all pictures have now, where they may have had others; None where they are as they were."""
+    """Return height and width of all pictures if they may differ from the checkpoint's; None if they do not."""
     then = preprocessing.get("preprocess"), preprocessing.get("image_size")
     if then == (data.transform.preprocess, data.image_size) or not data.transform.fixed_size:
         return None
@@ -71,7 +71,7 @@ def _new_size(preprocessing: Mapping[str, Any], data: Any) -> tuple[int, int] | 
 
 
 def _pools_of_size(per_rank: Any, shape: tuple[int, int] | None) -> tuple[Any, int]:
-    """Pools without pictures of another height and width, and how many those are; None fits every size."""
+    """Drop images of another height and width from the pools, and count them; None fits every size."""
     kept, dropped = [], 0
     for pools in per_rank:
         fit = {name: [x for x in pool["images"] if shape in (None, x.shape[-2:])] for name, pool in pools.items()}
@@ -81,7 +81,7 @@ def _pools_of_size(per_rank: Any, shape: tuple[int, int] | None) -> tuple[Any, i
 
 
 def _gathered_otherwise(state: Mapping[str, Any], gradients: Mapping[str, Tensor], engine: Engine) -> bool:
-    """Whether the open gradients of a checkpoint are of another number of iterations a step, scale or type."""
+    """Check whether the open gradients of a checkpoint have other accumulation, scale or type."""
     accumulate = state["config"]["model"].get("accumulate", 1)
     then = accumulate, bool(state.get("scalers")), {gradient.dtype for gradient in gradients.values()}
     now = engine.method.accumulate, bool(engine.scalers), {parameter.dtype for parameter in engine.parameters()}
@@ -89,7 +89,7 @@ def _gathered_otherwise(state: Mapping[str, Any], gradients: Mapping[str, Tensor
 
 
 def rewind(trainer: pl.Trainer, engine: Engine, state: Mapping[str, Any]) -> None:
-    """Go back within a run. Pictures and draws go on behind those that were seen, so that it does not happen again."""
+    """Go back within a run; batches and random draws go on after those seen, so that the fault does not recur."""
     seen = engine.position
     restore(trainer, engine, state)
     engine.method.skipped = seen - engine.iteration

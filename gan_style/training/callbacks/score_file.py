@@ -1,4 +1,4 @@
-"""Where the scores of a validation go: the loggers, Lightning's table of metrics, and `scores.json`."""
+"""Recording of a validation's scores: in the loggers, Lightning's table of metrics, and `scores.json`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def record(
     Every rank must call it, with the same scores.
 
     Args:
-        scores: what the weights of this iteration score.
+        scores: of the weights of this iteration.
         protocol: how these scores were taken; what all scores share is added.
-        baselines: what they have to beat.
+        baselines: scores that they have to beat.
     """
     row: dict[str, float] = {}
     means: dict[str, list[float]] = {}
@@ -71,13 +71,13 @@ def record(
 
 
 def made_of(model: Translator, batch: Mapping[str, Any], direction: Direction) -> list[Hashable]:
-    """What names each translation of a batch, on every rank: its input, and its style where a picture gives that."""
+    """Return an id of each translation of a batch, alike on all ranks: its input, and its style if a picture."""
     names = batch[f"path_{direction.source}"]
     return list(zip(names, batch[f"path_{direction.target}"], strict=True)) if model.takes_style else list(names)
 
 
 def keep_best(run_dir: Path, rule: str, iteration: int) -> None:
-    """Write beside the scores of the newest weights those of best.ckpt, with the rule in their protocol."""
+    """Write the scores of best.ckpt beside those of the newest weights, with the rule in their protocol."""
     content = _read(run_dir / LAST)
     if content.get("protocol", {}).get("iteration") != iteration:  # nothing was scored
         return
@@ -86,13 +86,13 @@ def keep_best(run_dir: Path, rule: str, iteration: int) -> None:
 
 
 def cut(run_dir: Path, iteration: int) -> None:
-    """Drop scores of an iteration after the one that the run goes on from: they are taken again."""
+    """Drop scores of an iteration after the one that the run goes on from: they are computed again."""
     if _read(run_dir / LAST).get("protocol", {}).get("iteration", 0) > iteration:
         (run_dir / LAST).unlink()
 
 
 def _add(path: Path, new: Mapping[str, Any]) -> None:
-    """Several callbacks score one validation: what is there of the same iteration stays."""
+    """Merge scores into the file if it is of the same validation, else replace it: several callbacks score one."""
     old = _read(path)
     same = old.get("protocol", {}).get("iteration") == new["protocol"]["iteration"]
     _write(path, _merged(old, new) if same else new)

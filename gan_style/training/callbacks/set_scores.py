@@ -19,7 +19,7 @@ from gan_style.metrics.extractors import extractor as extractor_of
 from gan_style.metrics.frechet import few_pictures
 from gan_style.metrics.intervals import ValueFunction, bootstrap_interval, floor_interval, floor_sizes
 from gan_style.metrics.own import features_of
-from gan_style.metrics.sliced import SMALLEST, LaplacianPatches
+from gan_style.metrics.sliced import MIN_SIDE_PIXELS, LaplacianPatches
 from gan_style.metrics.table import EXTRACTOR, NAMED, PATCHES, Score, described
 from gan_style.metrics.truth import ColourTransfer
 from gan_style.models.processes import gather
@@ -29,16 +29,16 @@ from gan_style.training.callbacks.truth_scores import colour_transfer
 from gan_style.training.engine.engine import engine_of, method_of
 from gan_style.training.engine.hooks import RunCallback
 
-BATCH = 8  # training pictures that are looked at together
+BATCH_SIZE = 8  # training pictures in a pass of the extractor
 SPLITS = 20  # of the floor
-POOL = 64  # training pictures that a floor is taken from, at least
+MIN_POOL_PICTURES = 64  # training pictures that a floor is taken from
 
 Features = dict[str, Tensor]  # "extractor" [N, D], "patches" [N, P], and those of scores of one's own by their names
 Rows = dict[str, dict[Hashable, Features]]  # set -> what names a picture in it -> its features, N = 1
 
 
 class SetScores(RunCallback):
-    """Each metric of the translations against the real pictures of their domain, both of the validation.
+    """Callback that scores translations against the real pictures of their domain, both of the validation.
 
     Columns `val/A2B/kid_random0`, ..., and their means over directions; the names say the extractor. Beside them in
     `scores.json`: a bootstrap interval over pictures, the floor (training pictures against others at the same
@@ -80,13 +80,13 @@ class SetScores(RunCallback):
         self._baselines: dict[str, Scores] = {}
 
     def offers(self, model: Translator, data: Any) -> dict[str, str]:
-        """Scores that best.ckpt may be chosen by, and their better ends."""
+        """Return the scores that best.ckpt may be chosen by, and their better ends."""
         prefixes = ["val", *(f"val/{direction}" for direction in model.directions)]
         usable, _ = self.usable(model, data)
         return {f"{prefix}/{name}": self.scores[name].better for prefix in prefixes for name in usable}
 
     def usable(self, model: Translator, data: Any) -> tuple[list[str], list[str]]:
-        """The scores that can be taken of these pictures, and why the others cannot."""
+        """Return the scores that these pictures allow, and notes why the others are left out."""
         if not model.directions:
             return [], []
         if not all(values.plain for values in data.values.values()):
@@ -99,8 +99,8 @@ class SetScores(RunCallback):
                 notes.append(f"no {name} in validations: it needs {row.least} pictures of each domain, not {fewest}")
             elif row.features == PATCHES and not data.look_transform.fixed_size:
                 notes.append(f"no {name} in validations: it needs pictures of one size (data.preprocess)")
-            elif row.features == PATCHES and data.image_size < SMALLEST:
-                notes.append(f"no {name} in validations: it needs pictures of {SMALLEST} px")
+            elif row.features == PATCHES and data.image_size < MIN_SIDE_PIXELS:
+                notes.append(f"no {name} in validations: it needs pictures of {MIN_SIDE_PIXELS} px")
             else:
                 found.append(name)
         return found, notes
@@ -167,7 +167,7 @@ class SetScores(RunCallback):
         record(trainer, engine_of(pl_module), scores, protocol, self._baselines)
 
     def _stamp(self) -> dict[str, Any]:
-        """What the features are, for the protocol."""
+        """Return the description of the features, for the protocol."""
         used = {self.scores[name].features for name in self._usable}
         stamp = self.extractor.stamp()
         found = {"extractor": stamp.pop("extractor")} | {f"extractor_{key}": value for key, value in stamp.items()}
@@ -181,7 +181,7 @@ class SetScores(RunCallback):
         )
 
     def _look(self, name: str, pictures: Iterable[Hashable], images: Tensor) -> None:
-        """Take the features of those of the pictures [B, 3, H, W] that this validation has not seen yet."""
+        """Compute the features of those images [B, 3, H, W] that this validation has not seen yet."""
         new = {picture: i for i, picture in enumerate(pictures) if picture not in self._rows[name]}
         if new:
             found = self._features(images[list(new.values())])
@@ -189,7 +189,7 @@ class SetScores(RunCallback):
                 self._rows[name][picture] = {kind: values[i : i + 1].clone() for kind, values in found.items()}
 
     def _features(self, images: Tensor) -> Features:
-        """What the scores of this run need to know of pictures; on the CPU, where float64 is always there."""
+        """Compute all features that the scores need; on the CPU, where float64 is always supported."""
         networks: dict[str, Callable[[Tensor], Tensor]] = {EXTRACTOR: self.extractor, PATCHES: self.patches}
         rows = [self.scores[name] for name in self._usable]
         networks |= {row.name: partial(features_of, row) for row in rows if callable(row.features)}
@@ -197,13 +197,13 @@ class SetScores(RunCallback):
         return {kind: networks[kind](images).cpu() for kind in sorted({_kind(row) for row in rows})}
 
     def _scored(self, real: Features, fake: Features, domain: str) -> dict[str, dict[str, Any]]:
-        """Each score with its interval and the floor of a domain."""
+        """Return each score with its interval and the floor of a domain."""
         found = {}
         for name in self._usable:
             row, kind = self.scores[name], _kind(self.scores[name])
             draws = 0 if kind == PATCHES else self.draws
             ends: list[float | None]
-            value, *ends = bootstrap_interval(_quick(row), real[kind], fake[kind], n_boot=draws)
+            value, *ends = bootstrap_interval(_faster(row), real[kind], fake[kind], n_boot=draws)
             if not draws:
                 ends = [None, None]
             elif row.share:  # shifted draws may leave the range
@@ -213,25 +213,25 @@ class SetScores(RunCallback):
         return found
 
     def _take_floors(self, data: Any, sets: Mapping[str, Features]) -> dict[tuple[str, str], float | None]:
-        """What training pictures of a domain score against others of it; None where there are too few."""
+        """Score training pictures of a domain against others of it; leave out domains with too few."""
         floors: dict[tuple[str, str], float | None] = {}
         count = _count(sets["A"]) + _count(sets["B"])
-        for domain, pictures in zip("AB", data.sample_pictures(max(POOL, count)), strict=True):
+        for domain, pictures in zip("AB", data.sample_pictures(max(MIN_POOL_PICTURES, count)), strict=True):
             if len(pictures) < 4:
                 continue
-            pool = [self._features(batch) for batch in pictures.split(BATCH)]
+            pool = [self._features(batch) for batch in pictures.split(BATCH_SIZE)]
             for name in self._usable:
                 row, kind = self.scores[name], _kind(self.scores[name])
                 features = torch.cat([part[kind] for part in pool])
                 sizes = (_count(sets[domain]), count - _count(sets[domain]))
                 if min(floor_sizes(len(features), *sizes)) >= row.least:
                     splits = SPLITS // 10 if kind == PATCHES else SPLITS
-                    floors[domain, name] = floor_interval(_quick(row), features, *sizes, splits=splits)[0]
+                    floors[domain, name] = floor_interval(_faster(row), features, *sizes, splits=splits)[0]
         return floors
 
 
 def _row(name: str) -> Score:
-    """A score of sets by the word that a config has for it."""
+    """Return the row of the table for the name that a config has for a score."""
     known = [row for row in NAMED.values() if row.of_sets]
     for row in known:
         if name == row.inception != row.name:
@@ -245,17 +245,17 @@ def _row(name: str) -> Score:
 
 
 def _kind(row: Score) -> str:
-    """The features that a score looks at, as a key of `Features`."""
+    """Return the features that a score compares, as a key of `Features`."""
     return row.features if isinstance(row.features, str) else row.name
 
 
-def _quick(row: Score) -> ValueFunction:
-    """The function of a score as validations take it."""
+def _faster(row: Score) -> ValueFunction:
+    """Return the function of a score with the faster arguments of validations."""
     return partial(row.compute(), **row.quicker)
 
 
 def _stacked(rows: Mapping[Hashable, Features]) -> Features:
-    """Side by side, in an order that does not follow from who looked at which."""
+    """Stack features in an order that does not depend on the rank that computed them."""
     ordered = [rows[name] for name in sorted(rows, key=str)]
     return {kind: torch.cat([row[kind] for row in ordered]) for kind in ordered[0]}
 

@@ -24,7 +24,7 @@ NAMES = {"A2B": ("real_A", "fake_B", "truth_B"), "B2A": ("real_B", "fake_A", "tr
 
 
 class TruthScores(RunCallback):
-    """PSNR and SSIM of the translations, of the untranslated input, and of a global colour transfer.
+    """Callback that scores translations, untranslated inputs and a global colour transfer by PSNR and SSIM.
 
     They are left out where the data knows no truth. Columns `val/A2B/psnr`, ..., and `val/psnr`, the mean over
     directions.
@@ -39,7 +39,7 @@ class TruthScores(RunCallback):
         self._transfers: dict[str, ColourTransfer] = {}
 
     def offers(self, model: Translator, data: Any) -> dict[str, str]:
-        """Scores that best.ckpt may be chosen by, and their better ends."""
+        """Return the scores that best.ckpt may be chosen by, and their better ends."""
         truth = {"A2B": data.splits.truth_B, "B2A": data.splits.truth_A}
         offered: dict[str, str] = {}
         for row in self.rows:
@@ -90,6 +90,6 @@ class TruthScores(RunCallback):
 
 
 def colour_transfer(data: Any, direction: str) -> ColourTransfer:
-    """The global baseline of a direction, from training pictures."""
+    """Return the global baseline of a direction, fitted to training pictures."""
     A, B = data.sample_pictures()
     return ColourTransfer(A, B) if direction == "A2B" else ColourTransfer(B, A)

@@ -1,1 +1,1 @@
-"""What trains a method: turns, optimisers, processes, and everything that a resumed run needs."""
+"""The engine that trains a method: turns, optimisers, processes, and everything that a resumed run needs."""

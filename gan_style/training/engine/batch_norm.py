@@ -18,7 +18,7 @@ from gan_style.training.engine.engine import method_of
 
 
 class _Sum(torch.autograd.Function):
-    """Over all processes; so is the gradient, since every process's loss depends on every part."""
+    """Sum over all processes; its gradient is summed, too, since every process's loss depends on every part."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class SyncedBatchNorm(_BatchNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, ...] to the same shape."""
+        """Normalise [B, C, ...] over the batches of all processes."""
         if not self.training or count() == 1:
             return super().forward(x)
         return self._together(x)
@@ -75,13 +75,13 @@ class SyncedBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance.to(self.running_var), weight)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """For pictures, sequences and volumes alike."""
+        """Accept any number of dimensions: images, sequences and volumes."""
 
 
 class SyncBatchNorms(LayerSync):
-    """Lightning's plugin for `trainer.sync_batchnorm`: what it puts in place of batch norms while a run trains.
+    """Lightning's plugin for `trainer.sync_batchnorm`: replaces batch norms while a run trains.
 
-    On a GPU that is torch's own, but for the discriminators: a gradient penalty differentiates theirs twice, which
+    On a GPU by torch's own, except in the discriminators: a gradient penalty differentiates those twice, which
     torch's cannot. The names of parameters and buffers stay.
 
     Args:
@@ -120,18 +120,18 @@ def _method_of(module: nn.Module) -> Translator:
 
 
 def batch_norms(model: Translator) -> list[_BatchNorm]:
-    """Those of the networks that are trained."""
+    """Return the batch norms of the networks that are trained."""
     networks = [network for player in model.players() for network in model.networks(player)]
     return [module for network in networks for module in network.modules() if isinstance(module, _BatchNorm)]
 
 
 def computes_together(model: Translator) -> bool:
-    """Whether a pass of one process waits for the others: then no process may make one by itself."""
+    """Check whether a pass waits for the other processes: then no process may make one by itself."""
     return any(isinstance(module, SyncedBatchNorm | nn.SyncBatchNorm) for module in batch_norms(model))
 
 
 def agree_on_statistics(model: Translator) -> None:
-    """Give every process the mean of what batch norms that are not synchronised have learned in an iteration."""
+    """Average over processes what batch norms that are not synchronised have learned in an iteration."""
     if count() == 1:
         return
     apart = [module for module in batch_norms(model) if not isinstance(module, SyncedBatchNorm | nn.SyncBatchNorm)]

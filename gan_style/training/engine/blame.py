@@ -1,4 +1,4 @@
-"""Search for the source of a number that is not finite, by computing the iteration again layer by layer."""
+"""Search for the source of a number that is not finite, by recomputing the iteration layer by layer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def first_broken_layer(engine: Engine, batch: Mapping[str, Any]) -> str:
     try:
         engine.begin_iteration()
         losses = {"G": model.generator_loss, "D": model.discriminator_loss}
-        with alone(), torch.enable_grad(), engine.quick_ways():
+        with alone(), torch.enable_grad(), engine.compute_modes():
             images = model.generate(batch)
             for turn in (turn for turn in model.turns if turn in model.players()):
                 if not found:

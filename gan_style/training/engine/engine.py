@@ -15,7 +15,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.core.terminal import say
 from gan_style.models.image_pool import ImagePool
-from gan_style.models.passes import compile_networks, ways
+from gan_style.models.passes import compile_networks, compute_modes
 from gan_style.models.picture_descent import step_by_closure
 from gan_style.models.processes import gather
 from gan_style.models.translator import Images, Terms, Translator
@@ -24,7 +24,7 @@ from gan_style.training.engine.players import own_gradients, refuse_missing_grad
 
 
 class Engine(pl.LightningModule):
-    """What Lightning trains: a method, one batch at a time, every player in its turn.
+    """The LightningModule of a run: a method, trained one batch at a time, every player in its turn.
 
     Args:
         method: writes the equations; its weights are the only ones here.
@@ -36,8 +36,8 @@ class Engine(pl.LightningModule):
         self.automatic_optimization = False
         self.method = method
         self.iterations_per_epoch = iterations_per_epoch
-        self.quick = False  # whether what G trains computes by the ways of `networks.quick`, on a CPU in float32
-        self.checkpointing = False  # whether residual blocks of what G trains are computed again in the backward pass
+        self.fast_convolutions = False  # whether what G trains uses `networks.fast_convolutions`, on a CPU in float32
+        self.checkpointing = False  # whether what G trains recomputes residual blocks in the backward pass
         self.compiled: Literal["off", "default", "max"] = "off"
         self.wrapped: dict[str, DistributedDataParallel] = {}  # players; none in a single process
         self._restored_gradients: dict[str, Tensor] = {}
@@ -50,17 +50,17 @@ class Engine(pl.LightningModule):
 
     @property
     def position(self) -> int:
-        """Where the stream of pictures and draws stands; batches that a rollback undid are not seen again."""
+        """Position in the stream of batches and random draws; batches that a rollback undid are not seen again."""
         return self.method.position
 
     # An iteration
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any]:
-        """One iteration: every player's turn on one batch. Returns detached pictures and loss terms."""
+        """Make one iteration, every player's turn on one batch. Returns: detached images and loss terms."""
         self.begin_iteration()
         method = self.method
         losses: Terms = {}
-        with self.quick_ways():
+        with self.compute_modes():
             images = method.generate(batch)
             for turn in method.turns:
                 if turn in method.players():
@@ -71,22 +71,23 @@ class Engine(pl.LightningModule):
         return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}
 
     def begin_iteration(self) -> None:
-        """Draws and rates of an iteration follow from its number, so that nothing about them has to be saved."""
+        """Set seed and rates from the iteration's number, so that neither has to be saved."""
         torch.manual_seed(derive_seed(self.method.seed, "iteration", self.position, self.global_rank))
         self._set_learning_rates()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
         if self.method.optimizes_images and batch_idx > 0:  # they are the same in every batch
             return {}
-        with self.quick_ways():
+        with self.compute_modes():
             return dict(self.method.generate(batch))
 
-    def quick_ways(self) -> AbstractContextManager[object]:
-        """Inside, what G trains computes as `quick` and `checkpointing` say."""
-        return ways(self.method.networks("G"), self.quick and self.device.type == "cpu", self.checkpointing)
+    def compute_modes(self) -> AbstractContextManager[object]:
+        """Compute what G trains as `fast_convolutions` and `checkpointing` say, inside a `with` block."""
+        faster = self.fast_convolutions and self.device.type == "cpu"
+        return compute_modes(self.method.networks("G"), faster, self.checkpointing)
 
     def on_validation_model_zero_grad(self) -> None:
-        """Keep them: Lightning would clear the gradients of an accumulated step that a validation interrupts."""
+        """Keep the gradients: Lightning would clear those of an accumulated step that a validation interrupts."""
 
     def on_validation_start(self) -> None:
         self._say(self.method.before_validation())
@@ -99,8 +100,8 @@ class Engine(pl.LightningModule):
         with self.toggled_optimizer(optimizer):
             total, terms = loss(images)
             if total.device.type == "cpu" and self.trainer.world_size == 1 and not bool(torch.isfinite(total)):
-                # Asking costs nothing on a CPU, and the weights that led here can be looked at. Each term may be
-                # finite by itself, so the total is one of them here.
+                # On a CPU the check costs nothing, and it keeps the weights from the broken step, for inspection.
+                # Each term may be finite by itself, so the total is returned among them.
                 return terms | {"total": total}
             accumulate = self.method.accumulate
             if self.iteration % accumulate == 0:
@@ -113,7 +114,7 @@ class Engine(pl.LightningModule):
         return terms
 
     def backward_of(self, player: str, loss: Tensor, steps: bool = True) -> None:
-        """The gradients of one player's loss; where a step follows, their mean over all processes."""
+        """Compute the gradients of one player's loss; where a step follows, their mean over all processes."""
         wrapped = self.wrapped.get(player)
         with nullcontext() if wrapped is None or steps else wrapped.no_sync():
             self.manual_backward(loss if wrapped is None else wrapped(loss))
@@ -134,14 +135,14 @@ class Engine(pl.LightningModule):
         return made
 
     def optimizer_of(self) -> dict[str, torch.optim.Optimizer]:
-        """Each player's own optimiser, to read or restore; Lightning's wrapper of it, to step, is out of date."""
+        """Return each player's own optimiser, to read or restore; Lightning's wrapper, to step, is out of date."""
         return dict(zip(self.method.players(), _listed(self.optimizers(use_pl_optimizer=False)), strict=True))
 
     def learning_rates(self) -> dict[str, float]:
         return {player: o.param_groups[0]["lr"] for player, o in self.optimizer_of().items()}
 
     def rate_factor(self, iteration: int) -> float:
-        """What the schedule makes of the learning rates in an iteration."""
+        """Return the schedule's factor on the learning rates in an iteration."""
         return self.method.schedule(iteration, self.iterations_per_epoch)
 
     def _set_learning_rates(self) -> None:
@@ -153,7 +154,7 @@ class Engine(pl.LightningModule):
     # State: everything that a resumed run needs beside the weights, which are the method's `state_dict`
 
     def training_state(self) -> dict[str, Any]:
-        """Collective: every rank must call it, because pools and gradients of an open step differ between ranks."""
+        """Gather the state on every rank, as pools and open gradients differ: every rank must call it."""
         return {
             "iteration": self.iteration,
             "skipped": self.method.skipped,
@@ -185,20 +186,20 @@ class Engine(pl.LightningModule):
         self.restore_gradients()
 
     def restore_gradients(self) -> None:
-        """Not in load_training_state: Lightning clears all gradients between the two."""
+        """Restore open gradients, after load_training_state, since Lightning clears all gradients between the two."""
         parameters = dict(self.method.named_parameters())
         for name, gradient in self._restored_gradients.items():
             parameters[name].grad = gradient.to(parameters[name].device)
         self._restored_gradients = {}
 
     def open_gradients(self) -> dict[str, Tensor]:
-        """Gradients are state only between the first and the last iteration of an accumulated step."""
+        """Return gradients of an unfinished accumulated step; between steps they are no state."""
         if self.iteration % self.method.accumulate == 0:
             return {}
         return {name: p.grad.cpu() for name, p in self.method.named_parameters() if p.grad is not None}
 
     def pools(self) -> dict[str, ImagePool]:
-        """Past fakes of the method, by the name of its attribute."""
+        """Return the pools of past fakes of the method, by the name of the attribute."""
         return {name: value for name, value in vars(self.method).items() if isinstance(value, ImagePool)}
 
     def _say(self, text: str | None) -> None:
@@ -207,13 +208,13 @@ class Engine(pl.LightningModule):
 
 
 def engine_of(module: pl.LightningModule) -> Engine:
-    """What Lightning hands to callbacks and strategies, by its type."""
+    """Cast the module that Lightning hands to callbacks and strategies to an `Engine`."""
     assert isinstance(module, Engine), f"a {type(module).__name__} is no Engine"
     return module
 
 
 def method_of(module: pl.LightningModule) -> Translator:
-    """The method of what Lightning hands to callbacks."""
+    """Return the method of the module that Lightning hands to callbacks."""
     return engine_of(module).method
 
 

@@ -1,4 +1,4 @@
-"""What a callback may say and hear beside Lightning's hooks, and a logger can do."""
+"""Hooks of callbacks and loggers beside Lightning's own."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gan_style.training.engine.engine import Engine
 
 
 class RunCallback(pl.Callback):
-    """A callback that knows our runs; those of other packages are plain callbacks of Lightning."""
+    """A callback with hooks for our runs; those of other packages are plain callbacks of Lightning."""
 
-    averages_weights: ClassVar[bool] = False  # whether in validations it puts averaged weights in place of the raw ones
+    averages_weights: ClassVar[bool] = False  # whether it swaps averaged weights in for validations
 
     def offers(self, model: Translator, data: Any) -> dict[str, str]:
-        """Scores that best.ckpt may be chosen by, and their better ends.
+        """Return the scores that best.ckpt may be chosen by, and their better ends.
 
         Args:
             data: the data module.
@@ -29,20 +29,20 @@ class RunCallback(pl.Callback):
         return {}
 
     def takes_not_finite(self, trainer: pl.Trainer, engine: Engine, what: str) -> bool:
-        """Hear of a number that is not finite; whether the run goes back, so that training need not end."""
+        """Handle a number that is not finite. Returns: whether the run goes back, so that training need not end."""
         return False
 
     def rewound(self, engine: Engine) -> None:
-        """Hear that the run goes on from an earlier iteration: what was kept of later ones is nothing any more."""
+        """Drop what was kept of later iterations: the run goes on from an earlier one."""
 
 
 def run_callbacks(callbacks: Iterable[pl.Callback]) -> list[RunCallback]:
-    """Those that know our runs."""
+    """Return the callbacks that are a `RunCallback`."""
     return [callback for callback in callbacks if isinstance(callback, RunCallback)]
 
 
 class RewindingLogger(Logger):
-    """A logger that can drop what it was told of later iterations."""
+    """A logger that can drop rows of later iterations."""
 
     @abstractmethod
     def rewind(self, iteration: int) -> None:

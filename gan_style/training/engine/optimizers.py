@@ -1,4 +1,4 @@
-"""A step, and what a resumed run gives back to an optimiser."""
+"""Steps of an optimiser, and its state in a resumed run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def goes_on(
     make: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
     saved: Mapping[str, Any],
 ) -> bool:
-    """Whether what was saved of an optimiser is what this one goes on from.
+    """Check whether an optimiser can go on from the saved state of another.
 
     Args:
         optimizer: of the same parameters.
@@ -47,13 +47,13 @@ def goes_on(
     parameter = nn.Parameter(torch.zeros(1, 1))
     parameter.grad = torch.zeros(1, 1)
     trial = make([parameter])
-    trial.step(lambda: 0.0)  # those that want none do not mind one
+    trial.step(lambda: 0.0)  # optimisers that need no closure ignore it
     needed = set(trial.state[parameter])
     return all(needed <= set(kept) for kept in saved["state"].values() if kept)
 
 
 def _switches(group: Mapping[str, Any]) -> dict[str, bool]:
-    """Which settings a group has and which of them are on: they decide what is kept of a parameter."""
+    """Return the settings of a group and whether each is on: they decide what state a parameter has."""
     return {name: bool(value) for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
 
 

@@ -1,4 +1,4 @@
-"""The players of a run of several processes: each in a DistributedDataParallel of its own, all begin alike."""
+"""The players of a run of several processes: each in a DistributedDataParallel of its own, all start alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Gradients = Mapping[str, Tensor]  # parameter -> open gradient
 
 
 class Player(nn.Module):
-    """What one player trains, as the one model that DistributedDataParallel knows. What it gives out is its loss.
+    """The parameters of one player, as a module for DistributedDataParallel. Its output is its input, a loss.
 
     It holds parameters and no networks, so that DistributedDataParallel finds no buffers to send.
 
@@ -28,7 +28,7 @@ class Player(nn.Module):
         self.trained = nn.ParameterList(trained)
 
     def forward(self, loss: Tensor) -> Tensor:
-        """The loss [], as it came."""
+        """Return the loss [], unchanged."""
         return loss
 
 
@@ -45,10 +45,10 @@ def settle_buckets(wrapped: nn.parallel.DistributedDataParallel) -> None:
 
 
 def refuse_missing_gradients(wrapped: nn.parallel.DistributedDataParallel, model: nn.Module, player: str) -> None:
-    """Look after a backward pass whether it reached all that the player trains.
+    """Check after a backward pass that it reached all that the player trains.
 
     Raises:
-        UserError: it did not, and nobody said that this may be: the others were not averaged.
+        UserError: it did not, and `find_unused_parameters` is off: the other gradients were not averaged.
     """
     missed = {id(parameter) for parameter in wrapped.module.parameters() if parameter.grad is None}
     if not missed or wrapped.find_unused_parameters:
@@ -62,8 +62,8 @@ def refuse_missing_gradients(wrapped: nn.parallel.DistributedDataParallel, model
 
 
 def own_gradients(saved: Gradients | Sequence[Gradients], rank: int) -> dict[str, Tensor]:
-    """A process's part of a step that was saved half accumulated; of another number of processes, their mean."""
-    if isinstance(saved, Mapping):  # of a version in which all had the mean
+    """Select this process's part of a step that was saved half accumulated; of other numbers of processes, the mean."""
+    if isinstance(saved, Mapping):  # an older version saved the mean
         return dict(saved)
     if len(saved) == count():
         return dict(saved[rank])
