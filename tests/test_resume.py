@@ -225,7 +225,7 @@ def test_a_run_goes_on_in_another_layout(run: Run) -> None:
         torch.testing.assert_close(value, b["state_dict"][key], rtol=1e-7, atol=1e-9)
 
 
-def test_resume_is_bit_exact_by_the_quick_ways(run: Run) -> None:
+def test_resume_is_bit_exact_by_fast_convolutions(run: Run) -> None:
     words = (*HARD, "trainer.fast_convolutions=true")
     whole = run("whole", *words, "trainer.max_steps=6")
     parts = run("parts", *words, "trainer.max_steps=3")
