@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.config import config_dir as our_configs
-from gan_style.core.config import did_you_mean, plain
-from gan_style.core.errors import UserError
+from gan_style.core.config import plain
+from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.hydra_guard import composing, require_own_allow
 from gan_style.core.paths import expanded, printable
 
