@@ -186,6 +186,32 @@ def test_verbs(verb: str, run_dir: Path, photos: Path, tmp_path: Path, capsys: p
     assert main([*words, "--allow", "other.", "--allow", "mylab."]) == 0, capsys.readouterr().err
 
 
+def test_describe_names_every_part(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(run_dir / "checkpoints" / "last.ckpt"), "--allow", "mylab."]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "generator     Net (filters=4, blocks=1)" in lines
+    assert "distance      Distance (weight=2.0)" in lines
+    assert not any(line.startswith(("optimizer", "schedule", "discriminator")) for line in lines)
+
+
+def test_a_resume_with_other_settings_of_an_own_network_is_refused(
+    run_dir: Path, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tensors are the same, and the network is not; the weight of a loss is no architecture."""
+    go_on = [f"run_dir={run_dir}", "resume=last", "allow=[mylab.]"]
+    for part, setting, word in (
+        ("generator", "norm", "+model.generator.norm=none"),
+        ("discriminator", "_target_", "model.discriminator._target_=gan_style.networks.patchgan.PatchDiscriminator"),
+    ):
+        assert trained(lab, *go_on, word) == 2
+        said = capsys.readouterr().err
+        assert f"last.ckpt is of another architecture: model.{part}.{setting}=" in said
+        assert said.count("\n") == 1
+    shutil.copytree(run_dir, lab / "again")
+    assert trained(lab, f"run_dir={lab / 'again'}", *go_on[1:], "model.distance.weight=3.0") == 0
+    assert "model.distance.weight=2.0 there, model.distance.weight=3.0 here" in capsys.readouterr().out
+
+
 def test_python(run_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ckpt = run_dir / "checkpoints" / "last.ckpt"
     picture = torch.zeros(3, 32, 32)

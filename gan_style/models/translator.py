@@ -87,6 +87,7 @@ class Translator(nn.Module):
     find_unused_parameters: ClassVar[bool] = False  # whether a turn may leave some of its player without a gradient
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
     carries_vgg: ClassVar[bool] = False  # whether it translates by a VGG, which checkpoints carry
+    gan_mode: str | None = None  # of its adversarial loss, as `adversarial(mode)` calls it; None has no such loss
     shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
 
     def __init_subclass__(cls, **options: Any) -> None:
