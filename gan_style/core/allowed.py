@@ -14,8 +14,13 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
 
 # Only what is *defined* under one of these may be built. An alias such as gan_style.core.config.os.system
-# resolves to something defined elsewhere and is refused.
-ALLOWED = ("gan_style.", "torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations.")
+# resolves to something defined elsewhere and is refused. Of ours these are the rooms whose objects a config is for: a
+# verb, or what opens a file, would take packages to allow as an argument, out of the config.
+ALLOWED = (
+    *("gan_style.data.", "gan_style.losses.", "gan_style.metrics.", "gan_style.models.", "gan_style.networks."),
+    *("gan_style.training.callbacks.", "gan_style.training.loggers.", "gan_style.training.trainer."),
+    *("torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations."),
+)
 # A checkpoint may come from anywhere, so its config may name nothing but our networks and methods.
 ALLOWED_FROM_CHECKPOINT = ("gan_style.networks.", "gan_style.models.", "torch.optim.")
 
@@ -51,7 +56,7 @@ def packages(given: str | Sequence[str], where: str = "allow") -> tuple[str, ...
         if not all(part.isidentifier() for part in name.split(".")):
             said = printable(" ".join(str(one).split()))[:120]
             raise UserError(f"{where}: '{said}' is no name of a package: give a dotted one, such as mylab.")
-        if name == "gan_style":  # a file may name some of it alone, whoever opens it
+        if name.split(".")[0] == "gan_style":  # a config may name some of it alone, whoever opens it
             raise UserError(f"{where}: gan_style needs no leave: name a package of your own, such as mylab.")
         found.append(f"{name}.")
     return tuple(found)
@@ -73,7 +78,7 @@ def is_below(name: str, allowed: Sequence[str]) -> bool:
 
 def is_of_file(allowed: Sequence[str]) -> bool:
     """Check whether prefixes are for the config inside a file, rather than for that of a command."""
-    return "gan_style." not in allowed
+    return not {*ALLOWED} <= {*allowed}
 
 
 def refusal(where: str, name: str, allowed: Sequence[str]) -> UserError:
