@@ -19,10 +19,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core import memory, signals
+from gan_style.core.allowed import find_here
 from gan_style.core.compose import explain
 from gan_style.core.config import config_dir, plain
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
-from gan_style.core.hydra_guard import guard_hydra, require_own_allow
+from gan_style.core.hydra_guard import guard_hydra, named_packages, require_own_allow
 from gan_style.core.paths import cannot_use
 from gan_style.core.terminal import warn
 
@@ -38,6 +39,7 @@ def main() -> None:
     try:
         _words[:] = sys.argv[1:]
         guard_hydra(_words)
+        find_here(named_packages(_words))
         _compose_and_train()
         if _failures:
             raise _failures[0]

@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
@@ -69,6 +72,36 @@ def from_environment() -> tuple[str, ...]:
         UserError: one is no name of a package.
     """
     return packages([one for one in os.environ.get(VARIABLE, "").split(",") if one.strip()], VARIABLE)
+
+
+def find_here(own: str | Sequence[str] = ()) -> None:
+    """Search the working directory, last of all, for the packages that are allowed, and for no other module.
+
+    A command calls it once, with what its user allows. What an earlier command in this process allowed is dropped.
+
+    Args:
+        own: packages that the command allows; those of the environment are added.
+
+    Raises:
+        UserError: one of them is no name of a package.
+    """
+    names = {name.split(".")[0] for name in (*packages(own), *from_environment())}
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    if names and not sys.flags.safe_path:
+        sys.meta_path.append(_Finder(os.getcwd(), names))
+
+
+class _Finder(MetaPathFinder):
+    """Finds a few modules in one folder."""
+
+    def __init__(self, folder: str, names: set[str]) -> None:
+        self.folder = folder
+        self.names = names
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(fullname, [self.folder]) if fullname in self.names else None
 
 
 def is_below(name: str, allowed: Sequence[str]) -> bool:
