@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from gan_style.core import signals
+from gan_style.core.allowed import find_here
 from gan_style.core.config import config_dir, plain
 from gan_style.testing import SMALL_RUN, differences, fitting, small_config
 from gan_style.testing import small_overrides as small_words
@@ -66,6 +69,14 @@ def _same_signals() -> Iterator[None]:
         signal.signal(number, handler)
     signals.received.clear()
     signals._last_request, signals._waiting_since = -float("inf"), None
+
+
+def forget(package: str) -> None:
+    """Drop a package, and where it was found: other tests write packages of the same name."""
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        del sys.modules[name]
+    find_here()
+    importlib.invalidate_caches()
 
 
 @pytest.fixture

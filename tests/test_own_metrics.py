@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
 from gan_style.metrics.own import as_nodes, features_of, own_scores, values_of
 from gan_style.metrics.table import Score
+from tests.conftest import forget
 from tests.small_models import saved
 
 Run = Callable[..., Path]
@@ -62,7 +63,8 @@ NODES = ["mylab.sharpness.sharpness", {"_target_": "mylab.sharpness.likeness"}]
 
 
 @pytest.fixture(autouse=True)
-def _mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    forget("mylab")
     folder = tmp_path / "site" / "mylab"
     folder.mkdir(parents=True)
     (folder / "sharpness.py").write_text(PACKAGE)
@@ -71,6 +73,8 @@ def _mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.delenv("GAN_STYLE_VGG", raising=False)
     monkeypatch.delenv("GAN_STYLE_ALLOW", raising=False)
+    yield
+    forget("mylab")
 
 
 @pytest.fixture

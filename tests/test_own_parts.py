@@ -24,7 +24,7 @@ from gan_style.core import allowed
 from gan_style.core.config import build, check
 from gan_style.core.errors import UserError
 from gan_style.training.run import checked
-from tests.conftest import small_config
+from tests.conftest import forget, small_config
 
 PACKAGE = {
     "__init__": "",
@@ -109,6 +109,7 @@ WORDS = (
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the package `mylab` and configs for it, both as a user would write them."""
+    forget("mylab")
     folder = tmp_path_factory.mktemp("lab")
     (folder / "mylab").mkdir()
     for name, text in PACKAGE.items():
@@ -119,8 +120,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.path.insert(0, str(folder))
     yield folder
     sys.path.remove(str(folder))
-    for name in [name for name in sys.modules if name.split(".")[0] == "mylab"]:
-        del sys.modules[name]
+    forget("mylab")
 
 
 def trained(lab: Path, *words: str) -> int:
