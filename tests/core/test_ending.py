@@ -40,7 +40,9 @@ def test_what_ended_it_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_a_full_disk_in_a_sweep_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_in_a_sweep_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`write` says no name: it is a file of the sweep."""
     monkeypatch.setattr(settings, "read", raising(OSError(28, "No space left on device")))
     assert sweep.main(["sweep=lambdas"]) == 2
