@@ -249,7 +249,7 @@ def check_generator(make: Callable[..., nn.Module], sizes: Sequence[tuple[int, i
 
 
 def check_discriminator(make: Callable[..., nn.Module], size: int = 64) -> None:
-    """Check a discriminator: finite logits [B, 1, h, w], or several, gradients everywhere, and what `per_sample` says.
+    """Check that a discriminator gives finite logits [B, 1, h, w] or several, all gradients, and `per_sample`.
 
     Args:
         make: called as `make(in_channels=...)`, as methods do.

@@ -16,7 +16,7 @@ from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
-from gan_style.metrics.own import as_nodes, features_of, own_scores, values_of
+from gan_style.metrics.own import as_nodes, features_of, own_scores, require_finite, values_of
 from gan_style.metrics.table import Score
 from tests.conftest import forget
 from tests.small_models import saved
@@ -54,6 +54,26 @@ def kept(fakes: Tensor, sources: Tensor) -> Tensor:
 
 def likeness() -> Score:
     return Score("likeness", "highest", kept, inputs=("fakes", "sources"), title="Likeness")
+
+
+def nan_gap(real: Tensor, fake: Tensor) -> Tensor:
+    return (real.mean() - fake.mean()) * float("nan")
+
+
+def broken_set() -> Score:
+    return Score("broken_set", "lowest", nan_gap, partial(energy, power=1.0))
+
+
+def broken_features() -> Score:
+    return Score("broken_features", "lowest", gap, lambda images: energy(images, 1.0) / 0)
+
+
+def endless(fakes: Tensor) -> Tensor:
+    return fakes.mean(dim=(1, 2, 3)) + float("inf")
+
+
+def broken_picture() -> Score:
+    return Score("broken_picture", "highest", endless, inputs=("fakes",))
 
 
 def no_row() -> int:
@@ -136,6 +156,45 @@ def test_evaluate_scores_what_the_checkpoint_names_and_was_allowed(
     assert "sharpness" not in json.loads((tmp_path / "some.json").read_text())["scores"]["A2B"]
 
 
+BROKEN = ["mylab.sharpness.broken_set", "mylab.sharpness.broken_picture", "mylab.sharpness.likeness"]
+
+
+def no_constant(text: str) -> Any:
+    raise AssertionError(f"{text} is no JSON")
+
+
+def test_a_training_goes_on_past_scores_that_are_not_finite(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = f"metrics=[{','.join([*BROKEN, 'mylab.sharpness.broken_features'])}]"
+    folder = run("run", metrics, "allow=[mylab.]", "trainer.max_steps=4", "trainer.val_every=2")
+    found = json.loads((folder / "scores.json").read_text(), parse_constant=no_constant)
+    said = capsys.readouterr().out
+    for name, number in (("broken_set", "nan"), ("broken_picture", "inf"), ("broken_features", "nan")):
+        entry = found["scores"]["A2B"][name]
+        assert [entry[key] for key in ("value", "low", "high", "floor")] == [None] * 4
+        assert said.count(f"warning: the metric {name} gives {number} (A2B), at iteration 2: ") == 1
+        assert said.count(f"the metric {name} gives") == 2, "once for each direction, not in every validation"
+    assert found["scores"]["A2B"]["likeness"]["value"] > 0
+    assert found["protocol"]["iteration"] == 4
+    assert main(["report", str(folder)]) == 0
+
+
+def test_evaluate_leaves_out_scores_that_are_not_finite(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = checkpoint.load(saved(tmp_path / "a.ckpt", "model=cut"))
+    content["config"]["metrics"] = as_nodes(BROKEN)
+    checkpoint.save(content | {"preprocessing": {"image_size": 32}, "best": {"rule": "newest"}}, tmp_path / "a.ckpt")
+    words = ["evaluate", str(tmp_path / "a.ckpt"), "--data", str(root), "--draws", "4", "--allow", "mylab.", "--out"]
+    assert main([*words, str(tmp_path / "a.json")]) == 0
+    result = json.loads((tmp_path / "a.json").read_text(), parse_constant=no_constant)
+    said = capsys.readouterr().out
+    for name, number in (("broken_set", "nan"), ("broken_picture", "inf")):
+        assert name not in result["scores"]["A2B"]
+        assert f"warning: not scored: the metric {name} gives {number} (A2B)" in said
+    assert "likeness" in result["scores"]["A2B"]
+    assert len([note for note in result["notes"] if "gives" in note]) == 2
+
+
 def test_a_table_of_results_knows_the_better_end() -> None:
     from gan_style.evaluation.table import latex, markdown
 
@@ -197,8 +256,10 @@ def test_a_row_that_cannot_be_used_is_said(row: Score, message: str, monkeypatch
 
 def test_what_it_computes_is_one_row_or_number_a_picture() -> None:
     images = torch.zeros(4, 3, 8, 8)
-    for wrong in (lambda x: x.mean(), lambda x: x[:2], lambda x: x.mean(dim=(1, 2, 3)), lambda x: x / 0):
+    for wrong in (lambda x: x.mean(), lambda x: x[:2], lambda x: x.mean(dim=(1, 2, 3))):
         with pytest.raises(UserError, match="the metric sharp gives"):
             features_of(Score("sharp", "lowest", max, wrong), images)
+    with pytest.raises(UserError, match="the metric sharp gives features that are NaN or infinite"):
+        require_finite(Score("sharp", "lowest", max, max), images / 0)
     with pytest.raises(UserError, match="a number for each picture"):
         values_of(Score("sharp", "lowest", lambda x: x.mean(), inputs=("fakes",)), images)

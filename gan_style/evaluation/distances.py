@@ -18,7 +18,7 @@ from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor
 from gan_style.metrics.extractors import column
 from gan_style.metrics.intervals import floor_sizes, scored
-from gan_style.metrics.own import features_of
+from gan_style.metrics.own import features_of, require_finite
 from gan_style.metrics.sliced import LaplacianPatches
 from gan_style.metrics.table import EXTRACTOR, PATCHES, TABLE, Score, described
 from gan_style.report.plain import from_json
@@ -88,7 +88,8 @@ class Features:
             return {EXTRACTOR: self.deep, PATCHES: self.patches}[row.features]
         key = row.name, row.source  # a row is built anew for each checkpoint that names it
         if key not in self._own:
-            self._own[key] = torch.cat([features_of(row, x) for x in batches(self.pictures, device=self.device)])
+            parts = [features_of(row, x) for x in batches(self.pictures, device=self.device)]
+            self._own[key] = require_finite(row, torch.cat(parts))
         return self._own[key]
 
 

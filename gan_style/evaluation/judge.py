@@ -29,7 +29,7 @@ from gan_style.metrics.extractors import column
 from gan_style.metrics.frechet import few_pictures
 from gan_style.metrics.own import as_nodes, own_scores
 from gan_style.metrics.probe import ProbeResult, steganography_probe
-from gan_style.metrics.table import NAMED, Score
+from gan_style.metrics.table import NAMED, Score, without_infinities
 
 MAX_PROBED_INPUTS = 16  # by the steganography probe, which takes six translations each
 MAX_VARIED_INPUTS, CODES_PER_INPUT = 8, 4  # inputs translated with several noise codes, and how many codes
@@ -51,6 +51,20 @@ class Made:
     pictures: dict[str, Sequence[Tensor]]
     indices: Sequence[int]
     probe: ProbeResult | None = None
+
+
+def _finite(scores: Scores, direction: str) -> tuple[Scores, list[str]]:
+    """Leave out scores that are NaN or infinite, and ends that are; with a note about each."""
+    found, notes = {}, []
+    for name, score in scores.items():
+        entry, number = without_infinities(score)
+        if None in (entry["value"], entry["low"], entry["high"]):
+            notes.append(f"not scored: the metric {name} gives {number} ({direction})")
+            continue
+        found[name] = entry
+        if number is not None:
+            notes.append(f"no floor or no input: the metric {name} gives {number} ({direction}) for real pictures")
+    return found, notes
 
 
 @dataclass
@@ -227,7 +241,8 @@ class Judge:
             few = few_pictures(column(NAMED["frechet"], self.extractor), *counts)
             notes += [few] if few and few not in notes else []
             networks |= self.pairs.networks(list(found))
-            scores[direction] = found
+            scores[direction], left = _finite(found, direction)
+            notes += left
             of["N_real"][direction], of["N_fake"][direction] = counts
             of["real"][direction] = self._digest(f"test{direction.target}", size)
         stamped = protocol(self.extractor, size, data=self.data.name, **of, **stamp, networks=networks)

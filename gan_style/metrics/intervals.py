@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -33,7 +34,7 @@ def bootstrap_interval(
         value, low, high.
     """
     value = float(value_fn(real, fake))
-    if n_boot == 0:
+    if n_boot == 0 or not math.isfinite(value):
         return value, value, value
     random = np.random.default_rng(seed)
     drawn = np.array(
@@ -43,7 +44,8 @@ def bootstrap_interval(
         ]
     )
     tail = 50 * (1 - level)
-    low, high = np.percentile(drawn - drawn.mean() + value, [tail, 100 - tail])
+    with np.errstate(invalid="ignore"):  # a draw may be infinite: the ends are NaN then, and the caller says so
+        low, high = np.percentile(drawn - drawn.mean() + value, [tail, 100 - tail])
     return value, float(low), float(high)
 
 
@@ -94,7 +96,8 @@ def floor_interval(
         rows = random.permutation(len(pool))
         values.append(float(value_fn(_take(pool, rows[:first]), _take(pool, rows[first : first + second]))))
     tail = 50 * (1 - level)
-    low, high = np.percentile(values, [tail, 100 - tail])
+    with np.errstate(invalid="ignore"):
+        low, high = np.percentile(values, [tail, 100 - tail])
     return float(np.mean(values)), float(low), float(high)
 
 

@@ -80,7 +80,7 @@ def features_of(row: Score, images: Tensor) -> Tensor:
     """Compute the features of a row of one's own, of images [B, 3, H, W]: [B, ...] in float64, on the CPU.
 
     Raises:
-        UserError: it is not one row of finite numbers for each picture.
+        UserError: it is not one row for each picture.
     """
     assert callable(row.features)
     with torch.no_grad():
@@ -91,9 +91,20 @@ def features_of(row: Score, images: Tensor) -> Tensor:
             f"the metric {row.name} gives features {shape} of {len(images)} pictures: it should give a tensor "
             f"[{len(images)}, D], a row for each picture"
         )
-    if not bool(found.isfinite().all()):
-        raise UserError(f"the metric {row.name} gives features that are NaN or infinite")
     return found.detach().double().cpu()
+
+
+def require_finite(row: Score, features: Tensor) -> Tensor:
+    """Return features of a row of one's own.
+
+    Raises:
+        UserError: they are not all finite.
+    """
+    if not bool(features.isfinite().all()):
+        raise UserError(
+            f"the metric {row.name} gives features that are NaN or infinite: no distance can be taken of them"
+        )
+    return features
 
 
 def values_of(row: Score, *pictures: Tensor) -> Tensor:

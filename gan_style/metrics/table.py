@@ -7,6 +7,7 @@ the function of a row is imported when it is asked for.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -258,6 +259,12 @@ def row_of(column: str) -> Score | None:
     name = column.lower().removeprefix(GIVEN)
     found = [row for row in (*TABLE, *_RESULTS.values()) if name == row.name or name.startswith(f"{row.name}_")]
     return max(found, key=lambda row: len(row.name), default=None)
+
+
+def without_infinities(score: Mapping[str, Any]) -> tuple[dict[str, Any], float | None]:
+    """Return a score with None in place of numbers that are NaN or infinite, which JSON has not, and the first such."""
+    broken = {key: x for key, x in score.items() if isinstance(x, float) and not math.isfinite(x)}
+    return {**score, **dict.fromkeys(broken)}, next(iter(broken.values()), None)
 
 
 def described(row: Score) -> dict[str, str]:

@@ -24,8 +24,9 @@ def ssim(images: Tensor, truth: Tensor) -> Tensor:
 def bootstrap(values: list[float], *, rounds: int = 2000, seed: int = 0) -> dict[str, float | None]:
     """Return mean with its 95% percentile interval over resampled pictures."""
     drawn = np.random.default_rng(seed).choice(values, size=(rounds, len(values)))
-    low, high = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
-    return {"value": float(np.mean(values)), "low": float(low), "high": float(high), "floor": None}
+    with np.errstate(invalid="ignore"):  # a value may be infinite: the mean and the ends are then no numbers, either
+        (low, high), mean = np.percentile(drawn.mean(axis=1), [2.5, 97.5]), np.mean(values)
+    return {"value": float(mean), "low": float(low), "high": float(high), "floor": None}
 
 
 class ColourTransfer:

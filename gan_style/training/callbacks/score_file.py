@@ -7,18 +7,22 @@ import math
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytorch_lightning as pl
 import torch
 
 from gan_style.core.direction import Direction
 from gan_style.core.paths import write_whole
+from gan_style.core.terminal import say
+from gan_style.metrics.table import without_infinities
 from gan_style.models.translator import Translator
 from gan_style.training.engine.engine import Engine
 from gan_style.training.engine.hooks import run_callbacks
 
 LAST, BEST = "scores.json", "scores_best.json"  # of the newest weights, and of those in best.ckpt
 
+_said: WeakKeyDictionary[pl.Trainer, set[tuple[str, str]]] = WeakKeyDictionary()  # warnings are given once in a run
 # direction -> score -> value, low, high, floor, and of a score of one's own also better, title, text
 Scores = dict[str, dict[str, dict[str, Any]]]
 
@@ -39,6 +43,8 @@ def record(
         protocol: how these scores were taken; what all scores share is added.
         baselines: scores that they have to beat.
     """
+    scores, broken = _finite(scores)
+    baselines = {name: _finite(found)[0] for name, found in (baselines or {}).items()}
     row: dict[str, float] = {}
     means: dict[str, list[float]] = {}
     made: dict[str, float] = {}
@@ -57,6 +63,14 @@ def record(
         return
     for logger in trainer.loggers:
         logger.log_metrics(row, step=engine.iteration)
+    for (direction, name), number in broken.items():
+        if (direction, name) not in _said.setdefault(trainer, set()):
+            _said[trainer].add((direction, name))
+            say(
+                f"warning: the metric {name} gives {number} ({direction}), at iteration {engine.iteration}: {LAST} has "
+                "null for it until it gives a number, and it chooses no best.ckpt",
+                flush=True,
+            )
     averaged = any(one.averages_weights for one in run_callbacks(trainer.callbacks))  # type: ignore[attr-defined]
     shared = {
         "checkpoint rule": "the weights at this iteration",
@@ -66,8 +80,21 @@ def record(
     }
     _add(
         Path(trainer.default_root_dir) / LAST,
-        {"protocol": {**shared, **protocol}, "scores": scores, "baselines": dict(baselines or {})},
+        {"protocol": {**shared, **protocol}, "scores": scores, "baselines": baselines},
     )
+
+
+def _finite(scores: Scores) -> tuple[Scores, dict[tuple[str, str], float]]:
+    """Replace numbers that are NaN or infinite by None; where a score has none, say what it gave."""
+    found: Scores = {}
+    broken: dict[tuple[str, str], float] = {}
+    for direction, rows in scores.items():
+        found[direction] = {}
+        for name, score in rows.items():
+            found[direction][name], number = without_infinities(score)
+            if number is not None:
+                broken[direction, name] = number
+    return found, broken
 
 
 def made_of(model: Translator, batch: Mapping[str, Any], direction: Direction) -> list[Hashable]:
@@ -113,4 +140,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

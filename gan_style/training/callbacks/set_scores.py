@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
@@ -251,7 +252,14 @@ def _kind(row: Score) -> str:
 
 def _faster(row: Score) -> ValueFunction:
     """Return the function of a score with the faster arguments of validations."""
-    return partial(row.compute(), **row.quicker)
+    function = partial(row.compute(), **row.quicker)
+
+    def value(real: Tensor, fake: Tensor) -> Tensor | float:
+        # A run does not end for a score: functions such as a Frechet distance raise where features are NaN.
+        finite = bool(real.isfinite().all()) and bool(fake.isfinite().all())
+        return function(real, fake) if finite else math.nan
+
+    return value if row.source else function
 
 
 def _stacked(rows: Mapping[Hashable, Features]) -> Features:

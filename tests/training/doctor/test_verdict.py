@@ -1,4 +1,4 @@
-"""What the doctor asks of a method about its discriminators is declared in the contract."""
+"""What the doctor asks about discriminators is declared by the method, not guessed from its attributes."""
 
 from __future__ import annotations
 
