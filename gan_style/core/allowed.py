@@ -18,11 +18,13 @@ from gan_style.core.paths import printable
 
 # Only what is *defined* under one of these may be built. An alias such as gan_style.core.config.os.system
 # resolves to something defined elsewhere and is refused. Of ours these are the rooms whose objects a config is for: a
-# verb, or what opens a file, would take packages to allow as an argument, out of the config.
+# verb, or what opens a file, would take packages to allow as an argument, out of the config. Likewise of Lightning,
+# whose cli calls whatever a text names.
 ALLOWED = (
     *("gan_style.data.", "gan_style.losses.", "gan_style.metrics.", "gan_style.models.", "gan_style.networks."),
     *("gan_style.training.callbacks.", "gan_style.training.loggers.", "gan_style.training.trainer."),
-    *("torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations."),
+    *("pytorch_lightning.callbacks.", "pytorch_lightning.loggers."),
+    *("torch.nn.", "torch.optim.", "albumentations."),
 )
 # A checkpoint may come from anywhere, so its config may name nothing but our networks and methods.
 ALLOWED_FROM_CHECKPOINT = ("gan_style.networks.", "gan_style.models.", "torch.optim.")
