@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.cli.main import allow_option
+from gan_style.core.allowed import find_here
 from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
 from gan_style.core.signals import command, stoppable
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_intermixed_args(arguments)  # words on either side of an option
 
     def score() -> int:
+        find_here(parsed.allow)
         settings = read(parsed.words, parsed.allow)
         with stoppable():
             return run(settings)

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         runner.run(settings.read(parsed.words, options))
 
-    return exit_status(search, "train")
+    return exit_status(search, "train", unnamed="a file of the sweep")
 
 
 if __name__ == "__main__":

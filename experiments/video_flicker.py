@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gan_style import load
 from gan_style.cli.main import allow_option
+from gan_style.core.allowed import find_here
 from gan_style.data.images import to_tensor
 from gan_style.inference.images import given_picture
 from gan_style.inference.video.flicker import MARGIN_PIXELS, steps
@@ -70,6 +71,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     allow_option(parser)
     given = parser.parse_args()
+    find_here(given.allow)
     translator = load(given.checkpoint, allow=given.allow)
     frames = frames_of(given.video, given.first, given.frames, given.size)
     flows = [flow_between(now, then) for then, now in pairwise(frames)]

@@ -23,6 +23,7 @@ from gan_style.core.compose import composed
 from gan_style.core.config import ALLOWED, build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
+from gan_style.networks.contract import can_join
 from gan_style.training.run import train
 
 # Names that a method may give its pictures (docs/glossary.md); grids and scores know them.
@@ -241,18 +242,14 @@ def check_generator(make: Callable[..., nn.Module], sizes: Sequence[tuple[int, i
         y = network(x)
         assert y.shape == (2, 1, *size), f"{tuple(x.shape)} becomes {tuple(y.shape)}"
         assert y.abs().max() <= 1, "the output leaves [-1, 1]"
-        if getattr(network, "per_sample", False):
-            apart = torch.cat([network(one) for one in x.split(1)])
-            assert (apart - y).abs().max() < PROMISED, (
-                "per_sample is True, and a picture depends on others of its batch"
-            )
+        _check_alone(network, x, [y], lambda one: [network(one)])
     _check_gradients(network, lambda: network(torch.rand(1, 3, 32, 32) * 2 - 1).square().mean())
     precise = copy.deepcopy(network).eval().double()
     assert precise(torch.zeros(1, 3, 32, 32, dtype=torch.float64)).dtype == torch.float64, "float64 does not pass"
 
 
 def check_discriminator(make: Callable[..., nn.Module], size: int = 64) -> None:
-    """Check that a discriminator gives finite logits [B, 1, h, w], or several, and gradients everywhere.
+    """Check that a discriminator gives finite logits [B, 1, h, w], or several, gradients everywhere, and keeps `per_sample`.
 
     Args:
         make: called as `make(in_channels=...)`, as methods do.
@@ -262,18 +259,30 @@ def check_discriminator(make: Callable[..., nn.Module], size: int = 64) -> None:
     network = make(in_channels=3)
     images = (torch.rand(2, 3, size, size) * 2 - 1).requires_grad_()
 
-    def logits() -> list[Tensor]:
-        given = network(images)
+    def logits(pictures: Tensor = images) -> list[Tensor]:
+        given = network(pictures)
         return [given] if isinstance(given, Tensor) else list(given)
 
-    for map_ in logits():
+    maps = logits()
+    for map_ in maps:
         shape = tuple(map_.shape)
         assert len(shape) == 4, f"logits have the shape {shape}, not [B, 1, h, w]"
         assert shape[:2] == (2, 1), f"logits have the shape {shape}, not [B, 1, h, w]"
         assert torch.isfinite(map_).all(), "a logit is not finite"
+    _check_alone(network, images, maps, logits)
     _check_gradients(network, lambda: torch.stack([map_.square().mean() for map_ in logits()]).sum())
     learned = images.grad is not None and bool(images.grad.abs().max() > 0)
     assert learned, "the input gets no gradient: G could not learn"
+
+
+def _check_alone(
+    network: nn.Module, images: Tensor, together: list[Tensor], call: Callable[[Tensor], list[Tensor]]
+) -> None:
+    """Check that a network whose passes may be joined gives for each image alone what it gave for all together."""
+    if can_join(network):
+        for both, *apart in zip(together, *map(call, images.split(1)), strict=True):
+            found = (torch.cat(apart) - both).abs().max() < PROMISED
+            assert found, "per_sample is True, and a picture depends on others of its batch"
 
 
 def _check_gradients(network: nn.Module, loss: Callable[[], Tensor]) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import hydra
 import pytest
 
 from gan_style.cli import train
+from gan_style.core.compose import composed
+from gan_style.core.config import config_dir
+from gan_style.core.errors import UserError
+from gan_style.core.hydra_guard import composing, named_packages
 
 ROOT = Path(__file__).parents[1]
 FOLDER = "{_target_: os.makedirs, name: %s}"
@@ -79,6 +85,23 @@ CONFIGS = {
         "# @package _global_\nallow: [posix.]\ncallbacks:\n  evil: {{_target_: posix.mkdir, path: {made}}}\n",
         ["experiment=allow"],
     ),
+    "experiment/filled": (  # words of the command, as Hydra notes them
+        "# @package _global_\nhydra:\n  overrides:\n    task: ['allow=x']\nallow: [os.]\ncallbacks:\n  evil: {bomb}\n",
+        ["experiment=filled"],
+    ),
+    "experiment/mode": (
+        "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: 0,1\n",
+        ["experiment=mode"],
+    ),
+    "experiment/grid": (
+        "# @package _global_\nhydra:\n  sweeper:\n    params:\n      ++allow: '[os.]'\ncallbacks:\n  evil: {bomb}\n",
+        ["-m", "experiment=grid"],
+    ),
+    "experiment/verb": (
+        "# @package _global_\ncallbacks:\n  evil:\n    _target_: gan_style.cli.main.main\n    arguments:\n"
+        "      [plan, data=tiny, 'allow=[os.]', +callbacks.x._target_=os.makedirs, '+callbacks.x.name={made}']\n",
+        ["experiment=verb"],
+    ),
     "model/mine": ("_target_: os.makedirs\nname: {made}\n", ["model=mine"]),
     "callbacks/mine": ("a: {bomb}\n", ["+callbacks=mine"]),
 }
@@ -94,6 +117,7 @@ def test_a_folder_of_configs(
     (folder / f"{name}.yaml").write_text(text.format(bomb=FOLDER % made, made=made))
     tail = ["data=tiny", "trainer.max_steps=1", f"run_dir={tmp_path / 'run'}"]
     text = said(["--config-dir", str(folder), *words, *tail], monkeypatch, capsys)
+    assert name != "experiment/mode" or "hydra.mode is not taken from a file" in text
     assert "not taken" in text or "not allowed" in text or "refers to another node" in text
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -107,7 +131,54 @@ def test_hydras_own_would_have_made_it(tmp_path: Path) -> None:
     assert made.is_dir()
 
 
-@pytest.mark.parametrize("words", [["hydra/job_logging=stdout"], ["-m", "hydra/launcher=basic", "seed=0"]])
+def test_a_file_may_give_a_grid(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\nhydra:\n  sweeper:\n    params:\n      seed: 0,1\n"
+    (tmp_path / "experiment" / "grid.yaml").write_text(text)
+    with composing(config_dir(), tmp_path):
+        config = hydra.compose("train", ["experiment=grid"], return_hydra_config=True)
+    assert config.hydra.sweeper.params == {"seed": "0,1"}
+
+
+def test_a_file_does_not_fill_what_the_words_leave_open(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nname: os.\n")
+    with pytest.raises(UserError, match=r"allow=\[os\.\] stands in a file"):
+        composed(["experiment=mine", "data=tiny", "allow=[mylab.,${name}]"], tmp_path)
+    assert composed(["data=tiny", "allow=[mylab.,other]"])["allow"] == ["mylab.", "other"]
+
+
+def test_which_packages_the_words_of_a_command_name() -> None:
+    words = [
+        "model=cut",
+        "+allow=[mylab.,'other']",
+        "++allow=one",
+        "allow=[a.],[b.]",
+        "allow=[",
+        "--config-dir",
+        "~allow",
+    ]
+    assert named_packages(words) == ["mylab.", "other", "one", "a.", "b."]
+
+
+def test_a_job_in_another_process_knows_the_words_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launchers send it what Hydra was given, by value."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    monkeypatch.setattr(train, "_words", ["allow=[mylab.]"])
+    job = pickle.loads(cloudpickle.dumps(train._compose_and_train.__wrapped__))
+    assert job.__globals__["_words"] == ["allow=[mylab.]"]
+    assert job.__globals__["_words"] is not train._words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["hydra/job_logging=stdout"],
+        ["-m", "hydra/launcher=basic", "seed=0"],
+        ["-m", "allow=[mylab.]", "model=cut,cyclegan"],
+        ["hydra.mode=MULTIRUN", "seed=0,1"],
+    ],
+)
 def test_what_the_docs_name_is_taken(tmp_path: Path, words: list[str]) -> None:
     """As far as our own checks; in a process of its own, because Hydra sets up logging."""
     command = [sys.executable, str(ROOT / "train.py"), *words, "data=tiny", "data.image_size=0"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 from PIL import Image
 
 import gan_style
-from experiments import evaluate
+from experiments import evaluate, video_flicker
 from gan_style.apps.studio.models import Models
 from gan_style.cli import train
 from gan_style.cli.main import main
@@ -186,6 +188,32 @@ def test_verbs(verb: str, run_dir: Path, photos: Path, tmp_path: Path, capsys: p
     assert main([*words, "--allow", "other.", "--allow", "mylab."]) == 0, capsys.readouterr().err
 
 
+def test_describe_names_every_part(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(run_dir / "checkpoints" / "last.ckpt"), "--allow", "mylab."]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "generator     Net (filters=4, blocks=1)" in lines
+    assert "distance      Distance (weight=2.0)" in lines
+    assert not any(line.startswith(("optimizer", "schedule", "discriminator")) for line in lines)
+
+
+def test_a_resume_with_other_settings_of_an_own_network_is_refused(
+    run_dir: Path, lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tensors are the same, and the network is not; the weight of a loss is no architecture."""
+    go_on = [f"run_dir={run_dir}", "resume=last", "allow=[mylab.]"]
+    for part, setting, word in (
+        ("generator", "norm", "+model.generator.norm=none"),
+        ("discriminator", "_target_", "model.discriminator._target_=gan_style.networks.patchgan.PatchDiscriminator"),
+    ):
+        assert trained(lab, *go_on, word) == 2
+        said = capsys.readouterr().err
+        assert f"last.ckpt is of another architecture: model.{part}.{setting}=" in said
+        assert said.count("\n") == 1
+    shutil.copytree(run_dir, lab / "again")
+    assert trained(lab, f"run_dir={lab / 'again'}", *go_on[1:], "model.distance.weight=3.0") == 0
+    assert "model.distance.weight=2.0 there, model.distance.weight=3.0 here" in capsys.readouterr().out
+
+
 def test_python(run_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ckpt = run_dir / "checkpoints" / "last.ckpt"
     picture = torch.zeros(3, 32, 32)
@@ -300,6 +328,45 @@ def test_a_config_of_a_command_names_packages_whole() -> None:
     assert checked(config)[1] == allowed.in_config("mylab.")
     with pytest.raises(UserError, match=r"allow=\[mylabs\.\] adds"):
         check({"_target_": "mylabs.nets.Net"}, allowed=allowed.in_config("mylab"))
+
+
+def ended(command: Callable[[], object]) -> None:
+    """Run a command that ends by a mistake in its words."""
+    with contextlib.suppress(SystemExit, UserError):
+        assert command() == 2
+
+
+@pytest.mark.parametrize("way", ["evaluate", "video_flicker", "describe", "plan", "train", "environment"])
+def test_the_folder_of_a_command_is_searched_for_allowed_packages_alone(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever lies beside them, such as the av.py of a stranger's folder, is not found."""
+    for name in ("here", "beside"):
+        (tmp_path / f"{name}.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one not in ("", ".")])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    option = ["--allow", "here."]
+    if way == "environment":
+        monkeypatch.setenv("GAN_STYLE_ALLOW", "here")
+    if way in ("train", "video_flicker"):
+        words = ["allow=[here.]", "nothing=1"] if way == "train" else ["none.ckpt", "none.mp4", *option]
+        monkeypatch.setattr(sys, "argv", [way, *words])
+    commands: dict[str, Callable[[], object]] = {
+        "evaluate": lambda: evaluate.main(["runs=none", "data=scenes", *option]),
+        "video_flicker": video_flicker.main,
+        "describe": lambda: main(["describe", "none.ckpt", *option]),
+        "plan": lambda: main(["plan", "+allow=[here.]", "nothing=1"]),
+        "train": train.main,
+        "environment": lambda: main(["describe", "none.ckpt"]),
+    }
+    assert importlib.util.find_spec("here") is None
+    ended(commands[way])
+    assert importlib.util.find_spec("here") is not None
+    assert importlib.util.find_spec("beside") is None
+    monkeypatch.delenv("GAN_STYLE_ALLOW", raising=False)
+    ended(lambda: main(["describe", "none.ckpt"]))
+    assert importlib.util.find_spec("here") is None
 
 
 @pytest.mark.slow

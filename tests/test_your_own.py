@@ -44,7 +44,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = new("ownlab", tmp_path)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)).save(folder / "photo.png")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # the verbs add the folder of the command
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])  # the verbs look in the folder of the command
     before = {*sys.modules}
     yield folder
     for name in {*sys.modules} - before:

@@ -8,17 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-
-from gan_style.core.config import config_dir, plain
+from gan_style.core.compose import composed as composed_of
 
 Step = Callable[[], None]
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config: dict[str, Any] = plain(compose("train", [*overrides, "name=benchmark"]))
-    return config
+    return composed_of([*overrides, "name=benchmark"])
 
 
 def alternate(sides: dict[str, Step], rounds: int) -> dict[str, list[float]]:

@@ -121,6 +121,19 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
+def parts(model: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the nodes of a method's config that make its networks and losses: no optimiser, no schedule.
+
+    Args:
+        model: the config of a method, of gan_style or of another package.
+    """
+    return {
+        key: node
+        for key, node in model.items()
+        if isinstance(node, Mapping) and "_target_" in node and key != "schedule" and not key.startswith("optimizer_")
+    }
+
+
 def differences(saved: Any, now: Any, path: str = "model") -> Iterator[str]:
     """Yield `path=old there, path=new here` for each value in which two plain configs differ."""
     if isinstance(saved, Mapping) and isinstance(now, Mapping):

@@ -103,8 +103,14 @@ def weights_of(
     state = {key: value for key, value in model.state_dict().items() if key.split(".")[0] not in model.discriminators}
     if direction is None or len(model.directions) == 1:
         return state, about
-    name = network_of(direction)
+    network, generator = model.generator_of(direction), about["config"]["model"].get("generator")
+    whole = "leave --direction out, which writes both directions"
+    if network is None:
+        raise UserError(f"{type(model).__name__} has no generator of {direction} alone: {whole}")
+    if not isinstance(generator, Mapping):  # other keys may make its networks, and which made this one is not said
+        raise UserError(
+            f"model.generator is not set, so its config names no generator that {direction} is made of: {whole}"
+        )
     target = f"{Pretrained.__module__}.{Pretrained.__name__}"
-    node = {"_target_": target, "generator": about["config"]["model"]["generator"], "directions": [str(direction)]}
-    about["config"]["model"] = node
-    return {key: value for key, value in state.items() if key.split(".")[0] == name}, about
+    about["config"]["model"] = {"_target_": target, "generator": generator, "directions": [str(direction)]}
+    return {f"{network_of(direction)}.{key}": value for key, value in network.state_dict().items()}, about

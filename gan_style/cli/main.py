@@ -41,7 +41,7 @@ def _run(arguments: list[str]) -> int:
     parsed = _parsed(arguments)
 
     def verb() -> object:
-        _find_own_packages(parsed)
+        allowed.find_here(_named(parsed))
         return parsed.run(parsed)
 
     return exit_status(verb, parsed.verb)
@@ -58,11 +58,13 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     return parsed
 
 
-def _find_own_packages(parsed: argparse.Namespace) -> None:
-    """Search the working directory for packages, last of all, once the command allows some, as train does."""
-    allows = any(one.lstrip("+").startswith("allow=") for one in getattr(parsed, "overrides", ()))
-    if (allows or getattr(parsed, "allow", None) or allowed.from_environment()) and not sys.flags.safe_path:
-        sys.path.append(os.getcwd())
+def _named(parsed: argparse.Namespace) -> list[str]:
+    """List the packages that the command allows, by its option or as an override of a config."""
+    if overrides := getattr(parsed, "overrides", ()):
+        from gan_style.core.hydra_guard import named_packages
+
+        return named_packages(overrides)
+    return list(getattr(parsed, "allow", ()))
 
 
 def allow_option(parser: argparse.ArgumentParser) -> None:

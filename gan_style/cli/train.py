@@ -19,10 +19,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core import memory, signals
+from gan_style.core.allowed import find_here
 from gan_style.core.compose import explain
 from gan_style.core.config import config_dir, plain
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
-from gan_style.core.hydra_guard import guard_hydra, require_own_allow
+from gan_style.core.hydra_guard import guard_hydra, named_packages, require_own_allow
 from gan_style.core.paths import cannot_use
 from gan_style.core.terminal import warn
 
@@ -36,7 +37,9 @@ def main() -> None:
     flags = [argument for argument in sys.argv[1:] if argument in ("-m", "--multirun")]
     sys.argv[1:] = flags + [argument for argument in sys.argv[1:] if argument not in flags]
     try:
-        guard_hydra(sys.argv[1:])
+        _words[:] = sys.argv[1:]
+        guard_hydra(_words)
+        find_here(named_packages(_words))
         _compose_and_train()
         if _failures:
             raise _failures[0]
@@ -68,6 +71,9 @@ _EXPECTED = (UserError, TrainingFailed, Interrupted, OSError, OmegaConfBaseExcep
 _failures: list[BaseException] = []
 _started: list[bool] = []
 _commands: list[int] = []  # the process that `main` runs in
+# That the user typed. A launcher sends them to another process with `_compose_and_train`, whose global they are; what
+# Hydra notes of them stands in its config, which a file can fill.
+_words: list[str] = []
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
@@ -80,10 +86,11 @@ def _compose_and_train(config: DictConfig) -> None:
     try:
         from gan_style.training.run import train
 
-        require_own_allow(config, hydra_config.overrides.task)
+        whole = plain(config)
+        require_own_allow(whole, _words)
         # A launcher that runs the job in another process answers signals there itself.
         with signals.listening() if os.getpid() in _commands else contextlib.nullcontext():
-            train(plain(config), multirun_dir=multirun)
+            train(whole, multirun_dir=multirun)
     except (Exception, Interrupted) as error:
         if not memory.ran_out(error) and not isinstance(error, _EXPECTED):
             raise

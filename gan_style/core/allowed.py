@@ -9,13 +9,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
 
 # Only what is *defined* under one of these may be built. An alias such as gan_style.core.config.os.system
-# resolves to something defined elsewhere and is refused.
-ALLOWED = ("gan_style.", "torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations.")
+# resolves to something defined elsewhere and is refused. Of ours these are the rooms whose objects a config is for: a
+# verb, or what opens a file, would take packages to allow as an argument, out of the config.
+ALLOWED = (
+    *("gan_style.data.", "gan_style.losses.", "gan_style.metrics.", "gan_style.models.", "gan_style.networks."),
+    *("gan_style.training.callbacks.", "gan_style.training.loggers.", "gan_style.training.trainer."),
+    *("torch.nn.", "torch.optim.", "pytorch_lightning.", "albumentations."),
+)
 # A checkpoint may come from anywhere, so its config may name nothing but our networks and methods.
 ALLOWED_FROM_CHECKPOINT = ("gan_style.networks.", "gan_style.models.", "torch.optim.")
 
@@ -51,7 +59,7 @@ def packages(given: str | Sequence[str], where: str = "allow") -> tuple[str, ...
         if not all(part.isidentifier() for part in name.split(".")):
             said = printable(" ".join(str(one).split()))[:120]
             raise UserError(f"{where}: '{said}' is no name of a package: give a dotted one, such as mylab.")
-        if name == "gan_style":  # a file may name some of it alone, whoever opens it
+        if name.split(".")[0] == "gan_style":  # a config may name some of it alone, whoever opens it
             raise UserError(f"{where}: gan_style needs no leave: name a package of your own, such as mylab.")
         found.append(f"{name}.")
     return tuple(found)
@@ -66,6 +74,36 @@ def from_environment() -> tuple[str, ...]:
     return packages([one for one in os.environ.get(VARIABLE, "").split(",") if one.strip()], VARIABLE)
 
 
+def find_here(own: str | Sequence[str] = ()) -> None:
+    """Search the working directory, last of all, for the packages that are allowed, and for no other module.
+
+    A command calls it once, with what its user allows. What an earlier command in this process allowed is dropped.
+
+    Args:
+        own: packages that the command allows; those of the environment are added.
+
+    Raises:
+        UserError: one of them is no name of a package.
+    """
+    names = {name.split(".")[0] for name in (*packages(own), *from_environment())}
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    if names and not sys.flags.safe_path:
+        sys.meta_path.append(_Finder(os.getcwd(), names))
+
+
+class _Finder(MetaPathFinder):
+    """Finds a few modules in one folder."""
+
+    def __init__(self, folder: str, names: set[str]) -> None:
+        self.folder = folder
+        self.names = names
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(fullname, [self.folder]) if fullname in self.names else None
+
+
 def is_below(name: str, allowed: Sequence[str]) -> bool:
     """Check whether a dotted name is one of the prefixes or lies below one."""
     return f"{name}.".startswith(tuple(allowed))
@@ -73,7 +111,7 @@ def is_below(name: str, allowed: Sequence[str]) -> bool:
 
 def is_of_file(allowed: Sequence[str]) -> bool:
     """Check whether prefixes are for the config inside a file, rather than for that of a command."""
-    return "gan_style." not in allowed
+    return not {*ALLOWED} <= {*allowed}
 
 
 def refusal(where: str, name: str, allowed: Sequence[str]) -> UserError:

@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.config import config_dir as our_configs
-from gan_style.core.config import did_you_mean, plain
-from gan_style.core.errors import UserError
+from gan_style.core.config import plain
+from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.hydra_guard import composing, require_own_allow
 from gan_style.core.paths import expanded, printable
 
@@ -44,8 +44,8 @@ def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> 
             whole = hydra.compose("train", given, return_hydra_config=True)
             HydraConfig.instance().set_config(whole)  # run names are interpolated from it
             config = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
-            require_own_allow(config, given)
             found: dict[str, Any] = plain(config)
+            require_own_allow(found, given)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, given, folders)) from error
     except UserError:

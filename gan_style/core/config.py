@@ -221,6 +221,8 @@ def _locate(name: Any, path: str, allowed: Sequence[str]) -> Callable[..., Any]:
     own = isinstance(target, type) and defined == name
     if is_of_file(allowed) and is_below(defined, ["gan_style."]) and not own:
         raise refusal(where, defined, allowed)
+    if is_below(defined, ["gan_style."]) and "allowed" in _parameters(target)[0]:
+        raise UserError(f"{where} is not allowed: what a config allows would be its argument")
     return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 from gan_style.core import memory
@@ -9,13 +10,16 @@ from gan_style.core.errors import Interrupted, UserError
 from gan_style.core.paths import cannot_use
 from gan_style.core.terminal import warn
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk; `write` raises them without the name of the file
 
-def exit_status(work: Callable[[], object], verb: str) -> int:
+
+def exit_status(work: Callable[[], object], verb: str, unnamed: str = "a file") -> int:
     """Run a command, print one line where it fails, and return its exit status.
 
     Args:
         work: the command; it may return a status of its own.
         verb: of the command; its advice is printed where memory runs out.
+        unnamed: what to call a file whose name the system does not say, as where a disk is full.
 
     Returns:
         0 done (or what the work returned), 2 the user's mistake, or a machine without memory or a file it refuses, 130
@@ -32,6 +36,8 @@ def exit_status(work: Callable[[], object], verb: str) -> int:
     except Exception as error:
         if memory.ran_out(error):
             warn(f"gan_style: {memory.sentence(error, memory.advice_of(verb))}")
+        elif isinstance(error, OSError) and error.errno in FULL:
+            warn(f"gan_style: {cannot_use(error, unnamed)}: free some space")
         elif isinstance(error, OSError) and None not in (error.errno, error.filename):
             warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.singleton import Singleton
+from hydra.errors import HydraException
 from hydra.version import VersionBase
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -48,12 +50,20 @@ RERUN = "--experimental-rerun"
 class _GuardedLoader(ConfigLoaderImpl):
     """Hydra's config loader, which checks every config that it returns, and understands old keys of ours."""
 
+    _refused: UserError | None = None
+
     def load_configuration(
         self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
     ) -> DictConfig:
+        if self._refused:  # Hydra composes once to learn the mode, and drops what is raised then
+            raise self._refused
         overrides, notes = renamed(overrides)
         config = super().load_configuration(config_name, overrides, *args, **kwargs)
-        require_harmless(config)
+        try:
+            require_harmless(config, overrides)
+        except UserError as error:
+            self._refused = error
+            raise
         for note in notes:
             warn(f"gan_style: {note}")
         return config
@@ -119,9 +129,15 @@ def composing(folder: Path, *more: Path) -> Iterator[None]:
         Singleton._instances |= before
 
 
-def require_harmless(config: DictConfig) -> None:
-    """Raise a UserError if Hydra's node of a composed config names code or settings that the docs do not name."""
+def require_harmless(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Raise a UserError if Hydra's node of a composed config names code or settings that the docs do not name.
+
+    Args:
+        config: composed, with Hydra's node.
+        overrides: that it was composed of.
+    """
     node = config.hydra
+    _require_typed(node, overrides)
     if node.get("callbacks"):
         raise UserError("hydra.callbacks is not taken: they would run before anything is checked; use callbacks=")
     for part in BUILT_NODES:
@@ -143,17 +159,51 @@ def require_harmless(config: DictConfig) -> None:
                 )
 
 
-def require_own_allow(config: DictConfig, overrides: Sequence[str]) -> None:
+def require_own_allow(config: Mapping[str, Any], words: Sequence[str]) -> None:
     """Raise a UserError if a config file sets `allow`: only the command line may, by the user's own decision.
 
     Args:
-        config: composed.
-        overrides: of the command line.
+        config: composed and plain.
+        words: that the user typed, or that the caller gave; never what Hydra noted of them, which a file can fill.
     """
-    given = any(override.lstrip("+").startswith("allow=") for override in overrides)
-    if config.get("allow") and not given:
-        packages = printable(",".join(map(str, config.allow)))
+    added = [one for one in _listed(config.get("allow")) if one not in named_packages(words)]
+    if added:
+        packages = printable(",".join(added))
         raise UserError(f"allow=[{packages}] stands in a file, where it is not taken: add it to the command")
+
+
+def named_packages(words: Sequence[str]) -> list[str]:
+    """List the packages that `allow=` names among the words of a command, those of all jobs of a multirun."""
+    parser = OverridesParser.create()
+    found = []
+    for word in words:
+        if not word.lstrip("+").startswith("allow="):
+            continue
+        with contextlib.suppress(HydraException, ValueError):  # which Hydra says when it composes
+            given = parser.parse_override(word)
+            texts = given.sweep_string_iterator() if given.is_sweep_override() else [word.partition("=")[2]]
+            for text in texts:
+                found += _listed(parser.parse_override(f"allow={text}").value())
+    return found
+
+
+def _listed(value: Any) -> list[str]:
+    """List what `allow` holds: one name or several."""
+    if value is None:
+        return []
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+
+
+def _require_typed(node: Any, overrides: Sequence[str]) -> None:
+    """Raise a UserError if a file sets what only the command may: Hydra's note of the words, its mode, or `allow`."""
+    noted = OmegaConf.to_container(node.overrides, resolve=False)
+    if sorted(map(str, [*noted["hydra"], *noted["task"]])) != sorted(overrides):  # type: ignore[call-overload, index]
+        raise UserError("hydra.overrides is not taken: Hydra notes the words of the command there")
+    keys = [one.get_key_element() for one in OverridesParser.create().parse_overrides([*overrides])]
+    if node.get("mode") is not None and not any(key.lstrip("+") == "hydra.mode" for key in keys):
+        raise UserError("hydra.mode is not taken from a file: add -m to the command for several runs")
+    if any(re.match(r"sweeper\.params\.[+~]*allow\b", path) for path, _ in _leaves(node, "sweeper")):
+        raise UserError("hydra.sweeper.params.allow is not taken: add allow=[...] to the command")
 
 
 def _require_plain_texts(node: Any, part: str) -> None:

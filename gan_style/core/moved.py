@@ -66,6 +66,7 @@ MODULES = {
     "metrics.weights": "core.weights",
     "models.batch_norm": "training.engine.batch_norm",
     "models.optimizers": "training.engine.optimizers",
+    "networks.quick": "networks.fast_convolutions",
     "official": "checkpoints.official",
     "overlapping": "inference.threads",
     "paths": "core.paths",

@@ -130,8 +130,8 @@ def _holds_bare_tensors(path: Path) -> bool:
 def _networks(about: Mapping[str, Any]) -> Rows:
     node = about["config"]["model"]
     yield "model", str(node["_target_"])
-    for part, value in node.items():
-        if isinstance(value, Mapping) and ".networks." in str(value.get("_target_")) and part != "discriminator":
+    for part, value in checkpoint.parts(node).items():
+        if part != "discriminator":
             options = ", ".join(f"{k}={v}" for k, v in value.items() if not k.startswith("_"))
             yield part, f"{str(value['_target_']).rpartition('.')[2]} ({options})"
 

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from gan_style.core.checks import is_number, shown
-from gan_style.core.config import did_you_mean
 from gan_style.core.direction import Direction
-from gan_style.core.errors import UserError
+from gan_style.core.errors import UserError, did_you_mean
 from gan_style.models.styled import styled
 from gan_style.models.translator import StyleCode, Translator
 

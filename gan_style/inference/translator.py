@@ -15,9 +15,8 @@ from torch import Tensor
 
 from gan_style.checkpoints import hub
 from gan_style.core.checks import require_finite, require_whole
-from gan_style.core.config import did_you_mean
 from gan_style.core.direction import Direction
-from gan_style.core.errors import UserError
+from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images, to_uint8
 from gan_style.data.values import Array, ValueRange

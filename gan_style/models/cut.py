@@ -84,7 +84,7 @@ class CUT(Translator):
         self.G_AB = network
         self.H = PatchProjector(network.feature_channels, num_patches=num_patches)
         self.D_B = discriminator(in_channels=channels_B)
-        self.gan = adversarial(gan_mode)
+        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode)
         self.lambda_gan, self.lambda_nce = lambda_gan, lambda_nce
         self.nce_idt, self.nce_tau, self.batch_negatives = nce_idt, nce_tau, batch_negatives
         self.flip_equivariance, self.join_passes = flip_equivariance, join_passes

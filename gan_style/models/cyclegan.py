@@ -68,7 +68,7 @@ class CycleGAN(Translator):
         self.G_BA = make_generator(generator, in_channels=channels_B, out_channels=channels_A)
         self.D_A = discriminator(in_channels=channels_A)
         self.D_B = discriminator(in_channels=channels_B)
-        self.gan = adversarial(gan_mode)
+        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode)
         self.pool_A = ImagePool(pool_size, seed=1)
         self.pool_B = ImagePool(pool_size, seed=2)
         self.lambda_cycle, self.lambda_idt = lambda_cycle, lambda_idt

@@ -82,7 +82,7 @@ class PerceptualGAN(Translator):
                 f"model.lambda_branch={lambda_branch} needs a generator with branches: "
                 "add model/generator=two_branch, or set it to 0"
             )
-        self.gan = adversarial(gan_mode)
+        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode)
         self.perceptual = PerceptualLoss(
             vgg,
             content_layers=content_layers,

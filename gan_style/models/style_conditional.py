@@ -115,7 +115,7 @@ class StyleConditional(Styled):
         self.E = style_encoder(in_channels=channels_A, style_size=style_size)
         self.M = mapping(styles=styles, latent_size=latent_size, style_size=style_size)
         self.D = discriminator(in_channels=channels_B, styles=styles)
-        self.gan = adversarial("vanilla")
+        self.gan_mode, self.gan = "vanilla", adversarial("vanilla")
         self.perceptual = None if vgg is None else PerceptualLoss(vgg, statistic=statistic, relative=True)
         self.weights = {
             "gan_B": lambda_gan,

@@ -15,7 +15,6 @@ from gan_style.core.errors import UserError
 from gan_style.core.types import Count, Positive, Seed
 from gan_style.losses.adversarial import Logits
 from gan_style.losses.precision import at_least_float32
-from gan_style.models.passes import joined as joined
 from gan_style.models.schedules import ConstantThenLinear
 from gan_style.networks.contract import Branched
 
@@ -23,6 +22,15 @@ Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in 
 StyleCode = dict[str, Tensor]  # name -> [B, ...]: representation of a style
 Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
 Optimizers = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+# Hooks of Lightning, which trains an Engine around a method: nobody would notice that they are not called.
+NOT_CALLED = {
+    **dict.fromkeys(("on_fit_start", "on_train_start"), "write before_training"),
+    **dict.fromkeys(("on_validation_start", "validation_step"), "write before_validation or generate"),
+    **dict.fromkeys(("on_train_batch_end", "on_train_batch_start"), "write after_iteration"),
+    **dict.fromkeys(("training_step", "configure_optimizers"), "write generate, the losses and the class's `turns`"),
+}
 
 
 class Generated(dict[str, Tensor]):
@@ -79,11 +87,18 @@ class Translator(nn.Module):
     find_unused_parameters: ClassVar[bool] = False  # whether a turn may leave some of its player without a gradient
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
     carries_vgg: ClassVar[bool] = False  # whether it translates by a VGG, which checkpoints carry
+    gan_mode: str | None = None  # of its adversarial loss, as `adversarial(mode)` calls it; None has no such loss
     shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.directions = tuple(Direction(direction) for direction in cls.directions)
+        for name, instead in NOT_CALLED.items():
+            if name in vars(cls):
+                raise TypeError(f"{cls.__name__}.{name} would never be called: {instead}")
+        try:
+            cls.directions = tuple(Direction(direction) for direction in cls.directions)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f'{cls.__name__}.directions is to be a tuple of "A2B" and "B2A"') from error
 
     def __init__(
         self,

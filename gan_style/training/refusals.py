@@ -45,10 +45,10 @@ def check_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], pat
     Raises:
         UserError: names the first setting that differs.
     """
-    nodes = {**resume["config"]["model"], **config["model"]}
-    targets = {key: str(node.get("_target_")) for key, node in nodes.items() if isinstance(node, Mapping)}
-    networks = [key for key, target in targets.items() if ".networks." in target]
-    for part in ("_target_", *(key for key in networks if key != "vgg")):
+    nodes = {**checkpoint.parts(resume["config"]["model"]), **checkpoint.parts(config["model"])}
+    # A method makes networks by factories, of the channels of its pictures; a loss is there as it is, and so is a VGG.
+    networks = [key for key, node in nodes.items() if node.get("_partial_")]
+    for part in ("_target_", *networks):
         saved, now = resume["config"]["model"].get(part), config["model"].get(part)
         saved = _completed(saved, now, in_config(config["allow"]))
         found = next(checkpoint.differences(saved, now, f"model.{part}"), None)

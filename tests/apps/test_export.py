@@ -170,6 +170,97 @@ def test_one_direction_of_two_as_safetensors(tmp_path: Path) -> None:
     assert torch.equal(again.translate(picture), ours.translate(picture, "B2A"))
 
 
+OWN_WAYS = """
+from torch import nn
+
+from gan_style.models.cyclegan import CycleGAN
+
+
+class Named(CycleGAN):
+    \"\"\"Two generators of one factory, by names of its own.\"\"\"
+
+    generators = ("forth", "back")
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.forth, self.back = self.G_AB, self.G_BA
+        del self.G_AB, self.G_BA
+
+    def generator_of(self, direction):
+        return {"A2B": self.forth, "B2A": self.back}[str(direction)]
+
+    def translate(self, images, direction="A2B"):
+        return self.generator_of(direction)(images)
+
+
+class Apart(CycleGAN):
+    \"\"\"No key `generator`.\"\"\"
+
+    def __init__(self, *, net, generator=None, **options):
+        super().__init__(generator=net, **options)
+
+
+class Whole(CycleGAN):
+    \"\"\"No network that translates by itself.\"\"\"
+
+    def generator_of(self, direction):
+        return None
+"""
+
+
+def own_ways(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint of a two-way method of one's own."""
+    (folder / "ways.py").write_text(OWN_WAYS)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "ways", raising=False)
+    (folder / "models").mkdir()
+    path = saved(folder / "models" / "a.ckpt", "model=cyclegan")
+    content = torch.load(path, weights_only=True)
+    node = content["config"]["model"]
+    node["_target_"] = f"ways.{name}"
+    if name == "Apart":
+        node["net"] = node.pop("generator")
+    names = {"G_AB": "forth", "G_BA": "back"} if name == "Named" else {}
+    state = {
+        ".".join([names.get(k.split(".")[0], k.split(".")[0]), *k.split(".")[1:]]): v
+        for k, v in content["state_dict"].items()
+    }
+    torch.save(content | {"state_dict": state}, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_one_direction_of_generators_of_other_names(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = own_ways(tmp_path, "Named", monkeypatch)
+    out = exported(path, suffix, "--direction", "B2A", "--allow", "ways.")
+    if suffix == ".pth":
+        out = out.with_name("again.ckpt")
+        assert main(["import", str(out.with_name("out.pth")), str(out), "--direction", "B2A"]) == 0
+    again = gan_style.load(out, device="cpu")
+    picture = torch.rand(3, 21, 30) * 2 - 1
+    ours = gan_style.load(path, device="cpu", allow="ways.")
+    assert torch.equal(again.translate(picture, "B2A"), ours.translate(picture, "B2A"))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("Whole", "Whole has no generator of B2A alone"), ("Apart", "its config names no generator that B2A is made of")],
+)
+def test_a_direction_that_cannot_be_taken_alone_is_a_sentence(
+    tmp_path: Path, name: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = own_ways(tmp_path, name, monkeypatch)
+    words = ["export", str(path), str(tmp_path / "b.safetensors"), "--allow", "ways."]
+    assert main([*words, "--direction", "B2A"]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "--direction" in said, "what to do"
+    assert said.count("\n") == 1
+    assert main(words) == 0, "all of it"
+
+
 def test_averaged_weights_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = saved(tmp_path / "a.ckpt", "model=cut")
     content = torch.load(checkpoint, weights_only=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import inspect
+import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import torch
 from torch import nn
 
 from gan_style.core import config as builder
-from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT
+from gan_style.core.allowed import ALLOWED, ALLOWED_FROM_CHECKPOINT
 from gan_style.core.config import build, check, config_dir, did_you_mean
 from gan_style.core.errors import UserError
 from tests.conftest import composed, small_config
@@ -83,11 +87,41 @@ def test_a_missing_value_is_asked_for() -> None:
         "gan_style.checkpoints.checkpoint.shutil.rmtree",
         "pathlib.Path.unlink",
         "gan_style.nothing",
+        # what would take packages to allow as an argument, out of the config
+        "gan_style.cli.main.main",
+        "gan_style.inference.load.load",
+        "gan_style.training.train.train",
+        "gan_style.training.run.train",
+        "gan_style.apps.export.export.export",
+        "gan_style.core.config.build",
+        "gan_style.core.compose.composed",
+        "gan_style.testing.small_config",
+        "gan_style.metrics.own.own_scores",
+        "gan_style.metrics.own.build",
     ],
 )
 def test_only_what_is_defined_under_an_allowed_prefix_is_built(target: str) -> None:
     with pytest.raises(UserError, match="_target_"):
         build({"_target_": target})
+
+
+def test_nothing_that_a_config_may_name_takes_what_is_allowed() -> None:
+    """Or a file could give it: every function and class of those modules is looked at."""
+    found = []
+    for prefix in [one for one in ALLOWED if one.startswith("gan_style.")]:
+        module = importlib.import_module(prefix[:-1])
+        below = pkgutil.walk_packages(getattr(module, "__path__", []), prefix)
+        for name in [prefix[:-1], *(one.name for one in below)]:
+            for made in vars(importlib.import_module(name)).values():
+                if not callable(made) or getattr(made, "__module__", None) != name:
+                    continue
+                with contextlib.suppress(ValueError, TypeError):
+                    taken = {*inspect.signature(made).parameters} & {"allow", "allowed"}
+                    found += [f"{name}.{made.__qualname__}"] if taken else []
+    assert len(found) < 3, found
+    for name in found:
+        with pytest.raises(UserError, match="what a config allows"):
+            check({"_target_": name})
 
 
 def test_a_checkpoints_config_may_name_less() -> None:

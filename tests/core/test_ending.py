@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from experiments import sweep
+from gan_style.apps.sweep import settings
 from gan_style.core.ending import exit_status
 from gan_style.core.errors import Interrupted, UserError
 
 
-def raising(error: BaseException) -> Callable[[], object]:
-    def work() -> object:
+def raising(error: BaseException) -> Callable[..., object]:
+    def work(*_: object) -> object:
         raise error
 
     return work
@@ -25,6 +27,8 @@ def raising(error: BaseException) -> Callable[[], object]:
         (Interrupted("saved; go on with it"), 130, "gan_style: saved; go on with it\n"),
         (MemoryError("unable to allocate 3 GiB"), 2, "--limit, or give --device cpu\n"),
         (OSError(28, "No space left on device", "out.png"), 2, "gan_style: out.png cannot be used (No space left"),
+        (OSError(28, "No space left on device"), 2, "gan_style: a file cannot be used (No space left on device): free"),
+        (OSError(122, "Disk quota exceeded"), 2, "gan_style: a file cannot be used (Disk quota exceeded): free some"),
     ],
 )
 def test_what_ended_it_is_one_line(
@@ -36,8 +40,16 @@ def test_what_ended_it_is_one_line(
     assert said.count("\n") == 1
 
 
+def test_a_full_disk_in_a_sweep_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`write` says no name: it is a file of the sweep."""
+    monkeypatch.setattr(settings, "read", raising(OSError(28, "No space left on device")))
+    assert sweep.main(["sweep=lambdas"]) == 2
+    line = "gan_style: a file of the sweep cannot be used (No space left on device): free some space\n"
+    assert capsys.readouterr().err == line
+
+
 def test_a_status_of_its_own_and_faults_of_ours_go_on() -> None:
     assert [exit_status(lambda status=status: status, "train") for status in (None, 0, 1, "text")] == [0, 0, 1, 0]
-    for error in (KeyError("x"), BrokenPipeError(32, "Broken pipe")):
+    for error in (KeyError("x"), BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")):
         with pytest.raises(type(error)):
             exit_status(raising(error), "train")

@@ -35,7 +35,6 @@ from gan_style.core.version import __version__
 from gan_style.data.saving import check_not_overwriting
 from gan_style.inference.load import loaded
 from gan_style.inference.translator import LoadedTranslator
-from gan_style.models.pretrained import network_of
 from gan_style.models.styled import styled
 from gan_style.models.translator import Translator
 
@@ -178,8 +177,8 @@ def _tensors(translator: LoadedTranslator, direction: Direction, alone: bool, al
 
 
 def _official(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
-    network: Any = getattr(translator.model, network_of(direction), translator.model)
-    state = official.to_official(network)
+    network = translator.model.generator_of(direction)
+    state = official.to_official(translator.model if network is None else network)
 
     def put(path: Path) -> tuple[str, Distance]:
         torch.save(state, path)

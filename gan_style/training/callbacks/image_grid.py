@@ -76,6 +76,7 @@ class ImageGrid(pl.Callback):
 
 def log_picture(logger: Any, name: str, picture: NDArray[np.uint8], iteration: int) -> None:
     """Hand a picture [H, W, 3] to a logger that takes pictures."""
+    # Loggers are Lightning's and others', whose base class says nothing of pictures: each is asked for its method.
     if hasattr(logger, "log_image"):
         logger.log_image(name, [picture], step=iteration)
     elif hasattr(logger, "experiment") and hasattr(logger.experiment, "add_image"):

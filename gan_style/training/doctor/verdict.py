@@ -18,13 +18,13 @@ def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict
     """Compute `D_B/right`, the share of patches classified correctly, and `D_B/certainty`, the margin in [-1, 1].
 
     The networks are in evaluation mode, so that their buffers do not change. Empty for `wgan`, whose logits have no
-    threshold and no bound.
+    threshold and no bound, and for a method that declares no `gan_mode`.
 
     Args:
         batch, images: of one iteration.
     """
-    mode = getattr(getattr(model, "gan", None), "mode", "wgan")
-    if mode == "wgan":
+    mode = model.gan_mode
+    if mode not in THRESHOLDS:
         return {}
     networks = model.networks("D")
     training = [network.training for network in networks]

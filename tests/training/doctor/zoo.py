@@ -135,7 +135,7 @@ class Tiny(Translator):
         sgd = functools.partial(torch.optim.SGD, lr=1e-3)
         super().__init__(optimizer_G=sgd, optimizer_D=sgd)
         self.G_AB, self.D_B = G, D or Judge()
-        self.gan = adversarial("lsgan")
+        self.gan_mode, self.gan = "lsgan", adversarial("lsgan")
         self.detached, self.explodes = detached, explodes
         self.free = nn.Parameter(torch.ones(())) if explodes else None
 
