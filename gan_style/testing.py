@@ -46,7 +46,7 @@ SMALL_RUN = ("data=tiny", "trainer.log_every=1", "run_dir=unused")
 PROMISED = 1e-4  # largest difference on [-1, 1] that counts as rounding
 
 
-# Configs, shrunk: what is tested is what users train, only smaller
+# Small versions of the configs that users train
 
 
 def small_config(*overrides: str, config_dir: str | Path | None = None) -> dict[str, Any]:

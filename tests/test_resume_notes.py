@@ -107,7 +107,7 @@ def test_a_setting_that_changes_no_number_is_not_said(name: str) -> None:
 
 
 def test_what_null_stands_for_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a processor where the quick ways pay, null is another thing than where they do not."""
+    """Null means another setting on a processor where fast convolutions pay than on one where they do not."""
     content = saved(kept(CPU))
     monkeypatch.setattr("gan_style.training.trainer.is_faster", lambda size: True)
     (note,) = notes(content, kept(CPU))

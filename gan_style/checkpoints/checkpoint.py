@@ -41,7 +41,7 @@ DESCRIPTIONS = ("config", "domains", "preprocessing", "best", "styles", "importe
 
 
 def save(content: Mapping[str, Any], path: Path, advice: str = "free some space, then go on with resume=last") -> None:
-    """Write a checkpoint beside its place, then move it there.
+    """Write a checkpoint under a temporary name, then rename it.
 
     Raises:
         UserError: the disk is full or not writable; what was at `path` before is still there.

@@ -103,11 +103,11 @@ def _fields(file: IO[bytes], length: int, wanted: tuple[int, ...]) -> Iterator[t
 def _number(file: IO[bytes]) -> int:
     """Return a variable-length number, at most 64 bits."""
     value = 0
-    for place in range(0, 70, 7):
+    for shift in range(0, 70, 7):
         byte = file.read(1)
         if not byte:
             raise ValueError("it ends too early")
-        value |= (byte[0] & 0x7F) << place
+        value |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:
             return value
     raise ValueError("it is no protobuf")

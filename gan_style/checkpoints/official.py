@@ -181,7 +181,7 @@ def _unet_names(network: UNetGenerator) -> dict[str, str]:
         theirs = _level(level)
         for key in down.state_dict():
             names[f"{theirs}.{key}"] = f"down.{level}.{key}"
-        # behind what the level holds: the ReLU, then the convolution, then its norm
+        # after the modules inside the level: the ReLU, then the convolution, then its norm
         before = {0: 2, last: 2}.get(level, 4)
         for key in up.state_dict():
             number, _, rest = key.partition(".")
@@ -255,7 +255,7 @@ def _unet(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
     depth = 1
     while f"{_level(depth)}.1.weight" in state:
         depth += 1
-    inner = f"{_level(1)}.{4 if depth == 2 else 6}"  # the norm behind the upsampling of the level below the outermost
+    inner = f"{_level(1)}.{4 if depth == 2 else 6}"  # the norm after the upsampling of the level below the outermost
     node = {
         "_target_": "gan_style.networks.unet.UNetGenerator",
         "_partial_": True,

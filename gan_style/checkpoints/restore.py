@@ -23,7 +23,7 @@ from gan_style.core.paths import printable
 from gan_style.models.translator import Translator
 from gan_style.networks.vgg import VGG
 
-# What a model may have beside the weights of its file: discriminators, which an export leaves out.
+# Allowance for discriminators, which are in the model but not in the file of an export.
 SPARE_NUMBERS, SPARE_LAYERS = 2**28, 10_000
 LARGER = "the checkpoint's config asks for a far larger network than its weights are of"
 

@@ -37,21 +37,21 @@ def refuse_method(parsed: Namespace, models: Iterable[LoadedTranslator], *, besi
                 raise UserError(f"{option} is for gatys without a checkpoint: leave it or --checkpoint out")
 
 
-def parse_style(word: str) -> tuple[str, float]:
+def parse_style(text: str) -> tuple[str, float]:
     """Parse `picture.jpg=0.7` to ("picture.jpg", 0.7); a file whose name holds a `=` is itself.
 
     Raises:
         UserError: there is no number after the last `=`, or no name before it.
     """
-    if word and ("=" not in word or expanded(word).exists()):
-        return word, 1.0
-    name, _, weight = word.rpartition("=")
+    if text and ("=" not in text or expanded(text).exists()):
+        return text, 1.0
+    name, _, weight = text.rpartition("=")
     if not name:
-        raise UserError(f"--style '{word}' names no style: write --style IMAGE or --style IMAGE=0.5")
+        raise UserError(f"--style '{text}' names no style: write --style IMAGE or --style IMAGE=0.5")
     try:
         return name, float(weight)
     except ValueError:
-        raise UserError(f"--style {word}: the weight {weight!r} is not a number: write {name}=0.5") from None
+        raise UserError(f"--style {text}: the weight {weight!r} is not a number: write {name}=0.5") from None
 
 
 MAX_SEED = 2**63 - 1
@@ -72,7 +72,7 @@ def trained(parsed: Namespace) -> LoadedTranslator:
 def style_options(parsed: Namespace) -> dict[str, Any]:
     """Return the arguments of `LoadedTranslator.translate` that a command sets."""
     return {
-        "style": [parse_style(word) for word in parsed.style] or None,
+        "style": [parse_style(text) for text in parsed.style] or None,
         "alpha": parsed.alpha,
         "preserve_color": parsed.preserve_color,
         "mask": parsed.mask or None,

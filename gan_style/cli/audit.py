@@ -92,12 +92,12 @@ def verdict(finding: Mapping[str, Any]) -> str:
     if first is None:
         counts = ", ".join(counted(count, kind) for kind, count in finding["compared"].items())
         return f"same: {counted(finding['iterations'], 'iteration')} twice from seed {seed}, bit for bit ({counts})"
-    place = f" of {first['path']}" if first["path"] else ""
+    where = f" of {first['path']}" if first["path"] else ""
     call = f", its call {first['call']} of the iteration" if first["kind"] == "output" else ""
     turn = f", in the turn of {first['turn']}" if first["turn"] else ""
     when = f"iteration {first['iteration']}" if first["iteration"] else "before the first iteration"
     return (
-        f"differs: {when}, the {first['kind']}{place}{call}{turn}, is the first that a second training did not repeat"
+        f"differs: {when}, the {first['kind']}{where}{call}{turn}, is the first that a second training did not repeat"
     )
 
 

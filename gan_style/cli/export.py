@@ -23,7 +23,7 @@ def export(parsed: Namespace) -> None:
 
 
 def import_official(parsed: Namespace) -> None:
-    """Make a checkpoint of official generators, and say what they are."""
+    """Make a checkpoint of official generators, and print a description of them."""
     require_whole("--size", parsed.size, 1)
     content = importing.import_official(
         parsed.source, parsed.output, direction=parsed.direction or "A2B", back=parsed.back, size=parsed.size

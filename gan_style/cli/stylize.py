@@ -63,7 +63,7 @@ def start_of(translator: LoadedTranslator, parsed: Namespace) -> dict[str, Any]:
     """Read the style picture, where the descent starts from it."""
     if not optimizing(translator.model).starts_with_style:
         return {}
-    paths = [expanded(parse_style(word)[0]) for word in parsed.style]
+    paths = [expanded(parse_style(text)[0]) for text in parsed.style]
     if len(paths) != 1 or not paths[0].is_file():
         raise UserError("model.start=style begins with one style picture: give one file, or take content or noise")
     return {"start": given_picture(paths[0]).images.to(translator.device)}

@@ -34,8 +34,8 @@ def main() -> None:
     # Hydra prints its own errors on several lines and exits with 1; with this it raises them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # Hydra's parser takes no more overrides after a flag that follows one: flags first.
-    flags = [word for word in sys.argv[1:] if word in ("-m", "--multirun")]
-    sys.argv[1:] = flags + [word for word in sys.argv[1:] if word not in flags]
+    flags = [argument for argument in sys.argv[1:] if argument in ("-m", "--multirun")]
+    sys.argv[1:] = flags + [argument for argument in sys.argv[1:] if argument not in flags]
     try:
         _words[:] = sys.argv[1:]
         guard_hydra(_words)

@@ -121,7 +121,7 @@ def refusal(where: str, name: str, allowed: Sequence[str]) -> UserError:
 
     Args:
         where: key and target as they are written.
-        name: where the target is defined, or what was written where that is not known.
+        name: where the target is defined, or the target as written if that is not known.
         allowed: the prefixes.
     """
     package = name.split(".")[0]

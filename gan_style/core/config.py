@@ -3,8 +3,8 @@
 A config node with `_target_` names a class or function. Its constructor says which keys exist, of which
 type, so that no second list of them has to be kept: `check` compares the two before anything is built.
 
-Hydra composes a command line and resolves its interpolations, once (`plain`). What is built from then on, and all that
-comes out of a file, is dicts, lists and scalars: `build` makes the objects itself, so a text in a file stays a text.
+Hydra composes a command line and resolves its interpolations, once (`plain`). From then on, and in
+files, a config is dicts, lists and scalars: `build` makes the objects itself, so a text in a file stays a text.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ def _imported(name: str) -> Any:
             found: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if not module_name.startswith(error.name or "?"):
-                raise  # the module is there, and what it imports is not
+                raise  # the module exists, and one that it imports does not
             continue
         for part in parts[end:]:
             found = getattr(found, part)
@@ -268,12 +268,12 @@ def _adapter(hint: Any) -> pydantic.TypeAdapter[Any]:
 
 def _require_type(made: Any, hint: Any, full: str) -> None:
     """Raise a UserError if an object that a node made is not what the signature asks for."""
-    product = _product(hint)
-    if product is not None:
+    made_kind = _product(hint)
+    if made_kind is not None:
         source = getattr(made, "func", None)
-        if source is None or (isinstance(source, type) and not issubclass(source, product)):
+        if source is None or (isinstance(source, type) and not issubclass(source, made_kind)):
             kind = type(made).__name__ if source is None else f"factory of {source.__name__}"
-            raise UserError(f"{full} is not valid: its _target_ makes a {kind}, not a factory of {product.__name__}")
+            raise UserError(f"{full} is not valid: its _target_ makes a {kind}, not a factory of {made_kind.__name__}")
     try:
         _adapter(hint).validate_python(made)
     except pydantic.ValidationError:

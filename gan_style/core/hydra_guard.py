@@ -101,7 +101,7 @@ def guard_hydra(arguments: Sequence[str]) -> None:
 def composing(folder: Path, *more: Path) -> Iterator[None]:
     """Let `hydra.compose` read these folders of configs inside a `with` block, checked as those of a command.
 
-    Hydra keeps its state in the process: what a program around us has of it is there again behind the block.
+    Hydra keeps its state in the process: that of a program around us is restored after the block.
 
     Args:
         folder: of our configs.

@@ -1,4 +1,4 @@
-"""Errors of memory that ran out: recognised in the words of any library, and explained in one sentence."""
+"""Errors of memory that ran out: recognised in the messages of any library, and explained in one sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORDS = re.compile(
     r"failed to allocate|insufficient memory|bad_alloc|bad allocation|_ALLOC_FAILED|MemoryError",
     re.IGNORECASE,
 )
-# Raised by torch, OpenCV and onnxruntime. In other classes such words may come from elsewhere, such as a file's text.
+# Raised by torch, OpenCV and onnxruntime. In other classes such a message may quote a file's text.
 _CLASSES = (RuntimeError, SystemError)
 _OF_OPENCV, _OF_ONNXRUNTIME = "cv2", "onnxruntime"
 _WANTED = re.compile(r"allocate ([\d.]+) ?(bytes|[KMGT]?i?B)\b", re.IGNORECASE)

@@ -25,7 +25,7 @@ def warn(text: object) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser that escapes control characters in its messages: words may be file names that a shell expanded."""
+    """Parser that escapes control characters in its messages: arguments may be file names that a shell expanded."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))

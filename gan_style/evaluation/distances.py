@@ -86,7 +86,7 @@ class Features:
         """Return the features that a score of sets compares, one row per picture."""
         if isinstance(row.features, str):
             return {EXTRACTOR: self.deep, PATCHES: self.patches}[row.features]
-        key = row.name, row.source  # a row is built anew for each checkpoint that names it
+        key = row.name, row.source  # a row is built once for each checkpoint that names it
         if key not in self._own:
             parts = [features_of(row, x) for x in batches(self.pictures, device=self.device)]
             self._own[key] = require_finite(row, torch.cat(parts))

@@ -112,14 +112,14 @@ class PictureScores:
         """Compute each score that these pictures have the inputs for.
 
         Args:
-            pictures: what a model made and what belongs to it, by the names of `PictureScore.inputs`.
+            pictures: translations and what belongs to each, by the names of `PictureScore.inputs`.
             real: of the target domain; style is compared with their mean, and with that which a picture was given.
             train: further real ones, for the floor of what looks at fakes alone; may be none.
             own: further scores of single pictures, beside those of the table.
 
         Returns:
             name -> value, low, high, floor (None where real pictures have none) and, where it looks at fakes,
-            ceiling: what the inputs score as they are.
+            ceiling: the score of the untranslated inputs.
         """
         found: Scores = {}
         rows = {row.name: row for row in own if row.inputs}

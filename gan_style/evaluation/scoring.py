@@ -121,7 +121,7 @@ def judge_of(data: ScoredSet, **judging: Unpack[Judging]) -> Judge:
     require_whole("draws", draws, 0)
     device = device_of(judging.get("device"))
     if device.type == "cuda":
-        # TF32 keeps 10 bits of what a convolution multiplies: scores would be another device's
+        # TF32 rounds the factors of a convolution to 10 bits: scores would differ from those of a CPU
         torch.backends.cudnn.allow_tf32 = False
     name, weights = judging.get("extractor", "random"), judging.get("weights")
     network = extractor_of(name, weights).to(device)

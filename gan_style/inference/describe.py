@@ -16,7 +16,7 @@ from gan_style.core.paths import expanded
 from gan_style.data.values import ValueRange
 from gan_style.models.translator import Translator
 
-Rows = Iterator[tuple[str, str]]  # name and value of all that a user asks of a file
+Rows = Iterator[tuple[str, str]]  # name and value
 
 
 def describe(path: str | Path, *, allow: str | Sequence[str] = ()) -> dict[str, str]:
@@ -72,7 +72,7 @@ def rows_of_graph(about: Mapping[str, Any], form: str) -> Rows:
     """Yield the rows of a graph that was exported.
 
     Args:
-        about: what it says of itself.
+        about: its metadata.
         form: of the file.
     """
     yield "file", f"{form}, opset {about['opset']}" if about.get("opset") else form
@@ -96,7 +96,7 @@ def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> 
 
     Args:
         path: of the file.
-        generator: what it holds.
+        generator: content of the file.
         sha256: of the file.
     """
     yield "file", f"a generator in the layout of CycleGAN, pix2pix and CUT, sha256 {sha256}"

@@ -45,7 +45,7 @@ class LoadedTranslator:
             files of other kinds are reduced to it.
         precision: of the networks' passes, "32" or "bf16".
         fast_convolutions: compute the networks by `networks.fast_convolutions`; for a CPU.
-        about: what the checkpoint says of itself, see checkpoints/safetensors.py; None where there is none.
+        about: description of the checkpoint, see checkpoints/safetensors.py; None where there is none.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class LoadedTranslator:
 
         Args:
             pictures, direction: as of `translate`.
-            style: a picture, a folder, a name, or what `style` gives; or pairs of these and their
-                weights, or a mapping to weights of those that can be its keys (paths and names).
+            style: a picture, a folder, a name, or a result of `style`; or pairs of these and their weights, or a
+                mapping of paths and names to weights.
             alpha: strength in [0, 1]; 0 is the method's own reconstruction of the picture.
             preserve_color: keep the picture's own colours.
             mask: one per style, of the picture's size before it is shortened: a picture, white where the style
@@ -113,7 +113,7 @@ class LoadedTranslator:
             size: shorten the longer side of the picture to so many pixels first.
             tile: side of a tile for pictures that do not fit into memory whole; "auto" takes tiles where they are
                 needed, None never.
-            tile_mode: "exact" gives what the whole pass gives; "fast" blends tiles that know nothing of each other.
+            tile_mode: "exact" gives the result of a pass over the whole picture; "fast" blends independent tiles.
             **options: of the method's own `stylize`, such as the `progress` of Gatys.
 
         Raises:
@@ -276,18 +276,18 @@ class LoadedTranslator:
             raise UserError(f"this model takes no style pictures: name one of its domains ({names})")
         return str(what)
 
-    def _noise(self, word: str) -> StyleCode:
-        name, _, seed = word.partition(":")[2].partition(":")
+    def _noise(self, text: str) -> StyleCode:
+        name, _, seed = text.partition(":")[2].partition(":")
         if name not in self.style_names:
-            raise UserError(f"{word}: noise is of a style, as in {NOISE}:NAME{did_you_mean(name, self.style_names)}")
+            raise UserError(f"{text}: noise is of a style, as in {NOISE}:NAME{did_you_mean(name, self.style_names)}")
         if seed and not (seed.isascii() and seed.isdigit() and int(seed) < 2**63):
-            raise UserError(f"{word}: the seed {seed} is not a whole number of at least 0, as in {NOISE}:{name}:7")
+            raise UserError(f"{text}: the seed {seed} is not a whole number of at least 0, as in {NOISE}:{name}:7")
         model = styled(self.model)
         z = torch.randn(1, model.latent_size, generator=torch.Generator().manual_seed(int(seed or 0)))
         return model.latent_style(self.style_names.index(name), z.to(self.device))
 
     def _encoded(self, what: Picture, side: int) -> StyleCode:
-        values = self._values("B")  # of a plain domain, a style of 16 bits is looked at with 8
+        values = self._values("B")  # in a domain of 8 bits, a style of 16 bits is reduced to 8
         images = given_picture(what, values=None if values and values.plain else values, side=side).images
         if len(images) != 1:
             raise UserError(f"a style is one picture, not a batch of {len(images)}: give pairs of one and its weight")

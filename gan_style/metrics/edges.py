@@ -24,9 +24,9 @@ def sobel(images: Tensor) -> Tensor:
 def edge_agreement(images: Tensor, others: Tensor) -> Tensor:
     """Return the correlation of the edge strengths of two images, [B, C, H, W] twice -> [B] in [-1, 1].
 
-    1 where edges have the same positions and relative strengths, about 0 for unrelated pictures. A
-    change of brightness, contrast or sign leaves it as it is, which is why it fits translation between domains. A
-    picture without edges agrees with another one without (1) and with no other (0).
+    1 where edges have the same positions and relative strengths, about 0 for unrelated pictures. It does not depend on
+    brightness, contrast or sign, and so suits translation between domains. A picture without edges agrees with another
+    one without (1) and with no other (0).
     """
     a, b = (sobel(x).flatten(1) for x in (images, others))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)

@@ -21,7 +21,7 @@ class Extractor(nn.Module):
 
     Attributes:
         name: goes into the names of scores: `frechet_<name>`.
-        sha256: of the file of weights, or of what they are drawn from.
+        sha256: of the file of weights, or of the seed and widths that they are drawn from.
         size: side that pictures are resized to; None leaves them as they are.
         resize: how, for the stamp of the protocol.
     """
@@ -36,7 +36,7 @@ class Extractor(nn.Module):
         return {"extractor": self.name, "sha256": self.sha256, "size": self.size, "resize": self.resize}
 
     def features(self, images: Tensor) -> Tensor:
-        """Return features [B, D] of pictures in [-1, 1] of the right size; what a family has of its own."""
+        """Return features [B, D] of images in [-1, 1] of the right size; each family implements it."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -124,7 +124,7 @@ class ModuleExtractor(Extractor):
         module: takes [B, 3, H, W] in [-1, 1].
         name: for the names of scores; one that is taken by another family is refused.
         size: side that pictures are resized to.
-        prepare: from [-1, 1] to what the module expects.
+        prepare: maps [-1, 1] to the range that the module expects.
         sha256: of the file of its weights; None takes it over the module's state.
     """
 

@@ -21,7 +21,7 @@ def bootstrap_interval(
 
     A set drawn with replacement holds pictures twice, which moves distances between sets upward (a Frechet distance
     by as much as its own bias). The draws are therefore shifted so that their mean is the value, and the percentiles
-    are taken then: the interval is for what the statistic gives on average at this N, not for N without end.
+    are taken then: the interval is for the mean of the statistic at this N, not for infinite N.
 
     Args:
         value_fn: of features with one row per picture.

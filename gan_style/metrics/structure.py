@@ -34,7 +34,7 @@ class StructureDistance(nn.Module):
     """Mean square difference of self-similarities, [B, 3, H, W] twice -> [B], 0 for equal pictures.
 
     The self-similarity of a picture holds the cosines between the keys of all pairs of tokens in the last attention
-    layer (Tumanyan et al. 2022, section 3.1): what is where, whatever it looks like. The network, its depth, width
+    layer (Tumanyan et al. 2022, section 3.1): layout without appearance. The network, its depth, width
     and patch are read from the file; pictures are resized to the side that it was trained on.
 
     Args:

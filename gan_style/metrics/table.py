@@ -22,13 +22,13 @@ PATCHES = "patches"  # of Laplacian pyramids
 class Score:
     """Row of the table, one score.
 
-    A score is either of two sets of pictures, and says with `features` what is kept of each picture; or of single
-    pictures, and says with `inputs` what it looks at. Pictures are float32 tensors [B, 3, H, W] in [-1, 1]. What is
-    computed of a picture must not depend on the other pictures of its batch.
+    A score either compares two sets of pictures, by the `features` of each picture; or it scores single pictures, by
+    its `inputs`. Pictures are float32 tensors [B, 3, H, W] in [-1, 1]. Values of a picture must not depend on the other
+    pictures of its batch.
 
-    The floor of a score of sets is what real pictures score against other real ones, its ceiling what the untranslated
-    input scores. A score of single pictures has a ceiling where it looks at `fakes`, and a floor where it looks at
-    these alone.
+    The floor of a score of sets is the score of real pictures against other real ones, its ceiling that of the
+    untranslated input. A score of single pictures has a ceiling where its inputs include `fakes`, and a floor where
+    they are its only input.
 
     Attributes:
         name: of its column, in lower case; the extractor's name is added where `features` is `extractor`.

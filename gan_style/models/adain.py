@@ -65,7 +65,7 @@ class AdaIN(Styled):
         self.norm = InstanceNorm2d(vgg.channels[self.depth])  # of contents; a video smooths its statistics
         self.lambda_content, self.lambda_style = lambda_content, lambda_style
         self.lambda_idt, self.lambda_tv = lambda_idt, lambda_tv
-        # The styles of training on the whole: what `translate` uses where no style is named.
+        # Mean over the styles of training: `translate` uses it where no style is named.
         width = vgg.channels[self.depth]
         self.register_buffer("style_mean", torch.zeros(1, width))
         self.register_buffer("style_std", torch.ones(1, width))
@@ -104,7 +104,7 @@ class AdaIN(Styled):
             made["idt_A"] = crop(self.decoder(features), size)
             made["idt_B"] = crop(self.decoder(of_styles[self.depth]), style_size)
         pictures = {name: picture.clamp(-1, 1) for name, picture in made.items()}
-        # The losses take what was made before it is clamped: a clamped pixel has no gradient.
+        # The losses take the images before clamping: a clamped pixel has no gradient.
         shown = {"real_A": batch["A"], "real_B": batch["B"], **pictures}
         return Generated(shown, target=target, style=self.perceptual.style_code(of_styles), made=made)
 

@@ -125,7 +125,7 @@ class Gatys(Optimizing):
         for name in ("content", "style"):
             self.register_buffer(name, torch.zeros(count, 3, size, size))
         self.register_buffer("held", torch.tensor(False))
-        self._target: dict[Any, Target] = {}  # of the current scale
+        self._target: dict[Any, Target] = {}  # of the present scale
         self.register_load_state_dict_post_hook(lambda module, _: module._target.clear())
 
     @property

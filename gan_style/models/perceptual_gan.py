@@ -3,8 +3,8 @@
 L = lambda_gan gan(D_B, fake_B) + lambda_content content(fake_B, A) + lambda_style style(fake_B, B), after Johnson et
 al. 2016 (arXiv:1603.08155) and Gatys et al. 2016, with B the style pictures of the batch.
 
-With a generator of two branches, G(x) = tanh(content(x) + alpha style(x)), the content branch alone is also held to
-the input, so that the style branch holds what is added to it.
+With a generator of two branches, G(x) = tanh(content(x) + alpha style(x)), an L1 holds the content branch alone to the
+input, so that the style branch learns the change.
 """
 
 from __future__ import annotations

@@ -36,9 +36,10 @@ class Pretrained(Translator):
         self._networks = {str(direction): network_of(direction) for direction in self.directions}
         self.generators = tuple(self._networks.values())
         channels = {"A": channels_A, "B": channels_B}
-        for way in self.directions:
-            made = make_generator(generator, in_channels=channels[way.source], out_channels=channels[way.target])
-            setattr(self, network_of(way), made)
+        for direction in self.directions:
+            source, target = channels[direction.source], channels[direction.target]
+            made = make_generator(generator, in_channels=source, out_channels=target)
+            setattr(self, network_of(direction), made)
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
         output: Tensor = getattr(self, self._networks[direction])(images)

@@ -14,9 +14,9 @@ class ConstantThenLinear:
     iteration, so that it does not depend on where epochs end.
 
     Args:
-        constant: how long the rate stays.
-        decay: how long it falls; 0 keeps it constant for ever.
-        unit: what the two count.
+        constant: length of the constant part.
+        decay: length of the fall; 0 keeps the rate constant for ever.
+        unit: of both lengths.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The contract of a method: what it writes, and what it says of itself. Pure torch; training.engine trains it."""
+"""Contract of a method: what it writes, and its declared capabilities. Pure torch; training.engine trains it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gan_style.models.schedules import ConstantThenLinear
 from gan_style.networks.contract import Branched
 
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
-StyleCode = dict[str, Tensor]  # name -> [B, ...]: what a method knows of a style
+StyleCode = dict[str, Tensor]  # name -> [B, ...]: representation of a style
 Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
 Optimizers = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -34,7 +34,7 @@ NOT_CALLED = {
 
 
 class Generated(dict[str, Tensor]):
-    """Pictures by name, and what else `generate` has computed that the losses need.
+    """Images by name, and other values of `generate` that the losses need.
 
     Args:
         images: name -> [B, C, H, W]; they alone are shown, scored and logged.
@@ -126,7 +126,7 @@ class Translator(nn.Module):
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         """Make every image that the losses need; gradients reach the generators only.
 
-        What the losses need beside pictures is handed to them by `Generated(images, name=value)`.
+        Other values that the losses need are passed on by `Generated(images, name=value)`.
         """
         raise NotImplementedError
 
@@ -214,8 +214,8 @@ class Translator(nn.Module):
 
 def network_of(direction: str) -> str:
     """Return the name of the generator of a direction, the same in every method with domains: `A2B` -> `G_AB`."""
-    way = Direction(direction)
-    return f"G_{way.source}{way.target}"
+    parsed = Direction(direction)
+    return f"G_{parsed.source}{parsed.target}"
 
 
 def l1(output: Tensor, target: Tensor) -> Tensor:

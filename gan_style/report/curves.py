@@ -220,7 +220,7 @@ def _line(label: str, series: Series, colour: int, span: int) -> Line:
 
 
 def _add_levels(chart: Chart, score: str, run: Run) -> None:
-    """Add what the scores are to be compared with: baselines and the floor."""
+    """Add the values to beat: baselines and the floor."""
     colours = {line.label: line.colour for line in chart.lines}
     styles: dict[str, int] = {}
     for row in make_rows(run.scores):

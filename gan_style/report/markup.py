@@ -9,7 +9,7 @@ NONE = '<span class="none">\N{EN DASH}</span>'
 
 
 def escape(text: str) -> str:
-    """Return text for a page: neither markup nor what a terminal, an editor or a reader's eye would obey.
+    """Return text for a page, without markup or characters that control a terminal, an editor or a reader's eye.
 
     Lines stay lines: of one name the page makes one, but a configuration has several.
     """

@@ -37,7 +37,7 @@ def describe(score: str, entry: Mapping[str, object] | None = None) -> Score:
 
     Args:
         score: The name of its column.
-        entry: Of the result file, which says what a score of one's own is.
+        entry: Of the result file, which describes a score of one's own.
     """
     row, entry = row_of(score), entry or {}
     end = better_end(score, entry)
@@ -53,7 +53,7 @@ def describe(score: str, entry: Mapping[str, object] | None = None) -> Score:
 
 
 def describe_baseline(name: str) -> str:
-    """Return what a baseline is in one sentence, empty where that is not known."""
+    """Return the description of a baseline in one sentence, empty where it is not known."""
     return _BASELINES.get(name.lower().replace("_", " ").replace("color", "colour"), "")
 
 

@@ -96,7 +96,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def read_run(run_dir: Path) -> Run:
-    """Read what is there of a run folder."""
+    """Read the files that exist in a run folder."""
     problems: dict[str, str] = {}
     texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
     return Run(

@@ -19,7 +19,7 @@ def model_name(run: Run) -> str:
 
 
 def data_name(run: Run) -> str:
-    """Return what the data are called: the named set, their folder, or their class."""
+    """Return the name of the data: the named set, their folder, or their class."""
     data = as_mapping(run.config.get("data"))
     if data.get("set"):
         return str(data["set"])

@@ -66,7 +66,7 @@ def text(x: float, y: float, content: str, kind: str | None = None) -> str:
 
 
 def title(content: str) -> str:
-    """Return what a browser shows over the element around it."""
+    """Return the tooltip of the element around it."""
     return element("title", escape(content))
 
 
@@ -75,7 +75,7 @@ def document(width: int, height: int, label: str, content: str) -> str:
 
     Args:
         width, height: In pixels.
-        label: What is drawn, for who cannot see it.
+        label: Description of the drawing, for screen readers.
         content: Its elements.
     """
     return (

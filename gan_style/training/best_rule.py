@@ -25,7 +25,7 @@ class BestRule:
     """Rule that chooses best.ckpt.
 
     Args:
-        monitor: a score of validations: its column (`val/A2B/ssim`), or its word (`psnr`, `kid`, `swd`, ...) for the
+        monitor: a score of validations: its column (`val/A2B/ssim`), or its name (`psnr`, `kid`, `swd`, ...) for the
             mean over directions; "auto" takes `psnr` where the truth is known and else `swd`; None the newest weights.
         mode: its better end; "auto" knows that of our own scores.
         patience: validations without a better score after which the run ends; None does not end it.
@@ -61,7 +61,7 @@ def resolve(
     if rule.monitor == "auto":
         if rule.mode != "auto":
             raise UserError(f"best.mode={rule.mode} is the better end of a score: name that too, best.monitor=NAME")
-        found = [name for word in PREFERRED for name in _meant(word, offered)[:1]]
+        found = [name for metric in PREFERRED for name in _meant(metric, offered)[:1]]
         rule.monitor = found[0] if found else None
     elif rule.monitor is not None:
         meant = _meant(rule.monitor, offered)
@@ -91,11 +91,11 @@ def nothing_left(resume: Mapping[str, Any], iterations: int, rule: BestRule) -> 
     return None
 
 
-def _meant(word: str, offered: Mapping[str, str]) -> list[str]:
-    """Return the columns that a word stands for: itself, or the mean over directions of that metric."""
-    if word in offered:
-        return [word]
-    row = NAMED.get(word)
+def _meant(metric: str, offered: Mapping[str, str]) -> list[str]:
+    """Return the columns that a name stands for: itself, or the mean over directions of that metric."""
+    if metric in offered:
+        return [metric]
+    row = NAMED.get(metric)
     if row is not None and f"val/{row.inception}" in offered:  # frechet is called fid with the weights of 2015
         return [f"val/{row.inception}"]
-    return [name for name in offered if name == f"val/{word}" or name.startswith(f"val/{word}_")]
+    return [name for name in offered if name == f"val/{metric}" or name.startswith(f"val/{metric}_")]

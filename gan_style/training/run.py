@@ -84,7 +84,7 @@ class RunConfig:
 
 
 def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Path:
-    """Run what a plain config says and return the run folder.
+    """Train as a plain config says and return the run folder.
 
     Args:
         config: resolved; see `RunConfig`.

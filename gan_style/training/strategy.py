@@ -18,7 +18,7 @@ class DDPPerPlayer(DDPStrategy):
     Around the whole model it would send the other player's gradients in every turn, too.
 
     Args:
-        **options: of `DDPStrategy`; what it does not know goes to DistributedDataParallel.
+        **options: of `DDPStrategy`; others go to DistributedDataParallel.
     """
 
     def configure_ddp(self) -> None:

@@ -46,8 +46,8 @@ class TrainerSettings:
             true.
         precision: "bf16-mixed" and "16-mixed" compute the networks in half precision and the losses in float32; the
             second scales each player's loss so that small gradients do not vanish. "tf32" rounds the factors of float32
-            products to 10 bits on a GPU that has such units; elsewhere it is "32-true". torch by itself does so in
-            convolutions only.
+            multiplications to 10 bits on a GPU that has such units; elsewhere it is "32-true". torch's default does so
+            in convolutions only.
         max_steps: exactly this many iterations; one is a batch through all turns. Wins over max_epochs.
         max_epochs: exactly this many epochs of the larger domain.
         val_every: iterations between two validations; null: five in a run, at least one per 5,000.
@@ -56,8 +56,8 @@ class TrainerSettings:
         deterministic: refuse operations that are not reproducible on a GPU.
         fast_convolutions: in float32 on a CPU, Winograd and other fast convolutions in the generators; null: where
             crops are large and the processor multiplies matrices fast enough for it to pay (docs/performance.md).
-        checkpointing: residual blocks of the generators keep their input alone and are computed again in the backward
-            pass: same numbers, less memory, more time.
+        checkpointing: residual blocks of the generators keep only their input and are recomputed in the backward pass:
+            same numbers, less memory, more time.
         compile: "default" compiles the networks, which takes minutes at the start and is for batches of one size; "max"
             also records CUDA graphs on a GPU. Without a compiler a note says so and nothing is compiled.
         channels_last: keep the weights, and with them the maps, in the layout that tensor cores read. On a CPU
@@ -169,7 +169,7 @@ class TrainerSettings:
         """
         on_gpu = torch.cuda.is_available() and self.accelerator in ("auto", "gpu")
         if self.precision == "tf32" and on_gpu:
-            torch.set_float32_matmul_precision("high")  # of matrix products: convolutions take it by default
+            torch.set_float32_matmul_precision("high")  # of matrix multiplications: convolutions use TF32 by default
         half = [ScaledByPlayer("cuda" if on_gpu else "cpu")] if self.precision == "16-mixed" else []
         together = [SyncBatchNorms(on_gpu)] if self.world_size > 1 and self.sync_batchnorm is not False else []
         return pl.Trainer(

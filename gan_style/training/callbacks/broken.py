@@ -14,7 +14,7 @@ def end_or_go_back(trainer: pl.Trainer, engine: Engine, what: str) -> None:
     """Let the doctor, where there is one, record the fault and go back; else end training.
 
     Args:
-        what: of what was seen, as the beginning of a sentence.
+        what: description of the fault, as the beginning of a sentence.
 
     Raises:
         TrainingFailed: with that sentence and what to change.

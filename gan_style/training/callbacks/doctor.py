@@ -29,15 +29,15 @@ from gan_style.training.engine.engine import Engine, engine_of
 from gan_style.training.engine.hooks import RunCallback
 
 WINDOW = 4  # iterations before a look whose pictures are compared
-FIRST_SLOPES, SLOPES_EVERY = 2, 10  # the loss terms are looked at in the first looks, then in each tenth
-SLOPES_WINDOW = 2  # iterations of them: a term may rest in every other one, as those of two kinds of codes do
+FIRST_SLOPES, SLOPES_EVERY = 2, 10  # looks that check the gradients of loss terms: the first two, then each tenth
+SLOPES_WINDOW = 2  # iterations whose gradients are collected: terms of two kinds of codes alternate
 
 
 class Doctor(RunCallback):
     """Callback that computes statistics on the device, fetches them every k iterations, and logs them as `doctor/...`.
 
-    What is found goes to the terminal, `findings.jsonl`, the loggers and the report. Changes no number of a run that
-    it does not end or take back. In a run of several processes the first one's pictures are looked at.
+    Findings go to the terminal, `findings.jsonl`, the loggers and the report. The doctor changes no number of a run
+    unless it ends it or goes back. In a run of several processes it checks the first one's images.
 
     Args:
         every: iterations between two looks.
@@ -106,7 +106,7 @@ class Doctor(RunCallback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         engine = engine_of(pl_module)
         if trainer.should_stop and engine.iteration % int(trainer.val_check_batch or 1):
-            return  # only there because the run ends: a resumed one would count it, and one that goes on would not
+            return  # this validation comes only because the run ends: an uninterrupted run would not have it
         rows = trainer.callback_metrics
         names = {d: f"val/{d}/cycle_honesty" for d in engine.method.directions}
         numbers = {f"{d}/honesty": float(rows[name]) for d, name in names.items() if name in rows}
@@ -128,7 +128,7 @@ class Doctor(RunCallback):
     # Looking
 
     def _listen(self, engine: Engine) -> None:
-        """Take the slopes of the terms of one iteration, while their graph is there."""
+        """Compute the gradients of the loss terms of one iteration, while their graph exists."""
         model = engine.method
         original, parameters = model.generator_loss, model.parameters_of("G")
 
@@ -145,7 +145,7 @@ class Doctor(RunCallback):
     def _look(self, trainer: pl.Trainer, engine: Engine, images: Images, batch: Any) -> None:
         model, device = engine.method, engine.device  # a resumed run begins with a window from the file
         found = measure([{name: value.to(device) for name, value in one.items()} for one in self._window])
-        if engine.compiled == "off":  # a pass without gradients would be compiled anew
+        if engine.compiled == "off":  # a pass without gradients would be compiled again
             found |= verdict(model, batch, images)
         norms = {player: gradient_norm(model.parameters_of(player)) for player in model.players()}
         found |= {f"{player}/gradient": norm for player, norm in norms.items() if norm is not None}

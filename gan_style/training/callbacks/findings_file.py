@@ -1,4 +1,4 @@
-"""`findings.jsonl` of a run folder: what the doctor found, one finding a line."""
+"""`findings.jsonl` of a run folder: the findings of the doctor, one a line."""
 
 from __future__ import annotations
 

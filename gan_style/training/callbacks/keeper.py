@@ -39,11 +39,11 @@ class Keeper(pl.Callback):
 
     Args:
         folder: for `last.ckpt`, `previous.ckpt` (the one saved before it) and `best.ckpt`.
-        about: what a checkpoint says of itself: config, domains, preprocessing.
+        about: description in the checkpoint: config, domains, preprocessing.
         iterations: where training ends.
         processes: of the whole run.
         every: iterations between two saves.
-        rule: what chooses best.ckpt, in words.
+        rule: description of the rule that chooses best.ckpt.
         monitor: a validation score, e.g. "val/psnr"; None takes the newest weights.
         mode: which end is better, "highest" or "lowest".
         patience: validations without a better score after which the run ends; None does not end it.
@@ -101,7 +101,7 @@ class Keeper(pl.Callback):
         if self.resume["best"]["rule"] == self.best["rule"]:
             self.best |= self.resume["best"]
         self._saved_at = engine.iteration
-        self.resume = None  # let the memory go
+        self.resume = None  # frees its memory
 
     def go_back(self, path: Path) -> None:
         """Go on from an earlier checkpoint before the next iteration; best.ckpt stays what it is."""
@@ -112,7 +112,7 @@ class Keeper(pl.Callback):
         if self._back_to is None:
             return False
         rewind(trainer, engine, checkpoint.load(self._back_to))
-        checkpoint.copy(self._back_to, self.folder / "last.ckpt")  # what came after it is not to be resumed
+        checkpoint.copy(self._back_to, self.folder / "last.ckpt")  # later checkpoints must not be resumed
         self._back_to, self._saved_at, self._improved = None, engine.iteration, False
         return True
 
@@ -179,7 +179,7 @@ class Keeper(pl.Callback):
         engine = engine_of(pl_module)
         # Lightning keeps values of earlier validations: a score that this one does not give would be read as new.
         trainer.callback_metrics.clear()
-        refuse_broken_weights(trainer, engine)  # before anybody tries to score what they make
+        refuse_broken_weights(trainer, engine)  # before their translations are scored
         self._went_back(trainer, engine)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -264,7 +264,7 @@ class Keeper(pl.Callback):
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not signals.is_new_request(number):
             return
-        if self._signal is not None:  # the second wish does not wait for the iteration to end
+        if self._signal is not None:  # a second signal does not wait for the iteration to end
             raise Interrupted(f"stopped at once by a second signal{self.what_is_left()}")
         self._signal = number
 

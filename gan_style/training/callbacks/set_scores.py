@@ -43,9 +43,9 @@ class SetScores(RunCallback):
 
     Columns `val/A2B/kid_random0`, ..., and their means over directions; the names say the extractor. Beside them in
     `scores.json`: a bootstrap interval over pictures, the floor (training pictures against others at the same
-    numbers, or lower ones where there are not as many), and what the input and a colour transfer score. Each rank
-    looks at its own pictures; features are gathered by the pictures' names, so that a picture that comes twice counts
-    once. Those of the real pictures, the floor and the baselines are taken once.
+    numbers, or lower ones where there are not as many), and the scores of the input and of a colour transfer. Each
+    rank computes features of its own pictures; they are gathered by the pictures' names, so that a repeated picture
+    counts once. Features of real pictures, the floor and the baselines are computed once.
 
     Args:
         metrics: of `kid`, `frechet`, `cmmd`, `swd`, `precision`, `recall`, `density` and `coverage`.

@@ -69,7 +69,7 @@ class TruthScores(RunCallback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         pictures = len(trainer.datamodule.val_set)  # type: ignore[attr-defined]
-        for part in gather(dict(self._values))[:pictures]:  # further processes look at a picture again
+        for part in gather(dict(self._values))[:pictures]:  # the sampler repeats pictures for further processes
             for key, numbers in part.items():
                 values[key].extend(numbers)
         if not values:
@@ -77,7 +77,7 @@ class TruthScores(RunCallback):
         table: dict[str, Scores] = defaultdict(lambda: defaultdict(dict))
         own = {row.name: described(row) for row in self.rows if row.source}
         for (of, direction, score), numbers in sorted(values.items()):
-            found = bootstrap(sorted(numbers))  # in whatever order the ranks looked
+            found = bootstrap(sorted(numbers))  # sorted, so that the order of the ranks does not matter
             table[of][direction][score] = found | (own.get(score, {}) if of == "model" else {})
         protocol = {"N": len(next(iter(values.values()))), "interval": "95% bootstrap over test pictures"}
         baselines = {name: table[name] for name in ("input", "colour transfer")}

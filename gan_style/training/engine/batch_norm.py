@@ -100,7 +100,7 @@ class SyncBatchNorms(LayerSync):
         for module in batch_norms(method):
             if not isinstance(module, nn.SyncBatchNorm):
                 self._before[module] = type(module)
-                module.__class__ = SyncedBatchNorm  # all but how it computes stays
+                module.__class__ = SyncedBatchNorm  # parameters, buffers and hooks stay
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:

@@ -58,7 +58,7 @@ def _switches(group: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def restore(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Load an optimiser's moments; what the command says of rates and betas wins over what the checkpoint had."""
+    """Load an optimiser's moments; rates and betas of the command win over the checkpoint's."""
     configured = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(dict(state))
     _lay_out_alike(optimizer)

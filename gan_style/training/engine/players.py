@@ -35,8 +35,8 @@ class Player(nn.Module):
 def settle_buckets(wrapped: nn.parallel.DistributedDataParallel) -> None:
     """Have the buckets of gradients in their final order before the first iteration.
 
-    After its first backward pass DistributedDataParallel sorts them anew, and from three processes on the order decides
-    how a sum is rounded: the first iteration of a resumed run would not be the same number of an undisturbed one.
+    After its first backward pass DistributedDataParallel reorders them, and with three or more processes the order
+    affects rounding: the first iteration after a resume would differ from that of an uninterrupted run.
     """
     trained = list(wrapped.module.parameters())
     wrapped(0 * sum(parameter.sum() for parameter in trained)).backward()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gan_style.apps.planning.parts import parts_of
-from gan_style.apps.planning.plan import KEPT, run_trial, target_of
+from gan_style.apps.planning.plan import KEPT_CHECKPOINTS, run_trial, target_of
 from gan_style.apps.planning.trial import tried
 from gan_style.cli.main import main
 from gan_style.core.compose import composed
@@ -117,7 +117,7 @@ def test_a_real_tiny_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert memory["ema"] == 4 * (found["parameters"]["G_AB"] + found["parameters"]["G_BA"])
     assert memory["peak"] == pytest.approx(max(t["peak"] for t in found["trials"]), rel=0.5)
     assert found["flops"] > 0
-    assert found["disk"]["checkpoints"] == KEPT * found["disk"]["checkpoint"]
+    assert found["disk"]["checkpoints"] == KEPT_CHECKPOINTS * found["disk"]["checkpoint"]
     assert found["proposals"][0]["command"] == " ".join(["python", "train.py", *words])
     assert "G_AB" in capsys.readouterr().out
 

@@ -41,8 +41,8 @@ def test_only_the_time_between_two_batches_is_a_wait(monkeypatch: pytest.MonkeyP
 def test_a_run_that_waits_is_told_so_once(
     run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seconds: float
 ) -> None:
-    monkeypatch.setattr(module, "SETTLED", 1)
-    monkeypatch.setattr(module, "MUCH", 0.6)
+    monkeypatch.setattr(module, "MIN_ITERATIONS_FOR_NOTE", 1)
+    monkeypatch.setattr(module, "MAX_WAIT_SHARE", 0.6)
     given = UnpairedDataset.__getitem__
 
     def slow(self: Any, position: int) -> Any:
