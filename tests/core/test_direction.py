@@ -28,7 +28,7 @@ def test_a_method_may_write_texts_and_there_is_no_third_direction() -> None:
 
     assert Mine.directions == (Direction.B2A,)
     assert type(Mine.directions[0]) is Direction
-    with pytest.raises(ValueError, match="A2C"):
+    with pytest.raises(TypeError, match=r"Wrong\.directions is to be a tuple"):
         type("Wrong", (Translator,), {"directions": ("A2C",)})
 
 
