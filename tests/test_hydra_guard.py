@@ -170,6 +170,7 @@ def test_a_job_in_another_process_knows_the_words_of_the_command(monkeypatch: py
     assert job.__globals__["_words"] is not train._words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -255,6 +255,7 @@ def test_a_trial_of_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert "the memory of the graphics card ran out (2.68 GB more were asked for): plan a sm" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_studio(monkeypatch: pytest.MonkeyPatch) -> None:
     gradio = pytest.importorskip("gradio")
     from gan_style.apps.studio.page import sentences

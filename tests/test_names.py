@@ -272,6 +272,7 @@ def test_a_pipe_is_no_list(tmp_path: Path) -> None:
         list_source("data.A", str(tmp_path / "list.txt"))
 
 
+@pytest.mark.slow
 def test_deep_folders_are_gone_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(1200):

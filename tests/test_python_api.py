@@ -162,6 +162,7 @@ def test_configs_of_ones_own(tmp_path: Path) -> None:
     assert torch.load(done.last, weights_only=True)["iteration"] == 1
 
 
+@pytest.mark.slow
 def test_the_door_can_be_called_too(tmp_path: Path) -> None:
     """`import gan_style.train` puts the module of `python -m gan_style.train` in the function's place."""
     code = (

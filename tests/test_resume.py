@@ -44,8 +44,15 @@ def assert_same(a: Path, b: Path) -> None:
     assert rows(a) == rows(b)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("cut", [8, 5], ids=["at an epoch's end", "mid-epoch"])
+@pytest.mark.parametrize(
+    ("cut", "workers"),
+    [
+        pytest.param(8, 0, id="at an epoch's end"),
+        pytest.param(5, 2, id="mid-epoch with loader workers"),
+        pytest.param(8, 2, id="at an epoch's end with loader workers", marks=pytest.mark.slow),
+        pytest.param(5, 0, id="mid-epoch", marks=pytest.mark.slow),
+    ],
+)
 def test_resume_is_bit_exact(run: Run, cut: int, workers: int) -> None:
     extra = (*HARD, "model.schedule.constant=4", "model.schedule.decay=20", "model.schedule.unit=iterations")
     whole = run("whole", *extra, "trainer.max_steps=12")
@@ -73,6 +80,7 @@ def test_a_checkpoint_older_than_a_key_goes_on(run: Run, capsys: pytest.CaptureF
     assert "not as if it had never stopped" not in said
 
 
+@pytest.mark.slow
 def test_everything_listed_matters(run: Run) -> None:
     """A resumed run that lost its pool, its optimisers or its averages must differ, or the test proves nothing."""
     whole = run("whole", *HARD, "trainer.max_steps=12")

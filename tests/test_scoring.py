@@ -112,6 +112,7 @@ def test_results_of_files_stand_beside_new_ones(root: Path, tmp_path: Path, caps
     assert "is not a file of scores" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_results_of_other_protocols_are_not_put_side_by_side(
     root: Path, run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -193,6 +193,7 @@ def test_the_scores_of_the_best_and_of_the_last_are_both_kept(run: Run, capsys: 
 STILL = ("model.optimizer_G.lr=0", "trainer.val_every=2")  # no validation is better than the first
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_and_a_resumed_one_goes_on_counting(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
