@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -50,33 +49,23 @@ class FreshScenes(pl.Callback):
 
 def train(seed: int, iterations: int, validations: int, folder: str, *words: str) -> None:
     """A run of the demo's networks with all scores in every validation."""
-    from hydra import compose, initialize_config_dir
+    import gan_style
 
-    from gan_style.core.config import config_dir, plain
-    from gan_style.training.run import train as run
-
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config: dict[str, Any] = plain(
-            compose(
-                "train",
-                [
-                    "experiment=demo",
-                    "name=best-rule",
-                    f"seed={seed}",
-                    f"run_dir={folder}",
-                    f"trainer.max_steps={iterations}",
-                    f"trainer.val_every={iterations // validations}",
-                    f"model.schedule.constant={iterations // 2}",
-                    f"model.schedule.decay={iterations // 2}",
-                    "callbacks.set_scores.metrics=[kid,frechet,cmmd,swd,precision,recall,density,coverage]",
-                    "callbacks.set_scores.draws=0",
-                    "+callbacks.fresh._target_=experiments.best_rule.FreshScenes",
-                    "allow=[experiments.]",
-                    *words,
-                ],
-            )
-        )
-    run(config)
+    gan_style.train(
+        "experiment=demo",
+        "name=best-rule",
+        f"seed={seed}",
+        f"trainer.max_steps={iterations}",
+        f"trainer.val_every={iterations // validations}",
+        f"model.schedule.constant={iterations // 2}",
+        f"model.schedule.decay={iterations // 2}",
+        "callbacks.set_scores.metrics=[kid,frechet,cmmd,swd,precision,recall,density,coverage]",
+        "callbacks.set_scores.draws=0",
+        "+callbacks.fresh._target_=experiments.best_rule.FreshScenes",
+        "allow=[experiments.]",
+        *words,
+        run_dir=folder,
+    )
 
 
 def table(*folders: str) -> None:

@@ -11,7 +11,7 @@ same as test methods, to be inherited in a test file (docs/your_own.md):
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.checkpoints import checkpoint
+from gan_style.core.allowed import in_config
 from gan_style.core.compose import composed
-from gan_style.core.config import ALLOWED, build
+from gan_style.core.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
 from gan_style.networks.contract import can_join
@@ -66,25 +67,39 @@ def small_overrides(*overrides: str, config_dir: str | Path | None = None) -> li
 
 def fitting(*overrides: str, config_dir: str | Path | None = None) -> list[str]:
     """Return the overrides of SMALL_MODEL that the config of a command has keys for and does not set itself."""
-    whole = composed([*SMALL_RUN, *overrides], config_dir)
+    return chosen(SMALL_MODEL, composed([*SMALL_RUN, *overrides], config_dir), keys_of(overrides))
+
+
+def keys_of(overrides: Sequence[str]) -> set[str]:
+    """Return the keys that overrides set or remove."""
+    return {override.split("=")[0].lstrip("+~") for override in overrides}
+
+
+def chosen(values: Mapping[str, object], config: Mapping[str, Any], given: Collection[str]) -> list[str]:
+    """Return overrides for the values whose keys a config has and a command does not give.
+
+    Args:
+        values: by dotted key.
+        config: composed from the command.
+        given: keys of the command.
+    """
 
     def has(key: str) -> bool:
-        node: Any = whole
+        node: Any = config
         for part in key.split("."):
-            if not isinstance(node, dict) or part not in node:
+            if not isinstance(node, Mapping) or part not in node:
                 return False
             node = node[part]
         return True
 
-    given = {override.split("=")[0].lstrip("+~") for override in overrides}
-    return [f"{key}={value}" for key, value in SMALL_MODEL.items() if has(key) and key not in given]
+    return [f"{key}={value}" for key, value in values.items() if key not in given and has(key)]
 
 
 def build_model(config: Mapping[str, Any], **extra: Any) -> Translator:
     """Build the method of a plain config, for images of three channels; the same weights every time."""
     torch.manual_seed(0)
     channels = {"channels_A": 3, "channels_B": 3}
-    model = build(config["model"], (*ALLOWED, *config["allow"]), **(channels | extra))
+    model = build(config["model"], in_config(config["allow"]), **(channels | extra))
     assert isinstance(model, Translator), f"{type(model).__name__} is no gan_style.models.translator.Translator"
     return model
 
@@ -169,7 +184,7 @@ def check_training(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     run = train(_shorter(config, 2, folder))
     content: dict[str, Any] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert content["iteration"] == 2
-    rebuilt = build(content["config"]["model"], (*ALLOWED, *config["allow"]), channels_A=3, channels_B=3)
+    rebuilt = build(content["config"]["model"], in_config(config["allow"]), channels_A=3, channels_B=3)
     before = copy.deepcopy(dict(rebuilt.state_dict()))
     rebuilt.load_state_dict(content["state_dict"])
     assert differences(before, dict(rebuilt.state_dict())), "two iterations change no weight"
@@ -401,7 +416,7 @@ class DataContract:
 
     def make(self) -> UnpairedDataModule:
         config = composed(["run_dir=unused", *self.overrides], self.config_dir)
-        data = build(config["data"], (*ALLOWED, *config["allow"]))
+        data = build(config["data"], in_config(config["allow"]))
         assert isinstance(data, UnpairedDataModule), f"{type(data).__name__} is no UnpairedDataModule"
         return data
 

@@ -128,13 +128,19 @@ def test_it_is_scored_in_training_and_chooses_the_best(run: Run) -> None:
     assert "Not a score this report knows" not in page
 
 
+def naming(metrics: Any, path: Path, *words: str) -> Path:
+    """A checkpoint whose config names metrics."""
+    content = checkpoint.load(saved(path, *words))
+    content["config"]["metrics"] = as_nodes(metrics)
+    checkpoint.save(content | {"preprocessing": {"image_size": 32}, "best": {"rule": "newest"}}, path)
+    return path
+
+
 def test_evaluate_scores_what_the_checkpoint_names_and_was_allowed(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = checkpoint.load(saved(tmp_path / "a.ckpt", "model=cyclegan"))
-    content["config"]["metrics"] = as_nodes(NODES)
-    checkpoint.save(content | {"preprocessing": {"image_size": 32}, "best": {"rule": "newest"}}, tmp_path / "a.ckpt")
-    words = ["evaluate", str(tmp_path / "a.ckpt"), "--data", str(root), "--draws", "4", "--out"]
+    path = naming(NODES, tmp_path / "a.ckpt", "model=cyclegan")
+    words = ["evaluate", str(path), "--data", str(root), "--draws", "4", "--out"]
     assert main([*words, str(tmp_path / "all.json"), "--allow", "mylab."]) == 0
     result = json.loads((tmp_path / "all.json").read_text())
     scores = result["scores"]["A2B"]
@@ -181,10 +187,8 @@ def test_a_training_goes_on_past_scores_that_are_not_finite(run: Run, capsys: py
 def test_evaluate_leaves_out_scores_that_are_not_finite(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = checkpoint.load(saved(tmp_path / "a.ckpt", "model=cut"))
-    content["config"]["metrics"] = as_nodes(BROKEN)
-    checkpoint.save(content | {"preprocessing": {"image_size": 32}, "best": {"rule": "newest"}}, tmp_path / "a.ckpt")
-    words = ["evaluate", str(tmp_path / "a.ckpt"), "--data", str(root), "--draws", "4", "--allow", "mylab.", "--out"]
+    path = naming(BROKEN, tmp_path / "a.ckpt", "model=cut")
+    words = ["evaluate", str(path), "--data", str(root), "--draws", "4", "--allow", "mylab.", "--out"]
     assert main([*words, str(tmp_path / "a.json")]) == 0
     result = json.loads((tmp_path / "a.json").read_text(), parse_constant=no_constant)
     said = capsys.readouterr().out

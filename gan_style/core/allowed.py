@@ -15,6 +15,7 @@ from types import ModuleType
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
+from gan_style.core.quoting import one_line
 
 # Only what is *defined* under one of these may be built. An alias such as gan_style.core.config.os.system
 # resolves to something defined elsewhere and is refused. Of ours these are the rooms whose objects a config is for: a
@@ -59,7 +60,7 @@ def packages(given: str | Sequence[str], where: str = "allow") -> tuple[str, ...
     for one in [given] if isinstance(given, str) else given:
         name = str(one).strip().removesuffix(".")
         if not all(part.isidentifier() for part in name.split(".")):
-            said = printable(" ".join(str(one).split()))[:120]
+            said = printable(one_line(one))[:120]
             raise UserError(f"{where}: '{said}' is no name of a package: give a dotted one, such as mylab.")
         if name.split(".")[0] == "gan_style":  # a config may name some of it alone, whoever opens it
             raise UserError(f"{where}: gan_style needs no leave: name a package of your own, such as mylab.")

@@ -25,6 +25,7 @@ from gan_style.core.config import plain
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.hydra_guard import composing, require_own_allow
 from gan_style.core.paths import expanded, printable
+from gan_style.core.quoting import one_line
 
 
 def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> dict[str, Any]:
@@ -51,13 +52,13 @@ def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> 
     except UserError:
         raise
     except ValueError as error:  # Hydra's own, such as for model=null
-        raise UserError(f"{' '.join(str(error).split())}: see gan-style train --help") from error
+        raise UserError(f"{one_line(error)}: see gan-style train --help") from error
     return found
 
 
 def _text(override: object) -> str:
     if not isinstance(override, str) or override.startswith("-"):
-        said = printable(" ".join(repr(override).split()))[:80]
+        said = printable(one_line(repr(override)))[:80]
         raise UserError(f"{said} is no setting of a training: give texts such as 'model=cut'")
     return override
 
@@ -70,7 +71,7 @@ def explain(error: Exception, overrides: Sequence[str] | None = None, config_dir
         overrides: that were composed; None for those of this process's command line.
         config_dirs: folders of configs beside our own.
     """
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         if error.options:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_style.core import checks
 from gan_style.core.checks import shown
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
@@ -100,10 +101,8 @@ def require_finite(row: Score, features: Tensor) -> Tensor:
     Raises:
         UserError: they are not all finite.
     """
-    if not bool(features.isfinite().all()):
-        raise UserError(
-            f"the metric {row.name} gives features that are NaN or infinite: no distance can be taken of them"
-        )
+    sentence = f"the metric {row.name} gives features that are NaN or infinite: no distance can be taken of them"
+    checks.require_finite(features, sentence)
     return features
 
 

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import hydra
-
 from gan_style.cli import main as cli
 from gan_style.cli import train as training
-from gan_style.core.config import config_dir, plain
-from gan_style.testing import SMALL_MODEL
+from gan_style.core import compose
+from gan_style.testing import SMALL_MODEL, chosen, keys_of
 from gan_style.training.run import checked
 from tests.documents.blocks import Block, Command
 
@@ -202,38 +200,21 @@ def check_python(block: Block, path: Path) -> None:
 # Configs
 
 
-def search_path(words: list[str]) -> tuple[list[str], list[str]]:
-    """Overrides without `--config-dir`, and with the folder as Hydra's own override."""
-    if "--config-dir" not in words:
-        return words, []
-    at = words.index("--config-dir")
-    return words[:at] + words[at + 2 :], [f"hydra.searchpath=[file://{Path(words[at + 1]).resolve()}]"]
-
-
 def composed(words: list[str]) -> dict[str, Any]:
     """The plain config of a command."""
-    words, path = search_path([word for word in words if word not in ("-m", "--multirun")])
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config: dict[str, Any] = plain(hydra.compose("train", ["name=test", *path, *words]))
-    return config
+    words, folder = [word for word in words if word not in ("-m", "--multirun")], None
+    if "--config-dir" in words:
+        at = words.index("--config-dir")
+        words, folder = words[:at] + words[at + 2 :], words[at + 1]
+    return compose.composed(words, folder)
 
 
 def smaller(words: list[str]) -> list[str]:
     """The words of SMALL that fit a command."""
-    whole = composed(words)
-    given = {word.split("=")[0].lstrip("+~") for word in words}
+    given = keys_of(words)
     if "data.image_size" in given:
         given.add("data.load_size")  # ours is for our own size
-
-    def there(key: str) -> bool:
-        node: Any = whole
-        for part in key.split("."):
-            if not isinstance(node, dict) or part not in node:
-                return False
-            node = node[part]
-        return True
-
-    small = [f"{key}={value}" for key, value in SMALL.items() if key not in given and there(key)]
+    small = chosen(SMALL, composed(words), given)
     if any(word.startswith("resume=") for word in words):
         small = [word.replace("max_steps=2", "max_steps=3") for word in small]
     return small
