@@ -7,7 +7,7 @@ from typing import Any
 from gan_style.core.types import Count, Seed, Share
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.pictures import ScenePictures
-from gan_style.data.scenes import DEFAULT_TASK, Part, Task, check_size, find_task
+from gan_style.data.scenes import DEFAULT_TASK, Part, Task, check_size, find_task, starts_of
 
 
 class ScenesDataModule(UnpairedDataModule):
@@ -69,8 +69,7 @@ def drawn_splits(
         size: side of the pictures to test with.
         train_size: side of those to train on; None is the same.
     """
-    # The pictures of A and of B in one validation row are of different scenes, as in training.
-    starts: dict[Part, int] = {"trainA": 0, "trainB": count, "testA": 2 * count, "testB": 2 * count + val_count}
+    starts = starts_of(count, val_count)
 
     def scenes(part: Part, domain: str) -> ScenePictures:
         train = part.startswith("train")

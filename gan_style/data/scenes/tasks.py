@@ -32,6 +32,16 @@ SHIFTED_SHARE = 0.85
 OF_SHARE, OF_SHIFT, OF_TREES = 0x5A4E, 0x5B1F, 0x5C7E
 
 
+def starts_of(count: int, val_count: int) -> dict[Part, int]:
+    """Return the index of the first scene of each part of a set: no two parts, of any domain, share a scene.
+
+    Args:
+        count: training scenes of each domain.
+        val_count: test scenes of each domain.
+    """
+    return {"trainA": 0, "trainB": count, "testA": 2 * count, "testB": 2 * count + val_count}
+
+
 @dataclass(frozen=True)
 class TreeBox:
     """A tree that can be seen in a picture.
