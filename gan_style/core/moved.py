@@ -8,6 +8,7 @@ from typing import Any
 
 # Below gan_style; a module as a whole, and names that moved elsewhere than their module.
 MODULES = {
+    "apps.studio.pictures": "apps.studio.images",
     "arithmetic": "training.arithmetic",
     "audit": "cli.audit",
     "callbacks.broken": "training.callbacks.broken",
@@ -31,6 +32,7 @@ MODULES = {
     "compare": "cli.sheet",
     "config": "core.config",
     "data.budget": "core.budget",
+    "data.pictures": "data.image_sets",
     "data.seeding": "core.seeding",
     "describe": "inference.describe",
     "doctor.blame": "training.engine.blame",
@@ -66,6 +68,7 @@ MODULES = {
     "metrics.weights": "core.weights",
     "models.batch_norm": "training.engine.batch_norm",
     "models.optimizers": "training.engine.optimizers",
+    "models.picture_descent": "models.image_descent",
     "networks.quick": "networks.fast_convolutions",
     "official": "checkpoints.official",
     "overlapping": "inference.threads",
@@ -101,7 +104,7 @@ MODULES = {
     "studio.order": "apps.studio.order",
     "studio.page": "apps.studio.page",
     "studio.painting": "apps.studio.painting",
-    "studio.pictures": "apps.studio.pictures",
+    "studio.pictures": "apps.studio.images",
     "studio.room": "apps.studio.room",
     "studio.runs": "apps.studio.runs",
     "studio.stopping": "apps.studio.stopping",

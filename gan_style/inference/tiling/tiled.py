@@ -56,17 +56,17 @@ class Tiled:
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
         """Translate as the model's own method."""
-        picture: Tensor = self._run(lambda x: self.model.interpolate(x, direction, alpha), images)
-        return picture
+        image: Tensor = self._run(lambda x: self.model.interpolate(x, direction, alpha), images)
+        return image
 
     def stylize(self, images: Tensor, code: Any, **options: Any) -> Tensor:
         """Translate as the model's own method."""
-        picture: Tensor = self._run(lambda x: self.model.stylize(x, code, **options), images)
-        return picture
+        image: Tensor = self._run(lambda x: self.model.stylize(x, code, **options), images)
+        return image
 
-    def style_code(self, pictures: Tensor) -> Any:
+    def style_code(self, images: Tensor) -> Any:
         """Encode as the model's own method; exact in either mode, because a code is of the whole picture."""
-        return self._run(self.model.style_code, pictures, exact=True)
+        return self._run(self.model.style_code, images, exact=True)
 
     def _run(self, function: Pass, images: Tensor, exact: bool = False) -> Any:
         tile = chosen(function, images, self.device) if self.tile == "auto" else self.tile
