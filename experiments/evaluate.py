@@ -25,8 +25,8 @@ from typing import Any
 
 from gan_style.cli.main import allow_option
 from gan_style.core.allowed import find_here
-from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
+from gan_style.core.exit_status import exit_status
 from gan_style.core.signals import command, stoppable
 from gan_style.core.terminal import say, warn
 from gan_style.core.types import Count, CountOrNone
@@ -109,9 +109,9 @@ def run(settings: Settings) -> int:
     from gan_style.cli.evaluate import judging, notes, write_json
     from gan_style.core.paths import expanded, printable
     from gan_style.evaluation.distances import other_protocol, refuse_other_protocol
+    from gan_style.evaluation.result_table import terminal
     from gan_style.evaluation.scoring import judge_of
     from gan_style.evaluation.sets import open_set
-    from gan_style.evaluation.table import terminal
 
     found = checkpoints(expanded(settings.runs)) if settings.runs else {}
     base = expanded(settings.runs) if settings.runs else Path(".")
@@ -218,7 +218,7 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
     from gan_style.data.images import to_uint8
     from gan_style.data.saving import save_image
     from gan_style.evaluation.plot import plot
-    from gan_style.evaluation.table import directions, latex, markdown
+    from gan_style.evaluation.result_table import directions, latex, markdown
 
     write(out / "table.md", markdown(results))
     write(out / "table.tex", latex(results))

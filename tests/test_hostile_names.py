@@ -24,7 +24,7 @@ from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.evaluation.distances import read_results
 from gan_style.evaluation.plot import plot
-from gan_style.evaluation.table import latex, markdown, terminal
+from gan_style.evaluation.result_table import latex, markdown, terminal
 from gan_style.inference.load import from_pretrained
 from gan_style.report.comparison import render_comparison
 from gan_style.report.page import render

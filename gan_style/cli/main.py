@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.core import allowed
-from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
+from gan_style.core.exit_status import exit_status
 from gan_style.core.paths import expanded
 from gan_style.core.signals import command, hold_back, stoppable
 from gan_style.core.terminal import Parser, say

@@ -13,9 +13,9 @@ from gan_style.core.checks import is_number, shown
 from gan_style.core.errors import UserError
 from gan_style.data.cache import available_memory
 from gan_style.inference.tiling import functions  # noqa: F401 (fills the table)
+from gan_style.inference.tiling.known_functions import UnknownOperationError, unknown
 from gan_style.inference.tiling.store import scratch_folder
 from gan_style.inference.tiling.streamed import Streamed, Work
-from gan_style.inference.tiling.table import UnknownOperationError, unknown
 
 Tile = int | Literal["auto", "off"] | None
 Mode = Literal["exact", "fast"]
