@@ -1,7 +1,7 @@
 """`python -m gan_style.train ...`: the door of `gan_style.cli.train`, under the name that it has always had.
 
-`gan_style.train` is also the function `gan_style.training.from_python.train`. A program that imports this file as well puts
-this module in the function's place, so the module can be called like it.
+`gan_style.train` is also the function `gan_style.training.from_python.train`. A program that imports this file as well
+puts this module in the function's place, so the module can be called like it.
 """
 
 import sys
