@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gan_style.data.scenes.geometry import FloatArray, float_array
 
@@ -50,6 +50,15 @@ WINTER = Surfaces(
     patches=0.08,
     meadow_tint=0.15,
     frost=0.6,
+)
+
+# By moonlight the eye sees little colour: meadows are silver.
+MOONLIT = replace(
+    SUMMER,
+    meadow=float_array([0.46, 0.54, 0.44]),
+    forest=float_array([0.12, 0.18, 0.16]),
+    conifer=float_array([0.07, 0.11, 0.10]),
+    broadleaf=float_array([0.12, 0.18, 0.14]),
 )
 
 # As infrared colour film sees them: what is green and alive becomes crimson and pink, water turns to petrol.
