@@ -21,6 +21,7 @@ class Surfaces:
     water: FloatArray
     ice: float = 0.0  # 0: open water, 1: a lake that mirrors nothing
     patches: float = 0.30  # strength of the meadow's patches
+    blades: float = 0.38  # strength of the light on single blades of grass
     meadow_tint: float = 1.0  # how much of the scene's own tint the meadow takes
     frost: float = 0.0  # snow on trees and woods, in [0, 1]
 
@@ -48,6 +49,7 @@ WINTER = Surfaces(
     water=float_array([1.15, 1.35, 1.45]),
     ice=0.6,
     patches=0.08,
+    blades=0.13,
     meadow_tint=0.15,
     frost=0.6,
 )
