@@ -37,7 +37,8 @@ class ScenesDataModule(UnpairedDataModule):
         if self.load_size is not None:
             check_size("data.load_size", self.load_size)
         self.task = find_task(task, unshared)
-        self.names = self.task.names
+        if type(self).names is UnpairedDataModule.names:  # a class of one's own may name its domains itself
+            self.names = self.task.names
         self.count = self.task.count if count is None else count
         self.scene_seed = scene_seed
 

@@ -328,18 +328,19 @@ _ALL = (
 TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _ALL})
 
 
-def find_task(name: str, unshared: float | None = None) -> Task:
+def find_task(name: str, unshared: float | None = None, given_as: str = "data.task=") -> Task:
     """Return the task of this name.
 
     Args:
         name: a key of `TASKS`.
         unshared: for task `unshared`, the share of B's scenes with trees; None is 0.3.
+        given_as: what a user writes before the name; used in messages.
 
     Raises:
         UserError: there is no such task, or it has no such share.
     """
     if name not in TASKS:
-        raise UserError(f"data.task={name} is no task{did_you_mean(name, TASKS)}")
+        raise UserError(f"{given_as}{name} is no task{did_you_mean(name, TASKS)}")
     task = TASKS[name]
     if unshared is None:
         return task
