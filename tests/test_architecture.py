@@ -42,7 +42,16 @@ MAY_IMPORT = {
     },
     "training.engine": {"core", "losses.precision", "models"},
     "training.callbacks": {
-        *("core", "data.datamodule", "data.images", "data.pictures", "data.saving", "metrics", "models", "checkpoints"),
+        *(
+            "core",
+            "data.datamodule",
+            "data.images",
+            "data.image_sets",
+            "data.saving",
+            "metrics",
+            "models",
+            "checkpoints",
+        ),
         "training.doctor",
         "training.engine",
     },
