@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gan_style.core.checks import require_finite
 from gan_style.core.errors import ContentError, UserError
+from gan_style.core.memory import ran_out
 from gan_style.core.paths import expanded
 from gan_style.data.decoding import OpenedImage, decode, named_bytes
 from gan_style.data.files import decode_image, fit
@@ -169,6 +170,10 @@ def _called(name: str) -> Iterator[None]:
         yield
     except ContentError as error:
         raise error.of(name) from error
+    except Exception as error:
+        if ran_out(error):
+            error.add_note(f"{name} was read")
+        raise
 
 
 def _decoded(image: Image.Image) -> NDArray[np.uint8]:
