@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gan_style.core.errors import UserError
@@ -57,13 +57,13 @@ MAX_SEED = 2**63 - 1
 
 
 def style_options(
-    styles: Iterable[str], alpha: float, preserve_color: bool, masks: Iterable[str], size: int | None
+    styles: Sequence[tuple[str, float]], alpha: float, preserve_color: bool, masks: Sequence[str], size: int | None
 ) -> dict[str, Any]:
     """Return the arguments of `LoadedTranslator.translate` that these options of a command set."""
     return {
-        "style": [parse_style(text) for text in styles] or None,
+        "style": styles or None,
         "alpha": alpha,
         "preserve_color": preserve_color,
-        "mask": list(masks) or None,
+        "mask": masks or None,
         "size": size,
     }

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from gan_style.cli.arguments import style_options
+from gan_style.cli.arguments import parse_style, style_options
 from gan_style.cli.progress import progress_bars, watch_in
 from gan_style.cli.translate_video import moving
 from gan_style.core.checks import require_whole
@@ -28,7 +28,8 @@ def translate(parsed: Namespace) -> None:
         UserError: among others, at the end, if pictures could not be read; all others are done by then.
     """
     source, target = expanded(parsed.input), expanded(parsed.output)
-    options = style_options(parsed.style, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size)
+    styles = [parse_style(text) for text in parsed.style]
+    options = style_options(styles, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size)
     options |= tile_options(parsed.tile, parsed.tile_mode)
     model = functools.partial(
         load,
