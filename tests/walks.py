@@ -53,7 +53,7 @@ def followed(is_thing: Callable[[Any], bool]) -> Iterator[Walk]:
 
 def is_config(value: Any) -> bool:
     """Whether it is the config of a training, checked or not, or the part of it that one object is built from."""
-    if type(value).__name__ == "Checked":
+    if type(value).__name__ in ("Checked", "Node"):
         return True
     return isinstance(value, Mapping) and ({"model", "data", "trainer"} <= set(value) or "_target_" in value)
 
