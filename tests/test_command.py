@@ -109,7 +109,13 @@ MISTAKES = [
     (("data=folders", "data.root="), "data.root= is empty"),
     (("data=folders", f"data.root={__file__}"), "is a file: name its folder"),
     (("data=tiny", "+model.channels_A=1"), "channels_A cannot be set"),
-    (("+logger.settings=[[{_target_: os.system, command: ls}]]",), "is not allowed"),
+    (
+        (
+            "logger=wandb",
+            "+logger.settings=[[{_target_: os.system, command: ls}]]",
+        ),
+        "is not allowed",
+    ),
 ]
 
 

@@ -24,6 +24,7 @@ from gan_style.checkpoints import checkpoint
 from gan_style.cli.main import main
 from gan_style.core import memory
 from gan_style.core.errors import UserError
+from gan_style.data.decoding import named_bytes
 from gan_style.data.files import read_raw
 from gan_style.models.cut import CUT
 from tests.conftest import small_words
@@ -165,8 +166,8 @@ def test_a_picture_that_wants_more_than_there_is_is_not_called_damaged(
 
     for place in ("PIL.ImageFile.ImageFile.load", "numpy.load", "pydicom.dcmread"):
         monkeypatch.setattr(place, raising)
-    with pytest.raises(MemoryError) as found:
-        read_raw(path)
+    with pytest.raises(MemoryError) as found, named_bytes(path) as data:
+        read_raw(data, path.suffix)
     assert memory.sentence(found.value, "x") == f"memory ran out while {path} was read: x"
 
 

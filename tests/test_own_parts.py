@@ -325,7 +325,7 @@ def test_what_is_no_package_is_refused_everywhere(wrong: str, monkeypatch: pytes
 def test_a_config_of_a_command_names_packages_whole() -> None:
     """`allow=[mylab]` is that package, not whatever begins with its name."""
     config = small_config("allow=[mylab]")
-    assert checked(config)[1] == allowed.in_config("mylab.")
+    assert checked(config).allowed == allowed.in_config("mylab.")
     with pytest.raises(UserError, match=r"allow=\[mylabs\.\] adds"):
         check({"_target_": "mylabs.nets.Net"}, allowed=allowed.in_config("mylab"))
 

@@ -26,10 +26,10 @@ EXACT = "as if it had never stopped"
 
 def command(*words: str) -> tuple[dict[str, Any], Any, Any]:
     """The config, data and trainer's settings of a command."""
-    config, allowed = checked(small_config(*words))
-    settings, data = build(config["trainer"], allowed), build(config["data"], allowed)
+    run = checked(small_config(*words))
+    settings, data = build(run.trainer), build(run.data)
     data.setup()
-    return config, data, settings
+    return run.config, data, settings
 
 
 kept = functools.cache(command)  # of commands whose data are drawn

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
-from gan_style.inference.threads import Read, by_size, read_ahead
+from gan_style.inference.files import Read, by_size, read_ahead
 from gan_style.inference.tiling import tiled
 from gan_style.inference.translator import LoadedTranslator
 from tests.small_models import loaded, saved
@@ -174,7 +174,7 @@ def test_batches_hold_one_size_and_few_wait() -> None:
 def test_reading_ahead_keeps_the_order_and_says_what_is_bad(tmp_path: Path) -> None:
     files = [draw(tmp_path / f"{i}.png", i) for i in range(4)]
     files[2].write_bytes(b"nothing")
-    found = list(read_ahead([(path, path) for path in files], read_image, 2))
+    found = list(read_ahead([(path, path) for path in files], None, 2))
     assert [one.path for one in found] == files
     assert [one.array is None for one in found] == [False, False, True, False]
     assert "2.png" in found[2].problem

@@ -46,7 +46,7 @@ def test_an_identity_generator_loses_nothing(
 ) -> None:
     values, array = values_of(dtype, channels), drawn(dtype, channels)
     save_image(array, tmp_path / "in" / "deep" / f"x{suffix}")
-    monkeypatch.setattr("gan_style.cli.arguments.load", lambda *_, **__: identity(values))
+    monkeypatch.setattr("gan_style.cli.translate.load", lambda *_, **__: identity(values))
     assert main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     back = read_picture(tmp_path / "out" / "deep" / f"x{suffix}", values)
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
@@ -69,7 +69,7 @@ def test_every_kind_of_argument_comes_back_as_what_it_was(dtype: str, channels: 
 
 def test_the_target_s_kind_decides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = ValueRange("float32", -1000.0, 3000.0, 3)
-    monkeypatch.setattr("gan_style.cli.arguments.load", lambda *_, **__: identity(ValueRange(), target))
+    monkeypatch.setattr("gan_style.cli.translate.load", lambda *_, **__: identity(ValueRange(), target))
     save_image(drawn("uint8", 3), tmp_path / "in" / "x.png")
     assert main(["translate", "x.ckpt", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     written = read_picture(tmp_path / "out" / "x.tif", target)
@@ -79,7 +79,7 @@ def test_the_target_s_kind_decides_the_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_that_cannot_hold_the_result_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gan_style.cli.arguments.load", lambda *_, **__: identity(values_of("uint16", 3)))
+    monkeypatch.setattr("gan_style.cli.translate.load", lambda *_, **__: identity(values_of("uint16", 3)))
     save_image(drawn("uint16", 3), tmp_path / "x.png")
     assert main(["translate", "x.ckpt", str(tmp_path / "x.png"), str(tmp_path / "y.jpg")]) == 2
     assert (
@@ -127,7 +127,7 @@ def test_every_format_is_covered() -> None:
 
 def test_outputs_that_would_meet_keep_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "gan_style.cli.arguments.load", lambda *_, **__: identity(ValueRange(), ValueRange("float32", 0.0, 1.0, 3))
+        "gan_style.cli.translate.load", lambda *_, **__: identity(ValueRange(), ValueRange("float32", 0.0, 1.0, 3))
     )
     for name in ("x.png", "x.jpg", "y.png", "z.tif"):
         save_image(drawn("uint8", 3), tmp_path / "in" / name)

@@ -165,7 +165,7 @@ def test_ctrl_c_is_one_line_and_130(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gan_style.cli.arguments.load", interrupt)
+    monkeypatch.setattr("gan_style.cli.translate.load", interrupt)
     assert main(["translate", "a.ckpt", str(files / "photo.png"), str(tmp_path / "out.png")]) == 130
     assert capsys.readouterr().err == "gan_style: interrupted\n"
 

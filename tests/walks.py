@@ -1,10 +1,10 @@
-"""How far a thing walks: which functions of the package it is handed to. `python -m tests.walks CHECKPOINT` prints it.
+"""How far a thing walks: which functions of the package it is handed to. `python -m tests.walks` prints it.
 
 Four things are followed while the package runs: the parsed command of `gan-style translate`, the config of a training,
 a style of `gan-style translate`, and one image on its way from a file to a tensor. A function is on the walk if one of
 its arguments is the thing. Works on other versions of the package, too (PYTHONPATH).
 
-    PYTHONPATH=. python -m tests.walks RUN/checkpoints/best.ckpt
+    python -m tests.walks CYCLEGAN/checkpoints/best.ckpt ADAIN/checkpoints/best.ckpt
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def followed(is_thing: Callable[[Any], bool]) -> Iterator[Walk]:
 
 
 def is_config(value: Any) -> bool:
-    """Whether it is the config of a training, or the part of it that one object is built from."""
+    """Whether it is the config of a training, checked or not, or the part of it that one object is built from."""
+    if type(value).__name__ in ("Checked", "Node"):
+        return True
     return isinstance(value, Mapping) and ({"model", "data", "trainer"} <= set(value) or "_target_" in value)
 
 
@@ -77,8 +79,15 @@ def train(*words: str) -> None:
         runpy.run_path("train.py", run_name="__main__")
 
 
-def walks(checkpoint: Path, styled: Path, folder: Path) -> Iterator[tuple[str, Walk]]:
-    """The four walks by name.
+def walk_of_config(folder: Path) -> Walk:
+    """The walk of the config of a training that writes into a folder."""
+    with followed(is_config) as walk:
+        train("model=cyclegan", "data=tiny", "debug=smoke", f"run_dir={folder}/run")
+    return walk
+
+
+def walks_of_translate(checkpoint: Path, styled: Path, folder: Path) -> Iterator[tuple[str, Walk]]:
+    """The three walks of `gan-style translate` by name.
 
     Args:
         checkpoint: of any image translator.
@@ -92,9 +101,6 @@ def walks(checkpoint: Path, styled: Path, folder: Path) -> Iterator[tuple[str, W
     with followed(lambda value: isinstance(value, argparse.Namespace)) as walk:
         verb(*translate)
     yield "a command of translate", walk
-    with followed(is_config) as walk:
-        train("model=cyclegan", "data=tiny", "debug=smoke", f"run_dir={folder}/run")
-    yield "the config of train", walk
     with followed(is_style) as walk:
         verb("translate", str(styled), str(photo), str(folder / "styled.png"), "--style", f"{style}=0.5")
     yield "a style", walk
@@ -103,14 +109,12 @@ def walks(checkpoint: Path, styled: Path, folder: Path) -> Iterator[tuple[str, W
     with followed(lambda value: isinstance(value, (bytes, Image.Image))) as by_content:
         verb(*translate)
     yield "one image", by_name | by_content
-    with followed(lambda value: True) as walk:
-        verb(*translate)
-    yield "all that translate calls", walk
 
 
 def main(checkpoint: str, styled: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for name, walk in walks(Path(checkpoint).resolve(), Path(styled).resolve(), Path(folder)):
+        found = dict(walks_of_translate(Path(checkpoint).resolve(), Path(styled).resolve(), Path(folder)))
+        for name, walk in (*found.items(), ("the config of train", walk_of_config(Path(folder)))):
             print(f"{name}: {len(walk)} functions in {len({file for file, _ in walk})} files")
             for file, function in sorted(walk):
                 print(f"    {file} {function}")

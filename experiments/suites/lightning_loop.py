@@ -31,7 +31,9 @@ class LightningLoop:
         model = build(config["model"], channels_A=3, channels_B=3)
         settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
         engine = train_run.engine_of_run(model, settings, data)
-        trainer, _logs, _ = train_run.assemble(config, settings, data, engine, chosen, folder, batches, None)
+        trainer, _logs, _ = train_run.assemble(
+            train_run.checked(config), settings, data, engine, chosen, folder, batches, None
+        )
         quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
         self.others: list[Callable[[], None]] = []

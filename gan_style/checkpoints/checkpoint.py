@@ -28,7 +28,7 @@ from gan_style.checkpoints import safetensors
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
-from gan_style.core.moved import rename_keys, renew
+from gan_style.core.moved import renew
 from gan_style.core.paths import why
 from gan_style.core.plain_data import require_plain
 from gan_style.core.version import __version__
@@ -117,7 +117,6 @@ def load(path: Path) -> dict[str, Any]:
     for part in DESCRIPTIONS:
         require_plain(content.get(part), f"{path}: {part}", interpolations=part != "config")
     renew(content["config"])
-    rename_keys(content["config"])
     return content
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
-from gan_style.inference.load import load
 from gan_style.inference.translator import LoadedTranslator
 
 
@@ -57,24 +56,14 @@ def parse_style(text: str) -> tuple[str, float]:
 MAX_SEED = 2**63 - 1
 
 
-def trained(parsed: Namespace) -> LoadedTranslator:
-    """Load the checkpoint of a `translate` command, with its options for passes."""
-    return load(
-        parsed.checkpoint,
-        device=parsed.device,
-        precision=parsed.precision,
-        channels_last=parsed.channels_last,
-        compile=parsed.compile,
-        allow=parsed.allow,
-    )
-
-
-def style_options(parsed: Namespace) -> dict[str, Any]:
-    """Return the arguments of `LoadedTranslator.translate` that a command sets."""
+def style_options(
+    styles: Sequence[tuple[str, float]], alpha: float, preserve_color: bool, masks: Sequence[str], size: int | None
+) -> dict[str, Any]:
+    """Return the arguments of `LoadedTranslator.translate` that these options of a command set."""
     return {
-        "style": [parse_style(text) for text in parsed.style] or None,
-        "alpha": parsed.alpha,
-        "preserve_color": parsed.preserve_color,
-        "mask": parsed.mask or None,
-        "size": parsed.size,
+        "style": styles or None,
+        "alpha": alpha,
+        "preserve_color": preserve_color,
+        "mask": masks or None,
+        "size": size,
     }

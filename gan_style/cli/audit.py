@@ -19,7 +19,7 @@ from gan_style.core.terminal import say
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
 from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import checked, engine_of_run, model_of
+from gan_style.training.run import Checked, checked, engine_of_run, model_of
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
@@ -58,24 +58,24 @@ def compare(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
     Raises:
         UserError: as for `train`; also several processes, a compiled model or a checkpoint to go on from.
     """
-    config, allowed = checked(config)
-    settings: TrainerSettings = build(config["trainer"], allowed)
+    run = checked(config)
+    settings: TrainerSettings = build(run.trainer)
     settings.refuse_what_cannot_work(multirun=False)
-    _refuse_what_is_not_audited(config, settings)
-    check_warm_start(config["model"])
+    _refuse_what_is_not_audited(run.config["resume"], settings)
+    check_warm_start(run.config["model"].get("warm_start"))
     quiet_lightning()
     strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         first = Recorder(iterations)
-        _train(config, allowed, settings, first)
+        _train(run, settings, first)
         second = Recorder(iterations, earlier=first.hashes)
-        _train(config, allowed, settings, second)
+        _train(run, settings, second)
     finally:  # trainer.deterministic holds for the process, and this one may go on with something else
         torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
     return {
         "same": second.first_difference is None,
         "iterations": iterations,
-        "seed": config["seed"],
+        "seed": run.config["seed"],
         "compared": second.counts,
         "first": second.first_difference,
     }
@@ -101,8 +101,8 @@ def verdict(finding: Mapping[str, Any]) -> str:
     )
 
 
-def _refuse_what_is_not_audited(config: Mapping[str, Any], settings: TrainerSettings) -> None:
-    if config["resume"]:
+def _refuse_what_is_not_audited(resume: str | None, settings: TrainerSettings) -> None:
+    if resume:
         raise UserError("an audit begins at the seed: leave resume out")
     if settings.world_size > 1:
         raise UserError("an audit trains in this process alone: set trainer.devices=1 and trainer.num_nodes=1")
@@ -110,12 +110,12 @@ def _refuse_what_is_not_audited(config: Mapping[str, Any], settings: TrainerSett
         raise UserError(f"trainer.compile={settings.compile} hides the modules of a network: leave it out of an audit")
 
 
-def _train(config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, recorder: pl.Callback) -> None:
+def _train(run: Checked, settings: TrainerSettings, recorder: pl.Callback) -> None:
     """Train as `run.train` does, with no other callback and no run folder."""
-    torch.manual_seed(config["seed"])
-    data: UnpairedDataModule = build(config["data"], allowed)
+    torch.manual_seed(run.config["seed"])
+    data: UnpairedDataModule = build(run.data)
     data.setup()
-    engine = engine_of_run(model_of(config, allowed, settings, data), settings, data)
+    engine = engine_of_run(model_of(run.model, run.config["name"], settings, data), settings, data)
     settings.tell(engine, data.image_size)
     with tempfile.TemporaryDirectory() as nowhere:
         silent = pl.callbacks.ProgressBar()  # the base class draws nothing, and keeps Lightning from drawing its own

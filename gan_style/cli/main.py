@@ -26,13 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns: 0 done, 1 for a finding of inspect or audit, 2 the user's mistake, 130 interrupted.
     """
-    if arguments is not None:
-        return _run(arguments)
-    with command():
-        return _run(sys.argv[1:])
-
-
-def _run(arguments: list[str]) -> int:
+    if arguments is None:
+        with command():
+            return main(sys.argv[1:])
     if arguments[:1] == ["train"]:
         # Replaces this process: Hydra and the launcher of several devices both read the command line again, and
         # a signal must reach the training itself.
@@ -41,7 +37,12 @@ def _run(arguments: list[str]) -> int:
     parsed = _parsed(arguments)
 
     def verb() -> object:
-        allowed.find_here(_named(parsed))
+        names = list(getattr(parsed, "allow", ()))
+        if overrides := getattr(parsed, "overrides", ()):  # of a config, which may allow packages as well
+            from gan_style.core.hydra_guard import named_packages
+
+            names = named_packages(overrides)
+        allowed.find_here(names)
         return parsed.run(parsed)
 
     return exit_status(verb, parsed.verb)
@@ -56,15 +57,6 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     if left:
         parsed.overrides += left
     return parsed
-
-
-def _named(parsed: argparse.Namespace) -> list[str]:
-    """List the packages that the command allows, by its option or as an override of a config."""
-    if overrides := getattr(parsed, "overrides", ()):
-        from gan_style.core.hydra_guard import named_packages
-
-        return named_packages(overrides)
-    return list(getattr(parsed, "allow", ()))
 
 
 def allow_option(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,8 @@ def stylize(parsed: Namespace) -> None:
     check_output(output)
     require_whole("--every", parsed.every, 0)
     require_whole("--seed", parsed.seed, 0, MAX_SEED)
-    options = style_options(parsed)
+    styles = [parse_style(text) for text in parsed.style]
+    options = style_options(styles, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size)
     if not options["style"]:
         raise UserError("no style was given: add --style IMAGE")
     check_not_overwriting([output], [content, *parsed.mask, *(style for style, _ in options["style"])])

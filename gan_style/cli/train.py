@@ -10,18 +10,19 @@ import errno
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core import memory, signals
 from gan_style.core.allowed import find_here
 from gan_style.core.compose import explain
-from gan_style.core.config import config_dir, plain
+from gan_style.core.config import config_dir
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from gan_style.core.hydra_guard import guard_hydra, named_packages, require_own_allow
 from gan_style.core.paths import cannot_use
@@ -86,8 +87,8 @@ def _compose_and_train(config: DictConfig) -> None:
     try:
         from gan_style.training.run import train
 
-        whole = plain(config)
-        require_own_allow(whole, _words)
+        whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        require_own_allow(whole.get("allow"), _words)
         # A launcher that runs the job in another process answers signals there itself.
         with signals.listening() if os.getpid() in _commands else contextlib.nullcontext():
             train(whole, multirun_dir=multirun)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from gan_style.cli.arguments import style_options, trained
+from gan_style.cli.arguments import parse_style, style_options
 from gan_style.cli.progress import progress_bars, watch_in
 from gan_style.cli.translate_video import moving
 from gan_style.core.checks import require_whole
@@ -15,11 +15,10 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say, warn
 from gan_style.data.saving import check_format, check_not_overwriting, save
-from gan_style.data.values import Array
-from gan_style.inference.files import inputs_and_outputs, renamed
-from gan_style.inference.threads import Writer, by_size, read_ahead
+from gan_style.inference.files import Writer, by_size, inputs_and_outputs, read_ahead, renamed
+from gan_style.inference.load import load
 from gan_style.inference.translator import LoadedTranslator
-from gan_style.inference.video.translate import is_video
+from gan_style.inference.video.reading import SUFFIXES
 
 
 def translate(parsed: Namespace) -> None:
@@ -29,21 +28,34 @@ def translate(parsed: Namespace) -> None:
         UserError: among others, at the end, if pictures could not be read; all others are done by then.
     """
     source, target = expanded(parsed.input), expanded(parsed.output)
-    options = style_options(parsed) | tile_options(parsed.tile, parsed.tile_mode)
-    if is_video(source, target) or parsed.smooth not in (None, "off"):
+    styles = [parse_style(text) for text in parsed.style]
+    options = style_options(styles, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size)
+    options |= tile_options(parsed.tile, parsed.tile_mode)
+    model = functools.partial(
+        load,
+        parsed.checkpoint,
+        device=parsed.device,
+        precision=parsed.precision,
+        channels_last=parsed.channels_last,
+        compile=parsed.compile,
+        allow=parsed.allow,
+    )
+    video = any(path.suffix.lower() in SUFFIXES and not path.is_dir() for path in (source, target))
+    if video or parsed.smooth not in (None, "off"):
         if parsed.resume or parsed.batch != 1:
             raise UserError(
                 "--resume and --batch are for single pictures: leave them out for frames that follow each other"
             )
-        model = functools.partial(trained, parsed)
-        moving(model, source, target, parsed.direction, smooth=parsed.smooth, window=parsed.window, **options)
+        moving(
+            model, source, target, parsed.direction, video=video, smooth=parsed.smooth, window=parsed.window, **options
+        )
         return
     if parsed.window is not None:
         raise UserError("--window is how far --smooth norm or flow reaches: add --smooth, or leave it out")
     pairs = inputs_and_outputs(source, target)
     read = [source, *(options["mask"] or ()), *(style for style, _ in options["style"] or ())]
     check_not_overwriting([target, *(result for _, result in pairs)], read)
-    translator = trained(parsed)
+    translator = model()
     written = translator.written(parsed.direction, options["style"])
     if source.is_file():
         check_format(pairs[0][1], written.dtype, written.channels)
@@ -76,14 +88,11 @@ def translate_files(
     require_whole("--batch", batch, 1)
     batch = 1 if options["mask"] else batch  # a mask is of one picture
     unread = []
-
-    def read(path: Path) -> Array:
-        return translator.read(path, direction, options["style"])
-
+    values = translator.taken(direction, options["style"])
     with progress_bars() as progress, Writer() as writer:
         task = progress.add_task("translating", total=len(pairs))
         translator.watch = watch_in(progress)
-        for group in by_size(read_ahead(pairs, read, 2 * batch), batch):
+        for group in by_size(read_ahead(pairs, values, 2 * batch), batch):
             arrays = [one.array for one in group if one.array is not None]
             unread += [one.problem for one in group if one.problem]
             images = translator.translate_all(arrays, direction, **options) if arrays else []

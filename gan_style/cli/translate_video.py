@@ -13,7 +13,7 @@ from gan_style.data.saving import check_not_overwriting
 from gan_style.inference.files import inputs_and_outputs, renamed
 from gan_style.inference.translator import LoadedTranslator
 from gan_style.inference.video.reading import pyav
-from gan_style.inference.video.translate import SMOOTH, is_video, translate_frames, translate_video
+from gan_style.inference.video.translate import SMOOTH, translate_frames, translate_video
 from gan_style.inference.video.writing import CONTAINERS, check_container
 
 
@@ -23,6 +23,7 @@ def moving(
     target: Path,
     direction: str | None,
     *,
+    video: bool,
     smooth: str | None,
     window: int | None,
     **options: Any,
@@ -33,13 +34,14 @@ def moving(
         model: loads the model; called after the paths are checked.
         source, target: files or folders.
         direction: "A2B" or "B2A"; None is the model's first.
+        video: whether one of them is a video.
         smooth, window: against flicker, see `translate_video`.
         **options: of `LoadedTranslator.translate`.
 
     Raises:
         UserError: among others, at the end, if something could not be read; the rest is done by then.
     """
-    video, smooth = is_video(source, target), smooth or SMOOTH
+    smooth = smooth or SMOOTH
     pairs = [(source, _output(source, target))] if video else _frames(source, target)
     read = [source, *(options["mask"] or ()), *(style for style, _ in options["style"] or ())]
     check_not_overwriting([target, *(result for _, result in pairs)], read)

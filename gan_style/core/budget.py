@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from gan_style.core.errors import UserError
+from gan_style.core.errors import ContentError, UserError
 
 SETTING = "GAN_STYLE_MAX_PIXELS"
 MAX_PIXELS = 178_956_970
@@ -27,26 +26,24 @@ def max_pixels() -> int:
     return int(given)
 
 
-def check_pixels(path: Path, width: int, height: int, channels: int = 1) -> None:
+def check_pixels(width: int, height: int, channels: int = 1) -> None:
     """Check the size that a header claims against the bound, before memory is taken for the pixels.
 
     Args:
-        path: for the message.
         width, height, channels: of the picture; slices or pages count as channels.
 
     Raises:
-        UserError: it is larger.
+        ContentError: it is larger.
     """
     most = max_pixels()
     if width * height > most or width * height * channels > most * MAX_CHANNELS_AT_FULL_SIZE:
-        raise too_large(path)
+        raise too_large()
 
 
-def too_large(path: Path) -> UserError:
+def too_large() -> ContentError:
     """Return the error about a picture above the bound."""
-    return UserError(
-        f"{path} claims more than {pixels_in_words()}: make it smaller or remove it, or raise {SETTING} in the "
-        "environment."
+    return ContentError(
+        f"claims more than {pixels_in_words()}: make it smaller or remove it, or raise {SETTING} in the environment."
     )
 
 

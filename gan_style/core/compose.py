@@ -46,7 +46,7 @@ def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> 
             HydraConfig.instance().set_config(whole)  # run names are interpolated from it
             config = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
             found: dict[str, Any] = plain(config)
-            require_own_allow(found, given)
+            require_own_allow(found.get("allow"), given)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, given, folders)) from error
     except UserError:

@@ -13,7 +13,7 @@ import functools
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,42 +48,50 @@ def plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
-def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
-    """Check a node, then make the object that it names, after those that its keys name.
-
-    Args:
-        node: a plain dict with `_target_`; `_partial_: true` gives a factory.
-        allowed: prefixes under which the target must be defined.
-        **extra: arguments that are not configuration, such as the channels of a domain.
-
-    Raises:
-        UserError: an unknown key, a value of the wrong type, a target that is not allowed, a value that is no plain
-            data, or an error of the constructor.
-    """
-    require_plain(node, "")
-    if not isinstance(node, Mapping) or "_target_" not in node:
-        raise UserError(f"{shortened(node)} is no node with a _target_: it names nothing that could be built")
-    read = _read(node, "", allowed, tuple(extra))
-    factory = _factory(read)
-    if read.values.get("_partial_"):
-        return functools.partial(factory, **extra) if extra else factory
-    try:
-        return factory(**extra)
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(one_line(f"{read.values['_target_']}: {error}")) from error
-
-
 @dataclass(frozen=True)
-class _Node:
+class Node:
     """A checked node: its target, and its keys, `_target_` among them."""
 
     target: Callable[..., Any]
     values: dict[str, Any]
 
 
-def _factory(node: _Node) -> functools.partial[Any]:
+def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
+    """Make the object that a node names, after those that its keys name.
+
+    Args:
+        node: what `read` made of a node, or a plain dict with `_target_`, which is checked first; `_partial_: true`
+            gives a factory.
+        allowed: prefixes under which the target of a plain dict must be defined.
+        **extra: arguments that are not configuration, such as the channels of a domain.
+
+    Raises:
+        UserError: an unknown key, a value of the wrong type, a target that is not allowed, a value that is no plain
+            data, or an error of the constructor.
+    """
+    if not isinstance(node, Node):
+        require_plain(node, "")
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise no_node(node)
+        node = read(node, allowed=allowed)
+    _require_complete(node, "", extra)
+    factory = _factory(node)
+    if node.values.get("_partial_"):
+        return functools.partial(factory, **extra) if extra else factory
+    try:
+        return factory(**extra)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(one_line(f"{node.values['_target_']}: {error}")) from error
+
+
+def no_node(value: Any) -> UserError:
+    """Return the error about a plain value that is given where a node with `_target_` is wanted."""
+    return UserError(f"{shortened(value)} is no node with a _target_: it names nothing that could be built")
+
+
+def _factory(node: Node) -> functools.partial[Any]:
     """Return the target of a checked node with its keys as arguments; objects among these are made now, once."""
     arguments = {key: _made(value) for key, value in node.values.items() if key not in SPECIAL}
     hints = _parameters(node.target)[1]
@@ -99,7 +107,7 @@ def _made(value: Any) -> Any:
         return [_made(one) for one in value]
     if isinstance(value, dict):
         return {key: _made(one) for key, one in value.items()}
-    if not isinstance(value, _Node):
+    if not isinstance(value, Node):
         return value
     factory = _factory(value)
     if value.values.get("_partial_"):
@@ -113,35 +121,38 @@ def _made(value: Any) -> Any:
         raise UserError(one_line(f"{value.values['_target_']}: {error}")) from error
 
 
-def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED, given: Sequence[str] | None = None) -> Any:
-    """Compare a node, and every node inside it, with the signatures of their targets.
+def check(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED) -> Any:
+    """Compare a node, and every node inside it, with the signatures of their targets, as `read` does.
 
-    Args:
-        values: a plain dict or list; nodes without `_target_` are only walked through.
-        path: how the user writes this node, e.g. "model.generator"; used in messages.
-        given: arguments that will be handed over in code; None does not look for missing ones.
-
-    Returns: a copy in which numbers have the type that the signature asks for ("5" and 5.0 become 5).
-
-    Raises:
-        UserError: names the full key, what was expected, and the nearest valid key.
+    Returns: a plain copy in which numbers have the type that the signature asks for ("5" and 5.0 become 5).
     """
-    return _plain(_read(values, path, allowed, given))
+    return _plain(read(values, path, allowed=allowed))
 
 
 def _plain(read: Any) -> Any:
     """Turn what was read back into dicts and lists."""
     if isinstance(read, list):
         return [_plain(one) for one in read]
-    values = read.values if isinstance(read, _Node) else read
+    values = read.values if isinstance(read, Node) else read
     return {key: _plain(one) for key, one in values.items()} if isinstance(values, dict) else values
 
 
-def _read(values: Any, path: str, allowed: Sequence[str], given: Sequence[str] | None) -> Any:
-    """Check values as `check` says, and turn every value that has a target into a `_Node`."""
-    inner = () if given is not None else None
+def read(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED) -> Any:
+    """Compare values with the signatures of the targets that they name, and turn all that has a target into a `Node`.
+
+    Args:
+        values: a plain dict or list; dicts without `_target_` are only walked through.
+        path: how the user writes this node, e.g. "model.generator"; used in messages.
+        allowed: prefixes under which the targets must be defined.
+
+    Returns: numbers have the type that the signature asks for ("5" and 5.0 become 5). Keys that are missing are found
+        when the object is built, by when some are given in code.
+
+    Raises:
+        UserError: names the full key, what was expected, and the nearest valid key.
+    """
     if isinstance(values, list):
-        return [_read(value, path, allowed, inner) for value in values]
+        return [read(value, path, allowed=allowed) for value in values]
     if not isinstance(values, Mapping):
         return values
     values, target = dict(values), None
@@ -154,9 +165,22 @@ def _read(values: Any, path: str, allowed: Sequence[str], given: Sequence[str] |
             raise UserError(
                 f"{_join(path, '_partial_')}={shortened(values['_partial_'])} is not valid: give true or false"
             )
-        values = check_signature(target, values, path, given)
-    read = {key: _read(value, _join(path, key), allowed, inner) for key, value in values.items()}
-    return read if target is None else _Node(target, read)
+        values = check_signature(target, values, path)
+    found = {key: read(value, _join(path, key), allowed=allowed) for key, value in values.items()}
+    return found if target is None else Node(target, found)
+
+
+def _require_complete(found: Any, path: str, given: Iterable[str] = ()) -> None:
+    """Raise a UserError if a key is missing that neither a node nor `given` has, or is there that is given in code."""
+    if isinstance(found, list):
+        for one in found:
+            _require_complete(one, path)
+        return
+    if isinstance(found, Node):
+        _require_given(found.target, [*found.values], path, given, bool(found.values.get("_partial_")))
+    values = found.values if isinstance(found, Node) else found if isinstance(found, dict) else {}
+    for key, one in values.items():
+        _require_complete(one, _join(path, key))
 
 
 def check_signature(
@@ -170,21 +194,33 @@ def check_signature(
             continue
         if key not in parameters:
             raise UserError(f"{_join(path, key)} is not a known key{did_you_mean(key, parameters)}")
-        if key in (given or ()):
-            raise UserError(f"{_join(path, key)} cannot be set: it follows from the rest of the command")
         if value == "???":
             raise UserError(f"{_join(path, key)} must be given: add {_join(path, key)}=VALUE to the command")
-        checked[key] = _converted(value, hints.get(key, Any), _join(path, key))
-    if given is None or values.get("_partial_"):
-        return checked
-    for key, parameter in parameters.items():
-        if parameter.default is parameter.empty and key not in values and key not in given:
-            full = _join(path, key)
-            raise UserError(f"{full} must be given: add {full}=VALUE to the command")
+        parts = value if isinstance(value, list) else [value]
+        if not any(isinstance(part, Mapping) and "_target_" in part for part in parts):
+            checked[key] = _converted(value, hints.get(key, Any), _join(path, key))
+        # else an object or a factory, whose own signature is its schema
+    if given is not None:
+        _require_given(target, [*values], path, given)
     return checked
 
 
-def takes(node: Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -> bool:
+def _require_given(
+    target: Callable[..., Any], names: Sequence[str], path: str, given: Iterable[str], partial: bool = False
+) -> None:
+    """Raise a UserError if an argument is named that is given in code, or if one has no value; a factory's may come."""
+    for key in given:
+        if key in names:
+            raise UserError(f"{_join(path, key)} cannot be set: it follows from the rest of the command")
+    if partial:
+        return
+    for key, parameter in _parameters(target)[0].items():
+        if parameter.default is parameter.empty and key not in names and key not in given:
+            full = _join(path, key)
+            raise UserError(f"{full} must be given: add {full}=VALUE to the command")
+
+
+def takes(node: Node | Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -> bool:
     """Check whether the target of a node has a parameter of this name."""
     return key in _parameters(target_of(node, allowed))[0]
 
@@ -195,9 +231,9 @@ def with_defaults(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> 
     return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(node)
 
 
-def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
-    """Return the class or function that a node names."""
-    return _locate(node["_target_"], "model", allowed)
+def target_of(node: Node | Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
+    """Return the class or function that a node names; `allowed` is for a node that was not checked."""
+    return node.target if isinstance(node, Node) else _locate(node["_target_"], "model", allowed)
 
 
 def _join(path: str, key: object) -> str:
@@ -291,9 +327,6 @@ def _product(hint: Any) -> type | None:
 
 
 def _converted(value: Any, hint: Any, full: str) -> Any:
-    nodes = value if isinstance(value, list) else [value]
-    if any(isinstance(node, Mapping) and "_target_" in node for node in nodes):
-        return value  # an object or a factory: its own signature is its schema
     try:
         converted = _adapter(hint).validate_python(value)
     except pydantic.ValidationError as error:

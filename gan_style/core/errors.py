@@ -21,6 +21,17 @@ class UserError(ValueError):
         return printable(text.rstrip().rsplit("UserError: ", 1)[-1] if "\n" in text else text)
 
 
+class ContentError(UserError):
+    """What is wrong with the content of a file: the end of a sentence that begins with the file's name.
+
+    Raised by what is handed a file's bytes, and named where the file was opened (`data.decoding.named_bytes`).
+    """
+
+    def of(self, name: object) -> UserError:
+        """Return the whole sentence."""
+        return UserError(f"{name} {self}")
+
+
 class TrainingFailed(Exception):  # noqa: N818 (an event, as Interrupted)
     """Training that cannot go on, for example after a loss that is not finite; shown as one line, exit status 1."""
 

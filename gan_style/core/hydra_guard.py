@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class _GuardedLoader(ConfigLoaderImpl):
         overrides, notes = renamed(overrides)
         config = super().load_configuration(config_name, overrides, *args, **kwargs)
         try:
-            require_harmless(config, overrides)
+            require_harmless(config.hydra, overrides)
         except UserError as error:
             self._refused = error
             raise
@@ -129,14 +129,13 @@ def composing(folder: Path, *more: Path) -> Iterator[None]:
         Singleton._instances |= before
 
 
-def require_harmless(config: DictConfig, overrides: Sequence[str]) -> None:
+def require_harmless(node: DictConfig, overrides: Sequence[str]) -> None:
     """Raise a UserError if Hydra's node of a composed config names code or settings that the docs do not name.
 
     Args:
-        config: composed, with Hydra's node.
+        node: Hydra's, of a composed config.
         overrides: that it was composed of.
     """
-    node = config.hydra
     _require_typed(node, overrides)
     if node.get("callbacks"):
         raise UserError("hydra.callbacks is not taken: they would run before anything is checked; use callbacks=")
@@ -159,14 +158,14 @@ def require_harmless(config: DictConfig, overrides: Sequence[str]) -> None:
                 )
 
 
-def require_own_allow(config: Mapping[str, Any], words: Sequence[str]) -> None:
+def require_own_allow(allow: Any, words: Sequence[str]) -> None:
     """Raise a UserError if a config file sets `allow`: only the command line may, by the user's own decision.
 
     Args:
-        config: composed and plain.
+        allow: of the composed config.
         words: that the user typed, or that the caller gave; never what Hydra noted of them, which a file can fill.
     """
-    added = [one for one in _listed(config.get("allow")) if one not in named_packages(words)]
+    added = [one for one in _listed(allow) if one not in named_packages(words)]
     if added:
         packages = printable(",".join(added))
         raise UserError(f"allow=[{packages}] stands in a file, where it is not taken: add it to the command")
@@ -217,16 +216,17 @@ def _require_plain_texts(node: Any, part: str) -> None:
 
 def _leaves(node: Any, part: str) -> Iterator[tuple[str, Any]]:
     """Yield path and value of each leaf below a part as written: no interpolation is resolved."""
-
-    def walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    given = node.get(part)
+    left: list[tuple[str, Any]] = [
+        (part, OmegaConf.to_container(given, resolve=False) if OmegaConf.is_config(given) else given)
+    ]
+    while left:
+        path, value = left.pop()
         if isinstance(value, dict | list):
-            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from walk(one, f"{path}.{key}")
+            inner = value.items() if isinstance(value, dict) else enumerate(value)
+            left += reversed([(f"{path}.{key}", one) for key, one in inner])
         else:
             yield path, value
-
-    given = node.get(part)
-    yield from walk(OmegaConf.to_container(given, resolve=False) if OmegaConf.is_config(given) else given, part)
 
 
 def _texts(value: Any) -> Iterator[str]:

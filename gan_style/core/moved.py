@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 # Below gan_style; a module as a whole, and names that moved elsewhere than their module.
@@ -75,7 +75,7 @@ MODULES = {
     "models.picture_descent": "models.image_descent",
     "networks.quick": "networks.fast_convolutions",
     "official": "checkpoints.official",
-    "overlapping": "inference.threads",
+    "overlapping": "inference.files",
     "paths": "core.paths",
     "picture_scores": "evaluation.images",
     "pictures_in": "inference.images",
@@ -167,7 +167,6 @@ NAMES = {
     "stylize.watch_in": "cli.progress.watch_in",
     "stylize.LARGEST_SEED": "cli.arguments.MAX_SEED",
     "stylize.style_options": "cli.arguments.style_options",
-    "stylize.trained": "cli.arguments.trained",
     "stylize.inputs_and_outputs": "inference.files.inputs_and_outputs",
     "stylize.renamed": "inference.files.renamed",
     "sweep.runner.steps": "apps.sweep.study.steps",
@@ -222,37 +221,19 @@ def renamed(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return found, notes
 
 
-def rename_keys(config: Any) -> list[str]:
-    """Change the old keys of a plain config to those of today, in place, and return a note about each.
-
-    Where both are there, as in an experiment of one's own that gives the old key, the old one was given and wins.
-
-    Args:
-        config: dicts, lists and scalars; of a stranger's file also anything else.
-    """
-    return [_note(key, new) for key, new in _renaming(config)]
-
-
-def _renaming(config: Any) -> Iterator[tuple[str, str]]:
-    for key, new in KEYS.items():
-        *parents, last = key.split(".")
-        node = config
-        for parent in parents:
-            node = node.get(parent) if isinstance(node, dict) else None
-        if isinstance(node, dict) and last in node:
-            node[new] = node.pop(last)
-            yield key, of_today(key)
-
-
 def _note(old: str, new: str) -> str:
     return f"note: {old} is called {new} now; the old name will not be understood by the next minor version"
 
 
-def renew(config: Any) -> None:
-    """Change every `_target_` in a plain config to the present import path.
+def renew(config: Any) -> list[str]:
+    """Change every `_target_` in a plain config to the present import path, and its old keys to those of today.
+
+    Where a key is there by both names, as in an experiment of one's own that gives the old one, the old one wins.
 
     Args:
-        config: dicts, lists and scalars; of a stranger's file also anything else, however deep.
+        config: dicts, lists and scalars; of a stranger's file also anything else, however deep. Changed in place.
+
+    Returns: a note about each old key.
     """
     left, seen = [config], set()
     while left:
@@ -266,3 +247,13 @@ def renew(config: Any) -> None:
         if isinstance(node.get("_target_"), str):
             node["_target_"] = moved(node["_target_"])
         left += node.values()
+    notes = []
+    for key, new in KEYS.items():
+        *parents, last = key.split(".")
+        node = config
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict) and last in node:
+            node[new] = node.pop(last)
+            notes.append(_note(key, of_today(key)))
+    return notes

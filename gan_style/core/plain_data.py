@@ -24,14 +24,11 @@ def require_plain(values: Any, name: str, *, interpolations: bool = False) -> No
         name: how a message calls it, such as `config`; the key inside it is added.
         interpolations: whether a text may hold `${`, which OmegaConf would resolve.
     """
-    left = MAX_VALUES
-
-    def walk(value: Any, path: str, depth: int) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0 or depth > MAX_DEPTH:
-            most = f"{MAX_VALUES:,} values" if left < 0 else f"{MAX_DEPTH} levels"
-            raise UserError(f"{name or 'the config'} holds more than {most}, which no config of ours does")
+    left = MAX_VALUES - 1
+    waiting: list[tuple[Any, str, int]] = [(values, name, 0)]
+    while waiting:
+        value, path, depth = waiting.pop()
+        inner: list[tuple[Any, str, int]] = []
         if isinstance(value, str):
             _require_text(value, path, interpolations)
         elif type(value) is dict:
@@ -39,16 +36,19 @@ def require_plain(values: Any, name: str, *, interpolations: bool = False) -> No
                 if not isinstance(key, str):
                     raise UserError(f"{path} has a key that is no text: {printable(repr(key)[:MAX_SHOWN])}")
                 _require_text(key, f"a key of {path}", interpolations)
-                walk(one, f"{path}.{printable(key[:MAX_SHOWN])}" if path else printable(key[:MAX_SHOWN]), depth + 1)
+                shown = printable(key[:MAX_SHOWN])
+                inner.append((one, f"{path}.{shown}" if path else shown, depth + 1))
         elif type(value) is list:
-            for one in value:
-                walk(one, path, depth + 1)
+            inner = [(one, path, depth + 1) for one in value]
         elif type(value) is int and abs(value) >= MAX_INTEGER:
             raise UserError(f"{path} is a whole number of more than 64 bits")
         elif value is not None and type(value) not in (bool, int, float):
             raise UserError(f"{path} is a {type(value).__name__}: a config holds texts, numbers and lists")
-
-    walk(values, name, 0)
+        left -= len(inner)
+        if left < 0 or (inner and depth == MAX_DEPTH):
+            most = f"{MAX_VALUES:,} values" if left < 0 else f"{MAX_DEPTH} levels"
+            raise UserError(f"{name or 'the config'} holds more than {most}, which no config of ours does")
+        waiting += reversed(inner)
 
 
 def _require_text(text: str, path: str, interpolations: bool) -> None:

@@ -2,11 +2,10 @@
 
 import os
 import struct
-from pathlib import Path
 from typing import IO
 
 from gan_style.core.budget import check_pixels
-from gan_style.core.errors import UserError
+from gan_style.core.errors import ContentError
 from gan_style.core.memory import raise_if_out
 
 MAGIC = {
@@ -36,23 +35,23 @@ class TruncatedError(Exception):
     """A file ends before the structure it announced does."""
 
 
-def sniff(path: Path, data: bytes) -> str:
+def sniff(data: bytes) -> str:
     """Tell the format of a picture from its first bytes.
 
     Returns:
         "JPEG", "PNG", "WebP", "BMP" or "TIFF".
 
     Raises:
-        UserError: If it is none of these; the message says what it is instead. Also if it is a WebP that is too large.
+        ContentError: If it is none of these, which the message then names, or a WebP that is too large.
     """
     if not data:
-        raise UserError(f"{path} is empty (0 bytes): copy it again or remove it.")
+        raise ContentError("is empty (0 bytes): copy it again or remove it.")
     if data.startswith(LFS_POINTER):
-        raise UserError(f"{path} is a Git LFS pointer and not the picture itself: run `git lfs pull`.")
+        raise ContentError("is a Git LFS pointer and not the picture itself: run `git lfs pull`.")
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         if len(data) < 8 + int.from_bytes(data[4:8], "little"):
-            raise UserError(f"{path} is cut off (its WebP data ends too early): copy it again or remove it.")
-        check_pixels(path, *webp_size(data))  # its reader allocates two pictures before it tells their size
+            raise ContentError("is cut off (its WebP data ends too early): copy it again or remove it.")
+        check_pixels(*webp_size(data))  # its reader allocates two pictures before it tells their size
         return "WebP"
     for magic, kind in MAGIC.items():
         if data.startswith(magic):
@@ -61,12 +60,12 @@ def sniff(path: Path, data: bytes) -> str:
     if data[4:8] == b"ftyp":
         kind = "AVIF" if data[8:11] == b"avi" else "HEIC or video"
     if kind:
-        raise UserError(f"{path} holds {kind} data, which is not read here: convert it to PNG or JPEG.")
+        raise ContentError(f"holds {kind} data, which is not read here: convert it to PNG or JPEG.")
     if not data.strip(b"\0"):
-        raise UserError(f"{path} holds nothing but zeros: copy it again or remove it.")
+        raise ContentError("holds nothing but zeros: copy it again or remove it.")
     if _is_text(data[:512]):
-        raise UserError(f"{path} is a text file and not a picture: replace or remove it.")
-    raise UserError(f"{path} is not a picture of a known format: replace or remove it.")
+        raise ContentError("is a text file and not a picture: replace or remove it.")
+    raise ContentError("is not a picture of a known format: replace or remove it.")
 
 
 def _is_text(head: bytes) -> bool:
@@ -86,11 +85,11 @@ def webp_size(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def damaged(path: Path, kind: str, error: Exception) -> UserError:
+def damaged(kind: str, error: Exception) -> ContentError:
     """Return the error about a file that no decoder can read; raises the given one if memory ran out."""
-    raise_if_out(error, f"{path} was read")
+    raise_if_out(error)
     reason = " ".join(str(error).split())[:150].rstrip(".") or type(error).__name__
-    return UserError(f"{path} is a damaged {kind} file ({reason}): copy it again or remove it.")
+    return ContentError(f"is a damaged {kind} file ({reason}): copy it again or remove it.")
 
 
 def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:

@@ -10,7 +10,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -28,8 +28,8 @@ from PIL.TiffImagePlugin import TiffImageFile, logger
 from PIL.WebPImagePlugin import WebPImageFile
 
 from gan_style.core.budget import check_pixels, too_large
-from gan_style.core.errors import UserError
-from gan_style.core.memory import raise_if_out
+from gan_style.core.errors import ContentError, UserError
+from gan_style.core.memory import raise_if_out, ran_out
 from gan_style.data.containers import (
     TruncatedError,
     damaged,
@@ -49,6 +49,8 @@ READERS: dict[str, type[ImageFile]] = {
 }
 COLOUR_NAMES = {"1": "grey", "L": "grey", "LA": "grey", "I": "grey", "P": "palette", "PA": "palette"}
 TIFF_WHITE_IS_ZERO, TIFF_PREMULTIPLIED = 0, 1
+PROFILE_SPACE, PROFILE_SPACES = slice(16, 20), {3: b"RGB ", 1: b"GRAY"}  # ICC.1:2022, section 7.2.6; by channels
+MAX_PROFILE_BYTES = 4_000_000  # usual profiles have some hundred to a million
 _BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 
 _warnings_lock = threading.Lock()
@@ -62,20 +64,20 @@ class OpenedImage:
     """A picture whose header was read and whose pixels were not.
 
     Attributes:
-        path: Where it came from, for messages.
         kind: Key of READERS, from the content and not from the name.
         data: The file without metadata.
         image: Pillow's lazy picture.
         bits: Bits per channel.
         orientation: EXIF orientation, 1 to 8.
+        cut: Whether the file ends too early, where its header says where it should.
     """
 
-    path: Path
     kind: str
     data: bytes
     image: ImageFile
     bits: int
     orientation: int
+    cut: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -117,86 +119,99 @@ def _muted() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
-    """Turn whatever a decoder raises into a UserError; TIFF's metadata warnings are dropped."""
+def _explained(kind: str, cut: bool) -> Iterator[None]:
+    """Turn whatever a decoder raises into a ContentError; TIFF's metadata warnings are dropped."""
     try:
         with _muted() if kind == "TIFF" else nullcontext():
             yield
     except Image.DecompressionBombError as error:
-        raise too_large(path) from error
+        raise too_large() from error
     except Exception as error:  # a broken file can raise nearly anything in a decoder
-        raise_if_out(error, f"{path} was read")
-        cut = isinstance(error, TruncatedError | EOFError) or "truncated" in str(error).lower()
-        if cut or (kind == "TIFF" and tiff_is_cut(data)):
-            raise UserError(
-                f"{path} is cut off (its {kind} data ends too early): copy it again or remove it."
-            ) from error
-        raise damaged(path, kind, error) from error
+        raise_if_out(error)
+        if cut or isinstance(error, TruncatedError | EOFError) or "truncated" in str(error).lower():
+            raise ContentError(f"is cut off (its {kind} data ends too early): copy it again or remove it.") from error
+        raise damaged(kind, error) from error
 
 
-def open_image(path: Path) -> OpenedImage:
-    """Read a file and its header.
+@contextmanager
+def named_bytes(path: Path, data: bytes | None = None) -> Iterator[bytes]:
+    """Give a file's bytes to a `with` block, and name the file in whatever is wrong with them.
+
+    Args:
+        path: Of the file.
+        data: Its bytes, where they are at hand.
 
     Raises:
-        UserError: If the file cannot be opened, and as `open_bytes`.
+        UserError: If the file cannot be opened, or for a ContentError that was found in the block.
     """
-    return open_bytes(path, read_bytes(path))
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read a file, or raise a UserError that says why it cannot be opened."""
     try:
-        if not path.is_file() and path.exists() and not path.is_dir():  # reading a pipe may block for ever
+        if data is None and not path.is_file() and path.exists() and not path.is_dir():  # a pipe may block for ever
             raise UserError(f"{path} is no regular file (it is a pipe, a socket or a device): remove it.")
-        return path.read_bytes()
+        data = path.read_bytes() if data is None else data
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UserError(f"{path} is a link that leads back to itself: remove it.") from error
         if path.is_symlink() and not path.exists():
             raise UserError(f"{path} is a link to a missing file: mend the link or remove it.") from error
         raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights.") from error
+    try:
+        yield data
+    except ContentError as error:
+        raise error.of(path) from error
+    except Exception as error:
+        if ran_out(error):
+            error.add_note(f"{path} was read")
+        raise
 
 
-def open_bytes(path: Path, data: bytes) -> OpenedImage:
-    """Read the header of a picture; `path` is for messages.
+def open_bytes(data: bytes) -> OpenedImage:
+    """Read the header of a picture.
 
     Raises:
-        UserError: If it is not a picture that we read, is damaged or too large.
+        ContentError: If it is not a picture that we read, is damaged or too large.
     """
-    kind = sniff(path, data)
-    with _explained(path, kind, data):
-        opened = _parse_header(path, kind, data)
-    check_pixels(path, *opened.size)
+    kind = sniff(data)
+    exif, bits, cut = b"", 8, kind == "TIFF" and tiff_is_cut(data)
+    with _explained(kind, cut):
+        if kind == "JPEG":
+            data, exif = strip_jpeg(data)
+        elif kind == "PNG":
+            data, exif = strip_png(data)
+            bits = data[24]
+        image = READERS[kind](BytesIO(data))  # not Image.open, which would warn about large pictures
+        if kind == "WebP":
+            exif = image.info.get("exif", b"")
+        orientation = exif_orientation(exif) if exif else 1
+        if isinstance(image, TiffImageFile):
+            bits = max(image.tag_v2.get(_BITS, (8,)))
+            orientation = image.tag_v2.get(_ORIENTATION, 1)
+            orientation = orientation if orientation in range(1, 9) else 1
+        opened = OpenedImage(kind, data, image, bits, orientation, cut)
+    check_pixels(*opened.size)
     return opened
 
 
-def _parse_header(path: Path, kind: str, data: bytes) -> OpenedImage:
-    """Open with Pillow's reader directly: Image.open would warn about large pictures."""
-    exif, bits = b"", 8
-    if kind == "JPEG":
-        data, exif = strip_jpeg(data)
-    elif kind == "PNG":
-        data, exif = strip_png(data)
-        bits = data[24]
-    image = READERS[kind](BytesIO(data))
-    if kind == "WebP":
-        exif = image.info.get("exif", b"")
-    orientation = exif_orientation(exif)
-    if isinstance(image, TiffImageFile):
-        bits = max(image.tag_v2.get(_BITS, (8,)))
-        orientation = image.tag_v2.get(_ORIENTATION, 1)
-        orientation = orientation if orientation in range(1, 9) else 1
-    return OpenedImage(path, kind, data, image, bits, orientation)
+def icc_profile(data: bytes, channels: int) -> bytes | None:
+    """Return the ICC profile of a picture's bytes, if it is one for pictures of so many channels.
+
+    Nothing is converted: networks see the numbers as they are, in training and inference alike, so the output is in the
+    colour space of the input. A profile of CMYK or grey does not fit the RGB that the file is converted to.
+    """
+    with suppress(Exception):  # a profile is no reason to refuse a picture
+        profile = READERS[sniff(data)](BytesIO(data)).info.get("icc_profile")
+        if isinstance(profile, bytes) and len(profile) <= MAX_PROFILE_BYTES:
+            return profile if profile[PROFILE_SPACE] == PROFILE_SPACES.get(channels) else None
+    return None
 
 
 def verify(opened: OpenedImage) -> None:
     """Decode a picture without keeping its pixels; a JPEG at one eighth of its size.
 
     Raises:
-        UserError: If the picture is damaged or `decode` does not support it.
+        ContentError: If the picture is damaged or `decode` does not support it.
     """
     _check_white_point(opened)
-    with _explained(opened.path, opened.kind, opened.data):
+    with _explained(opened.kind, opened.cut):
         opened.image.draft(None, (opened.image.width // 8, opened.image.height // 8))
         opened.image.load()
 
@@ -208,7 +223,7 @@ def decode(opened: OpenedImage) -> NDArray[np.uint8]:
         RGB [H, W, 3], uint8; not to be written to.
 
     Raises:
-        UserError: If the picture is damaged or has no fixed range.
+        ContentError: If the picture is damaged or has no fixed range.
     """
     pixels = decode_raw(opened)
     if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
@@ -228,25 +243,25 @@ def decode_raw(opened: OpenedImage) -> NDArray[Any]:
         [H, W, C] with C from 1 to 4, uint8 or, for more than 8 bits per channel, uint16.
 
     Raises:
-        UserError: As `decode`.
+        ContentError: As `decode`.
     """
     _check_white_point(opened)
-    with _explained(opened.path, opened.kind, opened.data):
+    with _explained(opened.kind, opened.cut):
         opened.image.load()
         pixels = _decode_wide(opened) if opened.bits > 8 else None
         return turn(_decode_narrow(opened) if pixels is None else pixels, opened.pending_orientation)
 
 
 def _check_white_point(opened: OpenedImage) -> None:
-    """Raise a UserError for floats and 32-bit integers, whose white point is unknown, and for more than 16 bits."""
+    """Raise a ContentError for floats and 32-bit integers, whose white point is unknown, and for more than 16 bits."""
     mode = opened.image.mode
     if mode == "F" or (mode == "I" and opened.kind != "PNG"):
         values = "floating-point" if mode == "F" else "signed or 32-bit"
-        raise UserError(
-            f"{opened.path} holds {values} values, whose white point is unknown: save it with 8 or 16 bits per channel."
+        raise ContentError(
+            f"holds {values} values, whose white point is unknown: save it with 8 or 16 bits per channel."
         )
     if opened.bits > 16:
-        raise UserError(f"{opened.path} is a damaged {opened.kind} file ({opened.bits} bits): copy it again.")
+        raise ContentError(f"is a damaged {opened.kind} file ({opened.bits} bits): copy it again.")
 
 
 def _decode_narrow(opened: OpenedImage) -> NDArray[np.uint8]:

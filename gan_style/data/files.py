@@ -13,9 +13,9 @@ import numpy as np
 import tifffile
 
 from gan_style.core.budget import check_pixels
-from gan_style.core.errors import UserError
+from gan_style.core.errors import ContentError, UserError
 from gan_style.data.containers import damaged, tiff_goes_round
-from gan_style.data.decoding import composite, decode, decode_raw, open_bytes, read_bytes, turn, verify
+from gan_style.data.decoding import composite, decode, decode_raw, named_bytes, open_bytes, turn, verify
 from gan_style.data.dicom import read_dicom
 from gan_style.data.packed import tiff_unpacks_to_more
 from gan_style.data.values import Array, ValueRange
@@ -35,48 +35,58 @@ def read_picture(path: Path, values: ValueRange) -> Array:
     Raises:
         UserError: If the file cannot be read, or the conversion would lose something.
     """
-    return decode_image(path, read_bytes(path), values)
+    with named_bytes(path) as data:
+        return decode_image(data, path.suffix, values)
 
 
-def decode_image(path: Path, data: bytes, values: ValueRange) -> Array:
-    """Decode a file's bytes as `read_picture` does; the path tells the format and is for messages."""
-    if values.plain and path.suffix.lower() not in RAW:
-        image = open_bytes(path, data)
-        _check_narrowing(path, image.bits, values)
+def decode_image(data: bytes, suffix: str, values: ValueRange | None) -> Array:
+    """Decode a file's bytes to the type and channels of a domain.
+
+    Args:
+        data: The bytes.
+        suffix: Of the file's name, which tells the format.
+        values: Of the domain; None is 8-bit RGB, even if that loses something.
+
+    Raises:
+        ContentError: If it is no picture, or the conversion would lose something.
+    """
+    if values is None or (values.plain and suffix.lower() not in RAW):
+        image = open_bytes(data)
+        if values is not None:
+            _check_narrowing(image.bits, values)
         return decode(image)
-    return fit(path, read_raw(path, data), values, alpha=_has_alpha(path, data))
+    return fit(read_raw(data, suffix), values, alpha=_has_alpha(data, suffix))
 
 
-def image_size(path: Path, data: bytes) -> tuple[int, int]:
+def image_size(data: bytes, suffix: str) -> tuple[int, int]:
     """Return width and height; of most formats only the header is read.
 
     Raises:
-        UserError: If it is no picture, or one without pixels.
+        ContentError: If it is no picture, or one without pixels.
     """
-    if path.suffix.lower() not in RAW:
-        return open_bytes(path, data).size
-    height, width = read_raw(path, data).shape[:2]
+    if suffix.lower() not in RAW:
+        return open_bytes(data).size
+    height, width = read_raw(data, suffix).shape[:2]
     return width, height
 
 
-def check_image(path: Path, values: ValueRange, data: bytes | None = None) -> tuple[tuple[int, int], list[str]]:
-    """Read a picture once, from `data` if given, and list the conversions that `read_picture` makes.
+def check_image(data: bytes, suffix: str, values: ValueRange) -> tuple[tuple[int, int], list[str]]:
+    """Decode a picture once, and list the conversions that `decode_image` makes.
 
     Returns:
         Width and height, and conversions such as "grey to RGB"; a JPEG is only decoded at an eighth of its size.
 
     Raises:
-        UserError: As `read_picture`.
+        ContentError: As `decode_image`.
     """
-    data = read_bytes(path) if data is None else data
-    if values.plain and path.suffix.lower() not in RAW:
-        image = open_bytes(path, data)
-        _check_narrowing(path, image.bits, values)
+    if values.plain and suffix.lower() not in RAW:
+        image = open_bytes(data)
+        _check_narrowing(image.bits, values)
         size = image.size  # a JPEG shrinks when it is verified
         verify(image)
         return size, image.conversions()
-    raw = read_raw(path, data)
-    array = fit(path, raw, values, alpha=_has_alpha(path, data))
+    raw = read_raw(data, suffix)
+    array = fit(raw, values, alpha=_has_alpha(data, suffix))
     steps = []
     if raw.shape[2] != values.channels:
         steps.append(f"{raw.shape[2]} channels to {values.channels}")
@@ -87,56 +97,55 @@ def check_image(path: Path, values: ValueRange, data: bytes | None = None) -> tu
     return (array.shape[1], array.shape[0]), steps
 
 
-def read_raw(path: Path, data: bytes | None = None) -> Array:
+def read_raw(data: bytes, suffix: str) -> Array:
     """Read the numbers of a file as they are.
 
     Args:
-        path: Its suffix tells the format.
-        data: The file's bytes, where they were read already.
+        data: The file's bytes.
+        suffix: Of its name, which tells the format.
 
     Returns:
         [H, W, C], of the file's own type; a palette is looked up, the EXIF orientation applied.
 
     Raises:
-        UserError: If the file cannot be read.
+        ContentError: If it is no picture, is damaged, or has no pixels.
     """
-    readers: dict[str, Callable[[Path, bytes], Array]] = {".npy": _read_npy, ".dcm": read_dicom}
+    readers: dict[str, Callable[[bytes], Array]] = {".npy": _read_npy, ".dcm": read_dicom}
     readers |= dict.fromkeys(TIFF, _read_tiff)
-    read = readers.get(path.suffix.lower(), lambda path, data: decode_raw(open_bytes(path, data)))
-    array = read(path, read_bytes(path) if data is None else data)
+    read = readers.get(suffix.lower(), lambda data: decode_raw(open_bytes(data)))
+    array = read(data)
     if 0 in array.shape:
-        raise UserError(f"{path} holds a picture of no pixels: copy it again or remove it.")
+        raise ContentError("holds a picture of no pixels: copy it again or remove it.")
     return array
 
 
-def _has_alpha(path: Path, data: bytes) -> bool:
+def _has_alpha(data: bytes, suffix: str) -> bool:
     """Check whether the last of two or four channels is transparency."""
-    if path.suffix.lower() not in RAW:
+    if suffix.lower() not in RAW:
         return True
-    if path.suffix.lower() not in TIFF:
+    if suffix.lower() not in TIFF:
         return False
     with suppress(Exception), tifffile.TiffFile(BytesIO(data)) as file:  # any other file was read by Pillow
         return tuple(file.pages[0].extrasamples) in ALPHA  # type: ignore[union-attr]
     return True
 
 
-def fit(path: Path, raw: Array, values: ValueRange, *, alpha: bool = False) -> Array:
+def fit(raw: Array, values: ValueRange, *, alpha: bool = False) -> Array:
     """Convert an array to the type and channels of a domain, if that loses nothing.
 
     Args:
-        path: For messages.
         raw: [H, W, C].
         values: Of the domain.
         alpha: Whether the last of two or four channels is transparency, which is laid over white where not wanted.
 
     Raises:
-        UserError: If it would lose something; the sentence names the setting that keeps it.
+        ContentError: If it would lose something; the sentence names the setting that keeps it.
     """
     native = raw.astype(raw.dtype.newbyteorder("="), copy=False)
-    return _fit_type(path, _fit_channels(path, native, values.channels, alpha), values)
+    return _fit_type(_fit_channels(native, values.channels, alpha), values)
 
 
-def _fit_type(path: Path, array: Array, values: ValueRange) -> Array:
+def _fit_type(array: Array, values: ValueRange) -> Array:
     wanted, found = values.dtype, array.dtype
     if found.kind == "b" and wanted != "float32":
         array = array.astype(np.uint8) * np.uint8(255)
@@ -144,33 +153,31 @@ def _fit_type(path: Path, array: Array, values: ValueRange) -> Array:
         pass
     elif wanted == "float32":
         if found.kind in "iu" and max(abs(int(array.min())), abs(int(array.max()))) > 2**24:
-            raise UserError(
-                f"{path} holds {found} values beyond 2^24, which float32 cannot tell apart: scale them down"
-            )
+            raise ContentError(f"holds {found} values beyond 2^24, which float32 cannot tell apart: scale them down")
         array = array.astype(np.float32)
     elif wanted == "uint16" and array.dtype == np.uint8:
         array = array.astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
     elif array.dtype == np.uint16:
-        _check_narrowing(path, 16, values)
+        _check_narrowing(16, values)
     else:
-        raise UserError(
-            f"{path} holds {found} values from {array.min():g} to {array.max():g}, which data.dtype={wanted} would "
+        raise ContentError(
+            f"holds {found} values from {array.min():g} to {array.max():g}, which data.dtype={wanted} would "
             f"lose: train with data.dtype=float32 data.low={array.min():g} data.high={array.max():g}, or another range"
         )
     if wanted == "float32" and not np.isfinite(array).all():
-        raise UserError(f"{path} holds values that are not finite: replace them before training")
+        raise ContentError("holds values that are not finite: replace them before training")
     return array
 
 
-def _check_narrowing(path: Path, bits: int, values: ValueRange) -> None:
+def _check_narrowing(bits: int, values: ValueRange) -> None:
     if bits > 8 and values.dtype == "uint8":
-        raise UserError(
-            f"{path} has {bits} bits per channel, of which data.dtype=uint8 would lose {bits - 8}: train with "
+        raise ContentError(
+            f"has {bits} bits per channel, of which data.dtype=uint8 would lose {bits - 8}: train with "
             "data.dtype=uint16, which also reads 8-bit files, or save it with 8 bits"
         )
 
 
-def _fit_channels(path: Path, array: Array, wanted: int, alpha: bool) -> Array:
+def _fit_channels(array: Array, wanted: int, alpha: bool) -> Array:
     raw, found = array, array.shape[2]
     if alpha and found in (2, 4) and wanted in (1, 3) and array.dtype.kind == "u":
         array = composite(array, int(np.iinfo(array.dtype).max))
@@ -183,25 +190,25 @@ def _fit_channels(path: Path, array: Array, wanted: int, alpha: bool) -> Array:
     if found == wanted:
         return array
     if raw.shape[0] == wanted and raw.shape[0] < raw.shape[2]:
-        raise UserError(f"{path} is {list(raw.shape)}, its channels first: save it as [height, width, channels]")
-    raise UserError(
-        f"{path} has {raw.shape[2]} channels, but data.channels is {wanted}: train with data.channels="
+        raise ContentError(f"is {list(raw.shape)}, its channels first: save it as [height, width, channels]")
+    raise ContentError(
+        f"has {raw.shape[2]} channels, but data.channels is {wanted}: train with data.channels="
         f"{raw.shape[2]}, or convert it"
     )
 
 
-def _read_tiff(path: Path, data: bytes) -> Array:
+def _read_tiff(data: bytes) -> Array:
     """Read grey, palette, RGB, RGBA or CMYK of at most 16 bits by Pillow, everything else by tifffile."""
     if tiff_goes_round(data):
-        raise damaged(path, "TIFF", ValueError("its directories go round in a circle"))
+        raise damaged("TIFF", ValueError("its directories go round in a circle"))
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             page: Any = file.pages[0]
             several, numbers = (len(file.series[0].pages) > 1, file.series[0].size) if file.series else (False, 1)
             pixels = page.imagewidth * page.imagelength
-            check_pixels(path, page.imagewidth, page.imagelength, numbers // max(1, pixels))
+            check_pixels(page.imagewidth, page.imagelength, numbers // max(1, pixels))
             if any(tiff_unpacks_to_more(page, data) for page in file.series[0].pages if page is not None):
-                raise damaged(path, "TIFF", ValueError("it unpacks to more than its pixels"))
+                raise damaged("TIFF", ValueError("it unpacks to more than its pixels"))
             array = None if _pillow_reads(page) and not several else np.asarray(file.series[0].asarray())
             separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
             inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
@@ -209,18 +216,18 @@ def _read_tiff(path: Path, data: bytes) -> Array:
     except UserError:
         raise
     except Exception as error:  # a broken file can raise nearly anything
-        open_bytes(path, data)  # raises the error of an empty, cut off or foreign file
+        open_bytes(data)  # raises the error of an empty, cut off or foreign file
         if "imagecodecs" in str(error):
-            raise UserError(f"{path} is compressed in a way that needs a package: pip install imagecodecs") from error
-        raise damaged(path, "TIFF", error) from error
+            raise ContentError("is compressed in a way that needs a package: pip install imagecodecs") from error
+        raise damaged("TIFF", error) from error
     if array is None:
-        image = open_bytes(path, data)
+        image = open_bytes(data)
         array = decode_raw(image)
         if image.bits > 8 and array.dtype == np.uint8:  # OpenCV could not read it, and Pillow drops the lower 8 bits
-            raise UserError(f"{path} has {image.bits} bits and premultiplied alpha: save it without alpha")
+            raise ContentError(f"has {image.bits} bits and premultiplied alpha: save it without alpha")
         return array
     if array.ndim not in (2, 3):
-        raise UserError(f"{path} holds {array.shape[0]} pictures of several channels: save each as a file of its own")
+        raise ContentError(f"holds {array.shape[0]} pictures of several channels: save each as a file of its own")
     # many programs save each channel as a page of its own
     array = array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0) if separate or several else array
     if inverted and array.dtype.kind == "u":
@@ -241,23 +248,23 @@ def _pillow_reads(page: Any) -> bool:
     return samples == 1 or (samples == 3 and coloured) or (samples == 4 and coloured and (alpha or cmyk))
 
 
-def _read_npy(path: Path, data: bytes) -> Array:
+def _read_npy(data: bytes) -> Array:
     try:
-        _check_header(path, data)
+        _check_header(data)
         array = np.load(BytesIO(data), allow_pickle=False)
     except UserError:
         raise
     except Exception as error:  # cut off, empty, an array of objects, or not NumPy's at all
-        raise damaged(path, "NumPy", error) from error
+        raise damaged("NumPy", error) from error
     if not isinstance(array, np.ndarray) or array.ndim not in (2, 3) or 0 in array.shape:
         shape = getattr(array, "shape", "several arrays")
-        raise UserError(f"{path} has the shape {shape}, but a picture is [height, width] or [height, width, channels]")
+        raise ContentError(f"has the shape {shape}, but a picture is [height, width] or [height, width, channels]")
     if array.dtype.kind not in "buif":
-        raise UserError(f"{path} holds {array.dtype} values, but a picture holds numbers: save it as float32")
+        raise ContentError(f"holds {array.dtype} values, but a picture holds numbers: save it as float32")
     return array[..., None] if array.ndim == 2 else array
 
 
-def _check_header(path: Path, data: bytes) -> None:
+def _check_header(data: bytes) -> None:
     """Check the size that a .npy header claims: NumPy allocates it before it looks how much data there is."""
     if not data.startswith(np.lib.format.MAGIC_PREFIX):
         return
@@ -266,6 +273,6 @@ def _check_header(path: Path, data: bytes) -> None:
     shape, _, dtype = readers.get(np.lib.format.read_magic(file), np.lib.format.read_array_header_2_0)(file)
     numbers = math.prod(shape)
     if len(shape) > 1:
-        check_pixels(path, shape[1], shape[0], numbers // max(1, shape[0] * shape[1]))
+        check_pixels(shape[1], shape[0], numbers // max(1, shape[0] * shape[1]))
     if not dtype.hasobject and numbers * dtype.itemsize > len(data) - file.tell():
         raise ValueError(f"it ends too early for the shape {shape}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import resolved
-from gan_style.data.decoding import decode, open_image, read_bytes
+from gan_style.data.decoding import decode, named_bytes, open_bytes
 from gan_style.data.files import check_image
 from gan_style.data.values import ValueRange
 
@@ -109,7 +109,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         UserError: If the picture cannot be read; the sentence says what is wrong with the file.
     """
-    return decode(open_image(Path(path)))
+    with named_bytes(Path(path)) as data:
+        return decode(open_bytes(data))
 
 
 def check_images(
@@ -158,8 +159,8 @@ def check_images(
 def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tuple[int, int], list[str], bytes] | str:
     """Return size, conversions and digest of a good picture, or what is wrong with it."""
     try:
-        data = read_bytes(path)
-        size, conversions = check_image(path, values, data)
+        with named_bytes(path) as data:
+            size, conversions = check_image(data, path.suffix, values)
     except UserError as error:
         return str(error)
     if min_size is not None and min(size) < min_size:

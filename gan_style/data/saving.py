@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded, resolved, why
+from gan_style.core.paths import expanded, why
 from gan_style.data.images import SUFFIXES
 from gan_style.data.values import Array
 
@@ -138,11 +138,11 @@ def check_output(path: Path) -> None:
 
 def check_not_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path]) -> None:
     """Raise a UserError if an output is one of the inputs, or lies in one that is a folder."""
-    read = {resolved(expanded(given)): given for given in inputs if expanded(given).exists()}
+    read = {Path(os.path.realpath(path)): given for given in inputs if (path := expanded(given)).exists()}
     folders = {path for path in read if path.is_dir()}
     files = set(read) - folders
     for output in outputs:
-        target = resolved(output)
+        target = Path(os.path.realpath(output))
         inside = next((path for path in (target, *target.parents) if path in folders), None)
         if target in files or inside:
             where = f"lies in {read[inside]}, which is read" if inside else "is read and would be overwritten"

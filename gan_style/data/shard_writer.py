@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed, epoch_order
 from gan_style.core.terminal import say
-from gan_style.data.decoding import read_bytes
+from gan_style.data.decoding import named_bytes
 from gan_style.data.files import image_size
 from gan_style.data.layout import find_layout, find_set
 from gan_style.data.shards import Shard, index_path, write_index
@@ -140,11 +140,12 @@ def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
     with open(path, "xb") as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for number, source in files:
-                data = read_bytes(source)
+                with named_bytes(source) as data:
+                    size = image_size(data, source.suffix)
                 member = tarfile.TarInfo(f"{number:06d}{source.suffix.lower()}")
                 member.size = len(data)
                 names.append(member.name)
-                entries.append((tar.offset + tarfile.BLOCKSIZE, len(data), *image_size(source, data)))
+                entries.append((tar.offset + tarfile.BLOCKSIZE, len(data), *size))
                 tar.addfile(member, BytesIO(data))
                 progress()
         file.flush()

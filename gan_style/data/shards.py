@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from gan_style.core.errors import UserError
 from gan_style.core.terminal import say
 from gan_style.data.containers import Bounded
+from gan_style.data.decoding import named_bytes
 from gan_style.data.files import decode_image, image_size
 from gan_style.data.images import SUFFIXES, too_small
 from gan_style.data.values import Array, ValueRange
@@ -83,7 +84,9 @@ class ShardImages:
         Raises:
             UserError: If it cannot be read; shard and member are named.
         """
-        return decode_image(Path(self.name(index)), self.data(index), self.values)
+        path = Path(self.name(index))
+        with named_bytes(path, self.data(index)) as data:
+            return decode_image(data, path.suffix, self.values)
 
     def name(self, index: int, /) -> str:
         """Return the path of the member, as if its shard were a folder."""
@@ -174,7 +177,8 @@ def open_shards(
 def _what_is_wrong(images: ShardImages, index: int, min_size: int | None) -> str:
     path = Path(images.name(index))
     try:
-        size = image_size(path, images.data(index))
+        with named_bytes(path, images.data(index)) as data:
+            size = image_size(data, path.suffix)
     except UserError as error:
         return str(error).rstrip(".")
     return too_small(path, size, min_size or 1).rstrip(".")
@@ -297,7 +301,8 @@ def _size(path: Path, member: tarfile.TarInfo, file: IO[bytes]) -> tuple[int, in
     """Return width and height; (0, 0) for a picture that cannot be read, whose error is raised when it is used."""
     file.seek(member.offset_data)
     try:
-        return image_size(path / member.name, file.read(member.size))
+        with named_bytes(path / member.name, file.read(member.size)) as data:
+            return image_size(data, PurePosixPath(member.name).suffix)
     except UserError:
         return 0, 0
 

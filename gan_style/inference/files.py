@@ -1,14 +1,21 @@
-"""Names of input and output files: the folder tree is kept."""
+"""Picture files of a command: their names, read ahead and written behind by threads, in batches of one size."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from gan_style.core.errors import UserError
+from gan_style.data.decoding import icc_profile, named_bytes
+from gan_style.data.files import decode_image
 from gan_style.data.images import SUFFIXES, list_images
 from gan_style.data.saving import check_output, holding
-from gan_style.data.values import ValueRange
+from gan_style.data.values import Array, ValueRange
+
+MAX_WAITING_BATCHES = 4  # pictures that wait for others of their size, in batches
 
 
 def inputs_and_outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
@@ -32,3 +39,81 @@ def renamed(pairs: list[tuple[Path, Path]], written: ValueRange) -> list[tuple[P
         (path, result.with_name(result.name + new.suffix) if counts[new] > 1 and new != result else new)
         for (path, result), new in zip(pairs, outputs, strict=True)
     ]
+
+
+class Read(NamedTuple):
+    """Picture that was read, or the reason why it could not be."""
+
+    path: Path
+    target: Path
+    array: Array | None
+    profile: bytes | None = None
+    problem: str = ""
+
+
+def read_ahead(pairs: Iterable[tuple[Path, Path]], values: ValueRange | None, ahead: int) -> Iterator[Read]:
+    """Yield each picture in turn, while a thread reads the next ones.
+
+    Args:
+        pairs: a file and its target each.
+        values: type, range and channels that they are read with; None is 8-bit RGB.
+        ahead: how many wait at most.
+    """
+
+    def one(path: Path, target: Path) -> Read:
+        try:
+            with named_bytes(path) as data:
+                array = decode_image(data, path.suffix, values)
+                return Read(path, target, array, icc_profile(data, array.shape[2]))
+        except UserError as error:
+            return Read(path, target, None, problem=str(error))
+
+    waiting: deque[Future[Read]] = deque()
+    pool = ThreadPoolExecutor(1)
+    try:
+        for path, target in pairs:
+            waiting.append(pool.submit(one, path, target))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def by_size(images: Iterable[Read], batch: int) -> Iterator[list[Read]]:
+    """Yield groups of up to `batch` pictures of one size; smaller ones when too many wait for others."""
+    groups: dict[tuple[int, ...], list[Read]] = {}
+    for image in images:
+        if image.array is None:
+            yield [image]
+            continue
+        shape = image.array.shape
+        groups.setdefault(shape, []).append(image)
+        if len(groups[shape]) == batch:
+            yield groups.pop(shape)
+        elif sum(map(len, groups.values())) >= MAX_WAITING_BATCHES * batch:
+            yield groups.pop(next(iter(groups)))
+    yield from groups.values()
+
+
+class Writer:
+    """Thread that writes files; its errors are raised by `write` and at the end of the `with` block."""
+
+    def __init__(self, ahead: int = 2) -> None:
+        self._pool, self._ahead, self._waiting = ThreadPoolExecutor(1), ahead, deque[Future[None]]()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            while self._waiting and kind is None:
+                self._waiting.popleft().result()
+        finally:
+            self._pool.shutdown()  # finishes what was submitted, also after an error
+
+    def write(self, save: Callable[[], None]) -> None:
+        self._waiting.append(self._pool.submit(save))
+        if len(self._waiting) > self._ahead:
+            self._waiting.popleft().result()

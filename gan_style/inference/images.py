@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from gan_style.core.checks import require_finite
-from gan_style.core.errors import UserError
+from gan_style.core.errors import ContentError, UserError
+from gan_style.core.memory import ran_out
 from gan_style.core.paths import expanded
-from gan_style.data.decoding import OpenedImage, decode
-from gan_style.data.files import fit, read_picture
-from gan_style.data.images import read_image, to_tensor
+from gan_style.data.decoding import OpenedImage, decode, named_bytes
+from gan_style.data.files import decode_image, fit
+from gan_style.data.images import to_tensor
 from gan_style.data.transforms import resize
 from gan_style.data.values import Array, ValueRange
 from gan_style.inference.styles import Style, check_mask_size
@@ -37,7 +39,8 @@ class Given(NamedTuple):
 def read_file(path: str | Path, values: ValueRange | None = None) -> Array:
     """Read a file as [H, W, C] with the values of a domain; without one as 8-bit RGB, even if that loses something."""
     path = expanded(path)
-    return read_image(path) if values is None else read_picture(path, values)
+    with named_bytes(path) as data:
+        return decode_image(data, path.suffix, values)
 
 
 def given_image(image: ImageLike, *, values: ValueRange | None = None, side: int | None = None) -> Given:
@@ -148,14 +151,29 @@ def _array(image: Any, values: ValueRange | None = None) -> Array:
         array = np.asarray(image)
         if array.ndim not in (2, 3) or array.size == 0:
             raise UserError(f"an array must be [H, W, C] and not empty, not {list(array.shape)}")
-        return fit(Path("the picture"), array[..., None] if array.ndim == 2 else array, values)
+        with _called("the picture"):
+            return fit(array[..., None] if array.ndim == 2 else array, values)
     if isinstance(image, Image.Image):
-        if values is not None and image.mode.startswith(("I", "F")):
-            fit(Path("the PIL picture"), np.asarray(image)[..., None], values)  # raises if something would be lost
-        return _decoded(image)
+        with _called("the PIL picture"):
+            if values is not None and image.mode.startswith(("I", "F")):
+                fit(np.asarray(image)[..., None], values)  # raises if something would be lost
+            return _decoded(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.size == 0:
         raise UserError(f"an array must be uint8 [H, W, C] and not empty, not {image.dtype} {list(image.shape)}")
     return image
+
+
+@contextmanager
+def _called(name: str) -> Iterator[None]:
+    """Name a picture of the caller's in what is wrong with it."""
+    try:
+        yield
+    except ContentError as error:
+        raise error.of(name) from error
+    except Exception as error:
+        if ran_out(error):
+            error.add_note(f"{name} was read")
+        raise
 
 
 def _decoded(image: Image.Image) -> NDArray[np.uint8]:
@@ -169,7 +187,6 @@ def _decoded(image: Image.Image) -> NDArray[np.uint8]:
     turned = image.getexif().get(ORIENTATION, 1)
     bits = 16 if image.mode.startswith("I;16") else 8
     opened = OpenedImage(
-        Path("the PIL picture"),
         image.format or "PIL",
         b"",
         image,  # type: ignore[arg-type] # any PIL picture has what the decoder uses

@@ -153,7 +153,11 @@ class LoadedTranslator:
         Raises:
             UserError: it cannot be read, or holds what that domain would lose.
         """
-        return read_file(path, self._values(self.ends(direction, style)[0]))
+        return read_file(path, self.taken(direction, style))
+
+    def taken(self, direction: str | None = None, style: Any = None) -> ValueRange | None:
+        """Return type, range and channels of what `translate` takes; None is 8-bit RGB, to which files are reduced."""
+        return self._values(self.ends(direction, style)[0])
 
     def written(self, direction: str | None = None, style: Any = None) -> ValueRange:
         """Return type, range and channels of the result of `translate`."""

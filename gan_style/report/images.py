@@ -55,7 +55,7 @@ def embed(iteration: int, path: Path, large: bool) -> EmbeddedImage | None:
         content = path.read_bytes()
         # PNG alone: of other formats Pillow reads some by programs of the machine, such as Ghostscript.
         with PngImageFile(io.BytesIO(content)) as image:
-            check_pixels(path, *image.size)
+            check_pixels(*image.size)
             image.load()
             converted = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, UserError):

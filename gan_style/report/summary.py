@@ -15,7 +15,7 @@ Facts = list[tuple[str, str]]
 
 def model_name(run: Run) -> str:
     """Return the name of the model's class, or "Model" where it is not known."""
-    return _class_name(as_mapping(run.config.get("model"))) or "Model"
+    return _class_name(as_mapping(run.config.get("model")).get("_target_")) or "Model"
 
 
 def data_name(run: Run) -> str:
@@ -25,7 +25,7 @@ def data_name(run: Run) -> str:
         return str(data["set"])
     if isinstance(data.get("root"), str):
         return str(data["root"]).replace("\\", "/").rstrip("/").split("/")[-1]
-    name = _class_name(data).removesuffix("DataModule").lower()
+    name = _class_name(data.get("_target_")).removesuffix("DataModule").lower()
     return f"{name}, {data['task']}" if isinstance(data.get("task"), str) else name
 
 
@@ -57,7 +57,7 @@ def facts(run: Run) -> Facts:
     )
     size = data.get("image_size")
     rows = [
-        ("Model", _class_name(model)),
+        ("Model", _class_name(model.get("_target_"))),
         ("Data", data_name(run)),
         ("Image size", "" if size is None else f"{plain(size)} {_TIMES} {plain(size)}"),
         ("Iterations", length),
@@ -96,8 +96,8 @@ def _filled(rows: Facts) -> Facts:
     return [(key, value) for key, value in rows if value]
 
 
-def _class_name(section: dict[str, Any]) -> str:
-    return str(section.get("_target_") or "").split(".")[-1]
+def _class_name(target: object) -> str:
+    return str(target or "").split(".")[-1]
 
 
 def _shown(value: object) -> str:
@@ -111,7 +111,7 @@ def _network(value: object) -> str:
         for key, item in section.items()
         if key == "norm" or (isinstance(item, int) and not isinstance(item, bool))
     ]
-    name = _class_name(section)
+    name = _class_name(section.get("_target_"))
     return f"{name} ({', '.join(options)})" if name and options else name
 
 

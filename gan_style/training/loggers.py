@@ -110,14 +110,12 @@ def is_first_process() -> bool:
     return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
-def csv_loggers(*, run_dir: Path, from_iteration: int = 0, run_id: str = "", settings: Any = None) -> list[Logger]:
+def csv_loggers(*, run_dir: Path, from_iteration: int = 0, run_id: str = "") -> list[Logger]:
     """Build the loggers of `logger=csv`."""
     return [CSVLog(run_dir / "metrics.csv", from_iteration)]
 
 
-def tensorboard_loggers(
-    *, run_dir: Path, from_iteration: int = 0, run_id: str = "", settings: Any = None
-) -> list[Logger]:
+def tensorboard_loggers(*, run_dir: Path, from_iteration: int = 0, run_id: str = "") -> list[Logger]:
     """Build the loggers of `logger=tensorboard`; `tensorboard --logdir runs` shows every run."""
     board = TensorBoardLogger(
         run_dir, name="", version="tensorboard", purge_step=from_iteration + 1 if from_iteration else None

@@ -137,13 +137,12 @@ def check_weights(model: Translator, resume: Mapping[str, Any], path: Path | Non
         raise UserError(f"{path} is of another architecture: {found}")
 
 
-def check_warm_start(node: Mapping[str, Any]) -> None:
+def check_warm_start(given: str | None) -> None:
     """Check that the file of `model.warm_start` exists.
 
     Raises:
         UserError: there is no such file.
     """
-    given = node.get("warm_start")
     if given == "":
         raise UserError("model.warm_start= is empty: name a checkpoint, or leave it out")
     if given is not None and not expanded(given).is_file():

@@ -18,9 +18,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from gan_style.checkpoints.restore import fitting, naming
 from gan_style.core import terminal
 from gan_style.core.allowed import in_config
-from gan_style.core.config import build, check, check_signature, takes
+from gan_style.core.config import Node, build, check_signature, no_node, read, takes
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
-from gan_style.core.moved import rename_keys, renew
+from gan_style.core.moved import renew
 from gan_style.core.paths import write_whole
 from gan_style.core.plain_data import require_plain
 from gan_style.core.types import Seed
@@ -83,6 +83,29 @@ class RunConfig:
     metrics: list[Any] | None = None
 
 
+NODES = ("model", "data", "trainer", "logger")  # groups of one object each
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A config that was checked: what is written of it, and the nodes that its objects are built of.
+
+    Args:
+        config: with today's names; kept in the run folder and in checkpoints, and compared with those.
+        allowed: prefixes that its `_target_`s may have.
+        model, data, trainer, logger: one object each.
+        callbacks: in the order of the config.
+    """
+
+    config: dict[str, Any]
+    allowed: tuple[str, ...]
+    model: Node
+    data: Node
+    trainer: Node
+    logger: Node
+    callbacks: list[Node]
+
+
 def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Path:
     """Train as a plain config says and return the run folder.
 
@@ -95,49 +118,44 @@ def train(config: Mapping[str, Any], *, multirun_dir: Path | None = None) -> Pat
         TrainingFailed: a loss or a weight is not finite.
         Interrupted: a signal; the run was saved.
     """
-    config, allowed = checked(config)
-    settings = build(config["trainer"], allowed)
+    run = checked(config)
+    settings = build(run.trainer)
     settings.refuse_what_cannot_work(multirun=multirun_dir is not None)
-    run_dir, resume_from = locate(config["run_dir"], config["resume"], config["name"], multirun_dir)
+    run_dir, resume_from = locate(run.config["run_dir"], run.config["resume"], run.config["name"], multirun_dir)
     if not loggers.is_first_process():  # it writes nothing
-        _train(config, allowed, settings, run_dir, resume_from)
+        _train(run, settings, run_dir, resume_from)
         return run_dir
     with held(run_dir):
         check_folder_is_free(run_dir, resume_from)
-        _train(config, allowed, settings, run_dir, resume_from)
+        _train(run, settings, run_dir, resume_from)
     return run_dir
 
 
-def _train(
-    config: dict[str, Any],
-    allowed: tuple[str, ...],
-    settings: TrainerSettings,
-    run_dir: Path,
-    resume_from: Path | None,
-) -> None:
+def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: Path | None) -> None:
     """Train in a run folder that is locked, or as a further process."""
+    config = run.config
     resume = load_to_go_on(resume_from, newest=config["resume"] == "last") if resume_from else None
     if resume is not None:
         with naming(str(resume_from)), fitting():
             check_resumable(resume, resume_from)
             check_architecture(config, resume, resume_from)
     else:
-        check_warm_start(config["model"])
+        check_warm_start(config["model"].get("warm_start"))
     quiet_lightning()
 
     torch.manual_seed(config["seed"])
-    data: UnpairedDataModule = build(config["data"], allowed)
+    data: UnpairedDataModule = build(run.data)
     data.setup()
     if resume is not None:
-        if takes(config["model"], "styles", allowed):
+        if takes(run.model, "styles"):
             check_styles(resume, data.style_names, resume_from)
         with naming(str(resume_from)), fitting():
             for difference in differences(config, resume, data.describe(), settings):
                 say(f"note: {difference}")
-    model = model_of(config, allowed, settings, data)
+    model = model_of(run.model, config["name"], settings, data)
     if resume is not None:
         check_weights(model, resume, resume_from)
-    chosen = callbacks_of(config, allowed)
+    chosen = callbacks_of(run.callbacks, config["metrics"], run.allowed)
     config["best"] = resolve(config["best"], chosen, model, data)
     engine = engine_of_run(model, settings, data)
     iterations = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
@@ -146,8 +164,8 @@ def _train(
         return
     if schedule_ends(engine, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
-    announce(config, data, model, iterations, run_dir, resume)
-    trainer, logs, keeper = assemble(config, settings, data, engine, chosen, run_dir, iterations, resume)
+    announce(config["name"], OmegaConf.to_yaml(OmegaConf.create(config)), data, model, iterations, run_dir, resume)
+    trainer, logs, keeper = assemble(run, settings, data, engine, chosen, run_dir, iterations, resume)
     try:
         fit(trainer, engine, data, keeper, logs, run_dir)
         summarise(run_dir, keeper)
@@ -156,39 +174,43 @@ def _train(
         keeper.stop_listening()
 
 
-def checked(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Check keys and values of a plain config. Returns: a renewed copy, and the prefixes that its `_target_`s may have.
+def checked(config: Mapping[str, Any]) -> Checked:
+    """Check keys and values of a plain config, once.
 
     Raises:
         UserError: the first wrong key or value.
     """
     require_plain(config, "")
     config = check_signature(RunConfig, copy.deepcopy(dict(config)))
-    renew(config)
-    for note in rename_keys(config):
+    for note in renew(config):
         say(note)
     config["best"] = check_signature(BestRule, config["best"], "best")
     config["metrics"] = as_nodes(config.get("metrics"))
     check_signature(Doctor, config["doctor"], "doctor")
     allowed = in_config(config["allow"])
-    check(config, allowed=allowed)
-    return config, allowed
+    found = read(config, allowed=allowed)
+    callbacks = {key: value for key, value in (config.get("callbacks") or {}).items() if value}
+    given = [*(config[key] for key in NODES), *callbacks.values()]
+    nodes = [*(found[key] for key in NODES), *(found["callbacks"][key] for key in callbacks)]
+    for value, node in zip(given, nodes, strict=True):
+        if not isinstance(node, Node):
+            raise no_node(value)
+    model, data, trainer, logger, *rest = nodes
+    return Checked(config, allowed, model, data, trainer, logger, rest)
 
 
-def model_of(
-    config: Mapping[str, Any], allowed: Sequence[str], settings: TrainerSettings, data: UnpairedDataModule
-) -> Translator:
-    """Build the model of a config for the channels and styles of the data.
+def model_of(node: Node, name: str, settings: TrainerSettings, data: UnpairedDataModule) -> Translator:
+    """Build a model for the channels and styles of the data; `name` is the run's.
 
     Raises:
         UserError: the pictures are too small for it, or the settings do not fit it.
     """
     extra: dict[str, int] = {f"channels_{domain}": count for domain, count in data.channels.items()}
-    if data.style_names and takes(config["model"], "styles", allowed):
+    if data.style_names and takes(node, "styles"):
         extra["styles"] = len(data.style_names)
-    model: Translator = build(config["model"], allowed, **extra)
+    model: Translator = build(node, **extra)
     check_image_sizes(model, data)
-    check_settings(model, settings, config["name"])
+    check_settings(model, settings, name)
     return model
 
 
@@ -197,29 +219,28 @@ def engine_of_run(model: Translator, settings: TrainerSettings, data: UnpairedDa
     return Engine(model, data.epoch_length / (data.batch_size * settings.world_size))
 
 
-def callbacks_of(config: Mapping[str, Any], allowed: Sequence[str]) -> list[pl.Callback]:
-    """Build the callbacks of a config; those that score take the run's own scores.
+def callbacks_of(nodes: Sequence[Node], metrics: Any, allowed: Sequence[str]) -> list[pl.Callback]:
+    """Build callbacks; those that score take the run's own scores, see `own_scores`.
 
     Raises:
         UserError: a score of its own that nothing takes.
     """
-    own = own_scores(config.get("metrics"), allowed)
-    nodes = [node for node in (config.get("callbacks") or {}).values() if node]
+    own = own_scores(metrics, allowed)
     extra: list[dict[str, Any]] = [{} for _ in nodes]
     for key, scorer, rows in (
         ("own_of_sets", "set_scores", [row for row in own if row.of_sets]),
         ("own_of_images", "truth_scores", [row for row in own if not row.of_sets]),
     ):
-        takers = [i for i, node in enumerate(nodes) if "_target_" in node and takes(node, key, allowed)]
+        takers = [i for i, node in enumerate(nodes) if takes(node, key)]
         if rows and not takers:
             raise UserError(f"metrics={rows[0].name} is scored by callbacks.{scorer}, which this run leaves out")
         for i in takers:
             extra[i][key] = rows
-    return [build(node, allowed, **more) for node, more in zip(nodes, extra, strict=True)]
+    return [build(node, **more) for node, more in zip(nodes, extra, strict=True)]
 
 
 def assemble(
-    config: Mapping[str, Any],
+    run: Checked,
     settings: TrainerSettings,
     data: UnpairedDataModule,
     engine: Engine,
@@ -232,16 +253,16 @@ def assemble(
     val_every, save_every, log_every = settings.cadence(iterations)
     settings.tell(engine, data.image_size)
     done = resume["iteration"] if resume else 0
-    run_id = (resume or {}).get("wandb_id") or ""
-    allowed = in_config(config["allow"])
-    logs = build(config["logger"], allowed, run_dir=run_dir, from_iteration=done, run_id=run_id, settings=dict(config))
+    begun: dict[str, Any] = {"from_iteration": done, "run_id": (resume or {}).get("wandb_id") or ""}
+    shown = {"settings": run.config} if takes(run.logger, "settings") else {}
+    logs = build(run.logger, run_dir=run_dir, **begun, **shown)
     cost = Cost()
     losses = LogLosses(log_every, cost)
-    rule = BestRule(**config["best"])
+    rule = BestRule(**run.config["best"])
     computed = arithmetic.describe(settings, data.image_size)
     keeper = Keeper(
         run_dir / "checkpoints",
-        {"config": dict(config), **data.describe(), **computed, "wandb_id": loggers.wandb_run_id(logs)},
+        {"config": run.config, **data.describe(), **computed, "wandb_id": loggers.wandb_run_id(logs)},
         iterations=iterations,
         every=save_every,
         processes=settings.world_size,
@@ -308,18 +329,19 @@ def schedule_ends(engine: Engine, iterations: int) -> bool:
 
 @rank_zero_only
 def announce(
-    config: Mapping[str, Any],
+    name: str,
+    config: str,
     data: UnpairedDataModule,
     model: Translator,
     iterations: int,
     run_dir: Path,
     resume: Mapping[str, Any] | None,
 ) -> None:
-    """Write config.yaml and print what the run is about to do."""
+    """Write config.yaml, of this text, and print what the run is about to do."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_whole(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    write_whole(run_dir / "config.yaml", config)
     counts = model.parameter_counts()
-    say(f"{config['name']}: {', '.join(f'{name} {count:,} parameters' for name, count in counts.items())}")
+    say(f"{name}: {', '.join(f'{part} {count:,} parameters' for part, count in counts.items())}")
     assert data.splits is not None
     for note in data.splits.notes:
         say(note)

@@ -8,7 +8,7 @@ import pytest
 
 import gan_style
 from gan_style.core.config import plain
-from gan_style.core.moved import KEYS, of_today, rename_keys, renamed
+from gan_style.core.moved import KEYS, of_today, renamed, renew
 from tests.conftest import SMALL
 
 
@@ -34,11 +34,11 @@ def test_overrides_are_renamed_with_their_prefix(prefix: str) -> None:
 
 def test_a_config_is_renamed_and_what_it_gives_by_the_old_name_wins() -> None:
     config = {"trainer": {"quick": True, "fast_convolutions": None}, "callbacks": {"cycle_scores": {"pictures": 2}}}
-    assert len(rename_keys(config)) == 2
+    assert len(renew(config)) == 2
     assert config == {"trainer": {"fast_convolutions": True}, "callbacks": {"cycle_scores": {"images": 2}}}
-    assert rename_keys(config) == []
+    assert renew(config) == []
     for odd in (None, {}, {"trainer": 3}, {"callbacks": None}, []):
-        assert rename_keys(odd) == []
+        assert renew(odd) == []
 
 
 def test_a_training_with_an_old_key_says_so_and_has_the_new_one(

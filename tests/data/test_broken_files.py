@@ -134,7 +134,7 @@ def test_broken_metadata_harms_nothing_and_nothing_is_printed(
 
 def test_one_eighth_of_a_jpeg_is_never_returned(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jpg", JPEG)
-    image = decoding.open_image(path)
+    image = decoding.open_bytes(path.read_bytes())
     assert image.size == (40, 32)
     decoding.verify(image)
     assert read_image(path).shape == (32, 40, 3)

@@ -23,6 +23,7 @@ import torch
 from gan_style.apps.studio.runs import card
 from gan_style.checkpoints import official
 from gan_style.core.errors import UserError
+from gan_style.data.decoding import named_bytes
 from gan_style.data.files import check_image, decode_image, read_raw
 from gan_style.data.named.unpacking import unpack
 from gan_style.data.shards import open_shards
@@ -98,13 +99,14 @@ def _memory() -> str | None:
 
 
 def image(path: Path, data: bytes) -> None:
-    for values in RANGES:
-        try:
-            decode_image(path, data, values)
-            check_image(path, values)
-        except UserError:
-            continue
-    read_raw(path, data)
+    with named_bytes(path, data):
+        for values in RANGES:
+            try:
+                decode_image(data, path.suffix, values)
+                check_image(data, path.suffix, values)
+            except UserError:
+                continue
+        read_raw(data, path.suffix)
 
 
 def whole_checkpoint(path: Path, data: bytes) -> None:

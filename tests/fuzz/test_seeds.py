@@ -20,6 +20,7 @@ from PIL import Image
 
 from gan_style.core import budget, torch_files
 from gan_style.core.errors import UserError
+from gan_style.data.decoding import named_bytes
 from gan_style.data.files import read_raw
 from gan_style.data.shards import Shard, open_shard, read_index, scan, write_index
 from gan_style.inference.load import load
@@ -100,16 +101,21 @@ LARGE = {
 }
 
 
+def raw(name: str, data: bytes) -> np.ndarray:
+    with named_bytes(Path(name), data):
+        return read_raw(data, Path(name).suffix)
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="only Linux bounds the memory of a process")
 @pytest.mark.parametrize("name", LARGE)
 def test_a_header_that_claims_gigabytes_is_refused_before_memory_is_taken(name: str) -> None:
     with little_memory(), pytest.raises(UserError, match=f"{name} claims more than 178 million pixels: make it small"):
-        read_raw(Path(name), LARGE[name])
+        raw(name, LARGE[name])
 
 
 def test_a_webp_of_the_largest_size_is_refused() -> None:
     with little_memory(), pytest.raises(UserError, match=r"a\.webp "):
-        read_raw(Path("a.webp"), large_webp())
+        raw("a.webp", large_webp())
 
 
 def animated_webp(side: int) -> bytes:
@@ -124,9 +130,9 @@ def animated_webp(side: int) -> bytes:
 
 
 def test_a_canvas_is_measured_before_it_is_made() -> None:
-    assert read_raw(Path("a.webp"), animated_webp(8)).shape == (8, 8, 3)
+    assert raw("a.webp", animated_webp(8)).shape == (8, 8, 3)
     with little_memory(), pytest.raises(UserError, match=r"a\.webp claims more than 178 million pixels"):
-        read_raw(Path("a.webp"), animated_webp(60_000))
+        raw("a.webp", animated_webp(60_000))
 
 
 def packed_tiff(size: int) -> bytes:
@@ -163,11 +169,11 @@ def packed_dicom(size: int) -> bytes:
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="only Linux bounds the memory of a process")
 @pytest.mark.parametrize(("name", "make", "size"), [("a.tif", packed_tiff, 10**9), ("a.dcm", packed_dicom, 5 * 10**8)])
 def test_what_unpacks_to_gigabytes_is_refused(name: str, make: Callable[[int], bytes], size: int) -> None:
-    assert read_raw(Path(name), make(400)).size in (100, 30)
+    assert raw(name, make(400)).size in (100, 30)
     data = make(size)
     assert len(data) < 2_000_000
     with little_memory(200_000_000), pytest.raises(UserError, match=rf"{name} is a damaged .* unpacks to "):
-        read_raw(Path(name), data)
+        raw(name, data)
 
 
 def test_a_checkpoint_with_packed_parts_is_refused(tmp_path: Path) -> None:
@@ -208,14 +214,14 @@ def test_an_index_that_points_out_of_its_shard_is_made_again(tmp_path: Path) -> 
 def test_the_budget_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     small = png(np.zeros((4, 4, 3)), 2, 8)
     monkeypatch.setenv(budget.SETTING, "16")
-    assert read_raw(Path("a.png"), small).shape == (4, 4, 3)
+    assert raw("a.png", small).shape == (4, 4, 3)
     monkeypatch.setenv(budget.SETTING, "15")
     with pytest.raises(UserError, match=r"claims more than 15 pixels: .* raise GAN_STYLE_MAX_PIXELS in the environm"):
-        read_raw(Path("a.png"), small)
+        raw("a.png", small)
     for wrong in ("", "0", "-1", "1e9", "many"):
         monkeypatch.setenv(budget.SETTING, wrong)
         with pytest.raises(UserError, match=f"GAN_STYLE_MAX_PIXELS={wrong} in the environment is not valid"):
-            read_raw(Path("a.png"), small)
+            raw("a.png", small)
 
 
 @pytest.mark.parametrize(("key", "value"), [("filters", 100_000), ("blocks", 10**9)])

@@ -42,14 +42,15 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     Raises:
         UserError: a mistake in the config or the data.
     """
-    config, allowed = checked(config)
-    settings: TrainerSettings = build(config["trainer"], allowed)
+    run = checked(config)
+    settings: TrainerSettings = build(run.trainer)
     settings.refuse_what_cannot_work(multirun=False)
-    check_warm_start(config["model"])
-    torch.manual_seed(config["seed"])
-    data: UnpairedDataModule = build(config["data"], allowed)
+    check_warm_start(run.config["model"].get("warm_start"))
+    torch.manual_seed(run.config["seed"])
+    data: UnpairedDataModule = build(run.data)
     data.setup()
-    model = model_of(config, allowed, settings, data)
+    model = model_of(run.model, run.config["name"], settings, data)
     engine = engine_of_run(model, settings, data)
     length = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
-    return Parts(settings, data, engine, callbacks_of(config, allowed), length)
+    callbacks = callbacks_of(run.callbacks, run.config["metrics"], run.allowed)
+    return Parts(settings, data, engine, callbacks, length)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import open_image
+from gan_style.data.decoding import named_bytes, open_bytes
 from gan_style.data.images import read_image
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
@@ -30,12 +30,22 @@ def check_upload(path: Path) -> Path:
         UserError: it is too large or no picture.
     """
     check_bytes(path)
-    width, height = open_image(path).size
+    width, height = size_of(path)
     if width * height > MAX_PIXELS:
         raise UserError(
             f"{path.name} has {width}x{height} pixels, and {MAX_PIXELS / 1e6:.0f} million are allowed: shrink it first"
         )
     return path
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture file, by its header.
+
+    Raises:
+        UserError: it is no picture.
+    """
+    with named_bytes(path) as data:
+        return open_bytes(data).size
 
 
 def check_video(path: Path) -> Path:

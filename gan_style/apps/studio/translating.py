@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gan_style.apps.studio.images import check_upload, painted_regions, shown
+from gan_style.apps.studio.images import check_upload, painted_regions, shown, size_of
 from gan_style.core.checks import require_finite
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import open_image
 from gan_style.data.saving import holding, save
 from gan_style.inference.translator import RESULT, LoadedTranslator
 from gan_style.models.styled import optimizing
@@ -75,7 +74,7 @@ def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str,
     if wish.image is None:
         raise UserError("choose a picture first: drop one, or take a sample")
     content = check_upload(wish.image)
-    options = style_options(translator, wish, open_image(content).size) | {
+    options = style_options(translator, wish, size_of(content)) | {
         "alpha": wish.alpha,
         "preserve_color": wish.preserve_color,
         "size": wish.size,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_style.core.errors import UserError
-from gan_style.data.decoding import OpenedImage, composite, decode, open_bytes, read_bytes
+from gan_style.core.errors import ContentError, UserError
+from gan_style.data.decoding import OpenedImage, composite, decode, named_bytes, open_bytes
 from gan_style.data.files import RAW, fit, read_raw
 from gan_style.data.values import Array, ValueRange
 
@@ -41,26 +41,26 @@ def look_at(path: Path) -> Seen:
     Raises:
         UserError: If training would not read it, whatever the settings.
     """
-    data = read_bytes(path)
-    opened: OpenedImage | None = None
-    try:
-        opened = open_bytes(path, data)
-        if opened.bits <= 8:
-            pixels = decode(opened)
-            return Seen(len(data), opened, pixels, pixels, int(pixels.min()), int(pixels.max()))
-    except UserError:
-        if path.suffix.lower() not in RAW:
-            raise
-    return _look_at_numbers(path, data, opened)
+    with named_bytes(path) as data:
+        opened: OpenedImage | None = None
+        try:
+            opened = open_bytes(data)
+            if opened.bits <= 8:
+                pixels = decode(opened)
+                return Seen(len(data), opened, pixels, pixels, int(pixels.min()), int(pixels.max()))
+        except UserError:
+            if path.suffix.lower() not in RAW:
+                raise
+        return _look_at_numbers(data, path.suffix, opened)
 
 
-def _look_at_numbers(path: Path, data: bytes, opened: OpenedImage | None) -> Seen:
-    numbers = read_raw(path, data)
+def _look_at_numbers(data: bytes, suffix: str, opened: OpenedImage | None) -> Seen:
+    numbers = read_raw(data, suffix)
     if numbers.dtype.kind not in "buif":
-        raise UserError(f"{path} holds {numbers.dtype} values, but a picture holds numbers: save it as float32")
+        raise ContentError(f"holds {numbers.dtype} values, but a picture holds numbers: save it as float32")
     if numbers.dtype.kind == "f":
         with np.errstate(over="ignore"):  # values beyond float32 become infinite, which is refused
-            fit(path, numbers, ValueRange("float32", 0, 1, numbers.shape[2]))
+            fit(numbers, ValueRange("float32", 0, 1, numbers.shape[2]))
     numbers = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
     if numbers.dtype not in (np.uint8, np.uint16):
         opened = None

@@ -18,7 +18,7 @@ from gan_style.data.values import ValueRange
 from gan_style.inference.images import given_image
 from gan_style.inference.translator import LoadedTranslator
 from gan_style.inference.video.flicker import Flicker, FlickerSample
-from gan_style.inference.video.reading import SUFFIXES, Frame, VideoReader
+from gan_style.inference.video.reading import Frame, VideoReader
 from gan_style.inference.video.smoothing import smoother
 from gan_style.inference.video.writing import VideoWriter, check_container
 
@@ -31,11 +31,6 @@ class Translated(NamedTuple):
     frames: int
     flicker: Flicker | None  # None without smoothing
     unread: list[str]  # a sentence for each file, or part of one, that could not be read
-
-
-def is_video(source: Path, target: Path) -> bool:
-    """Check by the names of its files whether a command is about a video."""
-    return any(path.suffix.lower() in SUFFIXES and not path.is_dir() for path in (source, target))
 
 
 def translate_video(

@@ -16,7 +16,7 @@ from PIL import Image
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.contact_sheet import GAP, HEAD
-from gan_style.data.decoding import open_image, read_bytes
+from gan_style.data.decoding import named_bytes, open_bytes
 from gan_style.data.files import read_picture
 from gan_style.data.inspection.contact import CELL, draw_contact_sheet
 from gan_style.data.inspection.examine import examine
@@ -141,8 +141,8 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     (tmp_path / "link.png").symlink_to(pipe)
     for path in (pipe, tmp_path / "link.png"):
-        with pytest.raises(UserError, match=rf"{path.name} is no regular file"):
-            read_bytes(path)
+        with pytest.raises(UserError, match=rf"{path.name} is no regular file"), named_bytes(path):
+            pass
     assert isinstance(read_facts(pipe), Unreadable)
 
 
@@ -151,7 +151,7 @@ def test_many_channels_are_not_logged_for_every_file(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.DEBUG):
         facts(path)
         with pytest.raises(UserError):
-            open_image(path)
+            open_bytes(path.read_bytes())
     assert caplog.records == []
 
 

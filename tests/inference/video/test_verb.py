@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
 from gan_style.inference.load import load
-from gan_style.inference.video.translate import is_video, pipeline, translate_video
+from gan_style.inference.video.translate import pipeline, translate_video
 from gan_style.metrics.edges import LUMA
 from tests.inference.test_inference import run
 from tests.inference.video.clips import clip, cut_off, shown, square, tone
@@ -234,9 +235,11 @@ def test_an_error_in_any_thread_comes_out(part: str) -> None:
         pipeline(items(), ways["convert"], ways["write"])
 
 
-def test_names_tell_a_video(tmp_path: Path) -> None:
-    (tmp_path / "folder.mp4").mkdir()
-    assert is_video(Path("a.webm"), Path("b"))
-    assert is_video(Path("a.png"), Path("b.MP4"))
-    assert not is_video(Path("a.png"), Path("b.png"))
-    assert not is_video(Path("a"), tmp_path / "folder.mp4")
+def test_names_tell_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[bool] = []
+    monkeypatch.setattr("gan_style.cli.translate.moving", lambda *_, video, **__: found.append(video))
+    monkeypatch.chdir(tmp_path)
+    Path("folder.mp4").mkdir()
+    for names in (("a.webm", "b"), ("a.png", "b.MP4"), ("a.png", "b.png"), ("a", "folder.mp4")):
+        assert main(["translate", "any.ckpt", *names, "--smooth", "norm"]) == 0
+    assert found == [True, True, False, False]
