@@ -84,8 +84,8 @@ class Features:
 
     def of(self, row: Score) -> Tensor:
         """Return the features that a score of sets compares, one row per picture."""
-        if isinstance(row.features, str):
-            return {EXTRACTOR: self.deep, PATCHES: self.patches}[row.features]
+        if row.look() is None:
+            return {EXTRACTOR: self.deep, PATCHES: self.patches}[str(row.features)]
         key = row.name, row.source  # a row is built once for each checkpoint that names it
         if key not in self._own:
             parts = [features_of(row, x) for x in batches(self.pictures, device=self.device)]

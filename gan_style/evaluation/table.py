@@ -8,13 +8,18 @@ from typing import Any, NamedTuple
 from gan_style.core.paths import printable
 from gan_style.core.quoting import in_markdown
 from gan_style.evaluation.distances import Result, other_protocol
-from gan_style.metrics.table import better_end
+from gan_style.metrics.table import Better, better_end, goodness
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {c: f"\\{c}" for c in "&%$#_{}"}
 
 # in Markdown, and in LaTeX
-BETTER = {"highest": ("higher", r"$\uparrow$"), "lowest": ("lower", r"$\downarrow$"), None: ("", "")}
+BETTER = {
+    "highest": ("higher", r"$\uparrow$"),
+    "lowest": ("lower", r"$\downarrow$"),
+    "one": ("near 1", r"$\to 1$"),
+    None: ("", ""),
+}
 
 
 class Row(NamedTuple):
@@ -26,8 +31,8 @@ class Row(NamedTuple):
     ceiling: float | None
 
     @property
-    def better(self) -> str | None:
-        """The end that is better, `highest` or `lowest`; None for a score that neither the table nor its file knows."""
+    def better(self) -> Better | None:
+        """The end that is better, see `metrics.table.Better`; None for a score that neither the table nor its file knows."""
         return next((end for cell in self.cells if cell and (end := better_end(self.score, cell))), None)
 
     def best(self) -> set[int]:
@@ -35,8 +40,8 @@ class Row(NamedTuple):
         values = {i: cell["value"] for i, cell in enumerate(self.cells) if cell is not None}
         if not values or self.better is None:
             return set()
-        top = max(values.values()) if self.better == "highest" else min(values.values())
-        found = {i for i, value in values.items() if value == top}
+        good = {i: goodness(self.better, value) for i, value in values.items()}
+        found = {i for i, value in good.items() if value == max(good.values())}
         return found if len(found) < len(values) else set()
 
 

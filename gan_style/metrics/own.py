@@ -78,14 +78,15 @@ def _check(row: Score, where: str) -> None:
 
 
 def features_of(row: Score, images: Tensor) -> Tensor:
-    """Compute the features of a row of one's own, of images [B, 3, H, W]: [B, ...] in float64, on the CPU.
+    """Compute the features of a row that has a function for them, of images [B, 3, H, W]: [B, ...] in float64, on the CPU.
 
     Raises:
         UserError: it is not one row for each picture.
     """
-    assert callable(row.features)
+    look = row.look()
+    assert look is not None
     with torch.no_grad():
-        found = row.features(images)
+        found = look(images)
     if not isinstance(found, Tensor) or found.dim() < 2 or len(found) != len(images):
         shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import rounded
+from gan_style.metrics.filters import blur
 from gan_style.metrics.pairs import cycle_error
 
 ROUNDS = 1000  # of resampling
@@ -136,17 +136,6 @@ def jpeg(images: Tensor, quality: int = 75) -> Tensor:
         decoded = np.asarray(Image.open(file))
         back.append(torch.from_numpy(decoded.reshape(picture.shape).copy()))
     return torch.stack(back).permute(0, 3, 1, 2).to(images) / 127.5 - 1
-
-
-def blur(images: Tensor, sigma: float = 1.0) -> Tensor:
-    """Blur by a Gaussian of `sigma` pixels, borders repeated."""
-    reach = int(3 * sigma + 0.5)
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2).to(images.dtype)
-    taps = taps / taps.sum()
-    channels = images.shape[1]
-    padded = F.pad(images, (reach,) * 4, "replicate")
-    across = F.conv2d(padded, taps.expand(channels, 1, 1, -1), groups=channels)
-    return F.conv2d(across, taps[:, None].expand(channels, 1, -1, 1), groups=channels)
 
 
 def noise(images: Tensor, sigma: float, seed: int = 0) -> Tensor:

@@ -52,6 +52,7 @@ class SetMetric(Metric):
         self.row, self.score = row, column(row, network)
         # in a list, so that it is no module of this one: checkpoints do not carry its weights
         self._extractor: list[Extractor] = [LaplacianPatches() if row.features == PATCHES else network]
+        self._look = row.look()  # a function, where the features are no network's
         self._distance = row.compute()
         self.add_state("real", [], dist_reduce_fx="cat")
         self.add_state("fake", [], dist_reduce_fx="cat")
@@ -63,7 +64,7 @@ class SetMetric(Metric):
 
     def update(self, images: Tensor, real: bool) -> None:
         """Add pictures [B, 3, H, W] in [-1, 1] to one of the two sets."""
-        (self.real if real else self.fake).append(self._extractor[0](images))
+        (self.real if real else self.fake).append((self._look or self._extractor[0])(images))
 
     def compute(self) -> Tensor:
         """Return the score, float64.

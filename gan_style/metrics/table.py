@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Better = Literal["highest", "lowest"]
+Better = Literal["highest", "lowest", "one"]  # one: the nearer to 1, as a ratio
 
 EXTRACTOR = "extractor"  # features of the network that the run or the command names
 PATCHES = "patches"  # of Laplacian pyramids
@@ -36,10 +36,13 @@ class Score:
         function: real features [N, ...] and fake ones [M, ...] -> a number; of single pictures: a batch of each of
             `inputs` -> [B]. The function, or its import path below `gan_style.metrics`, or "" where
             `gan_style.evaluation` makes it, because it needs weights or a model.
-        features: of a score of sets: `extractor`, `patches`, or a function of pictures [B, 3, H, W] -> [B, ...].
+        features: of a score of sets: `extractor`, `patches`, or a function of pictures [B, 3, H, W] -> [B, ...], or
+            its import path below `gan_style.metrics`.
         inputs: of a score of single pictures: `fakes`, `sources`, `truth` (what each source should become), `back`
             (what came back of each fake), `targets` (the style that each was given), `several` (one source in several
-            styles, [B, S, 3, H, W]) or `generators` (there and back).
+            styles or noises, [B, S, 3, H, W]), `generators` (there and back); of drawn data `samples` (true pictures of
+            each source, [B, S, 3, H, W]), `labels` (the material of each pixel, [B, H, W]) and `shown` (what material
+            the judge takes each pixel of the fake for, [B, H, W]).
         title: as a report shows it; "" shows the name.
         text: description that "; higher is better." can follow.
         unit: empty for none.
@@ -73,6 +76,12 @@ class Score:
     def compute(self) -> Callable[..., Any]:
         """Return the function of the row, imported now."""
         return _imported(self.function) if isinstance(self.function, str) else self.function
+
+    def look(self) -> Callable[..., Any] | None:
+        """Return the function of pictures that gives the features of the row, imported now; None where it has none."""
+        if isinstance(self.features, str):
+            return None if self.features in (EXTRACTOR, PATCHES) else _imported(self.features)
+        return self.features
 
     @property
     def higher(self) -> bool:
@@ -141,6 +150,28 @@ TABLE = (
         slow=True,
         quicker={"directions": 128},  # for a quarter of the time of 512
     ),
+    Score(
+        "texture",
+        "lowest",
+        "texture.texture_distance",
+        "texture.texture_patches",
+        title="Texture distance",
+        text="Sliced Wasserstein distance between high-passed patches of translated and real pictures, of 255; "
+        "what colours and places are there does not matter, a blur does",
+        digits=2,
+        slow=True,
+    ),
+    Score(
+        "grid",
+        "lowest",
+        "grid.grid_excess",
+        "grid.folded",
+        title="Grid",
+        text="Deviation of the pattern that repeats at a stride of 2, 4, 8 or 16 pixels, above that of real pictures, "
+        "of 255",
+        digits=2,
+        slow=True,
+    ),
     _neighbours("precision", "Share of translated pictures among the real ones"),
     _neighbours("recall", "Share of real pictures among the translated ones"),
     _neighbours("coverage", "Share of real pictures with a translated one near"),
@@ -194,6 +225,78 @@ TABLE = (
         inputs=("fakes", "truth"),
         title="SSIM",
         text="Structural similarity of the translated picture and its true counterpart, in [0, 1]",
+    ),
+    Score(
+        "local_distance",
+        "lowest",
+        "local.local_distance",
+        inputs=("fakes", "truth"),
+        title="Local distance",
+        text="Distance of local colours and local detail to those of the true counterpart, of 255; other strokes cost "
+        "little, a blur much",
+        digits=2,
+    ),
+    Score(
+        "energy_distance",
+        "lowest",
+        "local.energy_distance",
+        inputs=("fakes", "samples"),
+        title="Energy distance",
+        text="Energy distance of local colours and local detail to samples of the truth, of 255",
+        digits=2,
+    ),
+    Score(
+        "label_iou",
+        "highest",
+        "labels.label_iou",
+        inputs=("shown", "labels"),
+        title="Label IoU",
+        text="Mean intersection over union of the materials that a fixed linear judge sees and the true ones",
+    ),
+    Score(
+        "invented",
+        "lowest",
+        "objects.invented_objects",
+        inputs=("shown", "labels"),
+        title="Invented objects",
+        text="Trees per picture where the truth has none",
+        digits=2,
+    ),
+    Score(
+        "lost",
+        "lowest",
+        "objects.lost_objects",
+        inputs=("shown", "labels"),
+        title="Lost objects",
+        text="Trees per picture of the truth that the translation does not show",
+        digits=2,
+    ),
+    Score(
+        "detail",
+        "one",
+        "detail.detail",
+        inputs=("fakes", "samples"),
+        title="Detail",
+        text="Energy of the gradients over that of the truth",
+        digits=2,
+    ),
+    Score(
+        "fine_detail",
+        "one",
+        "detail.fine_detail",
+        inputs=("fakes", "samples"),
+        title="Fine detail",
+        text="Energy of what a Gaussian of one pixel takes away over that of the truth",
+        digits=2,
+    ),
+    Score(
+        "spread",
+        "one",
+        "spread.spread",
+        inputs=("several", "samples"),
+        title="Spread",
+        text="Deviation over translations of one input, by noise or seeds, over that of the truth",
+        digits=2,
     ),
     Score(
         "cycle_error",
@@ -283,6 +386,13 @@ def better_end(column: str, entry: Mapping[str, Any]) -> Better | None:
     if row is not None:
         return row.better
     return said if said in ("highest", "lowest") else None
+
+
+def goodness(better: Better, value: float) -> float:
+    """Return a number that is the higher the better a value is."""
+    if better == "one":
+        return -abs(math.log(value)) if value > 0 else -math.inf
+    return value if better == "highest" else -value
 
 
 def _imported(path: str) -> Callable[..., Any]:

@@ -32,6 +32,10 @@ _BASELINES = {
 }
 
 
+_HIGHER = {"highest": True, "lowest": False}  # a score that is best at 1 has no better end
+_SENTENCES = {"highest": "; higher is better.", "lowest": "; lower is better.", "one": "; 1 is best."}
+
+
 def describe(score: str, entry: Mapping[str, object] | None = None) -> Score:
     """Return how a score is shown; one that is not known has only its name.
 
@@ -41,14 +45,18 @@ def describe(score: str, entry: Mapping[str, object] | None = None) -> Score:
     """
     row, entry = row_of(score), entry or {}
     end = better_end(score, entry)
-    sentence = f"; {'higher' if end == 'highest' else 'lower'} is better." if end else ""
+    sentence = _SENTENCES[end] if end else ""
     if row is None:
         title, text = (str(entry.get(key) or "") for key in ("title", "text"))
         text = f"{text or 'A score of a package of its own'}{sentence}" if end else ""
         return Score(title or score, text, end and end == "highest")
     of = score[len(row.name) :].lstrip("_") if score.lower().startswith(row.name) else score
     return Score(
-        f"{row.title} ({of})" if of else row.title, f"{row.text}{sentence}", end == "highest", row.digits, row.unit
+        f"{row.title} ({of})" if of else row.title,
+        f"{row.text}{sentence}",
+        _HIGHER.get(row.better),
+        row.digits,
+        row.unit,
     )
 
 

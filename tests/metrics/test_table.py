@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_style.metrics.table import NAMED, TABLE, better_end, row_of
+from gan_style.metrics.table import NAMED, TABLE, better_end, goodness, row_of
 
 HIGHER = {"precision", "recall", "density", "coverage", "psnr", "ssim", "edge_agreement", "cycle_honesty", "diversity"}
+HIGHER |= {"label_iou"}
+AT_ONE = {"detail", "fine_detail", "spread"}
 
 
 def test_each_name_is_of_one_row_and_each_function_is_there() -> None:
@@ -28,6 +30,15 @@ def test_each_name_is_of_one_row_and_each_function_is_there() -> None:
             assert len(named) == (2 if row.of_sets else len(row.inputs)), row.name
         assert row.quicker.keys() <= (inspect.signature(row.compute()).parameters.keys() if row.quicker else set())
     assert {row.name for row in TABLE if row.higher} == HIGHER, "which end is better, said a second time here alone"
+    assert {row.name for row in TABLE if row.better == "one"} == AT_ONE
+    for row in TABLE:
+        assert row.features in (None, "extractor", "patches") or row.look()(torch.zeros(2, 3, 32, 32)).ndim == 2
+
+
+def test_goodness_is_higher_for_what_is_better() -> None:
+    assert sorted([0.1, 3.0, 0.5, 1.1, 0.0], key=lambda x: goodness("one", x)) == [0.0, 0.1, 3.0, 0.5, 1.1]
+    assert goodness("highest", 2) > goodness("highest", 1)
+    assert goodness("lowest", 2) < goodness("lowest", 1)
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,11 @@ class SetScores(RunCallback):
     counts once. Features of real pictures, the floor and the baselines are computed once.
 
     Args:
-        metrics: of `kid`, `frechet`, `cmmd`, `swd`, `precision`, `recall`, `density` and `coverage`.
+        metrics: of `kid`, `frechet`, `cmmd`, `swd`, `texture`, `grid`, `precision`, `recall`, `density` and
+            `coverage`.
         extractor: `random`, `squeezenet`, `vgg` or `inception`.
         weights: its file; null takes the published ones.
-        draws: of the bootstrap; 0 leaves the interval out, and `swd`, which is slow, has none.
+        draws: of the bootstrap; 0 leaves the interval out, and `swd`, `texture` and `grid`, which are slow, have none.
         own_of_sets: the run's own scores of sets (`metrics=` of the command).
 
     Raises:
@@ -98,9 +99,9 @@ class SetScores(RunCallback):
         for name, row in self.scores.items():
             if fewest < row.least:
                 notes.append(f"no {name} in validations: it needs {row.least} pictures of each domain, not {fewest}")
-            elif row.features == PATCHES and not data.look_transform.fixed_size:
+            elif _of_patches(row) and not data.look_transform.fixed_size:
                 notes.append(f"no {name} in validations: it needs pictures of one size (data.preprocess)")
-            elif row.features == PATCHES and data.image_size < MIN_SIDE_PIXELS:
+            elif _of_patches(row) and data.image_size < MIN_SIDE_PIXELS:
                 notes.append(f"no {name} in validations: it needs pictures of {MIN_SIDE_PIXELS} px")
             else:
                 found.append(name)
@@ -193,7 +194,7 @@ class SetScores(RunCallback):
         """Compute all features that the scores need; on the CPU, where float64 is always supported."""
         networks: dict[str, Callable[[Tensor], Tensor]] = {EXTRACTOR: self.extractor, PATCHES: self.patches}
         rows = [self.scores[name] for name in self._usable]
-        networks |= {row.name: partial(features_of, row) for row in rows if callable(row.features)}
+        networks |= {row.name: partial(features_of, row) for row in rows if row.look()}
         images = images.to(self._device)
         return {kind: networks[kind](images).cpu() for kind in sorted({_kind(row) for row in rows})}
 
@@ -202,7 +203,7 @@ class SetScores(RunCallback):
         found = {}
         for name in self._usable:
             row, kind = self.scores[name], _kind(self.scores[name])
-            draws = 0 if kind == PATCHES else self.draws
+            draws = 0 if _of_patches(row) else self.draws
             ends: list[float | None]
             value, *ends = bootstrap_interval(_faster(row), real[kind], fake[kind], n_boot=draws)
             if not draws:
@@ -226,7 +227,7 @@ class SetScores(RunCallback):
                 features = torch.cat([part[kind] for part in pool])
                 sizes = (_count(sets[domain]), count - _count(sets[domain]))
                 if min(floor_sizes(len(features), *sizes)) >= row.least:
-                    splits = SPLITS // 10 if kind == PATCHES else SPLITS
+                    splits = SPLITS // 10 if _of_patches(row) else SPLITS
                     floors[domain, name] = floor_interval(_faster(row), features, *sizes, splits=splits)[0]
         return floors
 
@@ -245,9 +246,14 @@ def _row(name: str) -> Score:
     return NAMED[name]
 
 
+def _of_patches(row: Score) -> bool:
+    """Return whether a score of ours compares patches, of pictures of one size; it is slow then."""
+    return row.features != EXTRACTOR and not row.source
+
+
 def _kind(row: Score) -> str:
     """Return the features that a score compares, as a key of `Features`."""
-    return row.features if isinstance(row.features, str) else row.name
+    return row.name if row.look() else str(row.features)
 
 
 def _faster(row: Score) -> ValueFunction:
