@@ -15,11 +15,12 @@ import pytest
 
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
+from gan_style.data.drawn import ScenesDataModule
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.named.folder import MANIFEST
 from gan_style.data.named.table import NAMED_SETS
 from gan_style.report import write_report
-from gan_style.training.run_folder import DRAWN, credits_of
+from gan_style.training.run_folder import credits_of
 from tests.test_report import CONFIG, SCORES, Page, table, write_grid, write_metrics
 
 COST = {"seconds": 60.0, "images_per_s": 8.0, "peak_memory_gb": 1.5, "stopped": "finished"}
@@ -180,7 +181,7 @@ def test_a_run_records_its_checkpoints_and_where_it_went_on(run: Callable[..., P
     record = json.loads((folder / "run.json").read_text())
     assert record["last"] == {"iteration": 2}
     assert record["best"]["iteration"] in (1, 2)
-    assert (record["from_iteration"], record["data"]) == (0, DRAWN)
+    assert (record["from_iteration"], record["data"]) == (0, credits_of(ScenesDataModule()))
     run("a", "trainer.max_steps=3", "trainer.val_every=1", "resume=last")
     record = json.loads((folder / "run.json").read_text())
     assert (record["from_iteration"], record["last"]) == (2, {"iteration": 3})

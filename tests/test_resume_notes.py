@@ -65,6 +65,7 @@ SAID = {
     "model.join_passes": ((), ("model.join_passes=false",)),
     "model.optimizer_G.lr": ((), ("model.optimizer_G.lr=0.1", "model.optimizer_D.lr=2.0e-4")),
     "data.batch_size": ((), ("data.batch_size=2",)),
+    "data.task": ((), ("data.task=night",)),
     "data.flip": ((), ("data.flip=false",)),
     "data.val_count": ((), ("data.val_count=2",)),
     "callbacks.ema.decay": ((), ("callbacks.ema.decay=0.5",)),
@@ -153,6 +154,26 @@ def test_a_checkpoint_that_does_not_say_how_it_was_computed_says_nothing_false()
         (note,) = notes(older(), kept(CPU, word))
         assert note.startswith(word.split("=")[0])
     assert notes(older(), kept(CPU, "trainer.devices=2"))[0].startswith("processes=1 there, processes=2 here")
+
+
+def test_pictures_of_another_task_are_said() -> None:
+    """By the pictures themselves, so that a value written out and its default are the same."""
+    one, other = kept(CPU, "data.task=unshared"), kept(CPU, "data.task=unshared", "data.unshared=0.6")
+    for then, now in ((one, other), (other, one)):
+        assert [note.split(" had ")[0] for note in notes(saved(then), now)] == [
+            "domain A",
+            "domain B",
+            "domain A",
+            "domain B",
+        ]
+    assert notes(saved(one), kept(CPU, "data.task=unshared", "data.unshared=0.3")) == []
+    assert notes(saved(kept(CPU, "data.task=paint", "data.count=8")), kept(CPU)) == []
+
+
+def test_a_run_from_before_tasks_is_the_task_paint() -> None:
+    content = saved(kept(CPU))
+    del content["config"]["data"]["task"], content["config"]["data"]["unshared"], content["preprocessing"]["task"]
+    assert notes(content, kept(CPU)) == []
 
 
 def noise(number: int) -> Image.Image:

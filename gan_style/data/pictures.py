@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_style.data.scenes import draw_scene
+from gan_style.data.scenes import DEFAULT_TASK, TASKS, Part, Scene, Task
 from gan_style.data.unpaired import Pictures, StoredPictures
 
 
@@ -46,23 +46,49 @@ class ScenePictures:
     Args:
         seed, first, count: scene indices `first` to `first + count` of this seed.
         size: side in pixels.
-        domain: "A" a photo, "B" a painting.
+        domain: "A" or "B".
+        task: which domains these are.
+        part: the set that the scenes belong to, whichever domain they are shown in; see `Task.scene`.
     """
 
-    def __init__(self, seed: int, first: int, count: int, size: int, domain: str) -> None:
+    def __init__(
+        self,
+        seed: int,
+        first: int,
+        count: int,
+        size: int,
+        domain: str,
+        *,
+        task: Task = TASKS[DEFAULT_TASK],
+        part: Part = "testA",
+    ) -> None:
         self.seed, self.first, self.count, self.size, self.domain = seed, first, count, size, domain
+        self.task, self.part = task, part
         self._draw = lru_cache(maxsize=None)(self._draw_now)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, i: int) -> NDArray[np.uint8]:
+        return self._draw(self.number(i) - self.first)
+
+    def number(self, i: int) -> int:
+        """Return the index of a picture's scene."""
         if not 0 <= i < self.count:
             raise IndexError(i)
-        return self._draw(i)
+        return self.first + i
+
+    def scene(self, i: int) -> Scene:
+        """Draw a picture with its labels and objects."""
+        return self.task.scene(self.seed, self.number(i), self.size, self.domain, part=self.part)
+
+    def samples(self, i: int, count: int, first: int = 0) -> NDArray[np.uint8]:
+        """Draw further true pictures of a scene, [count, size, size, 3]; the first with number 0 is the picture."""
+        return self.task.samples(self.seed, self.number(i), self.size, self.domain, count, first=first, part=self.part)
 
     def name(self, i: int) -> str:
-        return f"scene-{self.seed}-{self.first + i}-{self.domain}"
+        kind = "scene" if self.task.name == DEFAULT_TASK else self.task.key
+        return f"{kind}-{self.seed}-{self.first + i}-{self.domain}"
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in vars(self).items() if k != "_draw"}
@@ -72,4 +98,4 @@ class ScenePictures:
         self._draw = lru_cache(maxsize=None)(self._draw_now)
 
     def _draw_now(self, i: int) -> NDArray[np.uint8]:
-        return draw_scene(self.seed, self.first + i, self.size, self.domain)
+        return self.task.draw(self.seed, self.first + i, self.size, self.domain, part=self.part)

@@ -19,13 +19,14 @@ def model_name(run: Run) -> str:
 
 
 def data_name(run: Run) -> str:
-    """Return the name of the data: the named set, their folder, or their class."""
+    """Return the name of the data: the named set, their folder, or their class and task."""
     data = as_mapping(run.config.get("data"))
     if data.get("set"):
         return str(data["set"])
     if isinstance(data.get("root"), str):
         return str(data["root"]).replace("\\", "/").rstrip("/").split("/")[-1]
-    return _class_name(data).removesuffix("DataModule").lower()
+    name = _class_name(data).removesuffix("DataModule").lower()
+    return f"{name}, {data['task']}" if isinstance(data.get("task"), str) else name
 
 
 def iterations(run: Run) -> int | None:

@@ -21,9 +21,9 @@ from gan_style.training.trainer import TrainerSettings
 MAX_NAMES_SHOWN = 4  # in a message
 # Settings that do not change the results, or whose effect is compared by `arithmetic.changes`. Paths of pictures are
 # among them, because the pictures themselves are compared.
-SAME_NUMBERS = {
+SAME_NUMBERS = {  # how many and which pictures there are is said by their own comparison
     "data": "num_workers cache on_error root A B test_A test_B content styles test_content "
-    "set url archive sha256 name_A name_B",
+    "set url archive sha256 name_A name_B count unshared",
     "model": "warm_start",
     "callbacks": "image_grid truth_scores set_scores cycle_scores",
     "trainer": "accelerator devices num_nodes strategy precision fast_convolutions compile checkpointing profiler "

@@ -32,7 +32,6 @@ STARTED = "GAN_STYLE_STARTED"
 
 DRAWN = {
     "name": "scenes",
-    "about": "landscapes, drawn by gan_style as photos and as paintings",
     "licence": "none needed: they are made of nobody's pictures",
 }
 
@@ -163,7 +162,7 @@ def credits_of(data: Any) -> dict[str, str] | None:
         data: a data module; a folder made by `gan-style download` has a manifest with the set's name.
     """
     if isinstance(data, ScenesDataModule):
-        return DRAWN
+        return DRAWN | {"about": f"landscapes, drawn by gan_style; task {data.task.name}: {data.task.text}"}
     root = getattr(data, "root", None)
     if root is None:  # given as data.A and data.B, so not the set
         return None

@@ -13,7 +13,7 @@ from PIL import Image
 from gan_style.data.drawn import ScenesDataModule
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.pictures import ScenePictures
-from gan_style.data.scenes import draw_scene
+from gan_style.data.scenes import TASKS, draw_scene
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
@@ -49,6 +49,43 @@ def test_the_truth_is_the_same_scene_in_the_other_domain() -> None:
     as_tensor = [torch.from_numpy(x).permute(2, 0, 1) / 127.5 - 1 for x in (photo, painting)]
     assert torch.allclose(item["A"], as_tensor[0], atol=1e-6)
     assert torch.allclose(item["truth_B"], as_tensor[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_has_its_domains_pictures_and_truths(task: str) -> None:
+    data = scenes(task=task)
+    splits = data.splits
+    assert splits is not None
+    drawn = TASKS[task]
+    assert data.names == {"A": drawn.A.name, "B": drawn.B.name}
+    assert np.array_equal(splits.train_A[1], drawn.draw(0, 1, 36, "A", part="trainA"))
+    assert np.array_equal(splits.train_B[1], drawn.draw(0, 6 + 1, 36, "B", part="trainB"))
+    assert splits.truth_A is not None
+    assert splits.truth_B is not None
+    for pictures, index, domain, part in (
+        (splits.test_A, 12, "A", "testA"),
+        (splits.truth_B, 12, "B", "testA"),
+        (splits.test_B, 15, "B", "testB"),
+        (splits.truth_A, 15, "A", "testB"),
+    ):
+        scene = drawn.scene(0, index + 2, 32, domain, part=part)  # type: ignore[arg-type]
+        assert isinstance(pictures, ScenePictures)
+        assert np.array_equal(pictures[2], scene.image)
+        assert np.array_equal(pictures.scene(2).labels, scene.labels)
+        assert np.array_equal(pictures.samples(2, 2)[0], scene.image)
+    assert data.describe()["preprocessing"]["task"] == drawn.key
+    assert [f"6 {drawn.A.name}s and 6 {drawn.B.name}s" in note for note in splits.notes] == [True]
+
+
+def test_tasks_have_their_own_number_of_pictures_unless_told() -> None:
+    sizes = {task: len(ScenesDataModule(task=task, image_size=32, load_size=32).read().train_B) for task in TASKS}
+    assert sizes == dict.fromkeys(TASKS, 400) | {"few": 20}
+    assert scenes(task="few", count=9).epoch_length == 9
+
+
+def test_another_share_is_another_set() -> None:
+    known = [scenes(task="unshared", unshared=share).describe() for share in (None, 0.3, 0.6)]
+    assert known[0] == known[1] != known[2]
 
 
 def test_drawn_pictures_travel_to_worker_processes() -> None:

@@ -1,33 +1,35 @@
-"""Built-in data set: procedural landscapes, as photos (domain A) and as paintings (domain B).
+"""Built-in data: procedural landscapes, each shown in two domains, such as photo and painting.
 
 A scene is a pure function of (seed, index). Both domains show the same scene, pixel by pixel, so that the pairs can
-score a translation although training never sees them together.
+score a translation although training never sees them together. `TASKS` names the pairs of domains.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_style.core.errors import UserError
-from gan_style.data.scenes.geometry import compose
-from gan_style.data.scenes.painting import render_painting
-from gan_style.data.scenes.photo import render_photo
+from gan_style.data.scenes.geometry import MAX_SIZE, MIN_SIZE, check_size
+from gan_style.data.scenes.photo import MATERIALS
+from gan_style.data.scenes.tasks import DEFAULT_TASK, PARTS, TASKS, Part, Scene, Task, TreeBox, find_task
 
-__all__ = ["MAX_SIZE", "MIN_SIZE", "check_size", "draw_scene"]
-
-MIN_SIZE = 16
-MAX_SIZE = 1024
-
-
-def check_size(name: str, size: int) -> None:
-    """Raise a UserError unless scenes can be drawn in this size."""
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise UserError(
-            f"{name}={size} must be from {MIN_SIZE} to {MAX_SIZE}, the pixels that a side of a drawn scene can have"
-        )
+__all__ = [
+    "DEFAULT_TASK",
+    "MATERIALS",
+    "MAX_SIZE",
+    "MIN_SIZE",
+    "PARTS",
+    "TASKS",
+    "Part",
+    "Scene",
+    "Task",
+    "TreeBox",
+    "check_size",
+    "draw_scene",
+    "find_task",
+]
 
 
 def draw_scene(seed: int, index: int, size: int, domain: str, stroke_seed: int = 0) -> NDArray[np.uint8]:
-    """Draw one scene.
+    """Draw one scene of the task `paint`.
 
     Args:
         seed: Seed of the dataset, not negative.
@@ -39,10 +41,4 @@ def draw_scene(seed: int, index: int, size: int, domain: str, stroke_seed: int =
     Returns:
         RGB picture, [size, size, 3] uint8.
     """
-    if domain not in ("A", "B"):
-        raise ValueError(f'domain must be "A" or "B", got {domain!r}')
-    check_size("size", size)
-    rng = np.random.default_rng([seed, index])
-    picture = render_photo(compose(rng), rng, size)
-    rgb = render_painting(picture, np.random.default_rng([seed, index, stroke_seed])) if domain == "B" else picture.rgb
-    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    return TASKS["paint"].draw(seed, index, size, domain, stroke_seed)

@@ -4,18 +4,30 @@ Everything here is written in scene coordinates: x runs from 0 (left) to 1 (righ
 (bottom). A picture of any size samples the same functions at its own pixel centres.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_style.core.errors import UserError
+
 FloatArray = NDArray[np.float32]
 Outline = tuple[FloatArray, FloatArray]
 
 TABLE_SIZE = 512
+MIN_SIZE = 16
+MAX_SIZE = 1024
+
+
+def check_size(name: str, size: int) -> None:
+    """Raise a UserError unless scenes can be drawn in this size."""
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise UserError(
+            f"{name}={size} must be from {MIN_SIZE} to {MAX_SIZE}, the pixels that a side of a drawn scene can have"
+        )
 
 
 def float_array(values: Any) -> FloatArray:
@@ -43,6 +55,9 @@ SUN_HEIGHT = {"morning": (0.2, 0.5), "noon": (0.8, 1.3), "golden": (0.08, 0.35),
 HAZE = {"morning": 0.85, "noon": 0.55, "golden": 0.72, "dusk": 0.62}
 
 
+TreeKind = Literal["conifer", "broadleaf", "round"]
+
+
 @dataclass(frozen=True)
 class Range:
     """Row of mountains or hills, drawn as everything below a fractal ridge line."""
@@ -54,13 +69,14 @@ class Range:
     distance: float  # 0: near, 1: lost in the haze
     snow_line: float  # y above which snow lies; negative for none
     wooded: bool
+    rounding: float = 0.0  # length over which its ridge line is smoothed, as a share of the picture
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Tree, `conifer` or broad-leaved, standing at (x, base)."""
+    """Tree standing at (x, base)."""
 
-    conifer: bool
+    kind: TreeKind
     x: float
     base: float
     height: float
@@ -87,17 +103,28 @@ class Composition:
     meadow_tint: float
     has_path: bool
     trees: tuple[Tree, ...]
+    stars: FloatArray | None = None  # x, y and brightness of each, [n, 3]; None by day
+
+    @property
+    def alpine(self) -> bool:
+        """Check whether the mountains are high and sharp; else they are rolling hills."""
+        return self.ranges[0].sharpness > 0.5
 
 
-def compose(rng: np.random.Generator) -> Composition:
-    """Draw the composition of one scene from `rng`."""
+def draw_light(rng: np.random.Generator) -> tuple[str, FloatArray]:
+    """Draw a time of day and its light, [5, 3], rows as in TIMES_OF_DAY."""
     names = list(TIMES_OF_DAY)
     time_of_day = names[int(np.searchsorted([0.24, 0.56, 0.84], rng.random()))]
     neighbour = names[(names.index(time_of_day) + 1) % 4]
     # Blended with the next time of day, so that skies vary.
     blend = rng.uniform(0.0, 0.25)
     light = (1 - blend) * TIMES_OF_DAY[time_of_day] + blend * TIMES_OF_DAY[neighbour]
-    light = (light * rng.uniform(0.96, 1.04, (5, 3))).astype(np.float32)
+    return time_of_day, (light * rng.uniform(0.96, 1.04, (5, 3))).astype(np.float32)
+
+
+def compose(rng: np.random.Generator) -> Composition:
+    """Draw the composition of one scene from `rng`."""
+    time_of_day, light = draw_light(rng)
     horizon = float(rng.uniform(0.46, 0.60))
     low, high = SUN_HEIGHT[time_of_day]
     sun_x = float(rng.uniform(0.12, 0.42) if rng.random() < 0.5 else rng.uniform(0.58, 0.88))
@@ -158,13 +185,26 @@ def _compose_trees(rng: np.random.Generator, horizon: float, bank: float, lake: 
     return tuple(sorted(trees, key=lambda tree: tree.base))
 
 
+def with_more_trees(scene: Composition, rng: np.random.Generator, count: int) -> Composition:
+    """Add `count` large trees in the foreground, evenly spread over the width."""
+    conifers = rng.random() < 0.5
+    trees = []
+    for i in range(count):
+        x, height = (i + float(rng.uniform(0.15, 0.85))) / count, float(rng.uniform(0.24, 0.46))
+        shore = scene.bank + scene.bank_tilt * (2 * x - 1)
+        base = float(rng.uniform(min(max(shore, 0.74) + 0.04, 0.95), 0.96))
+        trees.append(_tree(rng, conifers, x, base, height))
+    return replace(scene, trees=tuple(sorted((*scene.trees, *trees), key=lambda tree: tree.base)))
+
+
 def _tree(rng: np.random.Generator, mostly_conifers: bool, x: float, base: float, height: float) -> Tree:
     """Draw a tree at the given position with about the given height, mostly of the scene's kind."""
     conifer = mostly_conifers if rng.random() < 0.85 else not mostly_conifers
     height *= float(rng.uniform(0.8, 1.2)) * (1.0 if conifer else 0.85)
     width = height * float(rng.uniform(0.17, 0.24) if conifer else rng.uniform(0.34, 0.46))
     distance = float(np.clip((0.85 - base) * 0.8, 0.0, 0.3))
-    return Tree(conifer, x, base, height, width, float(rng.uniform(-1, 1)), distance, int(rng.integers(1 << 30)))
+    kind: TreeKind = "conifer" if conifer else "broadleaf"
+    return Tree(kind, x, base, height, width, float(rng.uniform(-1, 1)), distance, int(rng.integers(1 << 30)))
 
 
 def smoothstep(low: float, high: float, value: FloatArray) -> FloatArray:
@@ -239,6 +279,8 @@ def ridge_line(rng: np.random.Generator, spec: Range, size: int) -> tuple[FloatA
     peaks = spec.sharpness * crests + (1 - spec.sharpness) * (0.5 + 0.6 * coarse)
     smooth = spec.base - spec.height * np.maximum(peaks, -0.1)
     rough = smooth - spec.height * fine * (0.02 + 0.055 * spec.sharpness)
+    if spec.rounding:
+        smooth, rough = (cv2.GaussianBlur(line[None], (0, 0), 512 * spec.rounding)[0] for line in (smooth, rough))
     if spec.wooded:
         rough = rough - _tree_tops(rng, 512, 0.012 + 0.016 * (1 - spec.distance))
     slope = np.gradient(cv2.GaussianBlur(smooth[None], (0, 0), 4.0)[0]).astype(np.float32) * 512
@@ -293,3 +335,10 @@ def broadleaf_outline(tree: Tree, u: FloatArray, t: FloatArray, noise: FloatArra
     crown = np.take_along_axis(balls, front, 0)[0]
     shade = np.take_along_axis(np.broadcast_to(dy, balls.shape), front, 0)[0]
     return crown + 0.10 * noise, -0.28 * shade
+
+
+def round_outline(tree: Tree, u: FloatArray, t: FloatArray, noise: FloatArray) -> Outline:
+    """Return the outline of an oval crown on a bare trunk, which only the tree's box decides; see `conifer_outline`."""
+    x, y = u / np.float32(0.56), (t - np.float32(0.41)) / np.float32(0.41)
+    crown = np.float32(0.56) * (1 - np.sqrt(x * x + y * y)) + np.float32(0.10) * noise
+    return crown, np.float32(-0.28) * y * np.ones_like(noise)

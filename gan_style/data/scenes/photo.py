@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from gan_style.data.scenes.geometry import (
     Composition,
@@ -21,18 +22,15 @@ from gan_style.data.scenes.geometry import (
     fractal,
     pixel_centres,
     ridge_line,
+    round_outline,
     smoothstep,
 )
+from gan_style.data.scenes.surfaces import SUMMER, Surfaces
 
 SKY, MOUNTAIN, WATER, MEADOW, TREE = range(5)
 
-ROCK = float_array([0.47, 0.44, 0.42])
-SNOW = float_array([1.0, 1.0, 1.02])
-FOREST = float_array([0.15, 0.23, 0.13])
-MEADOW_GREEN = float_array([0.38, 0.46, 0.18])
-CONIFER = float_array([0.12, 0.21, 0.11])
-BROADLEAF = float_array([0.22, 0.33, 0.10])
-EARTH = float_array([0.68, 0.57, 0.45])
+MATERIALS = ("sky", "mountain", "water", "meadow", "tree")
+OUTLINES = {"conifer": conifer_outline, "broadleaf": broadleaf_outline, "round": round_outline}
 
 
 @dataclass
@@ -43,11 +41,13 @@ class Picture:
         rgb: Colours in [0, 1], [size, size, 3].
         material: SKY, MOUNTAIN, WATER, MEADOW or TREE, [size, size] uint8.
         angle: Direction of the surface in radians from the x axis, y pointing down, [size, size].
+        tree: 1 + the number in `Composition.trees` of the tree that is seen, 0 for none, [size, size] uint8.
     """
 
     rgb: FloatArray
     material: np.ndarray
     angle: FloatArray
+    tree: np.ndarray
 
     @property
     def size(self) -> int:
@@ -70,21 +70,25 @@ class Picture:
         self.angle[window][shown] = angle[shown] if isinstance(angle, np.ndarray) else angle
 
 
-def render_photo(scene: Composition, rng: np.random.Generator, size: int) -> Picture:
+def render_photo(scene: Composition, rng: np.random.Generator, size: int, surfaces: Surfaces = SUMMER) -> Picture:
     """Render the photo of a scene; `rng` supplies the noise, in an order that only the scene decides."""
     picture = Picture(
         rgb=_sky(scene, rng, size),
         material=np.zeros((size, size), np.uint8),
         angle=np.zeros((size, size), np.float32),
+        tree=np.zeros((size, size), np.uint8),
     )
     for spec in scene.ranges:
-        _draw_range(picture, scene, spec, rng)
+        _draw_range(picture, scene, spec, surfaces, rng)
     if scene.lake:
-        _draw_lake(picture, scene, rng)
-    _draw_meadows(picture, scene, rng)
+        _draw_lake(picture, scene, surfaces, rng)
+    _draw_meadows(picture, scene, surfaces, rng)
     leaves = fractal(rng, (size, size), (24, 24), 4, 0.7)
-    for tree in scene.trees:
-        _draw_tree(picture, scene, tree, leaves)
+    for number, tree in enumerate(scene.trees):
+        seen = _draw_tree(picture, scene, tree, surfaces, leaves)
+        if seen is not None:
+            window, shown = seen
+            picture.tree[window][shown] = number + 1
     picture.rgb = _develop(picture.rgb)
     return picture
 
@@ -100,6 +104,8 @@ def _sky(scene: Composition, rng: np.random.Generator, size: int) -> FloatArray:
     sky += glow * (sun_colour - sky)
     disc = (0.95 * (1.0 - smoothstep(0.016, 0.034, radius)))[..., None]
     sky += disc * (np.minimum(sun_colour * 1.08, 1.0) - sky)
+    if scene.stars is not None:
+        _draw_stars(sky, scene.stars)
     puffs = fractal(rng, (size, size), (6, 3), 6, 0.55)
     streaks = fractal(rng, (size, size), (14, 2), 4, 0.5)
     mix = smoothstep(0.25 * scene.horizon, 0.85 * scene.horizon, y)
@@ -115,6 +121,21 @@ def _sky(scene: Composition, rng: np.random.Generator, size: int) -> FloatArray:
     cloud += 0.5 * glow * (sun_colour - cloud)
     sky += (0.85 * cover)[..., None] * (cloud - sky)
     return sky.astype(np.float32)
+
+
+def _draw_stars(sky: FloatArray, stars: FloatArray) -> None:
+    """Add stars [n, 3] (x, y, brightness) to a sky, in place; their light is the same at every size."""
+    size = len(sky)
+    radius = max(0.0022, 0.45 / size)  # of the scene; smaller than a pixel they would flicker
+    reach = int(np.ceil(2.5 * radius * size))
+    col, row = (np.minimum((stars[:, :2] * size).astype(np.int32), size - 1)).T
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            y, x = row + dy, col + dx
+            inside = (y >= 0) & (y < size) & (x >= 0) & (x < size)
+            away = ((x + 0.5) / size - stars[:, 0]) ** 2 + ((y + 0.5) / size - stars[:, 1]) ** 2
+            light = stars[:, 2] * (0.0022 / radius) * np.exp(-away / (radius * radius))
+            np.add.at(sky, (y[inside], x[inside]), light[inside, None].astype(np.float32))
 
 
 def _sun_side(scene: Composition) -> float:
@@ -135,7 +156,9 @@ def _hazy(scene: Composition, colour: FloatArray, amount: FloatArray | float) ->
     return (colour + weight * (veil - colour)).astype(np.float32)
 
 
-def _draw_range(picture: Picture, scene: Composition, spec: Range, rng: np.random.Generator) -> None:
+def _draw_range(
+    picture: Picture, scene: Composition, spec: Range, surfaces: Surfaces, rng: np.random.Generator
+) -> None:
     """Draw one row of mountains or wooded hills."""
     size = picture.size
     edge, slope = ridge_line(rng, spec, size)
@@ -151,12 +174,13 @@ def _draw_range(picture: Picture, scene: Composition, spec: Range, rng: np.rando
     direct = np.clip(0.48 + 0.50 * facing + (0.10 + 0.16 * spec.sharpness) * np.tanh(bumps), 0, 1.15)
     if spec.wooded:
         direct = np.clip(0.35 + 0.15 * facing + 0.45 * relief, 0, 1)
-        albedo = FOREST * (1.0 + 0.15 * relief[..., None])
+        albedo = surfaces.forest * (1.0 + 0.15 * relief[..., None])
+        albedo = _frosted(albedo, surfaces, 0.3 * relief)
     else:
         snow = smoothstep(-0.02, 0.03, spec.snow_line - y + 0.07 * relief)[..., None]
         foot = smoothstep(0.5, 1.1, (y - (spec.base - spec.height)) / np.float32(spec.height) + 0.25 * relief)
-        rock = ROCK + foot[..., None] * 0.6 * (FOREST - ROCK)
-        albedo = rock + snow * (SNOW - rock)
+        rock = surfaces.rock + foot[..., None] * 0.6 * (surfaces.forest - surfaces.rock)
+        albedo = rock + snow * (surfaces.snow - rock)
     colour = _lit(scene, albedo, direct)
     # Haze is thickest in the valleys.
     amount = spec.distance + 0.3 * smoothstep(0.3, 1.0, depth / np.float32(spec.height + 0.02)) * (0.3 + spec.distance)
@@ -168,7 +192,7 @@ def _draw_range(picture: Picture, scene: Composition, spec: Range, rng: np.rando
     picture.cover((rows, slice(None)), below(edge, size, rows), colour, material, angle)
 
 
-def _draw_lake(picture: Picture, scene: Composition, rng: np.random.Generator) -> None:
+def _draw_lake(picture: Picture, scene: Composition, surfaces: Surfaces, rng: np.random.Generator) -> None:
     """Mirror what stands above the waterline in rippled water."""
     size = picture.size
     shore = scene.horizon + 0.02
@@ -181,8 +205,9 @@ def _draw_lake(picture: Picture, scene: Composition, rng: np.random.Generator) -
     source_x = np.broadcast_to(x * size - np.float32(0.5), source_y.shape)
     mirror = cv2.remap(picture.rgb, np.ascontiguousarray(source_x), source_y, cv2.INTER_LINEAR)
     mirror = cv2.GaussianBlur(mirror, (0, 0), sigmaX=0.004 * size + 0.1, sigmaY=0.008 * size + 0.1)
-    deep = (scene.light[4] * float_array([0.22, 0.42, 0.50])).astype(np.float32)
+    deep = (scene.light[4] * surfaces.water).astype(np.float32)
     depth = np.clip(0.22 + 0.4 * nearness + 0.05 * ripples[first:], 0, 0.7)
+    depth = depth + np.float32(surfaces.ice) * (1 - depth)
     water = mirror + depth[..., None] * (deep - mirror)
     glitter = np.exp(-(((x - scene.sun[0]) / (0.04 + 0.07 * nearness)) ** 2)) * smoothstep(0.0, 1.0, ripples[first:])
     water += (0.55 * glitter)[..., None] * (scene.light[2] - water)
@@ -192,7 +217,7 @@ def _draw_lake(picture: Picture, scene: Composition, rng: np.random.Generator) -
     picture.cover((slice(first, size), slice(None)), coverage, water.astype(np.float32), WATER, 0.0)
 
 
-def _draw_meadows(picture: Picture, scene: Composition, rng: np.random.Generator) -> None:
+def _draw_meadows(picture: Picture, scene: Composition, surfaces: Surfaces, rng: np.random.Generator) -> None:
     """Draw the near meadow and, where there is no lake, the one behind it."""
     size = picture.size
     x = pixel_centres(size)
@@ -201,14 +226,15 @@ def _draw_meadows(picture: Picture, scene: Composition, rng: np.random.Generator
     swell = fractal(rng, (2, size), (2, 3), 3, 0.4)
     if not scene.lake:
         edge = np.float32(scene.horizon + 0.015) + 0.012 * swell[0]
-        _draw_meadow(picture, scene, edge, patches, blades, 0.3)
+        _draw_meadow(picture, scene, surfaces, edge, patches, blades, 0.3)
     edge = np.float32(scene.bank) + np.float32(scene.bank_tilt) * (2 * x - 1) + 0.03 * swell[1]
-    _draw_meadow(picture, scene, edge.astype(np.float32), patches[::-1], blades, 0.0)
+    _draw_meadow(picture, scene, surfaces, edge.astype(np.float32), patches[::-1], blades, 0.0)
 
 
 def _draw_meadow(
     picture: Picture,
     scene: Composition,
+    surfaces: Surfaces,
     edge: FloatArray,
     patches: FloatArray,
     blades: FloatArray,
@@ -220,13 +246,13 @@ def _draw_meadow(
     x, y = pixel_centres(size)[None, :], pixel_centres(size)[rows, None]
     patches, blades = patches[rows], blades[rows]
     near = smoothstep(scene.horizon, 1.0, y)
-    albedo = MEADOW_GREEN * (1.0 + 0.30 * patches[..., None] * float_array([0.9, 0.55, 0.5]))
-    albedo = albedo * (1.0 + scene.meadow_tint * float_array([0.14, 0.0, -0.12]))
+    albedo = surfaces.meadow * (1.0 + surfaces.patches * patches[..., None] * float_array([0.9, 0.55, 0.5]))
+    albedo = albedo * (1.0 + surfaces.meadow_tint * scene.meadow_tint * float_array([0.14, 0.0, -0.12]))
     if scene.has_path:
         bend = 0.5 + 0.25 * np.sin(3.0 * y + 6.0 * scene.bank) * (1.2 - y)
         width = 0.004 + 0.11 * np.maximum(y - scene.horizon, 0) ** 1.5
         path = smoothstep(-0.3, 0.4, 1.0 - np.abs(x - bend) / width + 0.35 * patches)[..., None]
-        albedo = albedo + 0.8 * path * (EARTH - albedo)
+        albedo = albedo + 0.8 * path * (surfaces.earth - albedo)
     direct = np.clip(0.62 + 0.22 * patches + 0.38 * blades * near, 0, 1.2)
     # The rim of a swell catches the light, the foreground lies in shade.
     direct = direct + 0.25 * np.exp(-np.abs(y - edge[None]) / 0.03) - 0.40 * smoothstep(0.75, 1.1, y)
@@ -236,32 +262,51 @@ def _draw_meadow(
     picture.cover((rows, slice(None)), below(edge, size, rows), colour, MEADOW, angle)
 
 
-def _draw_tree(picture: Picture, scene: Composition, tree: Tree, leaves: FloatArray) -> None:
-    """Draw one tree inside its bounding box; `leaves` is fine noise, [size, size]."""
+def _draw_tree(
+    picture: Picture, scene: Composition, tree: Tree, surfaces: Surfaces, leaves: FloatArray
+) -> tuple[tuple[slice, slice], NDArray[np.bool_]] | None:
+    """Draw one tree inside its bounding box; `leaves` is fine noise, [size, size].
+
+    Returns:
+        The window of its box, and which pixels of it show the tree; None if it stands outside the picture.
+    """
     size = picture.size
     top, bottom = tree.base - 1.06 * tree.height, tree.base + 0.01
     left, right = tree.x - 1.3 * tree.width, tree.x + 1.3 * tree.width
     rows = slice(max(0, int(top * size)), min(size, int(bottom * size) + 2))
     cols = slice(max(0, int(left * size)), min(size, int(right * size) + 2))
     if rows.start >= rows.stop or cols.start >= cols.stop:
-        return
+        return None
     _cast_shadow(picture, scene, tree)
     noise = leaves[rows, cols]
     u = (pixel_centres(size)[None, cols] - tree.x) / np.float32(tree.width)
     t = (pixel_centres(size)[rows, None] - (tree.base - tree.height)) / np.float32(tree.height)
-    crown, shade = (conifer_outline if tree.conifer else broadleaf_outline)(tree, u, t, noise)
+    crown, shade = OUTLINES[tree.kind](tree, u, t, noise)
     sharp = tree.width * size
     direct = np.clip(0.30 + 0.40 * u * _sun_side(scene) + shade + 0.40 * noise, 0, 1.1)
-    albedo = (CONIFER if tree.conifer else BROADLEAF) * (1 + tree.tint * float_array([0.18, 0.04, -0.1]))
+    conifer = tree.kind == "conifer"
+    albedo = (surfaces.conifer if conifer else surfaces.broadleaf) * (1 + tree.tint * float_array([0.18, 0.04, -0.1]))
+    albedo = _frosted(albedo, surfaces, 3.0 * shade + 0.6 * noise)
     coverage = np.clip(crown * sharp + 0.5, 0, 1)
+    shown = coverage > 0.5
     colour = _lit(scene, albedo, direct)
     colour = _hazy(scene, colour, tree.distance)
     if sharp > 4:
         trunk = np.clip((0.07 - np.abs(u)) * sharp + 0.5, 0, 1) * ((t > 0.6) & (t < 1.0))
         bark = (scene.light[4] * float_array([0.34, 0.27, 0.22])).astype(np.float32)
+        shown |= trunk > 0.5
         picture.cover((rows, cols), trunk.astype(np.float32), bark, TREE, 1.5)
-    angle = np.sign(u + 0 * t) * np.float32(0.9 if tree.conifer else 0.6)
+    angle = np.sign(u + 0 * t) * np.float32(0.9 if conifer else 0.6)
     picture.cover((rows, cols), coverage.astype(np.float32), colour, TREE, angle.astype(np.float32))
+    return (rows, cols), shown
+
+
+def _frosted(albedo: FloatArray, surfaces: Surfaces, height: FloatArray) -> FloatArray:
+    """Lay snow on the parts of a crown or wood whose `height` above their surroundings, [h, w] around 0, is large."""
+    if not surfaces.frost:
+        return albedo
+    cover = (surfaces.frost * smoothstep(-0.15, 0.35, height))[..., None]
+    return (albedo + cover * (surfaces.snow - albedo)).astype(np.float32)
 
 
 def _cast_shadow(picture: Picture, scene: Composition, tree: Tree) -> None:
