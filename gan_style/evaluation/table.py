@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
     @property
     def better(self) -> Better | None:
-        """The end that is better, see `metrics.table.Better`; None for a score that neither the table nor its file knows."""
+        """The end that is better, see `metrics.table.Better`; None for a score that no row and no file knows."""
         return next((end for cell in self.cells if cell and (end := better_end(self.score, cell))), None)
 
     def best(self) -> set[int]:

@@ -1,9 +1,9 @@
 """Distances of local statistics to the truth: a true painter wins them, whatever the strokes, and a blur does not.
 
 The distance of two true pictures of one scene lies in their strokes, which no translation can guess. Pixel by pixel a
-mean of many true pictures is nearer to each of them than they are to each other, so that PSNR, and an energy distance of
-pixels, rank a blur first. The statistics of a neighbourhood hardly depend on the strokes, but strokes that are missing
-are missing in each.
+mean of many true pictures is nearer to each of them than they are to each other, so that PSNR, and an energy distance
+of pixels, rank a blur first. The statistics of a neighbourhood hardly depend on the strokes, but strokes that are
+missing are missing in each.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def _check(row: Score, where: str) -> None:
 
 
 def features_of(row: Score, images: Tensor) -> Tensor:
-    """Compute the features of a row that has a function for them, of images [B, 3, H, W]: [B, ...] in float64, on the CPU.
+    """Compute the features of a row that has a function for them, of images [B, 3, H, W]: [B, ...], float64 on the CPU.
 
     Raises:
         UserError: it is not one row for each picture.

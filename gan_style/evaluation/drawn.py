@@ -1,0 +1,194 @@
+"""Scores against drawn scenes, whose truth can be sampled: what `gan-style bench` computes for every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_style.core.direction import Direction
+from gan_style.core.errors import UserError
+from gan_style.data.scenes.photo import MATERIALS
+from gan_style.data.scenes.tasks import Task, find_task
+from gan_style.metrics.intervals import bootstrap_interval
+from gan_style.metrics.labels import LinearJudge, mean_iou, overlaps
+from gan_style.metrics.table import NAMED, Score, goodness
+from gan_style.metrics.truth import ColourTransfer, bootstrap
+
+# far from what training sees and what evaluate scores
+FIRST_SCENE, FIRST_OTHER_SCENE = 2_000_000, 3_000_000
+OTHERS = 40  # true pictures of other scenes, which the judge of labels is fitted to and textures are compared with
+BATCH_SIZE = 8  # pictures
+ROUNDS, SET_ROUNDS = 2000, 20  # of the bootstrap over pictures: of means, and of distances between sets
+
+OF_PICTURES = ("psnr", "ssim", "energy_distance", "label_iou", "invented", "lost", "detail", "fine_detail")
+OF_SETS = ("texture", "grid")
+Images = NDArray[np.uint8]  # [N, H, W, 3]
+
+
+class DrawnJudge:
+    """Scores translations of the test pictures of a drawn task in one direction.
+
+    Args:
+        task: of `gan_style.data.scenes.tasks`, or its name.
+        direction: "A2B" or "B2A".
+        size: side of the pictures in pixels.
+        seed: of the scenes.
+        count: test pictures.
+        samples: of the truth of each.
+
+    Attributes:
+        inputs: test pictures, uint8 [N, H, W, 3].
+        truths: samples of the truth of each, uint8 [N, S, H, W, 3]; all alike where the truth is one picture.
+        labels: true material of each pixel of the truth, int64 [N, H, W].
+        judge: of labels, fitted to true pictures of other scenes.
+
+    Raises:
+        UserError: a task that there is not, or fewer than two pictures or samples.
+    """
+
+    def __init__(
+        self, task: str | Task, direction: str, size: int, seed: int, count: int = 32, samples: int = 8
+    ) -> None:
+        if min(count, samples) < 2:
+            raise UserError(f"count={count} and samples={samples}: a drawn task is scored with two of each at least")
+        self.task = find_task(task) if isinstance(task, str) else task
+        self.direction = Direction(direction)
+        self.size, self.seed, self.count, self.samples = size, seed, count, samples
+        source, target = self.direction.source, self.direction.target
+        self.part: Any = f"test{source}"
+        self.indices = range(FIRST_SCENE, FIRST_SCENE + count)
+        self.inputs = np.concatenate([self._drawn(i, source, 1) for i in self.indices])
+        # one sample more than the truth has: it is the true painter, who is scored like any other
+        drawn = np.stack([self._drawn(i, target, samples + 1) for i in self.indices])
+        self.truths, self._painter = drawn[:, :samples], drawn[:, samples]
+        self.labels = self._labels(self.indices, target, self.part)
+        others = range(FIRST_OTHER_SCENE, FIRST_OTHER_SCENE + OTHERS)
+        self.others = np.concatenate([self._drawn(i, target, 1, f"test{target}") for i in others])
+        labels = torch.from_numpy(self._labels(others, target, f"test{target}"))
+        self.judge = LinearJudge(tensors(self.others), labels, len(MATERIALS))
+
+    @cached_property
+    def rows(self) -> dict[str, Images]:
+        """Translations that need no model: the true painter, the input, a colour transfer, another scene's truth."""
+        transfer = ColourTransfer(tensors(self.inputs), tensors(self.others))
+        return {
+            "true painter": self._painter,
+            "input": self.inputs,
+            "colour transfer": images_of(transfer(tensors(self.inputs))),
+            "another scene": np.roll(self._painter, 1, axis=0),
+        }
+
+    @cached_property
+    def ends(self) -> dict[str, dict[str, float]]:
+        """Ceiling of each score, that of the true painter, and floor: the better of input and colour transfer."""
+        of = {name: self._scored(self.rows[name], 0) for name in ("true painter", "input", "colour transfer")}
+        found = {}
+        for name in of["input"]:
+            floors = (of[row][name]["value"] for row in ("input", "colour transfer"))
+            floor = max(floors, key=lambda value, row=NAMED[name]: goodness(row.better, value))  # type: ignore[misc]
+            found[name] = {"ceiling": of["true painter"][name]["value"], "floor": floor}
+        return found
+
+    def scores(
+        self, images: Images, several: NDArray[np.uint8] | None = None, *, draws: int = SET_ROUNDS
+    ) -> dict[str, dict[str, Any]]:
+        """Score translations of the test pictures.
+
+        PSNR and SSIM are to the mean of the truth's samples; materials are counted over all pictures.
+
+        Args:
+            images: of `inputs`, in their order, uint8 [N, H, W, 3].
+            several: of each input K translations by other noise or other seeds, uint8 [N, K, H, W, 3]; adds `spread`,
+                where the truth is not one picture.
+            draws: of the intervals of texture and grid, the slow ones; 0 leaves their intervals empty.
+
+        Returns: name -> value, low, high (95% bootstrap over pictures), ceiling, floor; names of rows of the table.
+
+        Raises:
+            UserError: they are not as many, or not of the size.
+        """
+        found = {name: entry | self.ends[name] for name, entry in self._scored(images, draws).items()}
+        if several is not None:
+            values = self._row_of_pictures(NAMED["spread"], {"several": several, "samples": self.truths})
+            if np.isfinite(values).all():
+                found["spread"] = dict(bootstrap(values.tolist())) | {"ceiling": 1.0, "floor": 0.0}
+        return found
+
+    def values(self, images: Images) -> dict[str, NDArray[np.float64]]:
+        """Score each translation by itself, where a score has a number for one: name -> [N]; see `scores`."""
+        self._check(images)
+        shown = self.shown(images)
+        mean = np.rint(self.truths.mean(1)).astype(np.uint8)
+        given = {"fakes": images, "truth": mean, "samples": self.truths, "shown": shown, "labels": self.labels}
+        return {name: self._row_of_pictures(NAMED[name], given) for name in OF_PICTURES}
+
+    def shown(self, images: Images) -> NDArray[np.int64]:
+        """Return what material the judge takes each pixel for, [N, H, W]."""
+        return np.concatenate([self.judge(part).numpy() for part in _batches(images)])
+
+    def _scored(self, images: Images, draws: int) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {
+            name: dict(bootstrap(values.tolist())) for name, values in self.values(images).items()
+        }
+        found["label_iou"] = self._pooled_iou(images)
+        for name in OF_SETS:
+            row = NAMED[name]
+            look = row.look()
+            assert look is not None
+            # a grid stands at fixed places of a picture: the truth of the same scenes has the same content there
+            true = self.others if name == "texture" else self.truths[:, 0]
+            features = [torch.cat([look(part) for part in _batches(x)]) for x in (true, images)]
+            value, low, high = bootstrap_interval(row.compute(), *features, n_boot=draws)
+            found[name] = {"value": value, "low": max(0.0, low), "high": high}
+        return found
+
+    def _pooled_iou(self, images: Images) -> dict[str, float]:
+        """Return the mean IoU of the materials of all pictures together, as of Cityscapes, with its interval."""
+        both, either = overlaps(torch.from_numpy(self.shown(images)), torch.from_numpy(self.labels), len(MATERIALS))
+        drawn = torch.from_numpy(np.random.default_rng(0).integers(0, len(images), (ROUNDS, len(images))))
+        low, high = np.percentile(mean_iou(both[drawn].sum(1), either[drawn].sum(1)).numpy(), [2.5, 97.5])
+        return {"value": float(mean_iou(both.sum(0), either.sum(0))), "low": float(low), "high": float(high)}
+
+    def _row_of_pictures(self, row: Score, given: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """Compute a score of single pictures of what is given by the names of its inputs: [N]."""
+        function, found = row.compute(), []
+        for first in range(0, self.count, BATCH_SIZE):
+            parts = [given[name][first : first + BATCH_SIZE] for name in row.inputs]
+            found.append(function(*(tensors(x) if x.dtype == np.uint8 else torch.from_numpy(x) for x in parts)))
+        return torch.cat(found).double().numpy()
+
+    def _check(self, images: Images) -> None:
+        if images.shape != self.inputs.shape or images.dtype != np.uint8:
+            raise UserError(
+                f"translations {list(images.shape)} {images.dtype} are not those of the {self.count} test pictures: "
+                f"give uint8 {list(self.inputs.shape)}"
+            )
+
+    def _drawn(self, index: int, domain: str, samples: int, part: Any = None) -> Images:
+        """Draw true pictures of a scene in a domain, [samples, H, W, 3]."""
+        return self.task.samples(self.seed, index, self.size, domain, samples, part=part or self.part)
+
+    def _labels(self, indices: range, domain: str, part: Any) -> Any:
+        maps = [self.task.labels(self.seed, i, self.size, domain, part=part) for i in indices]
+        return np.stack(maps).astype(np.int64)
+
+
+def _batches(images: Images) -> Iterator[Tensor]:
+    for first in range(0, len(images), BATCH_SIZE):
+        yield tensors(images[first : first + BATCH_SIZE])
+
+
+def tensors(images: NDArray[np.uint8]) -> Tensor:
+    """Convert images [..., H, W, 3] of 8 bits to float32 [..., 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, -3).float() / 127.5 - 1
+
+
+def images_of(tensor: Tensor) -> Images:
+    """Convert images [N, 3, H, W] in [-1, 1] to 8 bits, [N, H, W, 3]."""
+    return ((tensor.movedim(-3, -1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
