@@ -37,10 +37,13 @@ MAY_IMPORT = {
     "models": {"core", "networks", "losses"},
     "checkpoints": {"core", "networks", "models"},
     "training": {"core", "data", "networks", "metrics.own", "metrics.table", "models", "checkpoints", "report"},
-    "training.doctor": {"core.direction", "losses.adversarial", "losses.precision", "models"},
+    "training.doctor": {
+        *("core.direction", "losses.adversarial", "losses.precision", "metrics.detail", "metrics.grid", "models"),
+    },
     "training.engine": {"core", "losses.precision", "models"},
     "training.callbacks": {
-        *("core", "data.images", "data.saving", "metrics", "models", "checkpoints", "training.doctor"),
+        *("core", "data.datamodule", "data.images", "data.pictures", "data.saving", "metrics", "models", "checkpoints"),
+        "training.doctor",
         "training.engine",
     },
     "inference": {"core", "data", "networks", "models", "checkpoints"},

@@ -15,6 +15,7 @@ from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.data.scenes.photo import MATERIALS
 from gan_style.data.scenes.tasks import Task, find_task
+from gan_style.metrics.filters import from_grey_levels
 from gan_style.metrics.intervals import bootstrap_interval
 from gan_style.metrics.labels import LinearJudge, mean_iou, overlaps
 from gan_style.metrics.table import NAMED, Score, goodness
@@ -71,16 +72,16 @@ class DrawnJudge:
         others = range(FIRST_OTHER_SCENE, FIRST_OTHER_SCENE + OTHERS)
         self.others = np.concatenate([self._drawn(i, target, 1, f"test{target}") for i in others])
         labels = torch.from_numpy(self._labels(others, target, f"test{target}"))
-        self.judge = LinearJudge(tensors(self.others), labels, len(MATERIALS))
+        self.judge = LinearJudge(from_grey_levels(self.others), labels, len(MATERIALS))
 
     @cached_property
     def rows(self) -> dict[str, Images]:
         """Translations that need no model: the true painter, the input, a colour transfer, another scene's truth."""
-        transfer = ColourTransfer(tensors(self.inputs), tensors(self.others))
+        transfer = ColourTransfer(from_grey_levels(self.inputs), from_grey_levels(self.others))
         return {
             "true painter": self._painter,
             "input": self.inputs,
-            "colour transfer": images_of(transfer(tensors(self.inputs))),
+            "colour transfer": images_of(transfer(from_grey_levels(self.inputs))),
             "another scene": np.roll(self._painter, 1, axis=0),
         }
 
@@ -160,7 +161,9 @@ class DrawnJudge:
         function, found = row.compute(), []
         for first in range(0, self.count, BATCH_SIZE):
             parts = [given[name][first : first + BATCH_SIZE] for name in row.inputs]
-            found.append(function(*(tensors(x) if x.dtype == np.uint8 else torch.from_numpy(x) for x in parts)))
+            found.append(
+                function(*(from_grey_levels(x) if x.dtype == np.uint8 else torch.from_numpy(x) for x in parts))
+            )
         return torch.cat(found).double().numpy()
 
     def _check(self, images: Images) -> None:
@@ -181,12 +184,7 @@ class DrawnJudge:
 
 def _batches(images: Images) -> Iterator[Tensor]:
     for first in range(0, len(images), BATCH_SIZE):
-        yield tensors(images[first : first + BATCH_SIZE])
-
-
-def tensors(images: NDArray[np.uint8]) -> Tensor:
-    """Convert images [..., H, W, 3] of 8 bits to float32 [..., 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, -3).float() / 127.5 - 1
+        yield from_grey_levels(images[first : first + BATCH_SIZE])
 
 
 def images_of(tensor: Tensor) -> Images:

@@ -1,9 +1,11 @@
-"""Gaussian blur of images, and what it takes away."""
+"""Gaussian blur of images, what it takes away, and images as grey levels."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -26,3 +28,8 @@ def high_passed(images: Tensor, sigma: float = 1.0) -> Tensor:
 def grey_levels(images: Tensor) -> Tensor:
     """Convert images in [-1, 1] to float32 in [0, 255]."""
     return (images.float() + 1) * 127.5
+
+
+def from_grey_levels(images: NDArray[np.uint8]) -> Tensor:
+    """Convert images [..., H, W, C] of 8 bits to float32 [..., C, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, -3).float() / 127.5 - 1

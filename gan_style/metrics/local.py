@@ -20,7 +20,7 @@ DETAIL_WEIGHT = 2.0  # of the deviation of detail beside colours: with 1 a mean 
 
 
 def local_statistics(images: Tensor) -> Tensor:
-    """Compute local mean colours and local deviations of detail of images [B, 3, H, W]: [B, 6, H, W], of 255."""
+    """Compute local mean colours and local deviations of detail of images [B, C, H, W]: [B, 2 C, H, W], of 255."""
     levels = grey_levels(images)
     deviation = (blur(high_passed(levels, FINE_SIGMA).square(), DETAIL_SIGMA) + 1).sqrt()
     return torch.cat([blur(levels, COLOUR_SIGMA), DETAIL_WEIGHT * deviation], 1)
@@ -54,5 +54,5 @@ def energy_distance(images: Tensor, samples: Tensor) -> Tensor:
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
     """Add the norms of the differences of means and of deviations, averaged over pixels: [B]."""
-    means, deviations = ((a - b).unflatten(1, (2, 3))).square().sum(2).sqrt().mean((2, 3)).unbind(1)
+    means, deviations = (a - b).unflatten(1, (2, -1)).square().sum(2).sqrt().mean((2, 3)).unbind(1)
     return means + deviations

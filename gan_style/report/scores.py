@@ -18,6 +18,7 @@ class Value:
     low: float | None = None
     high: float | None = None
     floor: float | None = None
+    true_picture: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _value(entry: object) -> Value:
     fields = as_mapping(entry)
     if not fields:
         return Value(as_number(entry))
-    return Value(*(as_number(fields.get(key)) for key in ("value", "low", "high", "floor")))
+    return Value(*(as_number(fields.get(key)) for key in ("value", "low", "high", "floor", "true_picture")))
 
 
 def _number(value: float, digits: int, sign: bool = False) -> str:
@@ -164,18 +165,21 @@ def _gain(row: Row) -> str:
 
 def _table(rows: list[Row]) -> str:
     has_floor = any(row.own.floor is not None for row in rows)
+    has_true = any(row.own.true_picture is not None for row in rows)
     names = baseline_names(rows)
     head = [
         "Direction and score",
         "This model",
         *map(upper, names),
         *(["Floor"] if has_floor else []),
+        *(["Another true picture"] if has_true else []),
         "Gain over the best baseline",
     ]
     lines = []
     for row in rows:
         entries = [row.own, *(row.baselines.get(name, Value(None)) for name in names)]
         entries += [Value(row.own.floor)] if has_floor else []
+        entries += [Value(row.own.true_picture)] if has_true else []
         cells = [score_cell(entry, row.score.digits) for entry in entries]
         lines.append((score_name(row.direction, row.score), [*cells, _gain(row)]))
     return table(head, lines, "scores")
@@ -192,6 +196,8 @@ def _explanations(rows: list[Row]) -> str:
         terms["[low, high]"] = "The interval of the value; see the protocol."
     if any(row.own.floor is not None for row in rows):
         terms["Floor"] = "The score that real pictures reach against other real pictures of the domain."
+    if any(row.own.true_picture is not None for row in rows):
+        terms["Another true picture"] = "The score of another true picture of the same scene: what can be reached."
     if any(row.gain is not None for row in rows):
         terms["Gain"] = (
             "Positive is better, whatever the score's direction; bold where the model's interval and the "

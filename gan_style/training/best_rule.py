@@ -16,8 +16,9 @@ from gan_style.models.translator import Translator
 from gan_style.training.callbacks.keeper import out_of_patience
 from gan_style.training.engine.hooks import run_callbacks
 
-# What `auto` takes the first of that the data allows (experiments/2026-11-25-best-rule).
-PREFERRED = ("psnr", "swd")
+# What `auto` takes the first of that the data allows. Of what knows the truth, a true painter wins the local distance
+# and a blur does not, while PSNR ranks a blur first (docs/benchmark.md); swd: experiments/2026-11-25-best-rule.
+PREFERRED = ("local_distance", "swd")
 
 
 @dataclass
@@ -26,7 +27,8 @@ class BestRule:
 
     Args:
         monitor: a score of validations: its column (`val/A2B/ssim`), or its name (`psnr`, `kid`, `swd`, ...) for the
-            mean over directions; "auto" takes `psnr` where the truth is known and else `swd`; None the newest weights.
+            mean over directions; "auto" takes `local_distance` where the truth is known and else `swd`; None the
+            newest weights.
         mode: its better end; "auto" knows that of our own scores.
         patience: validations without a better score after which the run ends; None does not end it.
     """

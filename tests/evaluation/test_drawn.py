@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -9,11 +10,16 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.data.scenes.geometry import Composition, with_more_trees
 from gan_style.evaluation.drawn import OF_PICTURES, OF_SETS, DrawnJudge, Images
+from gan_style.metrics.filters import from_grey_levels
+from gan_style.metrics.local import local_distance
 from gan_style.metrics.table import NAMED, goodness
+from gan_style.metrics.truth import psnr
 
 Scores = dict[str, dict[str, float]]
 
@@ -130,6 +136,32 @@ def test_a_grid_is_seen_in_its_column() -> None:
     clean = planted(32)["true painter"]
     assert clean["grid"]["value"] < 0.5
     assert judge.scores(images, draws=0)["grid"]["value"] == pytest.approx(5.7, abs=0.5)
+
+
+@pytest.mark.parametrize("direction", ["A2B", "B2A"])
+def test_what_chooses_best_ckpt_is_won_by_a_true_painter(direction: str) -> None:
+    """By local distance to one true picture, as in validations: then a blur, no change, and an untrained model."""
+    judge = judge_at(32) if direction == "A2B" else DrawnJudge("paint", "B2A", 32, seed=0, count=16, samples=2)
+    torch.manual_seed(0)
+    untrained = build({"_target_": "gan_style.networks.resnet.ResnetGenerator", "blocks": 2, "filters": 8})
+    with torch.no_grad():
+        made = untrained(from_grey_levels(judge.inputs))
+    painter = judge.rows["true painter"]
+    blurred = np.stack([cv2.GaussianBlur(x, (0, 0), 1) for x in painter])
+    rows = {
+        "painter": from_grey_levels(painter),
+        **({"mean": from_grey_levels(mean_of_paintings(judge))} if direction == "A2B" else {}),
+        "blurred": from_grey_levels(blurred),
+        "colour transfer": from_grey_levels(judge.rows["colour transfer"]),
+        "input": from_grey_levels(judge.inputs),
+        "untrained": made,
+    }
+    truth = from_grey_levels(judge.truths[:, 0])
+    values = [float(local_distance(images, truth).mean()) for images in rows.values()]
+    assert values == sorted(values), dict(zip(rows, values, strict=True))
+    assert min(b - a for a, b in itertools.pairwise(values)) > 1
+    if direction == "A2B":
+        assert psnr(rows["mean"], truth).mean() > psnr(rows["painter"], truth).mean(), "which PSNR gets wrong"
 
 
 def holds_for_labels(size: int) -> None:

@@ -6,9 +6,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
+from gan_style.core.direction import Direction
+from gan_style.data.datamodule import Splits
+from gan_style.data.pictures import ScenePictures
+from gan_style.metrics.filters import from_grey_levels
+from gan_style.metrics.grid import folded, grid_excess, strides_of
 from gan_style.metrics.own import values_of
 from gan_style.metrics.table import NAMED, Score, described
 from gan_style.metrics.truth import ColourTransfer, bootstrap
@@ -18,16 +25,18 @@ from gan_style.training.callbacks.score_file import Scores, record
 from gan_style.training.engine.engine import engine_of, method_of
 from gan_style.training.engine.hooks import RunCallback
 
-METRICS = ("psnr", "ssim")
+METRICS = ("local_distance", "psnr", "ssim", "detail")
+PAINTER_SAMPLE = 1  # of the truth that is scored as another true picture; 0 is the truth itself
 # direction -> input, output, truth
 NAMES = {"A2B": ("real_A", "fake_B", "truth_B"), "B2A": ("real_B", "fake_A", "truth_A")}
 
 
 class TruthScores(RunCallback):
-    """Callback that scores translations, untranslated inputs and a global colour transfer by PSNR and SSIM.
+    """Callback that scores translations, untranslated inputs and a global colour transfer against the truth.
 
-    They are left out where the data knows no truth. Columns `val/A2B/psnr`, ..., and `val/psnr`, the mean over
-    directions.
+    By local distance, PSNR, SSIM, detail and grid; left out where the data knows no truth. Columns `val/A2B/psnr`, ...,
+    and `val/psnr`, the mean over directions. `scores.json` has beside each what another true picture of the same scenes
+    scores (`true_picture`), where the truth is drawn and not one picture.
 
     Args:
         own_of_pictures: the run's own scores of single pictures (`metrics=` of the command).
@@ -36,28 +45,32 @@ class TruthScores(RunCallback):
     def __init__(self, *, own_of_pictures: Sequence[Score] = ()) -> None:
         self.rows = [*(NAMED[name] for name in METRICS), *own_of_pictures]
         self._values: dict[tuple[str, str, str], list[float]] = {}
+        self._folded: dict[tuple[str, str], list[Tensor]] = {}
         self._transfers: dict[str, ColourTransfer] = {}
+        self._true: dict[str, dict[str, float]] = {}  # direction -> score of another true picture
 
     def offers(self, model: Translator, data: Any) -> dict[str, str]:
         """Return the scores that best.ckpt may be chosen by, and their better ends."""
         truth = {"A2B": data.splits.truth_B, "B2A": data.splits.truth_A}
         offered: dict[str, str] = {}
         for row in self.rows:
-            known = [d for d in model.directions if "truth" not in row.inputs or truth[d] is not None]
+            if row.better == "one":
+                continue  # has no better end
+            known = [d for d in model.directions if not _of_truth(row) or truth[d] is not None]
             prefixes = ["val", *(f"val/{direction}" for direction in known)] if known else []
             offered |= {f"{prefix}/{row.name}": row.better for prefix in prefixes}
         return offered
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._values = defaultdict(list)
+        self._values, self._folded = defaultdict(list), defaultdict(list)
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         for direction, (real, fake, truth) in NAMES.items():
-            rows = [row for row in self.rows if "truth" not in row.inputs or truth in batch]
+            rows = [row for row in self.rows if not _of_truth(row) or truth in batch]
             if rows and fake in outputs and direction in method_of(pl_module).directions:
-                beside = {"sources": outputs[real]} | ({"truth": batch[truth]} if truth in batch else {})
+                beside = {"sources": outputs[real]} | (_truth(batch[truth]) if truth in batch else {})
                 self._score("model", direction, rows, beside | {"fakes": outputs[fake]})
                 self._score("input", direction, rows, beside | {"fakes": outputs[real]})
                 if direction not in self._transfers:
@@ -68,7 +81,8 @@ class TruthScores(RunCallback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-        pictures = len(trainer.datamodule.val_set)  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        pictures = len(data.val_set)
         for part in gather(dict(self._values))[:pictures]:  # the sampler repeats pictures for further processes
             for key, numbers in part.items():
                 values[key].extend(numbers)
@@ -76,17 +90,66 @@ class TruthScores(RunCallback):
             return
         table: dict[str, Scores] = defaultdict(lambda: defaultdict(dict))
         own = {row.name: described(row) for row in self.rows if row.source}
+        for (of, direction), value in self._grids(pictures).items():
+            table[of][direction]["grid"] = {"value": value, "low": None, "high": None, "floor": None}
         for (of, direction, score), numbers in sorted(values.items()):
             found = bootstrap(sorted(numbers))  # sorted, so that the order of the ranks does not matter
             table[of][direction][score] = found | (own.get(score, {}) if of == "model" else {})
+        for direction, found in table["model"].items():
+            if direction not in self._true:
+                self._true[direction] = true_scores(data.splits, Direction(direction), self.rows)
+            for score, value in self._true[direction].items():
+                found[score]["true_picture"] = value
         protocol = {"N": len(next(iter(values.values()))), "interval": "95% bootstrap over test pictures"}
         baselines = {name: table[name] for name in ("input", "colour transfer")}
         record(trainer, engine_of(pl_module), table["model"], protocol, baselines)
+
+    def _grids(self, pictures: int) -> dict[tuple[str, str], float]:
+        """Return the grid above that of the truth, of all pictures, by what made them and by direction."""
+        cells: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
+        for part in gather(dict(self._folded))[:pictures]:
+            for key, rows in part.items():
+                cells[key].extend(rows)
+        stacked = {key: torch.stack(rows) for key, rows in cells.items()}
+        return {
+            (of, direction): float(grid_excess(stacked["truth", direction], found))
+            for (of, direction), found in stacked.items()
+            if of != "truth"
+        }
 
     def _score(self, of: str, direction: str, rows: Sequence[Score], pictures: Mapping[str, Tensor]) -> None:
         for row in rows:
             numbers = values_of(row, *(pictures[name] for name in row.inputs))
             self._values[of, direction, row.name].extend(numbers.tolist())
+        if "truth" in pictures and strides_of(min(pictures["truth"].shape[-2:])):
+            self._folded[of, direction].extend(folded(pictures["fakes"]).cpu())
+            if of == "model":
+                self._folded["truth", direction].extend(folded(pictures["truth"]).cpu())
+
+
+def true_scores(splits: Splits, direction: Direction, rows: Sequence[Score]) -> dict[str, float]:
+    """Score other true pictures of the scenes against the truth, as translations are; empty where there are none."""
+    truth = splits.truth_B if direction == "A2B" else splits.truth_A
+    if not (isinstance(truth, ScenePictures) and truth.task.directions_one_to_many[direction]):
+        return {}
+    drawn = np.stack([truth.samples(i, 2) for i in range(len(truth))])  # the truth, and another picture
+    true, other = (from_grey_levels(drawn[:, sample]) for sample in (0, PAINTER_SAMPLE))
+    given = _truth(true) | {"fakes": other}
+    found = {
+        row.name: float(values_of(row, *(given[name] for name in row.inputs)).mean()) for row in rows if _of_truth(row)
+    }
+    if strides_of(min(true.shape[-2:])):
+        found["grid"] = float(grid_excess(folded(true), folded(other)))
+    return found
+
+
+def _truth(images: Tensor) -> dict[str, Tensor]:
+    """Return the truth [B, C, H, W] by the names of the inputs of scores; it is a sample of itself."""
+    return {"truth": images, "samples": images[:, None]}
+
+
+def _of_truth(row: Score) -> bool:
+    return bool({"truth", "samples"} & {*row.inputs})
 
 
 def colour_transfer(data: Any, direction: str) -> ColourTransfer:

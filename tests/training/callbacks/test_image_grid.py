@@ -58,19 +58,31 @@ def test_scores_json_is_the_averaged_generators_error_against_the_truth(run: Cal
     )
     assert scores["protocol"] | {"weights": "EMA", "N": 4, "size": 32} == scores["protocol"]
     assert set(scores["baselines"]) == {"input", "colour transfer"}
+    # what another true picture of the same scenes scores: drawn again, with other strokes
+    splits = data.splits
+    others = [splits.truth_B.samples(i, 1, first=1)[0] for i in range(4)]
+    other = torch.stack([torch.from_numpy(one).permute(2, 0, 1) / 127.5 - 1 for one in others])
+    entry = scores["scores"]["A2B"]["psnr"]
+    assert entry["true_picture"] == pytest.approx(float(psnr(other, truth).mean()), abs=1e-3)
+    assert scores["scores"]["A2B"]["detail"]["true_picture"] == pytest.approx(1, abs=0.2)
+    assert scores["scores"]["A2B"]["grid"].keys() >= {"value", "true_picture"}
+    assert "true_picture" not in scores["scores"]["B2A"]["psnr"], "the photo of a painting is one picture"
+    report = (folder / "report.html").read_text()
+    for shown in ("Another true picture", "Detail", "Grid"):
+        assert shown in report
 
 
 def test_the_best_checkpoint_names_its_rule(run: Callable[..., Path]) -> None:
     folder = run("run", "trainer.max_steps=4", "trainer.val_every=1")
     best = load(folder / "checkpoints/best.ckpt")
-    assert best["best"]["rule"] == "highest val/psnr"
+    assert best["best"]["rule"] == "lowest val/local_distance"
     assert best["best"]["iteration"] == best["iteration"]
     import csv
 
     with open(folder / "metrics.csv", newline="") as file:
-        scores = {int(r["iteration"]): float(r["val/psnr"]) for r in csv.DictReader(file)}
-    assert best["iteration"] == max(scores, key=scores.__getitem__)
-    assert best["best"]["score"] == pytest.approx(max(scores.values()), abs=1e-4)
+        scores = {int(r["iteration"]): float(r["val/local_distance"]) for r in csv.DictReader(file)}
+    assert best["iteration"] == min(scores, key=scores.__getitem__)
+    assert best["best"]["score"] == pytest.approx(min(scores.values()), abs=1e-4)
 
 
 def test_a_grid_without_space_says_how_to_go_on(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

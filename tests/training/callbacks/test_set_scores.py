@@ -200,9 +200,9 @@ def test_patience_ends_a_run_and_a_resumed_one_goes_on_counting(
     whole = run("whole", *STILL, "best.patience=3", "trainer.max_steps=99")
     assert load(whole / "checkpoints/last.ckpt")["iteration"] == 8
     assert list(columns(whole)) == [2, 4, 6, 8], "no validation beyond it"
-    assert "ended early: no better val/psnr in 3 validations" in capsys.readouterr().out
+    assert "ended early: no better val/local_distance in 3 validations" in capsys.readouterr().out
     record = json.loads((whole / "run.json").read_text())
-    assert (record["stopped"], record["ended early"]) == ("finished", "no better val/psnr in 3 validations")
+    assert (record["stopped"], record["ended early"]) == ("finished", "no better val/local_distance in 3 validations")
 
     def signalled(self: Keeper, trainer: Any, model: Any, *_: Any) -> None:
         if model.iteration == 5:  # between the second validation and the third
@@ -221,6 +221,6 @@ def test_patience_ends_a_run_and_a_resumed_one_goes_on_counting(
 
     capsys.readouterr()
     run("parts", *STILL, "best.patience=3", "trainer.max_steps=99", "resume=last")
-    assert "saw no better val/psnr in 3 validations" in capsys.readouterr().out
+    assert "saw no better val/local_distance in 3 validations" in capsys.readouterr().out
     run("parts", *STILL, "best.patience=4", "trainer.max_steps=99", "resume=last")
     assert load(parts / "checkpoints/last.ckpt")["iteration"] == 10, "one more"
