@@ -6,7 +6,7 @@ from typing import Any
 
 from gan_style.core.types import Count, Seed, Share
 from gan_style.data.datamodule import Splits, UnpairedDataModule
-from gan_style.data.pictures import ScenePictures
+from gan_style.data.image_sets import SceneImages
 from gan_style.data.scenes import DEFAULT_TASK, Part, Task, check_size, find_task
 
 
@@ -72,10 +72,10 @@ def drawn_splits(
     # The pictures of A and of B in one validation row are of different scenes, as in training.
     starts: dict[Part, int] = {"trainA": 0, "trainB": count, "testA": 2 * count, "testB": 2 * count + val_count}
 
-    def scenes(part: Part, domain: str) -> ScenePictures:
+    def scenes(part: Part, domain: str) -> SceneImages:
         train = part.startswith("train")
         side = train_size or size if train else size
-        return ScenePictures(seed, starts[part], count if train else val_count, side, domain, task=task, part=part)
+        return SceneImages(seed, starts[part], count if train else val_count, side, domain, task=task, part=part)
 
     A, B = (f"{name}s" for name in task.names.values())
     kind = "" if task.name == DEFAULT_TASK else f", task {task.key}"

@@ -27,7 +27,7 @@ OTHERS = 40  # true pictures of other scenes, which the judge of labels is fitte
 BATCH_SIZE = 8  # pictures
 ROUNDS, SET_ROUNDS = 2000, 20  # of the bootstrap over pictures: of means, and of distances between sets
 
-OF_PICTURES = ("psnr", "ssim", "energy_distance", "label_iou", "invented", "lost", "detail", "fine_detail")
+OF_IMAGES = ("psnr", "ssim", "energy_distance", "label_iou", "invented", "lost", "detail", "fine_detail")
 OF_SETS = ("texture", "grid")
 Images = NDArray[np.uint8]  # [N, H, W, 3]
 
@@ -116,7 +116,7 @@ class DrawnJudge:
         """
         found = {name: entry | self.ends[name] for name, entry in self._scored(images, draws).items()}
         if several is not None:
-            values = self._row_of_pictures(NAMED["spread"], {"several": several, "samples": self.truths})
+            values = self._row_of_images(NAMED["spread"], {"several": several, "samples": self.truths})
             if np.isfinite(values).all():
                 found["spread"] = dict(bootstrap(values.tolist())) | {"ceiling": 1.0, "floor": 0.0}
         return found
@@ -127,7 +127,7 @@ class DrawnJudge:
         shown = self.shown(images)
         mean = np.rint(self.truths.mean(1)).astype(np.uint8)
         given = {"fakes": images, "truth": mean, "samples": self.truths, "shown": shown, "labels": self.labels}
-        return {name: self._row_of_pictures(NAMED[name], given) for name in OF_PICTURES}
+        return {name: self._row_of_images(NAMED[name], given) for name in OF_IMAGES}
 
     def shown(self, images: Images) -> NDArray[np.int64]:
         """Return what material the judge takes each pixel for, [N, H, W]."""
@@ -156,7 +156,7 @@ class DrawnJudge:
         low, high = np.percentile(mean_iou(both[drawn].sum(1), either[drawn].sum(1)).numpy(), [2.5, 97.5])
         return {"value": float(mean_iou(both.sum(0), either.sum(0))), "low": float(low), "high": float(high)}
 
-    def _row_of_pictures(self, row: Score, given: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def _row_of_images(self, row: Score, given: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """Compute a score of single pictures of what is given by the names of its inputs: [N]."""
         function, found = row.compute(), []
         for first in range(0, self.count, BATCH_SIZE):

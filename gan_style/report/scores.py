@@ -18,7 +18,7 @@ class Value:
     low: float | None = None
     high: float | None = None
     floor: float | None = None
-    true_picture: float | None = None
+    true_image: float | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _gain(row: Row) -> str:
 
 def _table(rows: list[Row]) -> str:
     has_floor = any(row.own.floor is not None for row in rows)
-    has_true = any(row.own.true_picture is not None for row in rows)
+    has_true = any(row.own.true_image is not None for row in rows)
     names = baseline_names(rows)
     head = [
         "Direction and score",
@@ -179,7 +179,7 @@ def _table(rows: list[Row]) -> str:
     for row in rows:
         entries = [row.own, *(row.baselines.get(name, Value(None)) for name in names)]
         entries += [Value(row.own.floor)] if has_floor else []
-        entries += [Value(row.own.true_picture)] if has_true else []
+        entries += [Value(row.own.true_image)] if has_true else []
         cells = [score_cell(entry, row.score.digits) for entry in entries]
         lines.append((score_name(row.direction, row.score), [*cells, _gain(row)]))
     return table(head, lines, "scores")
@@ -196,7 +196,7 @@ def _explanations(rows: list[Row]) -> str:
         terms["[low, high]"] = "The interval of the value; see the protocol."
     if any(row.own.floor is not None for row in rows):
         terms["Floor"] = "The score that real pictures reach against other real pictures of the domain."
-    if any(row.own.true_picture is not None for row in rows):
+    if any(row.own.true_image is not None for row in rows):
         terms["Another true picture"] = "The score of another true picture of the same scene: what can be reached."
     if any(row.gain is not None for row in rows):
         terms["Gain"] = (

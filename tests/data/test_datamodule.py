@@ -12,7 +12,7 @@ from PIL import Image
 
 from gan_style.data.drawn import ScenesDataModule
 from gan_style.data.folders import FoldersDataModule
-from gan_style.data.pictures import ScenePictures
+from gan_style.data.image_sets import SceneImages
 from gan_style.data.scenes import TASKS, draw_scene
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -62,17 +62,17 @@ def test_a_task_has_its_domains_pictures_and_truths(task: str) -> None:
     assert np.array_equal(splits.train_B[1], drawn.draw(0, 6 + 1, 36, "B", part="trainB"))
     assert splits.truth_A is not None
     assert splits.truth_B is not None
-    for pictures, index, domain, part in (
+    for images, index, domain, part in (
         (splits.test_A, 12, "A", "testA"),
         (splits.truth_B, 12, "B", "testA"),
         (splits.test_B, 15, "B", "testB"),
         (splits.truth_A, 15, "A", "testB"),
     ):
         scene = drawn.scene(0, index + 2, 32, domain, part=part)  # type: ignore[arg-type]
-        assert isinstance(pictures, ScenePictures)
-        assert np.array_equal(pictures[2], scene.image)
-        assert np.array_equal(pictures.scene(2).labels, scene.labels)
-        assert np.array_equal(pictures.samples(2, 2)[0], scene.image)
+        assert isinstance(images, SceneImages)
+        assert np.array_equal(images[2], scene.image)
+        assert np.array_equal(images.scene(2).labels, scene.labels)
+        assert np.array_equal(images.samples(2, 2)[0], scene.image)
     assert data.describe()["preprocessing"]["task"] == drawn.key
     assert [f"6 {drawn.A.name}s and 6 {drawn.B.name}s" in note for note in splits.notes] == [True]
 
@@ -89,12 +89,12 @@ def test_another_share_is_another_set() -> None:
 
 
 def test_drawn_pictures_travel_to_worker_processes() -> None:
-    pictures = ScenePictures(0, 3, 2, 24, "B")
-    drawn = pictures[1]
-    assert np.array_equal(pickle.loads(pickle.dumps(pictures))[1], drawn)
-    assert pictures[1] is drawn, "kept once drawn"
+    images = SceneImages(0, 3, 2, 24, "B")
+    drawn = images[1]
+    assert np.array_equal(pickle.loads(pickle.dumps(images))[1], drawn)
+    assert images[1] is drawn, "kept once drawn"
     with pytest.raises(IndexError):
-        pictures[2]
+        images[2]
 
 
 def test_limit_takes_the_first_pictures_of_each_domain() -> None:
@@ -106,10 +106,10 @@ def test_limit_takes_the_first_pictures_of_each_domain() -> None:
 
 def test_statistics_of_a_domain_are_those_of_the_pictures_trained_on(tmp_path: Path) -> None:
     few = folders(make_folder(tmp_path, trainA=5, trainB=3), limit=2)
-    A, B = few.sample_pictures()
+    A, B = few.sample_images()
     assert len(A) == len(B) == 2
-    assert torch.equal(A, folders(tmp_path).sample_pictures(2)[0])
-    assert [len(sample) for sample in folders(tmp_path).sample_pictures()] == [5, 3]
+    assert torch.equal(A, folders(tmp_path).sample_images(2)[0])
+    assert [len(sample) for sample in folders(tmp_path).sample_images()] == [5, 3]
 
 
 def test_batches_do_not_depend_on_workers() -> None:

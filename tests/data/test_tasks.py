@@ -46,10 +46,10 @@ def test_paint_draws_the_pictures_of_the_golden_file() -> None:
 
 def test_tasks_of_the_same_domains_share_their_test_pictures() -> None:
     for domain in "AB":
-        picture = draw_scene(0, 7, 32, domain)
+        image = draw_scene(0, 7, 32, domain)
         for name in ("paint", "few", "shifted"):
-            assert np.array_equal(TASKS[name].draw(0, 7, 32, domain), picture)
-        assert np.array_equal(TASKS["photo"].draw(0, 7, 32, "AB"[domain == "A"]), picture), "the domains swapped"
+            assert np.array_equal(TASKS[name].draw(0, 7, 32, domain), image)
+        assert np.array_equal(TASKS["photo"].draw(0, 7, 32, "AB"[domain == "A"]), image), "the domains swapped"
     assert np.array_equal(TASKS["photo"].draw(0, 7, 32, "A", 3), draw_scene(0, 7, 32, "B", 3))
 
 

@@ -15,7 +15,7 @@ import torch
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.data.scenes.geometry import Composition, with_more_trees
-from gan_style.evaluation.drawn import OF_PICTURES, OF_SETS, DrawnJudge, Images
+from gan_style.evaluation.drawn import OF_IMAGES, OF_SETS, DrawnJudge, Images
 from gan_style.metrics.filters import from_grey_levels
 from gan_style.metrics.local import local_distance
 from gan_style.metrics.table import NAMED, goodness
@@ -200,13 +200,13 @@ def test_what_scores_hold() -> None:
     judge = DrawnJudge("paint", "B2A", 16, seed=3, count=4, samples=2)
     images = judge.rows["input"]
     scores = judge.scores(images, draws=4)
-    assert [*scores] == [*OF_PICTURES, *OF_SETS]
+    assert [*scores] == [*OF_IMAGES, *OF_SETS]
     for name, entry in scores.items():
         assert entry["low"] <= entry["value"] <= entry["high"], name
         assert goodness(NAMED[name].better, entry["floor"]) >= goodness(NAMED[name].better, entry["value"]), name
         assert set(entry) >= {"ceiling", "floor"}
     values = judge.values(images)
-    assert [*values] == [*OF_PICTURES]
+    assert [*values] == [*OF_IMAGES]
     assert all(each.shape == (4,) for each in values.values())
     assert float(values["psnr"].mean()) == pytest.approx(scores["psnr"]["value"])
     with pytest.raises(UserError, match=r"translations \[3, 16, 16, 3\] uint8 are not those of the 4 test pictures"):

@@ -204,7 +204,7 @@ def test_iou_in_loops() -> None:
 def test_the_judge_learns_colours_and_textures_and_no_places() -> None:
     """Materials: two colours, and two that differ in texture alone; trained with each in its quarter, turned after."""
 
-    def picture(seed: int) -> Tensor:
+    def image(seed: int) -> Tensor:
         image = noise(1, 3, 32, 32, seed=seed, scale=0.03)
         image[:, 0, :16, :16] += 0.6
         image[:, 2, :16, 16:] += 0.6
@@ -213,14 +213,14 @@ def test_the_judge_learns_colours_and_textures_and_no_places() -> None:
 
     labels = torch.zeros(1, 32, 32, dtype=torch.long)
     labels[:, :16, 16:], labels[:, 16:, :16], labels[:, 16:, 16:] = 1, 2, 3
-    judge = LinearJudge(torch.cat([picture(i) for i in range(6)]), labels.repeat(6, 1, 1), 4)
+    judge = LinearJudge(torch.cat([image(i) for i in range(6)]), labels.repeat(6, 1, 1), 4)
     assert judge.weights.shape == (28, 4)
-    turned = picture(50).flip(2, 3)
+    turned = image(50).flip(2, 3)
     assert float(label_iou(judge(turned), labels.flip(1, 2), 4)[0]) > 0.8
     with pytest.raises(UserError, match="are not those of pictures"):
-        LinearJudge(picture(0), labels[:, 1:], 4)
+        LinearJudge(image(0), labels[:, 1:], 4)
     with pytest.raises(UserError, match="from 0 to 2"):
-        LinearJudge(picture(0), labels, 3)
+        LinearJudge(image(0), labels, 3)
 
 
 def test_objects_are_counted_and_outlines_are_not() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gan_style.data.scenes.geometry import HAZE, SUN_HEIGHT, Composition, FloatArray, Tree, draw_light, float_array
 from gan_style.data.scenes.painting import render_painting
-from gan_style.data.scenes.photo import Picture
+from gan_style.data.scenes.photo import Rendering
 from gan_style.data.scenes.surfaces import INFRARED, SUMMER, WINTER, Surfaces
 
 Key = tuple[int, int, int]  # seed, index, sample: what decides the random part of a domain
@@ -43,12 +43,12 @@ class Domain:
     name: str
     surfaces: Surfaces = SUMMER
     change: Callable[[Composition, Key], Composition] | None = None
-    finish: Callable[[Picture, Key], FloatArray] | None = None
+    finish: Callable[[Rendering, Key], FloatArray] | None = None
     varies: bool = False
 
 
-def _painted(picture: Picture, key: Key) -> FloatArray:
-    return render_painting(picture, np.random.default_rng(key))
+def _painted(image: Rendering, key: Key) -> FloatArray:
+    return render_painting(image, np.random.default_rng(key))
 
 
 def _on_infrared_film(scene: Composition, key: Key) -> Composition:

@@ -20,7 +20,7 @@ from gan_style.core.errors import UserError, did_you_mean
 from gan_style.data.scenes import domains
 from gan_style.data.scenes.domains import Domain
 from gan_style.data.scenes.geometry import Composition, FloatArray, check_size, compose, with_more_trees
-from gan_style.data.scenes.photo import Picture, render_photo
+from gan_style.data.scenes.photo import Rendering, render_photo
 
 Part = Literal["trainA", "trainB", "testA", "testB"]
 PARTS: tuple[Part, ...] = ("trainA", "trainB", "testA", "testB")
@@ -172,20 +172,20 @@ class Task:
                 its scene in domain B with part "testA". It matters for the tasks `unshared` and `shifted`.
             edit: changes the composition, for example its trees, before it is drawn.
         """
-        picture = self._rendered(seed, index, size, domain, sample, part, edit)
+        image = self._rendered(seed, index, size, domain, sample, part, edit)
         return Scene(
-            image=_bytes(self._finished(picture, (seed, index, sample), domain)),
-            labels=picture.material,
-            tree_map=picture.tree,
-            objects=_boxes(picture.tree),
+            image=_bytes(self._finished(image, (seed, index, sample), domain)),
+            labels=image.material,
+            tree_map=image.tree,
+            objects=_boxes(image.tree),
         )
 
     def draw(
         self, seed: int, index: int, size: int, domain: str, sample: int = 0, *, part: Part = "testA"
     ) -> NDArray[np.uint8]:
         """Draw a picture, [size, size, 3] uint8; see `scene`."""
-        picture = self._rendered(seed, index, size, domain, sample, part)
-        return _bytes(self._finished(picture, (seed, index, sample), domain))
+        image = self._rendered(seed, index, size, domain, sample, part)
+        return _bytes(self._finished(image, (seed, index, sample), domain))
 
     def samples(
         self, seed: int, index: int, size: int, domain: str, count: int, *, first: int = 0, part: Part = "testA"
@@ -199,8 +199,8 @@ class Task:
             return np.broadcast_to(self.draw(seed, index, size, domain, part=part), (count, size, size, 3))
         if shown.change is not None:
             return np.stack([self.draw(*key[:2], size, domain, key[2], part=part) for key in keys])
-        picture = self._rendered(seed, index, size, domain, first, part)
-        return np.stack([_bytes(self._finished(picture, key, domain)) for key in keys])
+        image = self._rendered(seed, index, size, domain, first, part)
+        return np.stack([_bytes(self._finished(image, key, domain)) for key in keys])
 
     def labels(self, seed: int, index: int, size: int, domain: str, *, part: Part = "testA") -> NDArray[np.uint8]:
         """Return the material of each pixel, an index of `MATERIALS`, [size, size] uint8; see `scene`."""
@@ -221,7 +221,7 @@ class Task:
 
     def _rendered(
         self, seed: int, index: int, size: int, domain: str, sample: int, part: Part, edit: Edit | None = None
-    ) -> Picture:
+    ) -> Rendering:
         shown = self._domain(domain)
         check_size("size", size)
         if part not in PARTS:
@@ -231,9 +231,9 @@ class Task:
         scene = scene if shown.change is None else shown.change(scene, (seed, index, sample))
         return render_photo(scene, rng, size, shown.surfaces)
 
-    def _finished(self, picture: Picture, key: domains.Key, domain: str) -> FloatArray:
+    def _finished(self, image: Rendering, key: domains.Key, domain: str) -> FloatArray:
         finish = self._domain(domain).finish
-        return picture.rgb if finish is None else finish(picture, key)
+        return image.rgb if finish is None else finish(image, key)
 
 
 def _bytes(rgb: FloatArray) -> NDArray[np.uint8]:

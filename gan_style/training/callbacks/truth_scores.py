@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_style.core.direction import Direction
 from gan_style.data.datamodule import Splits
-from gan_style.data.pictures import ScenePictures
+from gan_style.data.image_sets import SceneImages
 from gan_style.metrics.filters import from_grey_levels
 from gan_style.metrics.grid import folded, grid_excess, strides_of
 from gan_style.metrics.own import values_of
@@ -36,14 +36,14 @@ class TruthScores(RunCallback):
 
     By local distance, PSNR, SSIM, detail and grid; left out where the data knows no truth. Columns `val/A2B/psnr`, ...,
     and `val/psnr`, the mean over directions. `scores.json` has beside each what another true picture of the same scenes
-    scores (`true_picture`), where the truth is drawn and not one picture.
+    scores (`true_image`), where the truth is drawn and not one picture.
 
     Args:
-        own_of_pictures: the run's own scores of single pictures (`metrics=` of the command).
+        own_of_images: the run's own scores of single pictures (`metrics=` of the command).
     """
 
-    def __init__(self, *, own_of_pictures: Sequence[Score] = ()) -> None:
-        self.rows = [*(NAMED[name] for name in METRICS), *own_of_pictures]
+    def __init__(self, *, own_of_images: Sequence[Score] = ()) -> None:
+        self.rows = [*(NAMED[name] for name in METRICS), *own_of_images]
         self._values: dict[tuple[str, str, str], list[float]] = {}
         self._folded: dict[tuple[str, str], list[Tensor]] = {}
         self._transfers: dict[str, ColourTransfer] = {}
@@ -82,15 +82,15 @@ class TruthScores(RunCallback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        pictures = len(data.val_set)
-        for part in gather(dict(self._values))[:pictures]:  # the sampler repeats pictures for further processes
+        images = len(data.val_set)
+        for part in gather(dict(self._values))[:images]:  # the sampler repeats pictures for further processes
             for key, numbers in part.items():
                 values[key].extend(numbers)
         if not values:
             return
         table: dict[str, Scores] = defaultdict(lambda: defaultdict(dict))
         own = {row.name: described(row) for row in self.rows if row.source}
-        for (of, direction), value in self._grids(pictures).items():
+        for (of, direction), value in self._grids(images).items():
             table[of][direction]["grid"] = {"value": value, "low": None, "high": None, "floor": None}
         for (of, direction, score), numbers in sorted(values.items()):
             found = bootstrap(sorted(numbers))  # sorted, so that the order of the ranks does not matter
@@ -104,10 +104,10 @@ class TruthScores(RunCallback):
         baselines = {name: table[name] for name in ("input", "colour transfer")}
         record(trainer, engine_of(pl_module), table["model"], protocol, baselines)
 
-    def _grids(self, pictures: int) -> dict[tuple[str, str], float]:
+    def _grids(self, images: int) -> dict[tuple[str, str], float]:
         """Return the grid above that of the truth, of all pictures, by what made them and by direction."""
         cells: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
-        for part in gather(dict(self._folded))[:pictures]:
+        for part in gather(dict(self._folded))[:images]:
             for key, rows in part.items():
                 cells[key].extend(rows)
         stacked = {key: torch.stack(rows) for key, rows in cells.items()}
@@ -117,20 +117,20 @@ class TruthScores(RunCallback):
             if of != "truth"
         }
 
-    def _score(self, of: str, direction: str, rows: Sequence[Score], pictures: Mapping[str, Tensor]) -> None:
+    def _score(self, of: str, direction: str, rows: Sequence[Score], images: Mapping[str, Tensor]) -> None:
         for row in rows:
-            numbers = values_of(row, *(pictures[name] for name in row.inputs))
+            numbers = values_of(row, *(images[name] for name in row.inputs))
             self._values[of, direction, row.name].extend(numbers.tolist())
-        if "truth" in pictures and strides_of(min(pictures["truth"].shape[-2:])):
-            self._folded[of, direction].extend(folded(pictures["fakes"]).cpu())
+        if "truth" in images and strides_of(min(images["truth"].shape[-2:])):
+            self._folded[of, direction].extend(folded(images["fakes"]).cpu())
             if of == "model":
-                self._folded["truth", direction].extend(folded(pictures["truth"]).cpu())
+                self._folded["truth", direction].extend(folded(images["truth"]).cpu())
 
 
 def true_scores(splits: Splits, direction: Direction, rows: Sequence[Score]) -> dict[str, float]:
     """Score other true pictures of the scenes against the truth, as translations are; empty where there are none."""
     truth = splits.truth_B if direction == "A2B" else splits.truth_A
-    if not (isinstance(truth, ScenePictures) and truth.task.directions_one_to_many[direction]):
+    if not (isinstance(truth, SceneImages) and truth.task.directions_one_to_many[direction]):
         return {}
     drawn = np.stack([truth.samples(i, 2) for i in range(len(truth))])  # the truth, and another picture
     true, other = (from_grey_levels(drawn[:, sample]) for sample in (0, PAINTER_SAMPLE))
@@ -154,5 +154,5 @@ def _of_truth(row: Score) -> bool:
 
 def colour_transfer(data: Any, direction: str) -> ColourTransfer:
     """Return the global baseline of a direction, fitted to training pictures."""
-    A, B = data.sample_pictures()
+    A, B = data.sample_images()
     return ColourTransfer(A, B) if direction == "A2B" else ColourTransfer(B, A)
