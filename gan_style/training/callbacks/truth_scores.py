@@ -95,11 +95,11 @@ class TruthScores(RunCallback):
         for (of, direction, score), numbers in sorted(values.items()):
             found = bootstrap(sorted(numbers))  # sorted, so that the order of the ranks does not matter
             table[of][direction][score] = found | (own.get(score, {}) if of == "model" else {})
-        for direction, found in table["model"].items():
+        for direction, scored in table["model"].items():
             if direction not in self._true:
                 self._true[direction] = true_scores(data.splits, Direction(direction), self.rows)
             for score, value in self._true[direction].items():
-                found[score]["true_picture"] = value
+                scored[score]["true_picture"] = value
         protocol = {"N": len(next(iter(values.values()))), "interval": "95% bootstrap over test pictures"}
         baselines = {name: table[name] for name in ("input", "colour transfer")}
         record(trainer, engine_of(pl_module), table["model"], protocol, baselines)
