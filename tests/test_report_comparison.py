@@ -20,6 +20,8 @@ from gan_style.data.folders import FoldersDataModule
 from gan_style.data.named.folder import MANIFEST
 from gan_style.data.named.table import NAMED_SETS
 from gan_style.report import write_report
+from gan_style.report.read import Run
+from gan_style.report.summary import data_name
 from gan_style.training.run_folder import credits_of
 from tests.test_report import CONFIG, SCORES, Page, table, write_grid, write_metrics
 
@@ -174,6 +176,15 @@ def test_mistakes_are_one_sentence(
 def test_the_command_prints_what_it_wrote(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(runs / "a"), str(runs / "deep/b"), "--out", str(runs / "x.html")]) == 0
     assert capsys.readouterr().out == f"{runs / 'x.html'}\n"
+
+
+def test_the_report_names_the_task_of_drawn_pictures() -> None:
+    data = {"_target_": "gan_style.data.drawn.ScenesDataModule", "image_size": 64}
+    named = [data_name(Run("run", config={"data": {**data, **more}})) for more in ({}, {"task": "night"})]
+    assert named == ["scenes", "scenes, night"]
+    about = credits_of(ScenesDataModule(task="night"))
+    assert about is not None
+    assert "task night: A photo by day becomes one by moonlight" in about["about"]
 
 
 def test_a_run_records_its_checkpoints_and_where_it_went_on(run: Callable[..., Path]) -> None:

@@ -163,7 +163,7 @@ def _scores(verbs: Any) -> None:
     """Add the verbs that score pictures."""
     evaluate = verbs.add_parser("evaluate", help="score checkpoints on the test pictures of a set")
     evaluate.add_argument("checkpoint")
-    data = "a named set below data/, a folder, or scenes"
+    data = "a named set below data/, a folder, scenes, or scenes:TASK of another drawn task"
     evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
     evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
     allow_option(evaluate)

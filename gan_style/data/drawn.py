@@ -7,7 +7,7 @@ from typing import Any
 from gan_style.core.types import Count, Seed, Share
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.image_sets import SceneImages
-from gan_style.data.scenes import DEFAULT_TASK, Part, Task, check_size, find_task
+from gan_style.data.scenes import DEFAULT_TASK, Part, Task, check_size, find_task, starts_of
 
 
 class ScenesDataModule(UnpairedDataModule):
@@ -37,7 +37,8 @@ class ScenesDataModule(UnpairedDataModule):
         if self.load_size is not None:
             check_size("data.load_size", self.load_size)
         self.task = find_task(task, unshared)
-        self.names = self.task.names
+        if type(self).names is UnpairedDataModule.names:  # a class of one's own may name its domains itself
+            self.names = self.task.names
         self.count = self.task.count if count is None else count
         self.scene_seed = scene_seed
 
@@ -69,8 +70,7 @@ def drawn_splits(
         size: side of the pictures to test with.
         train_size: side of those to train on; None is the same.
     """
-    # The pictures of A and of B in one validation row are of different scenes, as in training.
-    starts: dict[Part, int] = {"trainA": 0, "trainB": count, "testA": 2 * count, "testB": 2 * count + val_count}
+    starts = starts_of(count, val_count)
 
     def scenes(part: Part, domain: str) -> SceneImages:
         train = part.startswith("train")

@@ -127,6 +127,12 @@ class Judge:
             rule["styles"] = "training pictures of B in turn"
         result = self._result(int(size), {"file_format": file_format([]), "checkpoint": rule}, own)
         result["notes"] += notes
+        task = content["preprocessing"].get("task")
+        if self.data.files is None and task not in (None, self.data.task.key):
+            result["notes"].append(
+                f"trained on the drawn task {printable(str(task))} and scored on {self.data.task.key}: "
+                "--data scenes:TASK names another"
+            )
         return result
 
     def _own(self, config: Mapping[str, Any]) -> tuple[list[Score], list[str]]:

@@ -58,7 +58,7 @@ def evaluate(
 
     Args:
         checkpoints: one or more paths.
-        data: a named set below data/, a folder, or "scenes".
+        data: a named set below data/, a folder, "scenes", or "scenes:TASK" of another drawn task.
         limit: the first so many test pictures, and twice as many of training; None takes all.
         **judging: see `Judging`.
 

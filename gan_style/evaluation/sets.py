@@ -15,6 +15,7 @@ from gan_style.core.errors import UserError
 from gan_style.data.image_sets import SceneImages, first
 from gan_style.data.images import list_images, read_image, to_tensor
 from gan_style.data.layout import all_parts, find_layout, find_set, hold_out
+from gan_style.data.scenes import DEFAULT_TASK, TASKS, Part, Task, find_task
 from gan_style.data.style_folders import find_folders, find_styles
 from gan_style.data.transforms import EvalTransform
 from gan_style.data.unpaired import Images
@@ -23,6 +24,11 @@ from gan_style.data.values import Array
 SCENES = "scenes"
 SCENE_SEED, FIRST_SCENE = 0, 1_000_000  # far from what data=scenes trains on and chooses best.ckpt by
 TEST_SCENES, TRAIN_SCENES = 48, 96
+# The scenes that a part shows; their numbers follow this order.
+SCENES_OF: dict[str, Part] = {
+    **{"testA": "testA", "testB": "testB", "trainA": "trainA", "trainB": "trainB"},
+    **{"truthA": "testB", "truthB": "testA"},
+}
 
 
 class Files:
@@ -95,24 +101,25 @@ class ScoredSet:
 
     Attributes:
         name: as it was given.
-        files: trainA, trainB, testA and testB, as far as they are known; None for the drawn scenes.
+        files: trainA, trainB, testA and testB, as far as they are known; None for drawn scenes.
         limit: of the test pictures of each domain; of training ones, which the floor is taken of, twice as many.
+        task: of drawn scenes.
     """
 
     name: str
     files: Mapping[str, list[Path]] | None
     limit: int | None = None
+    task: Task = TASKS[DEFAULT_TASK]
 
     def images(self, part: str, size: int) -> SizedImages:
         """Return a part of the set, such as `testA`; `truthB` holds what testA should become, picture by picture."""
         if self.files is not None:
             images: Images = Files(self.files[part])
         else:
-            domain, train = part[-1], part.startswith("train")
-            parts = ["testA", "testB", "trainA", "trainB"]
-            drawn = part if not part.startswith("truth") else f"test{'B' if domain == 'A' else 'A'}"
-            start = FIRST_SCENE + parts.index(drawn) * TRAIN_SCENES
-            images = SceneImages(SCENE_SEED, start, TRAIN_SCENES if train else TEST_SCENES, size, domain)
+            drawn = SCENES_OF[part]
+            start = FIRST_SCENE + [*SCENES_OF].index(drawn) * TRAIN_SCENES
+            count = TRAIN_SCENES if part.startswith("train") else TEST_SCENES
+            images = SceneImages(SCENE_SEED, start, count, size, part[-1], task=self.task, part=drawn)
         limit = self.limit if self.limit is None or not part.startswith("train") else 2 * self.limit
         kept = Files(images.paths[:limit]) if isinstance(images, Files) else first(images, limit)
         return SizedImages(kept, size)
@@ -123,16 +130,17 @@ class ScoredSet:
 
 
 def open_set(name: str, limit: int | None = None) -> ScoredSet:
-    """Open `scenes`, a named set below data/, or a folder: of two domains, or of contents and styles.
+    """Open `scenes` or `scenes:TASK`, a named set below data/, or a folder: of two domains, or of contents and styles.
 
     Test pictures are scored, or validation pictures where there are none. Styles have none: half of their pictures
     are given to a model, the other half is what its results are compared with.
 
     Raises:
-        UserError: no such set, or one without test pictures.
+        UserError: no such set or task, or one without test pictures.
     """
-    if name == SCENES:
-        return ScoredSet(name, None, limit)
+    kind, _, task = name.partition(":")
+    if kind == SCENES:
+        return ScoredSet(name, None, limit, find_task(task or DEFAULT_TASK, given_as=f"{SCENES}:"))
     root = find_set(name)
     parts = _styled(root) if (root / "content").is_dir() else find_layout(root).parts | _tests(root)
     if "testA" not in parts:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gan_style.core.errors import UserError
 from gan_style.data.drawn import ScenesDataModule
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.image_sets import SceneImages
@@ -81,6 +82,11 @@ def test_tasks_have_their_own_number_of_pictures_unless_told() -> None:
     sizes = {task: len(ScenesDataModule(task=task, image_size=32, load_size=32).read().train_B) for task in TASKS}
     assert sizes == dict.fromkeys(TASKS, 400) | {"few": 20}
     assert scenes(task="few", count=9).epoch_length == 9
+
+
+def test_a_wrong_task_is_refused_before_anything_is_drawn() -> None:
+    with pytest.raises(UserError, match=r"data\.task=pain is no task: did you mean paint"):
+        ScenesDataModule(task="pain", image_size=32, load_size=32)
 
 
 def test_another_share_is_another_set() -> None:

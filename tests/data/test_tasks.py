@@ -44,6 +44,16 @@ def test_paint_draws_the_pictures_of_the_golden_file() -> None:
         assert (found != 0).mean() < 1e-3, key
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_tasks_draw_the_pictures_of_the_golden_file(name: str) -> None:
+    """Else benchmarks of two versions are not comparable: then `FORMAT` of export.py is raised, too."""
+    golden = np.load(GOLDEN.with_name("tasks.npz"))
+    for part, domain in (("trainA", "A"), ("trainB", "B")):
+        found = TASKS[name].draw(0, 403, 32, domain, 1, part=part).astype(int) - golden[f"{name}-{domain}"]  # type: ignore[arg-type]
+        assert abs(found).max() <= 1
+        assert (found != 0).mean() < 2e-3
+
+
 def test_tasks_of_the_same_domains_share_their_test_pictures() -> None:
     for domain in "AB":
         image = draw_scene(0, 7, 32, domain)

@@ -209,6 +209,17 @@ def test_adain_is_scored_without_diversity(root: Path, tmp_path: Path) -> None:
     assert "kid_random0" in result["scores"]["A2B"]
 
 
+def test_a_checkpoint_of_another_drawn_task_is_said(tmp_path: Path) -> None:
+    path = trained(tmp_path / "a.ckpt", "model=cut")
+    content = checkpoint.load(path)
+    content["preprocessing"]["task"] = "night"
+    checkpoint.save(content, path)
+    said = {name: judge(open_set(name, limit=3)).checkpoint(path)["notes"] for name in ("scenes", "scenes:night")}
+    found = {name: [note for note in notes if "drawn task" in note] for name, notes in said.items()}
+    told = "trained on the drawn task night and scored on paint: --data scenes:TASK names another"
+    assert found == {"scenes": [told], "scenes:night": []}
+
+
 @pytest.fixture(scope="module")
 def vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A VGG-19 that ends early, as torchvision's files have it."""

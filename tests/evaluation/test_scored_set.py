@@ -10,7 +10,9 @@ import torch
 
 from gan_style.core.errors import UserError
 from gan_style.data.drawn import ScenesDataModule
+from gan_style.data.image_sets import First, SceneImages
 from gan_style.data.saving import save_image
+from gan_style.data.scenes import PARTS, TASKS
 from gan_style.evaluation.sets import TEST_SCENES, open_set
 
 
@@ -35,6 +37,26 @@ def test_scenes_are_none_that_are_trained_on_or_chosen_by() -> None:
     for i, part in enumerate(parts[:4]):
         assert not any(scenes[part] & scenes[other] for other in parts[i + 1 : 4])
     assert len(data.images("trainB", 32)) >= 2 * len(data.images("testB", 32)), "for a floor at the same numbers"
+
+
+def test_a_task_of_scenes_is_scored_on_its_own_pictures() -> None:
+    data = open_set("scenes:night", limit=2)
+    assert data.has("truthB")
+    for part, domain in (("testA", "A"), ("truthB", "B"), ("testB", "B")):
+        scene = int(data.images(part, 32).stem(1).split("-")[2])
+        drawn = torch.from_numpy(TASKS["night"].draw(0, scene, 32, domain)).permute(2, 0, 1) / 127.5 - 1
+        torch.testing.assert_close(data.images(part, 32)[1], drawn)
+    trees = open_set("scenes:unshared")
+    shown = {}
+    for part in PARTS:
+        images = trees.images(part, 32).images
+        assert isinstance(images, First)
+        assert isinstance(images.images, SceneImages)
+        shown[part] = [bool(images.images.scene(i).objects) for i in range(40)]
+    assert not any(shown["testA"] + shown["trainA"])
+    assert all(8 <= sum(shown[part]) <= 16 for part in ("testB", "trainB"))
+    with pytest.raises(UserError, match="scenes:nigth is no task: did you mean night"):
+        open_set("scenes:nigth")
 
 
 def test_pictures_come_in_their_size(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gan_style.data.scenes.geometry import MAX_SIZE, MIN_SIZE, check_size
 from gan_style.data.scenes.photo import MATERIALS
-from gan_style.data.scenes.tasks import DEFAULT_TASK, PARTS, TASKS, Part, Scene, Task, TreeBox, find_task
+from gan_style.data.scenes.tasks import DEFAULT_TASK, PARTS, TASKS, Part, Scene, Task, TreeBox, find_task, starts_of
 
 __all__ = [
     "DEFAULT_TASK",
@@ -25,6 +25,7 @@ __all__ = [
     "check_size",
     "draw_scene",
     "find_task",
+    "starts_of",
 ]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from gan_style.data.scenes.geometry import HAZE, SUN_HEIGHT, Composition, FloatArray, Tree, draw_light, float_array
 from gan_style.data.scenes.painting import render_painting
 from gan_style.data.scenes.photo import Rendering
-from gan_style.data.scenes.surfaces import INFRARED, SUMMER, WINTER, Surfaces
+from gan_style.data.scenes.surfaces import INFRARED, MOONLIT, SUMMER, WINTER, Surfaces
 
 Key = tuple[int, int, int]  # seed, index, sample: what decides the random part of a domain
 # Keeps the noise of the light apart from that of composition and strokes, which are drawn from the key alone.
@@ -106,6 +106,6 @@ INFRARED_PHOTO = Domain("infrared photo", INFRARED, _on_infrared_film)
 SUMMER_PHOTO = Domain("summer photo")
 WINTER_PHOTO = Domain("winter photo", WINTER, _in_winter)
 DAY_PHOTO = Domain("day photo", change=_at_some_time_of_day, varies=True)
-NIGHT_PHOTO = Domain("night photo", change=_by_night, varies=True)
+NIGHT_PHOTO = Domain("night photo", MOONLIT, change=_by_night, varies=True)
 POINTED_PHOTO = Domain("pointed photo", change=_pointed)
 ROUNDED_PHOTO = Domain("rounded photo", change=_rounded)

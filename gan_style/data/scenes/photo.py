@@ -253,7 +253,7 @@ def _draw_meadow(
         width = 0.004 + 0.11 * np.maximum(y - scene.horizon, 0) ** 1.5
         path = smoothstep(-0.3, 0.4, 1.0 - np.abs(x - bend) / width + 0.35 * patches)[..., None]
         albedo = albedo + 0.8 * path * (surfaces.earth - albedo)
-    direct = np.clip(0.62 + 0.22 * patches + 0.38 * blades * near, 0, 1.2)
+    direct = np.clip(0.62 + 0.22 * patches + surfaces.blades * blades * near, 0, 1.2)
     # The rim of a swell catches the light, the foreground lies in shade.
     direct = direct + 0.25 * np.exp(-np.abs(y - edge[None]) / 0.03) - 0.40 * smoothstep(0.75, 1.1, y)
     colour = _hazy(scene, _lit(scene, albedo, direct), np.maximum(distance * (1.3 - 1.6 * near), 0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gan_style.data.scenes.geometry import FloatArray, float_array
 
@@ -21,6 +21,7 @@ class Surfaces:
     water: FloatArray
     ice: float = 0.0  # 0: open water, 1: a lake that mirrors nothing
     patches: float = 0.30  # strength of the meadow's patches
+    blades: float = 0.38  # strength of the light on single blades of grass
     meadow_tint: float = 1.0  # how much of the scene's own tint the meadow takes
     frost: float = 0.0  # snow on trees and woods, in [0, 1]
 
@@ -48,8 +49,18 @@ WINTER = Surfaces(
     water=float_array([1.15, 1.35, 1.45]),
     ice=0.6,
     patches=0.08,
+    blades=0.13,
     meadow_tint=0.15,
     frost=0.6,
+)
+
+# By moonlight the eye sees little colour: meadows are silver.
+MOONLIT = replace(
+    SUMMER,
+    meadow=float_array([0.46, 0.54, 0.44]),
+    forest=float_array([0.12, 0.18, 0.16]),
+    conifer=float_array([0.07, 0.11, 0.10]),
+    broadleaf=float_array([0.12, 0.18, 0.14]),
 )
 
 # As infrared colour film sees them: what is green and alive becomes crimson and pink, water turns to petrol.

@@ -32,6 +32,16 @@ SHIFTED_SHARE = 0.85
 OF_SHARE, OF_SHIFT, OF_TREES = 0x5A4E, 0x5B1F, 0x5C7E
 
 
+def starts_of(count: int, val_count: int) -> dict[Part, int]:
+    """Return the index of the first scene of each part of a set: no two parts, of any domain, share a scene.
+
+    Args:
+        count: training scenes of each domain.
+        val_count: test scenes of each domain.
+    """
+    return {"trainA": 0, "trainB": count, "testA": 2 * count, "testB": 2 * count + val_count}
+
+
 @dataclass(frozen=True)
 class TreeBox:
     """A tree that can be seen in a picture.
@@ -318,18 +328,19 @@ _ALL = (
 TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _ALL})
 
 
-def find_task(name: str, unshared: float | None = None) -> Task:
+def find_task(name: str, unshared: float | None = None, given_as: str = "data.task=") -> Task:
     """Return the task of this name.
 
     Args:
         name: a key of `TASKS`.
         unshared: for task `unshared`, the share of B's scenes with trees; None is 0.3.
+        given_as: what a user writes before the name; used in messages.
 
     Raises:
         UserError: there is no such task, or it has no such share.
     """
     if name not in TASKS:
-        raise UserError(f"data.task={name} is no task{did_you_mean(name, TASKS)}")
+        raise UserError(f"{given_as}{name} is no task{did_you_mean(name, TASKS)}")
     task = TASKS[name]
     if unshared is None:
         return task
