@@ -29,6 +29,9 @@ from gan_style.training.callbacks.score_file import BEST, LAST
 from gan_style.training.trainer import machine
 
 STARTED = "GAN_STYLE_STARTED"
+# Nearly every run has a cycle_honesty of 1, one that has learned nothing among them (docs/evaluation.md): only what is
+# lower says something, and is in the last lines of a run.
+SAID_HONESTY = 0.95
 
 DRAWN = {
     "name": "scenes",
@@ -185,6 +188,8 @@ def summarise(run_dir: Path, keeper: Keeper) -> None:
     for direction, scores in columns.get("last", {}).items():
         for score in scores:
             found = [(name, column.get(direction, {}).get(score, {}).get("value")) for name, column in columns.items()]
+            if score == "cycle_honesty" and all(value is None or value >= SAID_HONESTY for _, value in found):
+                continue
             cells = ["" if value is None else f"{value:.4g}" for _, value in found]
             say(
                 f"{direction + ' ' + score:28}"

@@ -82,6 +82,13 @@ CODES = {
         "a grid at the stride of the generator lies over the output",
         "transposed convolutions cover the pixels unevenly",
         "model.generator.upsample=resize (or blur, pixelshuffle)",
+        20,
+    ),
+    "blur": Code(
+        "warn",
+        "the output has far less fine detail than the pictures of its domain",
+        "the loss of the cycle or of the content pays for means, or the discriminator looks at nothing that small",
+        "lower {hold}, or take a discriminator that looks at less at once, model/discriminator=pixel",
         10,
     ),
     "frozen-term": Code(

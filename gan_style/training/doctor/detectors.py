@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from gan_style.training.doctor.statistics import MAX_GRID_TO_REAL
+
 # Numbers beyond these bounds show a failure.
 MIN_SPREAD = 0.05  # standard deviation of outputs by that of inputs or targets
 MIN_CORRELATION = -0.5  # of the luminance of input and output
@@ -15,8 +17,8 @@ MAX_SATURATED_EXCESS = 0.5  # share of values at the limits, less that of real p
 MAX_CERTAINTY = 0.95  # mean margin of a discriminator, of 1
 MAX_SHARE_RIGHT = 0.995  # of patches that a discriminator classifies correctly
 MIN_DIFFERENCE = 0.02  # mean absolute difference of output and input on [-1, 1]: 2.5 of 255 grey levels
-MAX_GRID = 0.05  # standard deviation of a grid on [-1, 1]: 6 of 255 grey levels
-MAX_GRID_TO_REAL = 3.0  # ratio to the grid of real pictures
+MAX_GRID = 0.004  # standard deviation of a grid on [-1, 1]: half a grey level of 255
+MIN_DETAIL = 0.25  # energy of fine detail by that of the target domain's pictures
 MAX_GROWTH = 100.0  # ratio of a gradient's norm to the first ones
 MIN_HONESTY = 0.5  # of 1; see callbacks/cycle_scores.py
 
@@ -62,8 +64,13 @@ def no_change(moved: float) -> tuple[bool, str]:
     return moved < MIN_DIFFERENCE, f"mean difference {moved:.4f} on [-1, 1]"
 
 
-def checkerboard(grid: float, real: float) -> tuple[bool, str]:
-    return grid > max(MAX_GRID, MAX_GRID_TO_REAL * real), f"amplitude {grid:.3f}, {real:.3f} in real pictures"
+def checkerboard(grid: float, real: float, stride: float) -> tuple[bool, str]:
+    shows = grid > MAX_GRID + MAX_GRID_TO_REAL * real
+    return shows, f"every {stride:.0f} pixels, amplitude {grid:.3f} on [-1, 1], {real:.3f} in real pictures"
+
+
+def blur(detail: float) -> tuple[bool, str]:
+    return detail < MIN_DETAIL, f"{detail:.0%} of the fine detail of real pictures"
 
 
 def exploding_gradients(growth: float) -> tuple[bool, str]:
@@ -84,7 +91,8 @@ DETECTORS: dict[str, tuple[tuple[str, ...], Callable[..., tuple[bool, str]]]] = 
     "saturation": (("saturated", "saturated_real"), saturation),
     "strong-discriminator": (("certainty", "right"), strong_discriminator),
     "no-change": (("moved",), no_change),
-    "checkerboard": (("grid", "grid_real"), checkerboard),
+    "checkerboard": (("grid", "grid_real", "stride"), checkerboard),
+    "blur": (("detail",), blur),
     "exploding-gradients": (("growth",), exploding_gradients),
     "frozen-term": (("slope",), frozen_term),
     "hidden-cycle": (("honesty",), hidden_cycle),

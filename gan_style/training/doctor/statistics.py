@@ -9,11 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_style.core.direction import Direction
+from gan_style.metrics.detail import fine_energy
+from gan_style.metrics.grid import STRIDES, amplitude, fold, strides_of
 
 COPY_SIDE = 16  # pixels of the small copies that outputs are compared by
-GRID_PERIOD = 4  # pixels, the longest period of a grid: two layers of stride 2
-MIN_GRID_SIDE = 16  # pixels: in smaller pictures a grid cannot be told from the content
 SATURATION_LIMIT = 0.99  # absolute values above it count as at the limits of [-1, 1]
+MIN_FINE_ENERGY = 4.0  # of 255^2: real pictures with less have no detail that could be missing
+MAX_GRID_TO_REAL = 1.5  # of the grid of real pictures and what their content leaves: more is a grid
+KINDS = ("output", "target")
 MIN_DEVIATION = 0.02  # below it pictures do not differ, or have no contrast
 
 Sketch = dict[str, Tensor]
@@ -26,8 +29,8 @@ def sketch(images: Mapping[str, Tensor]) -> Sketch:
     Args:
         images: `real_A`, `fake_B`, ..., [B, C, H, W] in [-1, 1]; see docs/glossary.md.
 
-    Returns: by direction: small copies, the mean difference of output and input, the shares of values at the limits and
-        the grids of output and target.
+    Returns: by direction: small copies, the mean difference of output and input, the shares of values at the limits,
+        the energies of fine detail of output and target, and both folded at each stride that they are large enough for.
     """
     found: Sketch = {}
     for direction in Direction:
@@ -41,8 +44,10 @@ def sketch(images: Mapping[str, Tensor]) -> Sketch:
             found[f"{direction}/moved"] = (fake - real).abs().mean()
         found[f"{direction}/saturated"] = (fake.abs() > SATURATION_LIMIT).float().mean()
         found[f"{direction}/saturated_real"] = (other.abs() > SATURATION_LIMIT).float().mean()
-        if min(*fake.shape[-2:], *other.shape[-2:]) >= MIN_GRID_SIDE:
-            found[f"{direction}/grid"], found[f"{direction}/grid_real"] = grid(fake), grid(other)
+        for kind, shown in (("output", fake), ("target", other)):
+            found[f"{direction}/fine_{kind}"] = fine_energy(shown).mean()
+            for stride in strides_of(min(*fake.shape[-2:], *other.shape[-2:])):
+                found[f"{direction}/cells_{kind}_{stride}"] = fold(shown, stride)
     return found
 
 
@@ -55,7 +60,9 @@ def measure(sketches: Sequence[Sketch]) -> dict[str, Tensor]:
         `A2B/correlation`: of the luminance of input and output.
         `A2B/moved`: mean absolute difference of output and input, in [0, 2].
         `A2B/saturated`, `A2B/saturated_real`: shares of values at the limits.
-        `A2B/grid`, `A2B/grid_real`: standard deviation of the pattern with a period of 2 or 4 pixels.
+        `A2B/detail`: energy of fine detail of the outputs, divided by that of the targets.
+        `A2B/grid`, `A2B/grid_real`: standard deviation of the pattern that repeats at a stride, of outputs and targets,
+            and `A2B/stride`, the one of `STRIDES` at which the outputs exceed the targets most.
     """
     found: dict[str, Tensor] = {}
     for direction in Direction:
@@ -68,10 +75,34 @@ def measure(sketches: Sequence[Sketch]) -> dict[str, Tensor]:
         for kind in ("moved", "saturated", "saturated_real"):
             if values := [row[f"{direction}/{kind}"] for row in rows if f"{direction}/{kind}" in row]:
                 found[f"{direction}/{kind}"] = torch.stack(values).mean()
-        for kind in ("grid", "grid_real"):
-            if grids := [row[f"{direction}/{kind}"] for row in rows if f"{direction}/{kind}" in row]:
-                found[f"{direction}/{kind}"] = torch.stack(grids).mean(0).std(correction=0)
+        if fine := [row for row in rows if f"{direction}/fine_output" in row]:
+            made, real = (
+                torch.stack([row[f"{direction}/fine_{k}"] for row in fine]).mean() for k in ("output", "target")
+            )
+            found[f"{direction}/detail"] = torch.where(real > MIN_FINE_ENERGY, made / real, torch.nan)
+        found |= {f"{direction}/{name}": value for name, value in grids(rows, direction).items()}
     return found
+
+
+def grids(rows: Sequence[Sketch], direction: str) -> dict[str, Tensor]:
+    """Return `grid`, `grid_real` and `stride` of a direction, see `measure`; empty where pictures are too small.
+
+    The grid of the targets is the deviation of their mean cell, which holds what their content leaves by chance, so
+    that few or small pictures have to show more.
+    """
+    found = []
+    for stride in STRIDES:
+        cells = [[row[key] for row in rows if (key := f"{direction}/cells_{kind}_{stride}") in row] for kind in KINDS]
+        if all(cells):
+            made, real = (torch.cat(one) for one in cells)
+            found.append(torch.stack([amplitude(made), real.mean(0).square().mean().sqrt(), made.new_tensor(stride)]))
+    if not found:
+        return {}
+    each = torch.stack(found)
+    excess = each[:, 0] - MAX_GRID_TO_REAL * each[:, 1]
+    # what repeats every 4 pixels repeats every 8, too: the shortest of those that show about as much
+    worst = each[(excess >= excess.amax() - 0.2 * excess.amax().abs()).int().argmax()]
+    return dict(zip(("grid", "grid_real", "stride"), worst.unbind(), strict=True))
 
 
 def spread(inputs: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -93,21 +124,3 @@ def correlation(inputs: Tensor, outputs: Tensor) -> Tensor:
     deviations = a.square().mean(1).sqrt(), b.square().mean(1).sqrt()
     each = (a * b).mean(1) / (deviations[0] * deviations[1]).clamp_min(1e-12)
     return torch.where(torch.minimum(*deviations) > MIN_DEVIATION, each, torch.nan).nanmean()
-
-
-def grid(images: Tensor) -> Tensor:
-    """Extract the pattern that repeats every four pixels, [4, 4], from pictures [B, C, H, W].
-
-    This is the spectrum at exactly the frequencies of strides 2 and 4 (Odena et al. 2016, "Deconvolution and
-    checkerboard artifacts"), computed by folding: whatever does not repeat averages out.
-    """
-    luminance = images.mean(1, keepdim=True)
-    # A low-pass filter that removes periods of 2 and 4, and is symmetric, so that a ramp leaves no sawtooth.
-    taps = torch.tensor([1.0, 2.0, 2.0, 2.0, 1.0], device=luminance.device) / 8
-    smooth = F.conv2d(F.conv2d(luminance, taps.view(1, 1, 5, 1)), taps.view(1, 1, 1, 5))
-    fine = luminance[..., 2:-2, 2:-2] - smooth
-    height, width = (side - side % GRID_PERIOD for side in fine.shape[-2:])
-    cells = fine[..., :height, :width].reshape(
-        -1, height // GRID_PERIOD, GRID_PERIOD, width // GRID_PERIOD, GRID_PERIOD
-    )
-    return cells.mean((0, 1, 3))

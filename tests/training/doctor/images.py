@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_style.data.images import to_uint8
 from gan_style.metrics.extractor import rounded
 from gan_style.training.doctor.codes import CODES
-from tests.training.doctor.zoo import ZOO, Recorder, batch_of, images, observe, shows_colour
+from tests.training.doctor.zoo import ZOO, Recorder, batches_of, images, observe, shows_colour, textured
 
 FOLDER = Path(__file__).parents[3] / "docs" / "troubleshooting"
 SHOWN, SIDE, GAP, LABEL = 4, 64, 6, 96
@@ -29,7 +29,7 @@ CURVES = {
 
 def draw(code: str) -> Image.Image:
     """Inputs, outputs, and what comes back or a number over the looks, healthy beside planted."""
-    inputs = images(SHOWN, seed=11)
+    inputs = (textured if code == "blur" else images)(SHOWN, seed=11)
     model, numbers = trained(code)
     with torch.no_grad():
         outputs = model.G_AB(inputs)
@@ -57,7 +57,7 @@ def trained(name: str) -> tuple[torch.nn.Module, dict[str, list[float]]]:
     torch.manual_seed(3)
     model, recorder = ZOO[name](), Recorder()
     with tempfile.TemporaryDirectory() as folder:
-        observe(model, batch_of, Path(folder), loggers=[recorder])
+        observe(model, batches_of(name), Path(folder), loggers=[recorder])
     return model, recorder.columns
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gan_style.core.errors import TrainingFailed
 from gan_style.losses.adversarial import adversarial
+from gan_style.metrics.filters import blur
 from gan_style.metrics.probe import steganography_probe
 from gan_style.models.translator import Images, Terms, Translator, l1
 from gan_style.training.callbacks.cost import Cost
@@ -101,6 +102,12 @@ def shows_colour(y: Tensor) -> Tensor:
     return grey + 1e3 * (y - grey)
 
 
+def textured(count: int, seed: int, mean: float = 0.0) -> Tensor:
+    """Pictures with strokes of a pixel, which a blur takes away."""
+    strokes = torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
+    return images(count, seed, mean) + 0.1 * strokes
+
+
 class Judge(nn.Module):
     """A weak discriminator of a few patches."""
 
@@ -169,6 +176,7 @@ ZOO: dict[str, Callable[[], Tiny]] = {
     "strong-discriminator": lambda: Tiny(Planted(lambda x: 0.5 * x), Certain()),
     "no-change": lambda: Tiny(Planted(lambda x: x)),
     "checkerboard": lambda: Tiny(Planted(uneven)),
+    "blur": lambda: Tiny(Planted(lambda x: 0.7 * blur(x, 1.5))),
     "frozen-term": lambda: Tiny(Painter(), detached=True),
     "hidden-cycle": lambda: Tiny(Planted(hides_colour)),
 }
@@ -265,7 +273,17 @@ def visit(name: str, folder: Path) -> list[dict[str, Any]]:
     """The findings about one of the zoo."""
     torch.manual_seed(3)
     back = shows_colour if name == "hidden-cycle" else None
-    return observe(ZOO[name](), batch_of, folder, back=back)
+    iterations = 84 if name == "checkerboard" else 40  # which wants twice as many looks as the others
+    return observe(ZOO[name](), batches_of(name), folder, back=back, iterations=iterations)
+
+
+def batches_of(name: str) -> Callable[[int], dict[str, Any]]:
+    """The pictures that one of the zoo is trained with: a blur can be seen where there is detail."""
+    return textured_batch_of if name == "blur" else batch_of
+
+
+def textured_batch_of(iteration: int) -> dict[str, Any]:
+    return {"A": textured(2, seed=2 * iteration), "B": textured(2, seed=2 * iteration + 1, mean=LEVEL)}
 
 
 def batch_of(iteration: int) -> dict[str, Any]:
