@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pytorch_lightning as pl
 import torch
 
-from gan_style.data.pictures import ScenePictures
+from gan_style.data.image_sets import SceneImages
 from gan_style.data.values import ValueRange
 from gan_style.metrics.table import row_of
 from gan_style.metrics.truth import psnr
@@ -29,11 +29,11 @@ class FreshScenes(pl.Callback):
     """PSNR of scenes that no rule has seen, of the weights that a validation looks at, mean over directions."""
 
     def __init__(self, count: int = 64, size: int = 64) -> None:
-        photos, paintings = (ScenePictures(0, FIRST, count, size, domain) for domain in "AB")
+        photos, paintings = (SceneImages(0, FIRST, count, size, domain) for domain in "AB")
         kind = ValueRange()
         self.photos, self.paintings = (
-            torch.stack([kind.normalise(kind.as_tensor(pictures[i])) for i in range(count)])
-            for pictures in (photos, paintings)
+            torch.stack([kind.normalise(kind.as_tensor(images[i])) for i in range(count)])
+            for images in (photos, paintings)
         )
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -25,8 +25,8 @@ from typing import Any
 
 from gan_style.cli.main import allow_option
 from gan_style.core.allowed import find_here
-from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
+from gan_style.core.exit_status import exit_status
 from gan_style.core.signals import command, stoppable
 from gan_style.core.terminal import say, warn
 from gan_style.core.types import Count, CountOrNone
@@ -50,7 +50,7 @@ class Settings:
     device: str | None = None
     draws: CountOrNone = 200
     limit: Count | None = None
-    pictures: CountOrNone = 6
+    images: CountOrNone = 6
     size: Count | None = None
     no_cache: bool = False
     allow: list[str] = field(default_factory=list)
@@ -109,9 +109,9 @@ def run(settings: Settings) -> int:
     from gan_style.cli.evaluate import judging, notes, write_json
     from gan_style.core.paths import expanded, printable
     from gan_style.evaluation.distances import other_protocol, refuse_other_protocol
+    from gan_style.evaluation.result_table import terminal
     from gan_style.evaluation.scoring import judge_of
     from gan_style.evaluation.sets import open_set
-    from gan_style.evaluation.table import terminal
 
     found = checkpoints(expanded(settings.runs)) if settings.runs else {}
     base = expanded(settings.runs) if settings.runs else Path(".")
@@ -120,8 +120,8 @@ def run(settings: Settings) -> int:
     shown: dict[str, Any] = {}
     failed: list[str] = []
     with Progress(transient=True) as bar:
-        whole, pictures = bar.add_task("checkpoints", total=None), bar.add_task("pictures", total=None)
-        options = judging(settings, lambda: bar.advance(pictures))
+        whole, images = bar.add_task("checkpoints", total=None), bar.add_task("pictures", total=None)
+        options = judging(settings, lambda: bar.advance(images))
         judge = judge_of(open_set(settings.data, settings.limit), **options)
         jobs: dict[str, Callable[[], Any]] = {name: partial(judge.checkpoint, path) for name, path in found.items()}
         for direction, folders in (("A2B", settings.folders), ("B2A", settings.folders_B2A)):
@@ -133,7 +133,7 @@ def run(settings: Settings) -> int:
             bar.update(whole, description=escape(printable(name)))  # which may look like markup of Rich
             try:
                 results[name] = job()
-                shown[name] = first_pictures(judge, settings.pictures)
+                shown[name] = first_images(judge, settings.images)
                 write_json(out / "scores.json", results)  # nothing is lost if the rest is interrupted
             except UserError as error:
                 failed.append(f"{name}: {error}")
@@ -147,7 +147,7 @@ def run(settings: Settings) -> int:
         refuse_other_protocol(results, settings.force)
         if other := other_protocol(results):
             say(f"warning: {other}")
-        write_all(out, results, shown, judge, settings.pictures)
+        write_all(out, results, shown, judge, settings.images)
     for sentence in failed:
         warn(f"gan_style: {sentence}")
     if failed:
@@ -199,14 +199,12 @@ def side(settings: Settings, results: dict[str, Any]) -> int:
     return int(next(iter(results.values()))["protocol"]["picture_size"])
 
 
-def first_pictures(judge: Any, count: int) -> dict[str, dict[int, Any]]:
+def first_images(judge: Any, count: int) -> dict[str, dict[int, Any]]:
     """Direction -> number of an input -> what was made of it, of the first inputs."""
     from gan_style.data.images import to_uint8
 
     return {
-        direction: {
-            i: to_uint8(fake) for i, fake in zip(made.indices, made.pictures["fakes"], strict=False) if i < count
-        }
+        direction: {i: to_uint8(fake) for i, fake in zip(made.indices, made.images["fakes"], strict=False) if i < count}
         for direction, made in judge.made.items()
     }
 
@@ -220,7 +218,7 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
     from gan_style.data.images import to_uint8
     from gan_style.data.saving import save_image
     from gan_style.evaluation.plot import plot
-    from gan_style.evaluation.table import directions, latex, markdown
+    from gan_style.evaluation.result_table import directions, latex, markdown
 
     write(out / "table.md", markdown(results))
     write(out / "table.tex", latex(results))
@@ -231,9 +229,9 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
         columns = {name: made[direction] for name, made in shown.items() if made.get(direction)}
         truth = f"truth{direction[-1]}"
         if judge.data.has(truth):
-            columns = {"truth": dict(enumerate(map(to_uint8, judge.data.pictures(truth, size)[:count]))), **columns}
+            columns = {"truth": dict(enumerate(map(to_uint8, judge.data.images(truth, size)[:count]))), **columns}
         rows = []
-        for i, source in enumerate(judge.data.pictures(f"test{direction[0]}", size)[:count]):
+        for i, source in enumerate(judge.data.images(f"test{direction[0]}", size)[:count]):
             arrays = [to_uint8(source), *(made.get(i) for made in columns.values())]
             given, *made = (None if array is None else enlarged(Image.fromarray(array)) for array in arrays)
             rows.append((given, made))
@@ -244,10 +242,10 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
         say(out / name)
 
 
-def enlarged(picture: Any) -> Any:
+def enlarged(image: Any) -> Any:
     """A small picture in whole pixels, so that it fills its place on a sheet."""
-    factor = max(1, CELL // picture.width)
-    return picture.resize((factor * picture.width, factor * picture.height), 0)
+    factor = max(1, CELL // image.width)
+    return image.resize((factor * image.width, factor * image.height), 0)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 LARGEST_BODY = 32 * 2**20  # bytes
-LARGEST_PICTURE = 4096 * 4096  # pixels
+LARGEST_IMAGE = 4096 * 4096  # pixels
 
 
 class Refused(Exception):  # noqa: N818 (an answer, as an HTTP status)
@@ -74,12 +74,12 @@ class Served:
         """
         try:
             with Image.open(BytesIO(body)) as opened:
-                if opened.width * opened.height > LARGEST_PICTURE:
-                    raise Refused(413, f"the picture has more than {LARGEST_PICTURE} pixels")
-                picture = np.asarray(ImageOps.exif_transpose(opened).convert(self.mode))
+                if opened.width * opened.height > LARGEST_IMAGE:
+                    raise Refused(413, f"the picture has more than {LARGEST_IMAGE} pixels")
+                image = np.asarray(ImageOps.exif_transpose(opened).convert(self.mode))
         except (OSError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
             raise Refused(400, "the body is no picture that can be read: send the bytes of a PNG or JPEG") from error
-        array = picture.reshape(*picture.shape[:2], -1).transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
+        array = image.reshape(*image.shape[:2], -1).transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
         with self.turns:
             (output,) = self.session.run(["output"], {"picture": array})
         values = np.clip(np.rint((output[0].transpose(1, 2, 0) + 1) * 127.5), 0, 255).astype(np.uint8)

@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
-def translate(url: str, picture: bytes) -> bytes:
+def translate(url: str, image: bytes) -> bytes:
     """The bytes of a picture file to those of its translation as PNG.
 
     Raises:
         ValueError: the server refused it; the message is the server's.
     """
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=picture, method="POST"), timeout=120) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=image, method="POST"), timeout=120) as answer:
             body: bytes = answer.read()
             return body
     except urllib.error.HTTPError as error:

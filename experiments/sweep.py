@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gan_style.core.ending import exit_status
+from gan_style.core.exit_status import exit_status
 from gan_style.core.signals import command
 
 

@@ -21,7 +21,7 @@ from gan_style import load
 from gan_style.cli.main import allow_option
 from gan_style.core.allowed import find_here
 from gan_style.data.images import to_tensor
-from gan_style.inference.images import given_picture
+from gan_style.inference.images import given_image
 from gan_style.inference.video.flicker import MARGIN_PIXELS, steps
 from gan_style.inference.video.flow import flow_between
 from gan_style.inference.video.reading import Frame, VideoReader
@@ -33,8 +33,8 @@ from gan_style.metrics.flicker import SHIFTS, moved, shift_error, warped_error
 def frames_of(path: Path, first: int, count: int, size: int) -> list[Tensor]:
     """[1, 3, H, W] each, shortened to `size`."""
     with VideoReader(path) as reader:
-        shown = (item.picture for item in reader.items() if isinstance(item, Frame))
-        return [given_picture(to_tensor(x)[None], side=size).images for x in islice(shown, first, first + count)]
+        shown = (item.image for item in reader.items() if isinstance(item, Frame))
+        return [given_image(to_tensor(x)[None], side=size).images for x in islice(shown, first, first + count)]
 
 
 def kept(translate: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

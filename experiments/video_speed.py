@@ -31,9 +31,9 @@ def drawn(folder: Path, frames: int, size: int) -> None:
         stream.width = stream.height = size
         stream.pix_fmt = "yuv420p"
         for t in range(frames):
-            picture = np.ascontiguousarray(wide[:, 2 * t : 2 * t + size])
-            Image.fromarray(picture).save(folder / "frames" / f"{t:04}.png")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            image = np.ascontiguousarray(wide[:, 2 * t : 2 * t + size])
+            Image.fromarray(image).save(folder / "frames" / f"{t:04}.png")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
 
 
@@ -53,8 +53,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         drawn(folder, given.frames, given.size)
-        pictures = ("translate", given.checkpoint, folder / "frames", folder / "out")
-        ways = {"pictures": pictures} | {
+        images = ("translate", given.checkpoint, folder / "frames", folder / "out")
+        ways = {"pictures": images} | {
             smooth: ("translate", given.checkpoint, folder / "in.mp4", folder / "out.mp4", "--smooth", smooth)
             for smooth in ("off", "flow")
         }

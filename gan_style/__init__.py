@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from gan_style.inference.load import from_pretrained as from_pretrained
     from gan_style.inference.load import load as load
     from gan_style.report import write_report as write_report
-    from gan_style.training.train import TrainingResult as TrainingResult
-    from gan_style.training.train import train as train
+    from gan_style.training.from_python import TrainingResult as TrainingResult
+    from gan_style.training.from_python import train as train
 
 PLACES = {
-    "TrainingResult": "training.train",
+    "TrainingResult": "training.from_python",
     "compare": "evaluation.scoring",
     "describe": "inference.describe",
     "evaluate": "evaluation.scoring",
@@ -43,7 +43,7 @@ PLACES = {
     "inspect": "data.inspection.examine",
     "load": "inference.load",
     "plan": "apps.planning.plan",
-    "train": "training.train",
+    "train": "training.from_python",
     "write_report": "report",
 }
 

@@ -274,8 +274,8 @@ def check_discriminator(make: Callable[..., nn.Module], size: int = 64) -> None:
     network = make(in_channels=3)
     images = (torch.rand(2, 3, size, size) * 2 - 1).requires_grad_()
 
-    def logits(pictures: Tensor = images) -> list[Tensor]:
-        given = network(pictures)
+    def logits(batch: Tensor = images) -> list[Tensor]:
+        given = network(batch)
         return [given] if isinstance(given, Tensor) else list(given)
 
     maps = logits()

@@ -1,6 +1,6 @@
 """`python -m gan_style.train ...`: the door of `gan_style.cli.train`, under the name that it has always had.
 
-`gan_style.train` is also the function `gan_style.training.train.train`. A program that imports this file as well puts
+`gan_style.train` is also the function `gan_style.training.from_python.train`. A program that imports this file as well puts
 this module in the function's place, so the module can be called like it.
 """
 
@@ -18,7 +18,7 @@ from gan_style.cli.train import main
 
 class _Door(ModuleType):
     def __call__(self, *overrides: str, **options: Any) -> Any:
-        from gan_style.training.train import train
+        from gan_style.training.from_python import train
 
         return train(*overrides, **options)
 

@@ -28,10 +28,10 @@ def test_two_domains_mix_as_the_mean_of_both_translations() -> None:
 
 def test_a_style_that_was_made_can_be_given_again() -> None:
     translator, content = loaded("model=adain"), torch.rand(3, 16, 16) * 2 - 1
-    picture = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
-    style = translator.style(picture, side=16)
-    expected = translator.translate(content, style=picture)
-    for same in (style, [style], [(style, 0.5)], [(picture, 2)]):
+    image = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+    style = translator.style(image, side=16)
+    expected = translator.translate(content, style=image)
+    for same in (style, [style], [(style, 0.5)], [(image, 2)]):
         assert torch.equal(translator.translate(content, style=same), expected)
     half = torch.zeros(16, 16)
     half[:8] = 1

@@ -41,7 +41,7 @@ def command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     return Command(tmp_path, capsys, monkeypatch)
 
 
-def pictures(folder: Path, count: int = 3, size: tuple[int, int] = (40, 40)) -> None:
+def images(folder: Path, count: int = 3, size: tuple[int, int] = (40, 40)) -> None:
     folder.mkdir(parents=True)
     for i in range(count):
         noise = np.random.default_rng(i).integers(0, 255, (size[1], size[0], 3), np.uint8)
@@ -51,7 +51,7 @@ def pictures(folder: Path, count: int = 3, size: tuple[int, int] = (40, 40)) -> 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for name in ("trainA", "trainB", "testA", "testB"):
-        pictures(tmp_path / "set" / name)
+        images(tmp_path / "set" / name)
     return tmp_path / "set"
 
 

@@ -55,7 +55,7 @@ def test_a_training_ends_with_one_sentence(tmp_path: Path) -> None:
     assert all(ends[moment] == 8 for moment in ("validation", "report", "summary"))
 
 
-def pictures(folder: Path, count: int = 60) -> Path:
+def images(folder: Path, count: int = 60) -> Path:
     folder.mkdir()
     for i in range(count):
         noise = np.random.default_rng(i).integers(0, 256, (256, 256, 3), np.uint8)
@@ -108,7 +108,7 @@ def test_a_training_that_still_imports_ends_with_one_line(
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux says which signals a process handles")
 def test_the_verbs_end_with_one_line(run: Run, tmp_path: Path) -> None:
     checkpoint = run("run", "trainer.max_steps=1", "trainer=cpu") / "checkpoints" / "last.ckpt"
-    source, target = pictures(tmp_path / "in"), tmp_path / "out"
+    source, target = images(tmp_path / "in"), tmp_path / "out"
     translate = ["-m", "gan_style", "translate", str(checkpoint), str(source), str(target), "--device", "cpu"]
     evaluate = ["-m", "gan_style", "evaluate", str(checkpoint), "--data", "scenes", "--out", str(tmp_path / "x.json")]
     for command, seconds, ready in (

@@ -151,8 +151,8 @@ def test_weights_that_were_on_a_gpu_are_read_without_one(tmp_path: Path, monkeyp
         torch.save(content, tmp_path / "cuda.ckpt")
         torch.save({"model.1.weight": torch.zeros(2)}, tmp_path / "cuda.pth")
     assert b"cuda:0" in (tmp_path / "cuda.ckpt").read_bytes()
-    picture = torch.rand(3, 20, 20) * 2 - 1
-    found, expected = (gan_style.load(tmp_path / f"{n}.ckpt", device="cpu").translate(picture) for n in ("cuda", "a"))
+    image = torch.rand(3, 20, 20) * 2 - 1
+    found, expected = (gan_style.load(tmp_path / f"{n}.ckpt", device="cpu").translate(image) for n in ("cuda", "a"))
     assert torch.equal(found, expected)
     with pytest.raises(UserError, match="is no ResNet or U-Net"):
         read(tmp_path / "cuda.pth")
@@ -186,6 +186,6 @@ def test_broken_files_and_other_tools(
 
 def test_wrong_channels(tmp_path: Path) -> None:
     translator = gan_style.load(saved(tmp_path / "a.ckpt", "model=cut"), device="cpu")
-    for picture in (torch.zeros(1, 20, 20), torch.zeros(4, 20, 20), np.zeros((20, 20, 4), np.uint8)):
+    for image in (torch.zeros(1, 20, 20), torch.zeros(4, 20, 20), np.zeros((20, 20, 4), np.uint8)):
         with pytest.raises(UserError, match=r"channels?, but this model takes pictures of 3"):
-            translator.translate(picture)
+            translator.translate(image)

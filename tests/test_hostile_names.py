@@ -24,7 +24,7 @@ from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.evaluation.distances import read_results
 from gan_style.evaluation.plot import plot
-from gan_style.evaluation.table import latex, markdown, terminal
+from gan_style.evaluation.result_table import latex, markdown, terminal
 from gan_style.inference.load import from_pretrained
 from gan_style.report.comparison import render_comparison
 from gan_style.report.page import render
@@ -194,7 +194,7 @@ def test_tables_of_scores_hold_it_as_text(planted: str) -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in "abcd":
         (tmp_path / "set").mkdir(exist_ok=True)
@@ -204,13 +204,13 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_scores_of_a_stranger_in_a_table_of_ours(
-    pictures: Path, tmp_path: Path, planted: str, capsys: pytest.CaptureFixture[str]
+    images: Path, tmp_path: Path, planted: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = tmp_path / "given.json"
     content = results_of(planted)
     content["other"]["notes"] = [planted]
     given.write_text(json.dumps({"results": content}))
-    words = ["compare", str(pictures), str(pictures), "--size", "24", "--draws", "2", "--against", str(given)]
+    words = ["compare", str(images), str(images), "--size", "24", "--draws", "2", "--against", str(given)]
     assert main(words) == 2, "another protocol"
     assert main([*words, "--force", "--out", str(tmp_path / "out.json")]) == 0
     assert quiet("".join(capsys.readouterr()))
@@ -305,12 +305,12 @@ def test_the_card_of_a_model_holds_them_as_text(planted: str) -> None:
 
 def test_what_lies_beside_the_weights_of_a_hub_folder_has_no_say(tmp_path: Path) -> None:
     gan_style.load(saved(tmp_path / "a.ckpt", "model=cut"), device="cpu").save_pretrained(tmp_path / "hub")
-    picture = torch.rand(3, 16, 16) * 2 - 1
-    expected = from_pretrained(tmp_path / "hub", device="cpu").translate(picture)
+    image = torch.rand(3, 16, 16) * 2 - 1
+    expected = from_pretrained(tmp_path / "hub", device="cpu").translate(image)
     for text in ("[" * 100_000, json.dumps({"config": {"model": {"_target_": "os.system"}}, "auto_map": "x.py"}), ""):
         (tmp_path / "hub" / "config.json").write_text(text)
         (tmp_path / "hub" / "modeling.py").write_text("raise SystemExit(3)")
-        assert torch.equal(from_pretrained(tmp_path / "hub", device="cpu").translate(picture), expected)
+        assert torch.equal(from_pretrained(tmp_path / "hub", device="cpu").translate(image), expected)
 
 
 def test_the_page_of_a_sweep_holds_them_as_text(tmp_path: Path, planted: str) -> None:

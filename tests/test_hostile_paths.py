@@ -18,7 +18,7 @@ from tests.small_models import saved
 from tests.test_hostile import run
 
 
-def picture(path: Path, seed: int = 0) -> Path:
+def image(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24, 3), np.uint8)).save(path)
     return path
@@ -29,7 +29,7 @@ def everything(folder: Path) -> set[str]:
 
 
 def test_a_list_may_name_pictures_anywhere(tmp_path: Path) -> None:
-    other, near = picture(tmp_path / "elsewhere" / "a.png"), picture(tmp_path / "set" / "b.png")
+    other, near = image(tmp_path / "elsewhere" / "a.png"), image(tmp_path / "set" / "b.png")
     for suffix, head in ((".csv", "path\n"), (".txt", "")):
         path = tmp_path / "set" / f"list{suffix}"
         path.write_text(f"{head}../elsewhere/a.png\n{other}\nb.png\n")
@@ -67,7 +67,7 @@ def test_a_file_that_is_no_picture_is_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "secret").write_text("hunter2")
-    picture(tmp_path / "b.png")
+    image(tmp_path / "b.png")
     (tmp_path / "a.csv").write_text("path\nsecret\n")
     (tmp_path / "b.csv").write_text("path\nb.png\n")
     words = ["train", "data=folders", f"data.A={tmp_path / 'a.csv'}", f"data.B={tmp_path / 'b.csv'}"]
@@ -80,8 +80,8 @@ def test_a_file_that_is_no_picture_is_not_shown(
 def test_translate_writes_below_its_output_alone(tmp_path: Path) -> None:
     checkpoint, source = saved(tmp_path / "a.ckpt", "model=cut"), tmp_path / "in"
     for name in ("a.png", "deep/a.png", "..a.png", "deep/b..png", "-a.png", "~root.png"):
-        picture(source / name)
-    picture(tmp_path / "elsewhere" / "b.png")
+        image(source / name)
+    image(tmp_path / "elsewhere" / "b.png")
     (source / "up").symlink_to(tmp_path / "elsewhere")
     (source / "loop").symlink_to(source)
     (source / "c.png").symlink_to("../elsewhere/b.png")
@@ -97,7 +97,7 @@ def test_translate_writes_below_its_output_alone(tmp_path: Path) -> None:
 def test_shards_write_below_their_output_alone(tmp_path: Path) -> None:
     for part in ("trainA", "trainB", "testA", "testB"):
         for name in ("..a.png", "deep/a.png", "\x1b[2J.png"):
-            picture(tmp_path / "set" / part / name)
+            image(tmp_path / "set" / part / name)
     before = everything(tmp_path)
     assert main(["shards", str(tmp_path / "set"), str(tmp_path / "out")]) == 0
     assert {name.split("/")[0] for name in everything(tmp_path) - before} == {"out"}

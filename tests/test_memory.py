@@ -100,7 +100,7 @@ def noise(path: Path, side: int = 24, seed: int = 0) -> Path:
 
 
 PASS, READ = "gan_style.inference.translator.LoadedTranslator.translate_all", "PIL.PngImagePlugin.PngImageFile.load"
-MADE, SIZED = "gan_style.models.cut.CUT.load_state_dict", "gan_style.evaluation.sets.SizedPictures.__getitem__"
+MADE, SIZED = "gan_style.models.cut.CUT.load_state_dict", "gan_style.evaluation.sets.SizedImages.__getitem__"
 # A command, and what in it has no memory.
 VERBS = {
     "translate": ("translate {model} {photo} {out}.png", PASS),
@@ -114,7 +114,7 @@ VERBS = {
     "export a graph": ("export {model} {out}.pth", "gan_style.apps.export.graph.Graph.forward"),
     "describe": ("describe {model}", MADE),
     "inspect": ("inspect {data}", READ),
-    "shards": ("shards {data} {out}", "gan_style.data.shard_writer.picture_size"),
+    "shards": ("shards {data} {out}", "gan_style.data.shard_writer.image_size"),
 }
 
 

@@ -40,18 +40,18 @@ def harmless(text: str) -> bool:
     return all(line == printable(line) for line in text.split("\n"))
 
 
-def picture(path: Path, side: int = 24, seed: int = 0) -> Path:
+def image(path: Path, side: int = 24, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
     Image.fromarray(noise).save(path)
     return path
 
 
-def pictures(root: Path, name: str = EVIL) -> Path:
+def images(root: Path, name: str = EVIL) -> Path:
     """Two domains, in which some pictures have such a name, and one of those is broken."""
     for k, part in enumerate(("trainA", "trainB", "testA", "testB")):
         for number in range(3):
-            picture(root / part / f"{name}{number}.png", seed=10 * k + number)
+            image(root / part / f"{name}{number}.png", seed=10 * k + number)
     (root / "testA" / f"{name}.png").write_text("no picture")
     return root
 
@@ -88,7 +88,7 @@ def test_what_is_said_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pictures_through_the_verbs(tmp_path: Path, heard: Callable[[], str]) -> None:
-    data, out = pictures(tmp_path / "set"), tmp_path / EVIL
+    data, out = images(tmp_path / "set"), tmp_path / EVIL
     model = str(saved(tmp_path / f"{EVIL}.ckpt", "model=cut"))
     good, broken = str(data / "testA" / f"{EVIL}0.png"), str(data / "testA" / f"{EVIL}.png")
     assert main(["translate", model, str(data / "testA"), str(out)]) == 2
@@ -125,7 +125,7 @@ def test_exports_of_such_a_name(tmp_path: Path, suffix: str, heard: Callable[[],
 
 
 def test_inspect_says_and_writes_them_escaped(tmp_path: Path, heard: Callable[[], str]) -> None:
-    data = pictures(tmp_path / f"set{EVIL}")
+    data = images(tmp_path / f"set{EVIL}")
     out, sheet = tmp_path / "found.json", tmp_path / "sheet.png"
     assert main(["inspect", str(data), "--out", str(out), "--sheet", str(sheet)]) == 1
     assert f"testA/{SEEN}.png" in heard()
@@ -139,7 +139,7 @@ def test_inspect_says_and_writes_them_escaped(tmp_path: Path, heard: Callable[[]
 def test_scores_of_them(tmp_path: Path, heard: Callable[[], str]) -> None:
     for name in ("real", "fake"):
         for number in range(4):
-            picture(tmp_path / f"{name}{EVIL}" / f"{EVIL}{number}.png", seed=number)
+            image(tmp_path / f"{name}{EVIL}" / f"{EVIL}{number}.png", seed=number)
     real, fake = (str(tmp_path / f"{name}{EVIL}") for name in ("real", "fake"))
     out = tmp_path / f"{EVIL}.json"
     words = ["--draws", "2", "--no-cache", "--device", "cpu", "--size", "32"]
@@ -155,7 +155,7 @@ def test_a_run_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: C
     """Styles named by folders, a run folder, its report and the studio's gallery."""
     for part in ("content", "test_content", f"styles/{EVIL}", "styles/b"):
         for number in range(2):
-            picture(tmp_path / EVIL / part / f"{EVIL}{number}.png", seed=number)
+            image(tmp_path / EVIL / part / f"{EVIL}{number}.png", seed=number)
     folder = tmp_path / f"run{EVIL}"
     monkeypatch.chdir(tmp_path)
     os.symlink(EVIL, "set")  # a word of the command cannot hold every character, a name of a file can
@@ -194,7 +194,7 @@ def test_names_in_a_checkpoint_of_somebody_else(tmp_path: Path, heard: Callable[
     assert SEEN in heard()
 
 
-def no_pictures(folder: Path) -> dict[str, str]:
+def no_images(folder: Path) -> dict[str, str]:
     """Entries named like pictures, each with what is to be said of it."""
     (folder / "itself.png").symlink_to("itself.png")
     (folder / "there.png").symlink_to("back.png")
@@ -215,9 +215,9 @@ def test_what_is_no_picture_is_named_by_every_verb(
     data = tmp_path / "set"
     for k, part in enumerate(("trainA", "trainB", "testA", "testB")):
         for number in range(2):
-            picture(data / part / f"{number}.png", seed=10 * k + number)
+            image(data / part / f"{number}.png", seed=10 * k + number)
     monkeypatch.chdir(tmp_path)
-    wrong = no_pictures(data / "trainA")
+    wrong = no_images(data / "trainA")
     assert main(["inspect", str(data)]) == 1
     page = heard()
     assert "6 of 8 pictures of trainA cannot be read; the first: " in page
@@ -246,7 +246,7 @@ def test_what_is_no_picture_is_named_by_every_verb(
 def test_folders_that_lead_to_one_another_end(tmp_path: Path) -> None:
     names = [f"d{k}" for k in range(14)]
     for name in names:
-        picture(tmp_path / name / "a.png")
+        image(tmp_path / name / "a.png")
         for other in names:
             (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
         (tmp_path / name / "up").symlink_to(tmp_path)
@@ -259,7 +259,7 @@ def test_folders_that_lead_to_one_another_end(tmp_path: Path) -> None:
 
 def test_a_pattern_of_any_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("a.png", "x/a.png", "x/y/b.png", "x/.hidden/c.png"):
-        picture(tmp_path / place)
+        image(tmp_path / place)
     monkeypatch.chdir(tmp_path)
     assert [str(path) for path in list_source("data.A", "**/*.png")] == ["a.png", "x/a.png", "x/y/b.png"]
     assert [str(path) for path in list_source("data.A", "**")] == ["a.png", "x/a.png", "x/y/b.png"]
@@ -299,7 +299,7 @@ def test_a_folder_that_may_not_be_read_is_named(
     with tempfile.TemporaryDirectory() as name:
         data = Path(name)
         for part in ("trainA", "trainB", "trainA/deep"):
-            picture(data / part / "a.png")
+            image(data / part / "a.png")
         for folder in (data, *data.rglob("*")):
             folder.chmod(0o755)
         (data / closed).chmod(0)

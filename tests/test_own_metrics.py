@@ -200,7 +200,7 @@ def test_evaluate_leaves_out_scores_that_are_not_finite(
 
 
 def test_a_table_of_results_knows_the_better_end() -> None:
-    from gan_style.evaluation.table import latex, markdown
+    from gan_style.evaluation.result_table import latex, markdown
 
     def result(value: float) -> dict[str, Any]:
         entry = {"value": value, "low": value, "high": value, "floor": None}

@@ -216,12 +216,12 @@ def test_a_resume_with_other_settings_of_an_own_network_is_refused(
 
 def test_python(run_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ckpt = run_dir / "checkpoints" / "last.ckpt"
-    picture = torch.zeros(3, 32, 32)
+    image = torch.zeros(3, 32, 32)
     with pytest.raises(UserError, match=r'in Python: load\(\.\.\., allow=\("mylab\.",\)\)'):
         gan_style.load(ckpt)
     translator = gan_style.load(ckpt, device="cpu", allow=("mylab.",))
     assert type(translator.model).__module__ == "mylab.methods"
-    assert translator.translate(picture).shape == (3, 32, 32)
+    assert translator.translate(image).shape == (3, 32, 32)
     assert gan_style.load(ckpt, device="cpu", allow="mylab").domains == translator.domains
     monkeypatch.setenv("GAN_STYLE_ALLOW", "other, mylab.")
     assert gan_style.load(ckpt, device="cpu").domains == translator.domains
@@ -241,8 +241,8 @@ def test_a_folder_of_the_hub(run_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="of the package mylab"):
         gan_style.from_pretrained(tmp_path / "mine", device="cpu")
     again = gan_style.from_pretrained(tmp_path / "mine", device="cpu", allow=("mylab.",))
-    picture = torch.rand(3, 32, 32) * 2 - 1
-    assert torch.equal(again.translate(picture), translator.translate(picture))
+    image = torch.rand(3, 32, 32) * 2 - 1
+    assert torch.equal(again.translate(image), translator.translate(image))
 
 
 def test_the_environment_allows_for_training_and_every_verb(

@@ -140,9 +140,9 @@ def test_a_checkpoint_that_does_not_say_how_it_was_computed_says_nothing_false()
     def older(*words: str) -> dict[str, Any]:
         content = saved(kept(CPU, *words))
         del content["arithmetic"]
-        pictures = content["preprocessing"]["pictures"]
+        images = content["preprocessing"]["pictures"]
         content["preprocessing"]["pictures"] = {
-            domain: {key: pictures[domain][key] for key in ("count", "names")} for domain in "AB"
+            domain: {key: images[domain][key] for key in ("count", "names")} for domain in "AB"
         }
         del content["config"]["trainer"]["fast_convolutions"], content["config"]["trainer"]["channels_last"]
         return content

@@ -84,5 +84,5 @@ def test_what_it_refuses(address: tuple[str, int]) -> None:
     grey = BytesIO()
     Image.new("L", (20, 30)).save(grey, format="PNG")
     status, body = answer("POST", "/", grey.getvalue())
-    with Image.open(BytesIO(body)) as picture:
-        assert (status, picture.size, picture.mode) == (200, (20, 30), "RGB")
+    with Image.open(BytesIO(body)) as image:
+        assert (status, image.size, image.mode) == (200, (20, 30), "RGB")

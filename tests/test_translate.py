@@ -149,19 +149,19 @@ def test_gatys_is_not_tiled() -> None:
 def test_pictures_of_one_size_in_one_pass(translator: LoadedTranslator, tmp_path: Path) -> None:
     arrays = [read_image(draw(tmp_path / f"{i}.png", i)) for i in range(3)]
     together = translator.translate_all(arrays)
-    for array, picture in zip(arrays, together, strict=True):
+    for array, image in zip(arrays, together, strict=True):
         alone = translator.translate(array).astype(int)
-        assert np.abs(alone - picture).max() <= 1  # a value between two steps may be rounded either way
+        assert np.abs(alone - image).max() <= 1  # a value between two steps may be rounded either way
     with pytest.raises(UserError, match="must have one size, but there are 40x30 and 40x35"):
         translator.translate_all([arrays[0], np.zeros((35, 40, 3), np.uint8)])
 
 
 def test_batches_hold_one_size_and_few_wait() -> None:
     sizes = [4, 5, 4, 6, 5, 4, 7, 8, 9, 4]
-    pictures = [Read(Path(str(i)), Path(), np.zeros((size, 4, 3), np.uint8)) for i, size in enumerate(sizes)]
-    pictures.insert(3, Read(Path("bad"), Path(), None, problem="it is bad"))
-    groups = list(by_size(iter(pictures), 2))
-    assert sorted(one.path.name for group in groups for one in group) == sorted(one.path.name for one in pictures)
+    images = [Read(Path(str(i)), Path(), np.zeros((size, 4, 3), np.uint8)) for i, size in enumerate(sizes)]
+    images.insert(3, Read(Path("bad"), Path(), None, problem="it is bad"))
+    groups = list(by_size(iter(images), 2))
+    assert sorted(one.path.name for group in groups for one in group) == sorted(one.path.name for one in images)
     assert max(map(len, groups)) == 2
     assert all(len({one.array.shape for one in group if one.array is not None}) <= 1 for group in groups)
     assert [[one.path.name for one in group] for group in groups[:3]] == [["0", "2"], ["bad"], ["1", "4"]]
@@ -229,13 +229,13 @@ def test_a_turned_picture_comes_out_upright_and_in_its_colours(checkpoint: Path,
     grey = profile[:16] + b"GRAY" + profile[20:]  # says that it is of another kind of picture
     draw(tmp_path / "in" / "b.png", 0, (40, 30), icc_profile=grey)
     assert run("translate", checkpoint, tmp_path / "in", tmp_path / "out") == 0
-    with Image.open(tmp_path / "out" / "a.jpg") as picture:
-        assert picture.size == (30, 40)
-        assert picture.getexif().get(0x0112, 1) == 1
-        assert picture.info["icc_profile"] == profile
-        ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
-    with Image.open(tmp_path / "out" / "b.png") as picture:
-        assert "icc_profile" not in picture.info
+    with Image.open(tmp_path / "out" / "a.jpg") as image:
+        assert image.size == (30, 40)
+        assert image.getexif().get(0x0112, 1) == 1
+        assert image.info["icc_profile"] == profile
+        ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    with Image.open(tmp_path / "out" / "b.png") as image:
+        assert "icc_profile" not in image.info
 
 
 def test_mistakes_are_one_line(checkpoint: Path, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:

@@ -63,8 +63,8 @@ def test_every_kind_of_argument_comes_back_as_what_it_was(dtype: str, channels: 
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
     np.testing.assert_allclose(back, array, rtol=0, atol=(values.high - values.low) * 2**-24)
     if dtype == "uint8" and channels in (1, 3, 4):
-        picture = Image.fromarray(array[..., 0] if channels == 1 else array)
-        np.testing.assert_array_equal(np.asarray(identity(values).translate(picture)), np.asarray(picture))
+        image = Image.fromarray(array[..., 0] if channels == 1 else array)
+        np.testing.assert_array_equal(np.asarray(identity(values).translate(image)), np.asarray(image))
 
 
 def test_the_target_s_kind_decides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,8 +93,8 @@ def test_16_bits_are_not_dropped_by_an_8_bit_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"x\.png has 16 bits per channel, of which data\.dtype=uint8 would lose 8"):
         identity(ValueRange()).translate(tmp_path / "x.png")
     save_image(drawn("uint16", 1), tmp_path / "grey.png")
-    with pytest.raises(UserError, match="16 bits"), Image.open(tmp_path / "grey.png") as picture:
-        identity(ValueRange()).translate(picture)
+    with pytest.raises(UserError, match="16 bits"), Image.open(tmp_path / "grey.png") as image:
+        identity(ValueRange()).translate(image)
 
 
 def test_a_trained_model_carries_the_kinds_of_both_domains(tmp_path: Path) -> None:

@@ -123,14 +123,14 @@ def test_masks_are_shortened_with_the_content(files: Path, tmp_path: Path) -> No
 
 def test_gatys_may_begin_with_the_style(files: Path, tmp_path: Path) -> None:
     words = ("--style", files / "wave.png", *TINY_GATYS)
-    pictures = []
+    images = []
     for start in ("content", "style"):
         assert run("stylize", files / "photo.png", tmp_path / "a.png", *words, "--set", f"model.start={start}") == 0
-        pictures.append(read_image(tmp_path / "a.png").astype(int))
+        images.append(read_image(tmp_path / "a.png").astype(int))
     content, style = (read_image(files / f"{name}.png").astype(int) for name in ("photo", "wave"))
-    from_content, from_style = (np.abs(one - style).mean() for one in pictures)
+    from_content, from_style = (np.abs(one - style).mean() for one in images)
     assert from_style < from_content < np.abs(content - style).mean() + 20
-    assert not np.array_equal(*pictures)
+    assert not np.array_equal(*images)
 
 
 def test_both_families_on_one_sheet(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

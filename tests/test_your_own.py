@@ -116,10 +116,10 @@ def same_by_onnx(checkpoint: str) -> None:
     """The graph gives what the checkpoint gives, without the package."""
     onnxruntime = pytest.importorskip("onnxruntime")
     translator = gan_style.load(checkpoint, allow=("ownlab.",), device="cpu")
-    picture = torch.rand(1, 3, 30, 41) * 2 - 1
+    image = torch.rand(1, 3, 30, 41) * 2 - 1
     session = onnxruntime.InferenceSession("out.onnx")
-    (output,) = session.run(["output"], {"picture": picture.numpy()})
-    expected = translator.translate(picture)
+    (output,) = session.run(["output"], {"picture": image.numpy()})
+    expected = translator.translate(image)
     assert isinstance(expected, torch.Tensor)
     assert np.abs(output - expected.numpy()).max() < 1e-4
 

@@ -43,20 +43,20 @@ def main(checkpoint: str, styles: str, contents: str, weights: str) -> None:
             for name, target in targets.items()
         }
 
-    pictures = [tensor(path) for path in list_images(Path(contents))[:40]]
+    images = [tensor(path) for path in list_images(Path(contents))[:40]]
     found = {
-        "input": [distances(x) for x in pictures],
-        "name": {n: [distances(translator.translate(x, style=n)) for x in pictures] for n in files},
-        "picture": {n: [distances(translator.translate(x, style=str(p))) for x in pictures] for n, p in files.items()},
+        "input": [distances(x) for x in images],
+        "name": {n: [distances(translator.translate(x, style=n)) for x in images] for n in files},
+        "picture": {n: [distances(translator.translate(x, style=str(p))) for x in images] for n, p in files.items()},
     }
     for kind in ("name", "picture"):
         right = sum(min(d, key=d.__getitem__) == n for n, of in found[kind].items() for d in of)
-        print(f"by {kind}: nearest to its own style in {right} of {len(files) * len(pictures)}")
+        print(f"by {kind}: nearest to its own style in {right} of {len(files) * len(images)}")
     for name in files:
         print(f"inputs nearest to {name}: {sum(min(d, key=d.__getitem__) == name for d in found['input'])}")
     between = count = 0
     for a, b in itertools.combinations(files, 2):
-        for i, x in enumerate(pictures):
+        for i, x in enumerate(images):
             mixed = distances(translator.translate(x, style=[(a, 0.5), (b, 0.5)]))
             for end in (a, b):
                 ends = sorted((found["name"][a][i][end], found["name"][b][i][end]))

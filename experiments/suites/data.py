@@ -39,8 +39,8 @@ def write_jpegs(folder: Path, count: int) -> None:
     for domain in "AB":
         (folder / f"train{domain}").mkdir()
         for i in range(count):
-            picture = Image.fromarray(draw_scene(0, i, 256, domain))
-            picture.save(folder / f"train{domain}" / f"{i}.jpg", quality=90)
+            image = Image.fromarray(draw_scene(0, i, 256, domain))
+            image.save(folder / f"train{domain}" / f"{i}.jpg", quality=90)
 
 
 def official_pipeline(folder: Path) -> Step:

@@ -58,16 +58,16 @@ def official_path(root: Path, network: torch.nn.Module) -> Step:
     """What the official test script does with each picture."""
     (root / "official").mkdir()
 
-    def tensor2im(picture: torch.Tensor) -> Any:
-        array = picture[0].cpu().float().numpy()
+    def tensor2im(image: torch.Tensor) -> Any:
+        array = image[0].cpu().float().numpy()
         return ((np.transpose(array, (1, 2, 0)) + 1) / 2.0 * 255.0).astype(np.uint8)
 
     def step() -> None:
         for path in sorted((root / "in").iterdir()):
             array = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
-            picture = (torch.from_numpy(array).permute(2, 0, 1)[None].contiguous() - 0.5) / 0.5
+            image = (torch.from_numpy(array).permute(2, 0, 1)[None].contiguous() - 0.5) / 0.5
             with torch.no_grad():
-                made = network(picture)
+                made = network(image)
             Image.fromarray(tensor2im(made)).save(root / "official" / f"{path.stem}.png")
 
     return step

@@ -43,7 +43,7 @@ def run(words: dict[str, str]) -> dict[str, Any]:
         checkpoint, source, target = (str(Path(folder) / file) for file in ("model.ckpt", "in.png", "out.png"))
         write_checkpoint(Path(checkpoint), MODELS[name] + [f"{key}={value}" for key, value in words.items()])
         for size in sizes:
-            write_picture(Path(source), size)
+            write_image(Path(source), size)
             command = [sys.executable, "-c", ONE, checkpoint, source, tile, target]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             rows[str(size)] = done.stdout.strip()
@@ -71,7 +71,7 @@ def write_checkpoint(path: Path, words: list[str]) -> None:
     checkpoint.save(content, path)
 
 
-def write_picture(path: Path, size: int) -> None:
+def write_image(path: Path, size: int) -> None:
     """Smooth noise."""
     noise = np.random.default_rng(0).integers(0, 255, (size // 16, size // 16, 3), np.uint8)
     Image.fromarray(noise).resize((size, size), Image.Resampling.BICUBIC).save(path)

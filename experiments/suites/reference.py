@@ -49,20 +49,20 @@ class Pool:
     """Fifty past fakes; each picture is exchanged for an old one half of the time."""
 
     def __init__(self, size: int = 50) -> None:
-        self.size, self.pictures = size, list[Tensor]()
+        self.size, self.images = size, list[Tensor]()
 
-    def query(self, pictures: Tensor) -> Tensor:
+    def query(self, images: Tensor) -> Tensor:
         given = []
-        for picture in pictures.detach():
-            if len(self.pictures) < self.size:
-                self.pictures.append(picture.clone())
-                given.append(picture)
+        for image in images.detach():
+            if len(self.images) < self.size:
+                self.images.append(image.clone())
+                given.append(image)
             elif random.random() > 0.5:
                 place = random.randrange(self.size)
-                given.append(self.pictures[place])
-                self.pictures[place] = picture.clone()
+                given.append(self.images[place])
+                self.images[place] = image.clone()
             else:
-                given.append(picture)
+                given.append(image)
         return torch.stack(given)
 
 

@@ -17,35 +17,35 @@ from gan_style.core.config import build
 def run(words: dict[str, str]) -> dict[str, Any]:
     """Each at the size of its paper's pictures; VGG's weights are random, which costs the same."""
     size, rounds = int(words.pop("size", "256")), int(words.pop("rounds", "5"))
-    picture, style = torch.rand(1, 3, size, size) * 2 - 1, torch.rand(1, 3, size, size) * 2 - 1
+    image, style = torch.rand(1, 3, size, size) * 2 - 1, torch.rand(1, 3, size, size) * 2 - 1
     vgg = ["model.vgg.weights=random", f"model.vgg.depth={words.pop('depth', 'relu4_1')}"]
     results = [
-        gatys_suite(picture, style, vgg, rounds),
-        adain_suite(picture, style, vgg, rounds),
+        gatys_suite(image, style, vgg, rounds),
+        adain_suite(image, style, vgg, rounds),
         iterations_suite(size, rounds, words),
     ]
     return {"suites": results}
 
 
-def gatys_suite(picture: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
+def gatys_suite(image: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
     """Twenty steps of the descent against as many passes through VGG, forward and back to the picture."""
     steps = 20
     settings = [f"model.steps={steps}", "model.scales=1"]
     model = build(composed(["model=gatys", "data=tiny", *vgg, *settings])["model"])
     code, layers, network = model.style_code(style), model.perceptual.layers, model.perceptual._vgg[0]
-    parameter = torch.nn.Parameter(picture.clone())
+    parameter = torch.nn.Parameter(image.clone())
 
     def bare() -> None:
         for _ in range(steps):
             parameter.grad = None
             torch.stack([f.mean() for f in network(parameter, layers).values()]).sum().backward()
 
-    times = alternate({"VGG's passes": bare, "gatys": lambda: model.stylize(picture, code)}, rounds)
-    return report(f"Gatys, {steps} steps at {picture.shape[-1]} px", times, against="VGG's passes")
+    times = alternate({"VGG's passes": bare, "gatys": lambda: model.stylize(image, code)}, rounds)
+    return report(f"Gatys, {steps} steps at {image.shape[-1]} px", times, against="VGG's passes")
 
 
 @torch.no_grad()
-def adain_suite(picture: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
+def adain_suite(image: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
     """One picture in a known style against the same convolutions and nothing between them."""
     model = build(composed(["model=adain", "data=tiny", *vgg])["model"], channels_A=3, channels_B=3).eval()
     code = model.style_code(style)
@@ -57,15 +57,15 @@ def adain_suite(picture: torch.Tensor, style: torch.Tensor, vgg: list[str], roun
         return convolve(*words, **named)
 
     F.conv2d = recorded
-    model.stylize(picture, code)
+    model.stylize(image, code)
     F.conv2d = convolve
 
     def bare() -> None:
         for words, named in calls:
             convolve(*words, **named)
 
-    times = alternate({"convolutions": bare, "adain": lambda: model.stylize(picture, code)}, rounds)
-    return report(f"AdaIN, one picture of {picture.shape[-1]} px", times, against="convolutions")
+    times = alternate({"convolutions": bare, "adain": lambda: model.stylize(image, code)}, rounds)
+    return report(f"AdaIN, one picture of {image.shape[-1]} px", times, against="convolutions")
 
 
 def iterations_suite(size: int, rounds: int, words: dict[str, str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from gan_style.core.paths import expanded, why, write_whole
 from gan_style.core.terminal import say
 from gan_style.evaluation import scoring
 from gan_style.evaluation.distances import Result, other_protocol, read_results, refuse_other_protocol
-from gan_style.evaluation.table import terminal
+from gan_style.evaluation.result_table import terminal
 
 
 def compare(parsed: Namespace) -> None:

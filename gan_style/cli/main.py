@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.core import allowed
-from gan_style.core.ending import exit_status
 from gan_style.core.errors import UserError
+from gan_style.core.exit_status import exit_status
 from gan_style.core.paths import expanded
 from gan_style.core.signals import command, hold_back, stoppable
 from gan_style.core.terminal import Parser, say
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("name", metavar="NAME", help="of the package and of its folder here, such as mylab")
     new.set_defaults(run=_new)
     _data_sets(verbs)
-    _pictures(verbs)
+    _images(verbs)
     _scores(verbs)
     _files(verbs)
     _studio(verbs)
@@ -196,7 +196,7 @@ def _scores(verbs: Any) -> None:
         add("--out", metavar="FILE.json", help="write the result with its protocol")
 
 
-def _pictures(verbs: Any) -> None:
+def _images(verbs: Any) -> None:
     """Add the verbs that make pictures."""
     stylize = verbs.add_parser("stylize", help="give one picture the style of others")
     stylize.add_argument("content")
@@ -294,9 +294,9 @@ def _download(parsed: argparse.Namespace) -> None:
         row = "{:24}{:28}{:>9}{:>15}  {}"
         say(row.format("name", "A and B", "pictures", "size", "licence"))
         for entry in NAMED_SETS.values():
-            pictures = sum(entry.counts.values()) or "?"
+            images = sum(entry.counts.values()) or "?"
             size = "by hand" if entry.withdrawn else entry.size
-            say(row.format(entry.name, " and ".join(entry.domains), pictures, size, entry.licence))
+            say(row.format(entry.name, " and ".join(entry.domains), images, size, entry.licence))
         return
     for option in ("root", "url", "archive"):
         if getattr(parsed, option) == "":

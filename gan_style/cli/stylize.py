@@ -17,7 +17,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.images import to_uint8
 from gan_style.data.saving import check_not_overwriting, check_output, save, save_image
-from gan_style.inference.images import given_picture
+from gan_style.inference.images import given_image
 from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import RESULT, LoadedTranslator
 from gan_style.models.styled import optimizing
@@ -43,8 +43,8 @@ def stylize(parsed: Namespace) -> None:
     elif parsed.every:
         raise UserError("--every is for gatys, which comes to its picture in steps: leave it out")
     with progress_of(translator, output, parsed.every) as progress:
-        picture = translator.translate(content, **options, **progress)
-    save(picture, output)
+        image = translator.translate(content, **options, **progress)
+    save(image, output)
 
 
 def translator_of(parsed: Namespace) -> LoadedTranslator:
@@ -66,7 +66,7 @@ def start_of(translator: LoadedTranslator, parsed: Namespace) -> dict[str, Any]:
     paths = [expanded(parse_style(text)[0]) for text in parsed.style]
     if len(paths) != 1 or not paths[0].is_file():
         raise UserError("model.start=style begins with one style picture: give one file, or take content or noise")
-    return {"start": given_picture(paths[0]).images.to(translator.device)}
+    return {"start": given_image(paths[0]).images.to(translator.device)}
 
 
 @contextlib.contextmanager
@@ -78,11 +78,11 @@ def progress_of(translator: LoadedTranslator, output: Path, every: int) -> Itera
     with progress_bars() as progress:
         task = progress.add_task("stylising")
 
-        def step(done: int, total: int, terms: dict[str, float], picture: torch.Tensor) -> None:
+        def step(done: int, total: int, terms: dict[str, float], image: torch.Tensor) -> None:
             values = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
             progress.update(task, completed=done, total=total, description=values)
-            require_finite(picture, RESULT)
+            require_finite(image, RESULT)
             if every and done % every == 0:
-                save_image(to_uint8(picture)[0], output.with_name(f"{output.stem}-{done:05d}{output.suffix}"))
+                save_image(to_uint8(image)[0], output.with_name(f"{output.stem}-{done:05d}{output.suffix}"))
 
         yield {"progress": step}

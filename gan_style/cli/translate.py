@@ -86,9 +86,9 @@ def translate_files(
         for group in by_size(read_ahead(pairs, read, 2 * batch), batch):
             arrays = [one.array for one in group if one.array is not None]
             unread += [one.problem for one in group if one.problem]
-            pictures = translator.translate_all(arrays, direction, **options) if arrays else []
-            for one, picture in zip(group, pictures, strict=False):
-                writer.write(functools.partial(save, picture, one.target, one.profile))
+            images = translator.translate_all(arrays, direction, **options) if arrays else []
+            for one, image in zip(group, images, strict=False):
+                writer.write(functools.partial(save, image, one.target, one.profile))
             progress.advance(task, len(group))
     return unread
 

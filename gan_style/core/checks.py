@@ -37,7 +37,7 @@ def require_whole(name: str, value: Any, low: int, high: int | None = None) -> N
         raise UserError(f"{name}={shown(value)} is not valid: give a whole number of at least {low}{most}")
 
 
-def require_finite(pictures: Tensor, sentence: str) -> None:
+def require_finite(images: Tensor, sentence: str) -> None:
     """Raise a UserError with this sentence if a value is NaN or infinite; a file would show it as black."""
-    if not bool(pictures.isfinite().all()):
+    if not bool(images.isfinite().all()):
         raise UserError(sentence)

@@ -24,9 +24,9 @@ from typing import Any, Literal
 import numpy as np
 
 from gan_style.core.errors import UserError
-from gan_style.data.pictures import content_of
+from gan_style.data.image_sets import content_of
 from gan_style.data.transforms import TrainTransform
-from gan_style.data.unpaired import StoredPictures
+from gan_style.data.unpaired import StoredImages
 from gan_style.data.values import Array, ValueRange
 
 PREFIX = "gan_style-cache-"
@@ -39,11 +39,11 @@ HEADER_BYTES = 8  # hold the number of slots
 CacheSize = Literal["auto", "off"] | float
 
 
-class CachedPictures:
+class CachedImages:
     """Pictures whose first use fills a slot in shared memory; those without a slot are read each time.
 
     Args:
-        pictures: The pictures on disk.
+        images: The pictures on disk.
         shapes: Height and width of each after `fit`.
         fit: The part of the transform that is not random; it must not change a picture that is fitted already.
         budget: Bytes at most.
@@ -52,19 +52,19 @@ class CachedPictures:
 
     def __init__(
         self,
-        pictures: StoredPictures,
+        images: StoredImages,
         shapes: Sequence[tuple[int, int]],
         fit: Callable[[Array], Array],
         budget: int,
         key: str,
     ) -> None:
-        self.pictures, self.fit = pictures, fit
-        self.shapes = [(height, width, pictures.values.channels) for height, width in shapes]
-        self.dtype = np.dtype(pictures.values.dtype)
-        ends = np.cumsum([_slot_bytes(int(np.prod(shape)), pictures.values.dtype) for shape in self.shapes])
+        self.images, self.fit = images, fit
+        self.shapes = [(height, width, images.values.channels) for height, width in shapes]
+        self.dtype = np.dtype(images.values.dtype)
+        ends = np.cumsum([_slot_bytes(int(np.prod(shape)), images.values.dtype) for shape in self.shapes])
         self.starts = [0, *ends.tolist()]
         count = int(np.searchsorted(HEADER_BYTES + np.arange(1, len(ends) + 1) + ends, budget, side="right"))
-        self.path = memory_folder() / f"{PREFIX}{_token()}-{_digest(pictures, self.shapes, key)}"
+        self.path = memory_folder() / f"{PREFIX}{_token()}-{_digest(images, self.shapes, key)}"
         self._size = HEADER_BYTES + count + self.starts[count]
         self._memory: mmap.mmap | None = attach(self.path, count, self._size)
         self.count = int.from_bytes(self._memory[:HEADER_BYTES], "little")
@@ -76,12 +76,12 @@ class CachedPictures:
         return HEADER_BYTES + self.count + self.starts[self.count]
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int, /) -> Array:
         """Return picture number `index`, fitted."""
         if not 0 <= index < self.count:
-            return self.fit(self.pictures[index])
+            return self.fit(self.images[index])
         if self._memory is None:
             self._memory = attach(self.path, self.count, self._size)
         memory = self._memory
@@ -91,39 +91,39 @@ class CachedPictures:
         if memory[flag]:
             slot.flags.writeable = False
             return slot
-        picture = self.fit(self.pictures[index])
-        if picture.shape != shape:  # the file was replaced since it was checked
-            return picture
-        slot[:] = picture
+        image = self.fit(self.images[index])
+        if image.shape != shape:  # the file was replaced since it was checked
+            return image
+        slot[:] = image
         memory[flag] = 1  # last, so that other processes see the picture only when it is complete
-        return picture
+        return image
 
     def name(self, index: int, /) -> str:
-        return self.pictures.name(index)
+        return self.images.name(index)
 
     def content(self) -> str | None:
         """Return a hash of the content of the files."""
-        return content_of(self.pictures)
+        return content_of(self.images)
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_memory": None}
 
 
 def share_out(
-    pictures: Mapping[str, StoredPictures], transform: TrainTransform, budget: CacheSize
-) -> dict[str, CachedPictures]:
+    images: Mapping[str, StoredImages], transform: TrainTransform, budget: CacheSize
+) -> dict[str, CachedImages]:
     """Give each domain as much memory as it needs, or its share of what there is.
 
     Args:
-        pictures: Of each domain; one whose sizes are not known gets nothing.
+        images: Of each domain; one whose sizes are not known gets nothing.
         transform: The transform whose fitted pictures are kept.
         budget: GB, "auto" for half of the free memory, or "off".
 
     Raises:
         UserError: If the budget is larger than the free space of the memory file system.
     """
-    shapes = {d: [transform.fitted_size(h, w) for w, h in p.sizes] for d, p in pictures.items() if p.sizes}
-    wanted = {d: bytes_wanted(s, pictures[d].values) for d, s in shapes.items()}
+    shapes = {d: [transform.fitted_size(h, w) for w, h in p.sizes] for d, p in images.items() if p.sizes}
+    wanted = {d: bytes_wanted(s, images[d].values) for d, s in shapes.items()}
     total = sum(wanted.values())
     sweep()
     if budget == "off" or total == 0:
@@ -141,9 +141,7 @@ def share_out(
     share = min(1.0, limit / total)
 
     key = f"{transform.preprocess} {transform.load_size} {transform.image_size}"
-    return {
-        d: CachedPictures(pictures[d], shapes[d], transform.fit, int(size * share), key) for d, size in wanted.items()
-    }
+    return {d: CachedImages(images[d], shapes[d], transform.fit, int(size * share), key) for d, size in wanted.items()}
 
 
 def bytes_wanted(shapes: Sequence[tuple[int, int]], values: ValueRange) -> int:
@@ -197,8 +195,8 @@ def _token() -> str:
     return os.environ[TOKEN]
 
 
-def _digest(pictures: StoredPictures, shapes: Sequence[Any], key: str) -> str:
-    content = json.dumps([pictures.state(), list(shapes), pictures.values.describe(), key])
+def _digest(images: StoredImages, shapes: Sequence[Any], key: str) -> str:
+    content = json.dumps([images.state(), list(shapes), images.values.describe(), key])
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 

@@ -36,7 +36,7 @@ def draw_sheet(
     lines: list[list[Image.Image | None]] = [
         [
             fitted(content if isinstance(content, Image.Image) else Image.fromarray(read_image(content)), cell),
-            *(fitted(picture, cell) if picture else None for picture in made),
+            *(fitted(image, cell) if image else None for image in made),
         ]
         for content, made in rows
     ]
@@ -44,7 +44,7 @@ def draw_sheet(
     if shown:
         lines.append([None, *(fitted(Image.fromarray(read_image(path)), cell) for path in shown)])
         heads.append(["", *(f"style {path.stem}" for path in shown)])
-    heights = [max(picture.height for picture in line if picture) for line in lines]
+    heights = [max(image.height for image in line if image) for line in lines]
     width = max(len(line) for line in lines) * (cell + GAP) + GAP
     page = Image.new("RGB", (width, sum(heights) + GAP * (len(lines) + 1) + HEAD * sum(map(bool, heads))), "white")
     draw, font, top = ImageDraw.Draw(page), ImageFont.load_default(size=12), GAP
@@ -52,17 +52,17 @@ def draw_sheet(
         for column, label in enumerate(head):
             draw.text((GAP + column * (cell + GAP), top), shortened(label, cell), fill="black", font=font)
         top += HEAD if head else 0
-        for column, picture in enumerate(line):
-            if picture:
-                left = GAP + column * (cell + GAP) + (cell - picture.width) // 2
-                page.paste(picture, (left, top + (height - picture.height) // 2))
+        for column, image in enumerate(line):
+            if image:
+                left = GAP + column * (cell + GAP) + (cell - image.width) // 2
+                page.paste(image, (left, top + (height - image.height) // 2))
         top += height + GAP
     return np.asarray(page)
 
 
-def fitted(picture: Image.Image, cell: int) -> Image.Image:
+def fitted(image: Image.Image, cell: int) -> Image.Image:
     """Resize a picture so that its longer side is `cell` pixels, as RGB."""
-    return ImageOps.contain(picture.convert("RGB"), (cell, cell), Image.Resampling.LANCZOS)
+    return ImageOps.contain(image.convert("RGB"), (cell, cell), Image.Resampling.LANCZOS)
 
 
 def shortened(label: str, width: int) -> str:

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count, CountOrNone, Seed, Share, Weight
 from gan_style.data.cache import share_out
-from gan_style.data.pictures import content_of, first
+from gan_style.data.image_sets import content_of, first
 from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
-from gan_style.data.unpaired import PLAIN, EndlessBatches, PairedEvalDataset, Pictures, StoredPictures, UnpairedDataset
+from gan_style.data.unpaired import PLAIN, EndlessBatches, Images, PairedEvalDataset, StoredImages, UnpairedDataset
 from gan_style.data.values import ValueRange
 
 
@@ -27,12 +27,12 @@ from gan_style.data.values import ValueRange
 class Splits:
     """The pictures of a data set; `truth_B` holds the true translation of `test_A`, picture by picture."""
 
-    train_A: Pictures
-    train_B: Pictures
-    test_A: Pictures
-    test_B: Pictures
-    truth_A: Pictures | None = None
-    truth_B: Pictures | None = None
+    train_A: Images
+    train_B: Images
+    test_A: Images
+    test_B: Images
+    truth_A: Images | None = None
+    truth_B: Images | None = None
     notes: list[str] = field(default_factory=list)  # messages for the user about the pictures
 
 
@@ -101,7 +101,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         self.seed = seed
         self.splits: Splits | None = None
         self.style_names: list[str] = []  # of data that has many styles
-        self._known: dict[str, dict[str, Any]] | None = None  # see `_pictures`
+        self._known: dict[str, dict[str, Any]] | None = None  # see `_images`
 
     def read(self) -> Splits:
         """Find, check and open the pictures."""
@@ -129,12 +129,12 @@ class UnpairedDataModule(pl.LightningDataModule):
             splits.notes.append(f"cache: {bytes_kept / 1e6:,.1f} MB for {slots} of {total} training pictures")
         return self.with_cache(splits, kept)
 
-    def on_disk(self, splits: Splits) -> dict[str, StoredPictures]:
+    def on_disk(self, splits: Splits) -> dict[str, StoredImages]:
         """Return the training pictures of each domain that lies on disk."""
         both = {"A": splits.train_A, "B": splits.train_B}
-        return {domain: pictures for domain, pictures in both.items() if isinstance(pictures, StoredPictures)}
+        return {domain: images for domain, images in both.items() if isinstance(images, StoredImages)}
 
-    def with_cache(self, splits: Splits, kept: Mapping[str, Pictures]) -> Splits:
+    def with_cache(self, splits: Splits, kept: Mapping[str, Images]) -> Splits:
         """Read training pictures through the cache, of the domains that have one."""
         return replace(splits, train_A=kept.get("A", splits.train_A), train_B=kept.get("B", splits.train_B))
 
@@ -161,19 +161,19 @@ class UnpairedDataModule(pl.LightningDataModule):
         """Positions of the stream that count as an epoch."""
         if isinstance(self.epoch, int):
             return self.epoch
-        lengths = {domain: len(self.train_set.pictures[domain]) for domain in "AB"}
+        lengths = {domain: len(self.train_set.images[domain]) for domain in "AB"}
         return lengths.get(self.epoch, max(lengths.values()))
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Normalise the pictures of a batch to float32 in [-1, 1], on the device that uses them."""
-        pictures = {
+        images = {
             key: self.values[key.removeprefix("truth_")[0]].normalise(value)
             for key, value in batch.items()
             if isinstance(value, Tensor) and value.dtype == torch.uint8
         }
         if self.trainer:  # Lightning has converted only tensors that were float before
-            pictures = self.trainer.precision_plugin.convert_input(pictures)
-        return batch | pictures
+            images = self.trainer.precision_plugin.convert_input(images)
+        return batch | images
 
     def train_dataloader(self) -> DataLoader[Any]:
         batches = EndlessBatches(self.batch_size, self._rank(), self._world_size(), start=self._iteration)
@@ -187,7 +187,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         return DataLoader(mine, batch_size=min(4, len(self.val_set)) if self.look_transform.fixed_size else 1)
 
     @property
-    def smallest_picture(self) -> int | None:
+    def smallest_image(self) -> int | None:
         """Shorter side that a training picture needs, where it is not resized first."""
         return self.image_size if self.transform.preprocess == "crop" else None
 
@@ -196,13 +196,13 @@ class UnpairedDataModule(pl.LightningDataModule):
         """Positions of the stream that one iteration of all devices takes; a position is a pair."""
         return self.batch_size * self._world_size()
 
-    def sample_pictures(self, count: int = 64) -> tuple[Tensor, Tensor]:
+    def sample_images(self, count: int = 64) -> tuple[Tensor, Tensor]:
         """Return the first training pictures of A and of B, [N, C, S, S] in [-1, 1], for statistics of a domain."""
         assert self.splits is not None
         square = EvalTransform(self.image_size)
 
-        def stack(pictures: Pictures, values: ValueRange) -> Tensor:
-            chosen = [values.as_tensor(square(pictures[i])) for i in range(min(count, len(pictures)))]
+        def stack(images: Images, values: ValueRange) -> Tensor:
+            chosen = [values.as_tensor(square(images[i])) for i in range(min(count, len(images)))]
             return torch.stack([values.normalise(x) if x.dtype == torch.uint8 else x for x in chosen])
 
         return stack(self.splits.train_A, self.values["A"]), stack(self.splits.train_B, self.values["B"])
@@ -213,14 +213,14 @@ class UnpairedDataModule(pl.LightningDataModule):
             "domains": {d: {"name": self.names[d], **self.values[d].describe()} for d in "AB"},
             "preprocessing": {
                 "preprocess": self.transform.preprocess,
-                "pictures": self._pictures(),
+                "pictures": self._images(),
                 "image_size": self.image_size,
                 "load_size": self.load_size,
                 "range": [-1.0, 1.0],
             },
         }
 
-    def _pictures(self) -> dict[str, dict[str, Any]]:
+    def _images(self) -> dict[str, dict[str, Any]]:
         """Count and hash the pictures to train on (A, B) and, where they are others, those to look at (test_A, test_B).
 
         `names` and, for files, `content` are hashes that do not change when the files are moved.
@@ -230,9 +230,9 @@ class UnpairedDataModule(pl.LightningDataModule):
             parts = {"A": self.splits.train_A, "B": self.splits.train_B}
             for domain, looked_at in (("A", self.splits.test_A), ("B", self.splits.test_B)):
                 if looked_at.name(0) != parts[domain].name(0):
-                    stored = isinstance(looked_at, StoredPictures)
+                    stored = isinstance(looked_at, StoredImages)
                     parts[f"test_{domain}"] = first(looked_at, self.val_count) if stored else looked_at
-            self._known = {part: _fingerprint(pictures) for part, pictures in parts.items()}
+            self._known = {part: _fingerprint(images) for part, images in parts.items()}
         return self._known
 
     def _loading(self) -> dict[str, Any]:
@@ -261,11 +261,11 @@ class UnpairedDataModule(pl.LightningDataModule):
         return self.trainer.world_size if self.trainer else 1
 
 
-def _fingerprint(pictures: Pictures) -> dict[str, Any]:
-    names = "\n".join(Path(pictures.name(i)).name for i in range(len(pictures)))
+def _fingerprint(images: Images) -> dict[str, Any]:
+    names = "\n".join(Path(images.name(i)).name for i in range(len(images)))
     digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    content = content_of(pictures)
-    return {"count": len(pictures), "names": digest} | ({} if content is None else {"content": content})
+    content = content_of(images)
+    return {"count": len(images), "names": digest} | ({} if content is None else {"content": content})
 
 
 def leave_signals_to_the_main_process(worker: int) -> None:

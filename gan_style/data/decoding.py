@@ -58,7 +58,7 @@ logger.setLevel("CRITICAL")  # Pillow's logger for TIFF: each error that it logs
 
 
 @dataclass
-class OpenPicture:
+class OpenedImage:
     """A picture whose header was read and whose pixels were not.
 
     Attributes:
@@ -134,7 +134,7 @@ def _explained(path: Path, kind: str, data: bytes) -> Iterator[None]:
         raise damaged(path, kind, error) from error
 
 
-def open_picture(path: Path) -> OpenPicture:
+def open_image(path: Path) -> OpenedImage:
     """Read a file and its header.
 
     Raises:
@@ -157,7 +157,7 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path} cannot be opened ({error.strerror}): check its name and rights.") from error
 
 
-def open_bytes(path: Path, data: bytes) -> OpenPicture:
+def open_bytes(path: Path, data: bytes) -> OpenedImage:
     """Read the header of a picture; `path` is for messages.
 
     Raises:
@@ -165,12 +165,12 @@ def open_bytes(path: Path, data: bytes) -> OpenPicture:
     """
     kind = sniff(path, data)
     with _explained(path, kind, data):
-        picture = _parse_header(path, kind, data)
-    check_pixels(path, *picture.size)
-    return picture
+        opened = _parse_header(path, kind, data)
+    check_pixels(path, *opened.size)
+    return opened
 
 
-def _parse_header(path: Path, kind: str, data: bytes) -> OpenPicture:
+def _parse_header(path: Path, kind: str, data: bytes) -> OpenedImage:
     """Open with Pillow's reader directly: Image.open would warn about large pictures."""
     exif, bits = b"", 8
     if kind == "JPEG":
@@ -186,22 +186,22 @@ def _parse_header(path: Path, kind: str, data: bytes) -> OpenPicture:
         bits = max(image.tag_v2.get(_BITS, (8,)))
         orientation = image.tag_v2.get(_ORIENTATION, 1)
         orientation = orientation if orientation in range(1, 9) else 1
-    return OpenPicture(path, kind, data, image, bits, orientation)
+    return OpenedImage(path, kind, data, image, bits, orientation)
 
 
-def verify(picture: OpenPicture) -> None:
+def verify(opened: OpenedImage) -> None:
     """Decode a picture without keeping its pixels; a JPEG at one eighth of its size.
 
     Raises:
         UserError: If the picture is damaged or `decode` does not support it.
     """
-    _check_white_point(picture)
-    with _explained(picture.path, picture.kind, picture.data):
-        picture.image.draft(None, (picture.image.width // 8, picture.image.height // 8))
-        picture.image.load()
+    _check_white_point(opened)
+    with _explained(opened.path, opened.kind, opened.data):
+        opened.image.draft(None, (opened.image.width // 8, opened.image.height // 8))
+        opened.image.load()
 
 
-def decode(picture: OpenPicture) -> NDArray[np.uint8]:
+def decode(opened: OpenedImage) -> NDArray[np.uint8]:
     """Decode a picture as 8-bit RGB.
 
     Returns:
@@ -210,10 +210,10 @@ def decode(picture: OpenPicture) -> NDArray[np.uint8]:
     Raises:
         UserError: If the picture is damaged or has no fixed range.
     """
-    pixels = decode_raw(picture)
+    pixels = decode_raw(opened)
     if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
         return pixels
-    white = 255 if pixels.dtype == np.uint8 else 2**picture.bits - 1
+    white = 255 if pixels.dtype == np.uint8 else 2**opened.bits - 1
     if pixels.shape[2] in (2, 4):
         pixels = composite(pixels, white)
     if white != 255:
@@ -221,7 +221,7 @@ def decode(picture: OpenPicture) -> NDArray[np.uint8]:
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
-def decode_raw(picture: OpenPicture) -> NDArray[Any]:
+def decode_raw(opened: OpenedImage) -> NDArray[Any]:
     """Decode a picture as it is: grey, grey with alpha, RGB or RGBA; a palette is looked up.
 
     Returns:
@@ -230,38 +230,37 @@ def decode_raw(picture: OpenPicture) -> NDArray[Any]:
     Raises:
         UserError: As `decode`.
     """
-    _check_white_point(picture)
-    with _explained(picture.path, picture.kind, picture.data):
-        picture.image.load()
-        pixels = _decode_wide(picture) if picture.bits > 8 else None
-        return turn(_decode_narrow(picture) if pixels is None else pixels, picture.pending_orientation)
+    _check_white_point(opened)
+    with _explained(opened.path, opened.kind, opened.data):
+        opened.image.load()
+        pixels = _decode_wide(opened) if opened.bits > 8 else None
+        return turn(_decode_narrow(opened) if pixels is None else pixels, opened.pending_orientation)
 
 
-def _check_white_point(picture: OpenPicture) -> None:
+def _check_white_point(opened: OpenedImage) -> None:
     """Raise a UserError for floats and 32-bit integers, whose white point is unknown, and for more than 16 bits."""
-    mode = picture.image.mode
-    if mode == "F" or (mode == "I" and picture.kind != "PNG"):
+    mode = opened.image.mode
+    if mode == "F" or (mode == "I" and opened.kind != "PNG"):
         values = "floating-point" if mode == "F" else "signed or 32-bit"
         raise UserError(
-            f"{picture.path} holds {values} values, whose white point is unknown: "
-            "save it with 8 or 16 bits per channel."
+            f"{opened.path} holds {values} values, whose white point is unknown: save it with 8 or 16 bits per channel."
         )
-    if picture.bits > 16:
-        raise UserError(f"{picture.path} is a damaged {picture.kind} file ({picture.bits} bits): copy it again.")
+    if opened.bits > 16:
+        raise UserError(f"{opened.path} is a damaged {opened.kind} file ({opened.bits} bits): copy it again.")
 
 
-def _decode_narrow(picture: OpenPicture) -> NDArray[np.uint8]:
+def _decode_narrow(opened: OpenedImage) -> NDArray[np.uint8]:
     """Decode 8 bits per channel by Pillow, [H, W, C]."""
-    image: Image.Image = picture.image
+    image: Image.Image = opened.image
     grey = image.mode in ("1", "L", "LA")
-    wanted = ("LA" if grey else "RGBA") if picture.has_alpha else ("L" if grey else "RGB")
+    wanted = ("LA" if grey else "RGBA") if opened.has_alpha else ("L" if grey else "RGB")
     pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _decode_wide(picture: OpenPicture) -> NDArray[np.uint16] | None:
+def _decode_wide(opened: OpenedImage) -> NDArray[np.uint16] | None:
     """Decode 9 to 16 bits per channel, [H, W, C]; None where Pillow's upper 8 bits must do."""
-    image, white = picture.image, 2**picture.bits - 1
+    image, white = opened.image, 2**opened.bits - 1
     tags: Any = getattr(image, "tag_v2", {})
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.uint16)[..., None]
@@ -271,10 +270,10 @@ def _decode_wide(picture: OpenPicture) -> NDArray[np.uint16] | None:
         return np.concatenate([grey, *alpha], axis=2).astype(np.uint16)
     if not image.mode.startswith(("RGB", "LA")) or TIFF_PREMULTIPLIED in tags.get(_EXTRA_SAMPLES, ()):
         return None
-    pixels = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(opened.data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         return None
-    has_alpha = picture.has_alpha and pixels.shape[2] == 4
+    has_alpha = opened.has_alpha and pixels.shape[2] == 4
     return np.concatenate([pixels[..., 2::-1], *([pixels[..., 3:]] if has_alpha else [])], axis=2)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gan_style.core.types import Count, Seed
 from gan_style.data.datamodule import Splits, UnpairedDataModule
-from gan_style.data.pictures import ScenePictures
+from gan_style.data.image_sets import SceneImages
 from gan_style.data.scenes import check_size
 
 
@@ -36,8 +36,8 @@ class ScenesDataModule(UnpairedDataModule):
         # the pictures of A and of B in one validation row are of different scenes, as in training
         test_A, test_B = 2 * self.count, 2 * self.count + self.val_count
 
-        def scenes(first: int, count: int, side: int, domain: str) -> ScenePictures:
-            return ScenePictures(self.scene_seed, first, count, side, domain)
+        def scenes(first: int, count: int, side: int, domain: str) -> SceneImages:
+            return SceneImages(self.scene_seed, first, count, side, domain)
 
         return Splits(
             train_A=scenes(0, self.count, size, "A"),

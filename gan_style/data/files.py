@@ -35,19 +35,19 @@ def read_picture(path: Path, values: ValueRange) -> Array:
     Raises:
         UserError: If the file cannot be read, or the conversion would lose something.
     """
-    return decode_picture(path, read_bytes(path), values)
+    return decode_image(path, read_bytes(path), values)
 
 
-def decode_picture(path: Path, data: bytes, values: ValueRange) -> Array:
+def decode_image(path: Path, data: bytes, values: ValueRange) -> Array:
     """Decode a file's bytes as `read_picture` does; the path tells the format and is for messages."""
     if values.plain and path.suffix.lower() not in RAW:
-        picture = open_bytes(path, data)
-        _check_narrowing(path, picture.bits, values)
-        return decode(picture)
+        image = open_bytes(path, data)
+        _check_narrowing(path, image.bits, values)
+        return decode(image)
     return fit(path, read_raw(path, data), values, alpha=_has_alpha(path, data))
 
 
-def picture_size(path: Path, data: bytes) -> tuple[int, int]:
+def image_size(path: Path, data: bytes) -> tuple[int, int]:
     """Return width and height; of most formats only the header is read.
 
     Raises:
@@ -59,7 +59,7 @@ def picture_size(path: Path, data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def check_picture(path: Path, values: ValueRange, data: bytes | None = None) -> tuple[tuple[int, int], list[str]]:
+def check_image(path: Path, values: ValueRange, data: bytes | None = None) -> tuple[tuple[int, int], list[str]]:
     """Read a picture once, from `data` if given, and list the conversions that `read_picture` makes.
 
     Returns:
@@ -70,11 +70,11 @@ def check_picture(path: Path, values: ValueRange, data: bytes | None = None) -> 
     """
     data = read_bytes(path) if data is None else data
     if values.plain and path.suffix.lower() not in RAW:
-        picture = open_bytes(path, data)
-        _check_narrowing(path, picture.bits, values)
-        size = picture.size  # a JPEG shrinks when it is verified
-        verify(picture)
-        return size, picture.conversions()
+        image = open_bytes(path, data)
+        _check_narrowing(path, image.bits, values)
+        size = image.size  # a JPEG shrinks when it is verified
+        verify(image)
+        return size, image.conversions()
     raw = read_raw(path, data)
     array = fit(path, raw, values, alpha=_has_alpha(path, data))
     steps = []
@@ -214,10 +214,10 @@ def _read_tiff(path: Path, data: bytes) -> Array:
             raise UserError(f"{path} is compressed in a way that needs a package: pip install imagecodecs") from error
         raise damaged(path, "TIFF", error) from error
     if array is None:
-        picture = open_bytes(path, data)
-        array = decode_raw(picture)
-        if picture.bits > 8 and array.dtype == np.uint8:  # OpenCV could not read it, and Pillow drops the lower 8 bits
-            raise UserError(f"{path} has {picture.bits} bits and premultiplied alpha: save it without alpha")
+        image = open_bytes(path, data)
+        array = decode_raw(image)
+        if image.bits > 8 and array.dtype == np.uint8:  # OpenCV could not read it, and Pillow drops the lower 8 bits
+            raise UserError(f"{path} has {image.bits} bits and premultiplied alpha: save it without alpha")
         return array
     if array.ndim not in (2, 3):
         raise UserError(f"{path} holds {array.shape[0]} pictures of several channels: save each as a file of its own")

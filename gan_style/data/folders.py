@@ -14,7 +14,7 @@ from gan_style.data.datamodule import Splits
 from gan_style.data.layout import Layout, find_layout, given_layout
 from gan_style.data.named.download import fetch
 from gan_style.data.stored import StoredDataModule
-from gan_style.data.unpaired import FolderPictures, open_pictures
+from gan_style.data.unpaired import FolderImages, open_images
 
 
 class FoldersDataModule(StoredDataModule):
@@ -61,5 +61,5 @@ class FoldersDataModule(StoredDataModule):
     def layout(self) -> Layout:
         return given_layout(self.given, self.split) if self.root is None else find_layout(self.root, self.split)
 
-    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> FolderPictures:
-        return open_pictures(part, paths, self.on_error, min_size, notes, self.values[part[-1]])
+    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> FolderImages:
+        return open_images(part, paths, self.on_error, min_size, notes, self.values[part[-1]])

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import resolved
-from gan_style.data.decoding import decode, open_picture, read_bytes
-from gan_style.data.files import check_picture
+from gan_style.data.decoding import decode, open_image, read_bytes
+from gan_style.data.files import check_image
 from gan_style.data.values import ValueRange
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy", ".dcm")
@@ -61,15 +61,15 @@ def list_images(folder: Path) -> list[Path]:
         )
     except OSError as error:
         raise UserError(f"{error.filename} cannot be listed ({error.strerror}): check its rights.") from error
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not pictures:
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not images:
         count = "1 file" if len(files) == 1 else f"{len(files)} files"
         such = f", such as {files[0].name}" if files else ""
         raise UserError(
             f"The folder {folder} holds no picture (found {count}{such}, none ending in "
             f"{', '.join(SUFFIXES)}): check the path."
         )
-    return pictures
+    return images
 
 
 def walked(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
@@ -109,7 +109,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         UserError: If the picture cannot be read; the sentence says what is wrong with the file.
     """
-    return decode(open_picture(Path(path)))
+    return decode(open_image(Path(path)))
 
 
 def check_images(
@@ -159,7 +159,7 @@ def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tupl
     """Return size, conversions and digest of a good picture, or what is wrong with it."""
     try:
         data = read_bytes(path)
-        size, conversions = check_picture(path, values, data)
+        size, conversions = check_image(path, values, data)
     except UserError as error:
         return str(error)
     if min_size is not None and min(size) < min_size:

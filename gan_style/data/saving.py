@@ -122,9 +122,9 @@ def _encode(array: Array, suffix: str, profile: bytes | None) -> bytes:
         order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[array.shape[2]]
         stream.write(cv2.imencode(suffix, np.ascontiguousarray(array[..., order]))[1].tobytes())
     else:
-        picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+        image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
         kept: dict[str, Any] = {"icc_profile": profile} if profile and suffix in PROFILED else {}
-        picture.save(stream, **SAVE_OPTIONS[suffix], **kept)
+        image.save(stream, **SAVE_OPTIONS[suffix], **kept)
     return stream.getvalue()
 
 
@@ -149,6 +149,6 @@ def check_not_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path])
             raise UserError(f"{output} {where}: write somewhere else")
 
 
-def save(picture: Any, path: Path, profile: bytes | None = None) -> None:
-    array = np.asarray(picture)
+def save(image: Any, path: Path, profile: bytes | None = None) -> None:
+    array = np.asarray(image)
     save_image(array if array.ndim == 3 else array[..., None], path, profile)

@@ -16,7 +16,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed, epoch_order
 from gan_style.core.terminal import say
 from gan_style.data.decoding import read_bytes
-from gan_style.data.files import picture_size
+from gan_style.data.files import image_size
 from gan_style.data.layout import find_layout, find_set
 from gan_style.data.shards import Shard, index_path, write_index
 
@@ -144,7 +144,7 @@ def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
                 member = tarfile.TarInfo(f"{number:06d}{source.suffix.lower()}")
                 member.size = len(data)
                 names.append(member.name)
-                entries.append((tar.offset + tarfile.BLOCKSIZE, len(data), *picture_size(source, data)))
+                entries.append((tar.offset + tarfile.BLOCKSIZE, len(data), *image_size(source, data)))
                 tar.addfile(member, BytesIO(data))
                 progress()
         file.flush()

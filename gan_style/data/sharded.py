@@ -10,7 +10,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.layout import SETTINGS, Layout, require_both
 from gan_style.data.shard_writer import UNFINISHED
-from gan_style.data.shards import ShardPictures, open_shards
+from gan_style.data.shards import ShardImages, open_shards
 from gan_style.data.sources import matches
 from gan_style.data.stored import StoredDataModule
 
@@ -44,7 +44,7 @@ class ShardsDataModule(StoredDataModule):
         )
         return Layout(parts, notes)
 
-    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> ShardPictures:
+    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> ShardImages:
         return open_shards(part, paths, self.on_error, min_size, notes, self.values[part[-1]])
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from gan_style.core.errors import UserError
 from gan_style.core.terminal import say
 from gan_style.data.containers import Bounded
-from gan_style.data.files import decode_picture, picture_size
+from gan_style.data.files import decode_image, image_size
 from gan_style.data.images import SUFFIXES, too_small
 from gan_style.data.values import Array, ValueRange
 
@@ -48,7 +48,7 @@ class Shard:
     entries: NDArray[np.int64]
 
 
-class ShardPictures:
+class ShardImages:
     """Pictures of several shards, each read when asked for.
 
     Args:
@@ -83,7 +83,7 @@ class ShardPictures:
         Raises:
             UserError: If it cannot be read; shard and member are named.
         """
-        return decode_picture(Path(self.name(index)), self.data(index), self.values)
+        return decode_image(Path(self.name(index)), self.data(index), self.values)
 
     def name(self, index: int, /) -> str:
         """Return the path of the member, as if its shard were a folder."""
@@ -136,7 +136,7 @@ def open_shards(
     min_size: int | None,
     notes: list[str],
     values: ValueRange | None = None,
-) -> ShardPictures:
+) -> ShardImages:
     """Open the usable pictures of these shards, judged by their headers, with a note under the name `what`.
 
     The first picture is decoded, so that a wrong type or number of channels is reported at once; decoding all of a
@@ -155,26 +155,26 @@ def open_shards(
             shards = list(pool.map(open_shard, paths))
     numbered = [np.insert(shard.entries, 0, number, axis=1) for number, shard in enumerate(shards)]
     names = [name for shard in shards for name in shard.names]
-    pictures = ShardPictures(paths, names, np.concatenate(numbered), values)
-    smaller = pictures.entries[:, 3:].min(axis=1) < (min_size or 1)  # a width of 0 is an unreadable header
+    images = ShardImages(paths, names, np.concatenate(numbered), values)
+    smaller = images.entries[:, 3:].min(axis=1) < (min_size or 1)  # a width of 0 is an unreadable header
     bad = np.flatnonzero(smaller)
     note = f"{what}: {len(names) - len(bad)} pictures in {len(shards)} shards, their headers checked"
     if len(bad):
-        first = _what_is_wrong(pictures, int(bad[0]), min_size)
+        first = _what_is_wrong(images, int(bad[0]), min_size)
         if on_error == "stop" or len(bad) == len(names):
             remedy = "" if len(bad) == len(names) else "; data.on_error=skip leaves such pictures out"
             raise UserError(f"{first} (unusable: {len(bad)} of {len(names)} pictures{remedy}).")
-        note += f"; {len(bad)} unusable skipped, the first {pictures.name(int(bad[0]))}"
-        pictures = pictures.select(np.flatnonzero(~smaller))
+        note += f"; {len(bad)} unusable skipped, the first {images.name(int(bad[0]))}"
+        images = images.select(np.flatnonzero(~smaller))
     notes.append(note)
-    pictures[0]
-    return pictures
+    images[0]
+    return images
 
 
-def _what_is_wrong(pictures: ShardPictures, index: int, min_size: int | None) -> str:
-    path = Path(pictures.name(index))
+def _what_is_wrong(images: ShardImages, index: int, min_size: int | None) -> str:
+    path = Path(images.name(index))
     try:
-        size = picture_size(path, pictures.data(index))
+        size = image_size(path, images.data(index))
     except UserError as error:
         return str(error).rstrip(".")
     return too_small(path, size, min_size or 1).rstrip(".")
@@ -241,15 +241,15 @@ def scan(path: Path) -> Shard:
     try:
         with open(path, "rb") as file:
             members = _members(path, file)
-            pictures = [m for m in members if _is_picture(m)]
-            entries = [(m.offset_data, m.size, *_size(path, m, file)) for m in pictures]
+            images = [m for m in members if _is_image(m)]
+            entries = [(m.offset_data, m.size, *_size(path, m, file)) for m in images]
     except OSError as error:
         raise _unopened(path, error) from error
-    if not pictures:
+    if not images:
         found = f", such as {members[0].name}" if members else ""
         raise UserError(f"the shard {path} holds no picture ({len(members)} members{found}): name other shards")
     keys: dict[str, str] = {}
-    for name in (member.name for member in pictures):
+    for name in (member.name for member in images):
         folder, _, last = name.rpartition("/")
         other = keys.setdefault(f"{folder}/{last.split('.')[0]}", name)  # as WebDataset tells samples apart
         if other is not name:
@@ -257,7 +257,7 @@ def scan(path: Path) -> Shard:
                 f"the shard {path} holds two pictures of one sample, {other} and {name}: write shards with one picture "
                 "in each sample"
             )
-    return Shard(path, [m.name for m in pictures], np.array(entries, np.int64))
+    return Shard(path, [m.name for m in images], np.array(entries, np.int64))
 
 
 def _members(path: Path, file: IO[bytes]) -> list[tarfile.TarInfo]:
@@ -286,7 +286,7 @@ def _members(path: Path, file: IO[bytes]) -> list[tarfile.TarInfo]:
     return members
 
 
-def _is_picture(member: tarfile.TarInfo) -> bool:
+def _is_image(member: tarfile.TarInfo) -> bool:
     name = PurePosixPath(member.name)
     return (
         member.isreg() and not member.issparse() and name.suffix.lower() in SUFFIXES and not name.name.startswith(".")
@@ -297,7 +297,7 @@ def _size(path: Path, member: tarfile.TarInfo, file: IO[bytes]) -> tuple[int, in
     """Return width and height; (0, 0) for a picture that cannot be read, whose error is raised when it is used."""
     file.seek(member.offset_data)
     try:
-        return picture_size(path / member.name, file.read(member.size))
+        return image_size(path / member.name, file.read(member.size))
     except UserError:
         return 0, 0
 

@@ -46,11 +46,11 @@ def list_source(key: str, value: str) -> list[Path]:
 def _matching(key: str, pattern: str) -> list[Path]:
     found = sorted(set(matches(pattern)), key=lambda path: (len(path.parts), path))
     once = {resolved(path): path for path in reversed(found) if path.is_file() and path.suffix.lower() in SUFFIXES}
-    pictures = sorted(once.values())
-    if not pictures:
+    images = sorted(once.values())
+    if not images:
         what = f"{len(found)} files, but no picture among them" if found else "nothing"
         raise UserError(f"{key}={pattern} matches {what}: check the pattern, with ** for any depth of folders")
-    return pictures
+    return images
 
 
 def matches(pattern: str) -> Iterator[Path]:
@@ -75,20 +75,20 @@ def _listed(key: str, path: Path) -> list[Path]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or (str(error) if isinstance(error, csv.Error) else "no UTF-8 text")
         raise UserError(f"the list {key}={path} cannot be read ({reason}): check its name and encoding") from error
-    pictures = []
+    images = []
     for number, word in entries:
         if "\0" in word:
             raise UserError(f"line {number} of {path} holds a NUL byte: it is no list of pictures, or is damaged")
-        picture = path.parent / expanded(word)
-        if not os.path.isfile(picture):  # Path.is_file raises where a name is too long
+        image = path.parent / expanded(word)
+        if not os.path.isfile(image):  # Path.is_file raises where a name is too long
             raise UserError(
-                f"line {number} of {path} names {word}, but there is no file {picture}: paths are relative to the "
+                f"line {number} of {path} names {word}, but there is no file {image}: paths are relative to the "
                 "folder of the list, and a table's header names the column `path`"
             )
-        pictures.append(picture)
-    if not pictures:
+        images.append(image)
+    if not images:
         raise UserError(f"the list {key}={path} names no picture: write one path in each line")
-    return pictures
+    return images
 
 
 def _entries(text: str, suffix: str) -> list[tuple[int, str]]:

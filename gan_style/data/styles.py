@@ -16,37 +16,37 @@ from gan_style.core.paths import expanded
 from gan_style.core.seeding import derive_seed
 from gan_style.core.types import Count, Seed
 from gan_style.data.datamodule import Splits, UnpairedDataModule
+from gan_style.data.image_sets import SceneImages, content_of, first
 from gan_style.data.images import list_images
-from gan_style.data.pictures import ScenePictures, content_of, first
 from gan_style.data.scenes.looks import LOOKS, draw_look
 from gan_style.data.style_folders import MAX_NAMES_SHOWN, find_folders, find_styles
 from gan_style.data.transforms import Transform
 from gan_style.data.unpaired import (
-    FolderPictures,
+    FolderImages,
+    Images,
     PairedEvalDataset,
-    Pictures,
     Shuffled,
-    StoredPictures,
+    StoredImages,
     UnpairedDataset,
-    open_pictures,
+    open_images,
 )
 
 
-class StylePictures:
+class StyleImages:
     """Pictures of several styles as one sequence: the first of each style, the second of each, and so on.
 
     Args:
         styles: Name of a style -> its pictures.
     """
 
-    def __init__(self, styles: Mapping[str, Pictures]) -> None:
+    def __init__(self, styles: Mapping[str, Images]) -> None:
         self.styles = dict(styles)
         self._parts = list(styles.values())
         self._order = sorted((number, style) for style, part in enumerate(self._parts) for number in range(len(part)))
         self.of: list[list[int]] = [[] for _ in self._parts]  # style, number within it -> number in the sequence
         for i, (_, style) in enumerate(self._order):
             self.of[style].append(i)
-        self.cached: Pictures | None = None  # the same sequence, from memory
+        self.cached: Images | None = None  # the same sequence, from memory
 
     def __len__(self) -> int:
         return len(self._order)
@@ -57,13 +57,13 @@ class StylePictures:
         number, style = self._order[index]
         return self._parts[style][number]
 
-    def files(self) -> FolderPictures | None:
+    def files(self) -> FolderImages | None:
         """Return the same sequence as one of files; None if some pictures are not files."""
-        parts = [part for part in self._parts if isinstance(part, FolderPictures) and part.sizes]
+        parts = [part for part in self._parts if isinstance(part, FolderImages) and part.sizes]
         if len(parts) < len(self._parts):
             return None
         paths = [parts[style].paths[number] for number, style in self._order]
-        return FolderPictures(paths, sizes=[(parts[style].sizes or [])[number] for number, style in self._order])
+        return FolderImages(paths, sizes=[(parts[style].sizes or [])[number] for number, style in self._order])
 
     def content(self) -> str | None:
         """Return a hash of the content of all files; None where it is not known."""
@@ -89,9 +89,9 @@ class StyledDataset(UnpairedDataset):
         seed: Decides every order and every augmentation.
     """
 
-    def __init__(self, contents: Pictures, styles: StylePictures, transform: Transform, seed: int) -> None:
+    def __init__(self, contents: Images, styles: StyleImages, transform: Transform, seed: int) -> None:
         super().__init__(contents, styles, transform, seed)
-        self.pictures["B2"] = styles
+        self.images["B2"] = styles
         self._of = styles.of
         self._style = Shuffled(derive_seed(seed, "style"), len(styles.of))
         self._within = [Shuffled(derive_seed(seed, "style", k), len(own)) for k, own in enumerate(styles.of)]
@@ -126,27 +126,27 @@ class StyledEvalDataset(PairedEvalDataset):
         limit: At most so many items.
     """
 
-    def __init__(self, contents: Pictures, styles: StylePictures, transform: Transform, limit: int) -> None:
+    def __init__(self, contents: Images, styles: StyleImages, transform: Transform, limit: int) -> None:
         super().__init__(contents, styles, transform, limit=min(limit, max(len(contents), len(styles.of))))
         self._of = styles.of
 
     def pair(self, index: int) -> tuple[int, int]:
         """Return which content and which picture of all styles item number `index` shows."""
-        return index % len(self.A), self._picture(index, 0)
+        return index % len(self.A), self._image(index, 0)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return item number `index`, as in training."""
-        item, second = super().__getitem__(index), self._picture(index, 1)
+        item, second = super().__getitem__(index), self._image(index, 1)
         item |= {"B2": self.values["B"].as_tensor(self.transform(self.B[second], 0)), "path_B2": self.B.name(second)}
         return item | {"style": index % len(self._of)}
 
-    def _picture(self, index: int, further: int) -> int:
+    def _image(self, index: int, further: int) -> int:
         turn, style = divmod(index, len(self._of))
         own = self._of[style]
         return own[(turn + further) % len(own)]
 
 
-class LookPictures(ScenePictures):
+class LookImages(SceneImages):
     """Landscapes drawn in one of `LOOKS`, whose name is given as the domain."""
 
     def _draw_now(self, i: int) -> NDArray[np.uint8]:
@@ -197,7 +197,7 @@ class StylesDataModule(UnpairedDataModule):
     def read(self) -> Splits:
         folders = find_folders(self.folders)
         splits = self._open(**folders) if folders else self._draw()
-        assert isinstance(splits.train_B, StylePictures)
+        assert isinstance(splits.train_B, StyleImages)
         self.style_names = list(splits.train_B.styles)
         return splits
 
@@ -205,23 +205,23 @@ class StylesDataModule(UnpairedDataModule):
         """Keep the first `limit` contents and pictures of each style."""
         styles = splits.train_B
         splits = super().limited(splits)
-        assert isinstance(styles, StylePictures)
-        splits.train_B = StylePictures({name: first(own, self.limit) for name, own in styles.styles.items()})
+        assert isinstance(styles, StyleImages)
+        splits.train_B = StyleImages({name: first(own, self.limit) for name, own in styles.styles.items()})
         return splits
 
-    def on_disk(self, splits: Splits) -> dict[str, StoredPictures]:
-        assert isinstance(splits.train_B, StylePictures)
+    def on_disk(self, splits: Splits) -> dict[str, StoredImages]:
+        assert isinstance(splits.train_B, StyleImages)
         files = splits.train_B.files()
         return super().on_disk(splits) | ({"B": files} if files else {})
 
-    def with_cache(self, splits: Splits, kept: Mapping[str, Pictures]) -> Splits:
-        assert isinstance(splits.train_B, StylePictures)
+    def with_cache(self, splits: Splits, kept: Mapping[str, Images]) -> Splits:
+        assert isinstance(splits.train_B, StyleImages)
         splits.train_B.cached = kept.get("B")
         return replace(splits, train_A=kept.get("A", splits.train_A))
 
     def datasets(self, splits: Splits) -> tuple[UnpairedDataset, PairedEvalDataset]:
-        assert isinstance(splits.train_B, StylePictures)
-        assert isinstance(splits.test_B, StylePictures)
+        assert isinstance(splits.train_B, StyleImages)
+        assert isinstance(splits.test_B, StyleImages)
         look = StyledEvalDataset(splits.test_A, splits.test_B, self.look_transform, self.val_count)
         return StyledDataset(splits.train_A, splits.train_B, self.transform, self.seed), look
 
@@ -233,15 +233,15 @@ class StylesDataModule(UnpairedDataModule):
         size = self.load_size or self.image_size
         test = (1 + len(LOOKS)) * self.count  # no two pictures of the set show the same scene
 
-        def looks(first: int, count: int, side: int) -> StylePictures:
+        def looks(first: int, count: int, side: int) -> StyleImages:
             starts = range(first, first + len(LOOKS) * count, count)
             drawn = zip(LOOKS, starts, strict=True)
-            return StylePictures({k: LookPictures(self.scene_seed, i, count, side, k) for k, i in drawn})
+            return StyleImages({k: LookImages(self.scene_seed, i, count, side, k) for k, i in drawn})
 
         return Splits(
-            train_A=ScenePictures(self.scene_seed, 0, self.count, size, "A"),
+            train_A=SceneImages(self.scene_seed, 0, self.count, size, "A"),
             train_B=looks(self.count, self.count, size),
-            test_A=ScenePictures(self.scene_seed, test, self.val_count, self.image_size, "A"),
+            test_A=SceneImages(self.scene_seed, test, self.val_count, self.image_size, "A"),
             test_B=looks(test + self.val_count, self.val_count, self.image_size),
             notes=[f"styles: {self.count} photos, and {self.count} pictures each of {', '.join(LOOKS)}, drawn"],
         )
@@ -249,20 +249,20 @@ class StylesDataModule(UnpairedDataModule):
     def _open(self, content: Path, styles: Path, test_content: Path | None = None) -> Splits:
         notes: list[str] = []
         found = find_styles(styles)
-        A = open_pictures("contents", list_images(content), self.on_error, self.smallest_picture, notes)
+        A = open_images("contents", list_images(content), self.on_error, self.smallest_image, notes)
         paths = [path for own in found.values() for path in own]
-        good = open_pictures("styles", paths, self.on_error, self.smallest_picture, notes)
+        good = open_images("styles", paths, self.on_error, self.smallest_image, notes)
         assert good.sizes is not None
         assert good.digests is not None
         sizes = dict(zip(good.paths, good.sizes, strict=True))
         digests = dict(zip(good.paths, good.digests, strict=True))
         usable = {name: [path for path in own if path in sizes] for name, own in found.items()}
         opened = {
-            name: FolderPictures(own, None, [sizes[path] for path in own], [digests[path] for path in own])
+            name: FolderImages(own, None, [sizes[path] for path in own], [digests[path] for path in own])
             for name, own in usable.items()
             if own
         }
-        B = StylePictures(opened)
+        B = StyleImages(opened)
         counts = [f"{name} {len(own)}" for name, own in B.styles.items()]
         more = f" and {len(counts) - MAX_NAMES_SHOWN} more" if len(counts) > MAX_NAMES_SHOWN else ""
         notes.append(f"{len(counts)} styles, with their pictures: {', '.join(counts[:MAX_NAMES_SHOWN])}{more}")
@@ -270,5 +270,5 @@ class StylesDataModule(UnpairedDataModule):
         if test_content is None:
             notes.append("no test_content is given: the grids show training contents")
             return Splits(A, B, A, B, notes=notes)
-        look = open_pictures("test contents", list_images(test_content), self.on_error, None, notes)
+        look = open_images("test contents", list_images(test_content), self.on_error, None, notes)
         return Splits(A, B, look, B, notes=notes)

@@ -24,7 +24,7 @@ from gan_style.data.values import Array, ValueRange
 PLAIN = {"A": ValueRange(), "B": ValueRange()}
 
 
-class Pictures(Protocol):
+class Images(Protocol):
     """Protocol of a sequence of named pictures."""
 
     def __len__(self) -> int: ...
@@ -39,7 +39,7 @@ class Pictures(Protocol):
 
 
 @runtime_checkable
-class StoredPictures(Pictures, Protocol):
+class StoredImages(Images, Protocol):
     """Protocol of pictures on disk, whose sizes may be known before they are read."""
 
     values: ValueRange
@@ -58,7 +58,7 @@ class StoredPictures(Pictures, Protocol):
         ...
 
 
-class FolderPictures:
+class FolderImages:
     """Pictures on disk, read when asked for.
 
     Args:
@@ -105,14 +105,14 @@ class FolderPictures:
         return [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in self.paths]
 
 
-def open_pictures(
+def open_images(
     what: str,
     paths: Sequence[Path],
     on_error: Literal["stop", "skip"],
     min_size: int | None,
     notes: list[str],
     values: ValueRange | None = None,
-) -> FolderPictures:
+) -> FolderImages:
     """Open the usable of these files; adds messages to `notes`, under the name `what`.
 
     Raises:
@@ -123,7 +123,7 @@ def open_pictures(
     if result.skipped:
         found.append(f"{len(result.skipped)} unreadable skipped, the first {result.skipped[0][0].name}")
     notes.append(f"{what}: {len(result.good)} pictures" + (f" ({'; '.join(found)})" if found else ""))
-    return FolderPictures(result.good, values, result.sizes, result.digests)
+    return FolderImages(result.good, values, result.sizes, result.digests)
 
 
 class Shuffled:
@@ -163,19 +163,19 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        A: Pictures,
-        B: Pictures,
+        A: Images,
+        B: Images,
         transform: Transform,
         seed: int,
         values: Mapping[str, ValueRange] = PLAIN,
     ) -> None:
-        _require_pictures(A, B)
-        self.pictures: dict[str, Pictures] = {"A": A, "B": B}
+        _require_images(A, B)
+        self.images: dict[str, Images] = {"A": A, "B": B}
         self.values = values
         self.transform = transform
         self.seed = seed
         self._order = {
-            domain: Shuffled(derive_seed(seed, domain), len(pictures)) for domain, pictures in self.pictures.items()
+            domain: Shuffled(derive_seed(seed, domain), len(images)) for domain, images in self.images.items()
         }
 
     def __getitem__(self, position: int) -> dict[str, Any]:
@@ -188,8 +188,8 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
         item: dict[str, Any] = {}
         for key, index in self.indices(position).items():
             seed = derive_seed(self.seed, position, key)
-            item[key] = self.values[key[0]].as_tensor(self.transform(self.pictures[key][index], seed))
-            item[f"path_{key}"] = self.pictures[key].name(index)
+            item[key] = self.values[key[0]].as_tensor(self.transform(self.images[key][index], seed))
+            item[f"path_{key}"] = self.images[key].name(index)
         return item
 
     def indices(self, position: int) -> dict[str, int]:
@@ -215,15 +215,15 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        A: Pictures,
-        B: Pictures,
+        A: Images,
+        B: Images,
         transform: Transform,
-        truth_A: Pictures | None = None,
-        truth_B: Pictures | None = None,
+        truth_A: Images | None = None,
+        truth_B: Images | None = None,
         limit: int | None = None,
         values: Mapping[str, ValueRange] = PLAIN,
     ) -> None:
-        _require_pictures(A, B)
+        _require_images(A, B)
         self.values = values
         for source, source_name, truth, truth_name in (
             (B, "B", truth_A, "truth_A"),
@@ -252,14 +252,14 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
             raise IndexError(index)
         i, j = self.pair(index)
         item: dict[str, Any] = {"path_A": self.A.name(i), "path_B": self.B.name(j)}
-        for key, pictures, k in (
+        for key, images, k in (
             ("A", self.A, i),
             ("B", self.B, j),
             ("truth_A", self.truth_A, j),
             ("truth_B", self.truth_B, i),
         ):
-            if pictures is not None:
-                item[key] = self.values[key[-1]].as_tensor(self.transform(pictures[k], 0))
+            if images is not None:
+                item[key] = self.values[key[-1]].as_tensor(self.transform(images[k], 0))
         return item
 
     def pair(self, index: int) -> tuple[int, int]:
@@ -294,7 +294,7 @@ class EndlessBatches(Sampler[list[int]]):
             iteration += 1
 
 
-def _require_pictures(A: Pictures, B: Pictures) -> None:
-    for domain, pictures in (("A", A), ("B", B)):
-        if len(pictures) == 0:
+def _require_images(A: Images, B: Images) -> None:
+    for domain, images in (("A", A), ("B", B)):
+        if len(images) == 0:
             raise UserError(f"Domain {domain} has no pictures: give at least one.")

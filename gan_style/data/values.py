@@ -90,9 +90,9 @@ class ValueRange:
         wide = values.to(torch.float64).sub_(self.low).mul_(2 / (self.high - self.low)).sub_(1)
         return wide.clamp_(-1, 1).to(torch.float32)
 
-    def restore(self, picture: Tensor) -> Array:
+    def restore(self, image: Tensor) -> Array:
         """Map [C, H, W] in [-1, 1] to [H, W, C] of the files' type; integers are rounded to the nearest."""
-        wide = picture.detach().to("cpu", torch.float64).clamp(-1, 1).add_(1).mul_((self.high - self.low) / 2)
+        wide = image.detach().to("cpu", torch.float64).clamp(-1, 1).add_(1).mul_((self.high - self.low) / 2)
         values = wide.add_(self.low).movedim(-3, -1).contiguous().numpy()
         return np.asarray((values.round() if self.dtype in LIMITS else values).astype(self.dtype))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_style.core.errors import UserError
-from gan_style.evaluation.sets import SizedPictures
+from gan_style.evaluation.sets import SizedImages
 from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor
 from gan_style.metrics.extractors import column
@@ -42,7 +42,7 @@ class Features:
     """Features of one set: those of an extractor, patches of pyramids, and those of scores of one's own.
 
     Args:
-        pictures: [3, S, S] each, in [-1, 1].
+        images: [3, S, S] each, in [-1, 1].
         extractor: of the features.
         cache: keeps features of files; those of pictures that were just made are not kept.
         done: called after each picture.
@@ -51,26 +51,26 @@ class Features:
 
     def __init__(
         self,
-        pictures: Sequence[Tensor],
+        images: Sequence[Tensor],
         extractor: Extractor,
         cache: FeatureCache | None = None,
         done: Callable[[], Any] = lambda: None,
         device: torch.device = CPU,
     ) -> None:
-        self.pictures, self.device = pictures, device
+        self.images, self.device = images, device
         self._own: dict[tuple[str, str], Tensor] = {}
         key = kept = None
-        if cache is not None and isinstance(pictures, SizedPictures):
-            how = {"size": pictures.size, "resize": RESIZE, "decoders": DECODERS, "torch": str(torch.__version__)}
+        if cache is not None and isinstance(images, SizedImages):
+            how = {"size": images.size, "resize": RESIZE, "decoders": DECODERS, "torch": str(torch.__version__)}
             how |= {} if device.type == "cpu" else {"device": device.type}  # a GPU rounds differently: kept apart
-            key = {"pictures": pictures.digest(), **extractor.stamp(), "picture": how}
-            kept = cache.get(key, len(pictures))
+            key = {"pictures": images.digest(), **extractor.stamp(), "picture": how}
+            kept = cache.get(key, len(images))
         look = LaplacianPatches()
         deep, patches = [], []
-        for images in batches(pictures, done, device):
-            patches.append(look(images).cpu())
+        for batch in batches(images, done, device):
+            patches.append(look(batch).cpu())
             if kept is None:
-                deep.append(extractor(images).cpu())
+                deep.append(extractor(batch).cpu())
         if not patches:
             raise UserError("a set to compare holds no picture: give one that does")
         self.patches = torch.cat(patches)
@@ -88,18 +88,18 @@ class Features:
             return {EXTRACTOR: self.deep, PATCHES: self.patches}[row.features]
         key = row.name, row.source  # a row is built once for each checkpoint that names it
         if key not in self._own:
-            parts = [features_of(row, x) for x in batches(self.pictures, device=self.device)]
+            parts = [features_of(row, x) for x in batches(self.images, device=self.device)]
             self._own[key] = require_finite(row, torch.cat(parts))
         return self._own[key]
 
 
 def batches(
-    pictures: Iterable[Tensor], done: Callable[[], Any] = lambda: None, device: torch.device = CPU
+    images: Iterable[Tensor], done: Callable[[], Any] = lambda: None, device: torch.device = CPU
 ) -> Iterable[Tensor]:
     """Stack images [C, H, W] to batches [B, C, H, W] of at most `BATCH_SIZE`, on a device."""
     held: list[Tensor] = []
-    for picture in pictures:
-        held.append(picture)
+    for image in images:
+        held.append(image)
         done()
         if len(held) == BATCH_SIZE:
             yield torch.stack(held).to(device)

@@ -27,11 +27,11 @@ from gan_style.metrics.table import GIVEN, NAMED, TABLE, Score, described
 from gan_style.metrics.truth import bootstrap
 from gan_style.networks.vgg import URLS, VGG
 
-Pictures = Mapping[str, Sequence[Tensor]]
+Images = Mapping[str, Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
-class PictureScore:
+class ImageScore:
     """A row of the table with its weights: one number per picture.
 
     Attributes:
@@ -46,14 +46,14 @@ class PictureScore:
     function: Callable[..., Tensor]
     network: str | None = None
 
-    def values(self, pictures: Pictures, device: torch.device = CPU) -> list[float]:
+    def values(self, images: Images, device: torch.device = CPU) -> list[float]:
         """Score each picture; the networks of `function` are on that device."""
-        columns = [batches(pictures[name], device=device) for name in self.inputs]
+        columns = [batches(images[name], device=device) for name in self.inputs]
         with torch.inference_mode():
             return [value for parts in zip(*columns, strict=True) for value in self.function(*parts).tolist()]
 
 
-class PictureScores:
+class ImageScores:
     """Every score of single pictures that the weights at hand allow.
 
     Args:
@@ -104,15 +104,13 @@ class PictureScores:
             made["structure"] = structure.name, structure, structure.sha256
         made["diversity"] = f"diversity_{of}", lambda styles: diversity(styles, distance), None
         found = [(row, *made[row.name]) for row in TABLE if row.name in made]
-        self.scores = [PictureScore(name, row.inputs, function, sha256) for row, name, function, sha256 in found]
+        self.scores = [ImageScore(name, row.inputs, function, sha256) for row, name, function, sha256 in found]
 
-    def of(
-        self, pictures: Pictures, real: Sequence[Tensor], train: Sequence[Tensor], own: Sequence[Score] = ()
-    ) -> Scores:
+    def of(self, images: Images, real: Sequence[Tensor], train: Sequence[Tensor], own: Sequence[Score] = ()) -> Scores:
         """Compute each score that these pictures have the inputs for.
 
         Args:
-            pictures: translations and what belongs to each, by the names of `PictureScore.inputs`.
+            images: translations and what belongs to each, by the names of `ImageScore.inputs`.
             real: of the target domain; style is compared with their mean, and with that which a picture was given.
             train: further real ones, for the floor of what looks at fakes alone; may be none.
             own: further scores of single pictures, beside those of the table.
@@ -123,15 +121,15 @@ class PictureScores:
         """
         found: Scores = {}
         rows = {row.name: row for row in own if row.inputs}
-        ours = [PictureScore(name, row.inputs, partial(values_of, row)) for name, row in rows.items()]
-        for score in [*self.scores, *self._style_scores(pictures, real), *ours]:
-            if any(not pictures.get(name) for name in score.inputs):
+        ours = [ImageScore(name, row.inputs, partial(values_of, row)) for name, row in rows.items()]
+        for score in [*self.scores, *self._style_scores(images, real), *ours]:
+            if any(not images.get(name) for name in score.inputs):
                 continue
-            found[score.name] = dict(bootstrap(score.values(pictures, self.device)))
+            found[score.name] = dict(bootstrap(score.values(images, self.device)))
             if score.inputs == ("fakes",) and train:
                 found[score.name]["floor"] = _mean(score.values({"fakes": train}, self.device))
-            if "fakes" in score.inputs and pictures.get("sources"):
-                untouched = {**pictures, "fakes": pictures["sources"]}
+            if "fakes" in score.inputs and images.get("sources"):
+                untouched = {**images, "fakes": images["sources"]}
                 found[score.name]["ceiling"] = _mean(score.values(untouched, self.device))
             found[score.name] |= described(rows[score.name]) if score.name in rows else {}
         return found
@@ -141,13 +139,13 @@ class PictureScores:
         known = {score.name: score.network for score in self.scores} | {k: v for k, (_, v) in self.styles.items()}
         return {name: sha256 for name in names if (sha256 := known.get(name.removeprefix(GIVEN)))}
 
-    def _style_scores(self, pictures: Pictures, real: Sequence[Tensor]) -> list[PictureScore]:
+    def _style_scores(self, images: Images, real: Sequence[Tensor]) -> list[ImageScore]:
         scores = []
         for name, (distance, _) in self.styles.items():
             code = _mean_code(distance, real, self.device)
             inputs = NAMED[name.rpartition("_")[0]].inputs
-            scores.append(PictureScore(name, inputs, lambda x, d=distance, c=code: d.to_code(x, c)))
-            scores.append(PictureScore(f"{GIVEN}{name}", ("fakes", "targets"), distance))
+            scores.append(ImageScore(name, inputs, lambda x, d=distance, c=code: d.to_code(x, c)))
+            scores.append(ImageScore(f"{GIVEN}{name}", ("fakes", "targets"), distance))
         return scores
 
 

@@ -19,14 +19,14 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable
 from gan_style.data.images import list_images
 from gan_style.evaluation.distances import CPU, Features, Result, Scores, compare_sets, file_format, protocol
-from gan_style.evaluation.images import PictureScores
-from gan_style.evaluation.sets import Files, ScoredSet, SizedPictures
+from gan_style.evaluation.images import ImageScores
+from gan_style.evaluation.sets import Files, ScoredSet, SizedImages
 from gan_style.inference.load import loaded
 from gan_style.inference.translator import NOISE, LoadedTranslator
 from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor, rounded
 from gan_style.metrics.extractors import column
-from gan_style.metrics.frechet import few_pictures
+from gan_style.metrics.frechet import few_images
 from gan_style.metrics.own import as_nodes, own_scores
 from gan_style.metrics.probe import ProbeResult, steganography_probe
 from gan_style.metrics.table import NAMED, Score, without_infinities
@@ -42,13 +42,13 @@ class Made:
 
     Attributes:
         fakes: translations, compared with real pictures as a set.
-        pictures: inputs of the scores of single pictures, by the names of `PictureScore.inputs`.
+        images: inputs of the scores of single pictures, by the names of `ImageScore.inputs`.
         indices: index of the input of each of these.
         probe: of the cycle, if there is one.
     """
 
     fakes: Sequence[Tensor]
-    pictures: dict[str, Sequence[Tensor]]
+    images: dict[str, Sequence[Tensor]]
     indices: Sequence[int]
     probe: ProbeResult | None = None
 
@@ -84,7 +84,7 @@ class Judge:
 
     data: ScoredSet
     extractor: Extractor
-    pairs: PictureScores
+    pairs: ImageScores
     draws: int = 200
     cache: FeatureCache | None = None
     done: Callable[[], Any] = lambda: None
@@ -94,8 +94,8 @@ class Judge:
 
     def __post_init__(self) -> None:
         self._real = remembered(self._features)
-        self._pictures = remembered(self.data.pictures)
-        self._digest = remembered(lambda part, size: self._pictures(part, size).digest())
+        self._images = remembered(self.data.images)
+        self._digest = remembered(lambda part, size: self._images(part, size).digest())
 
     def checkpoint(self, path: Path) -> Result:
         """Score a checkpoint in each direction that it translates, as a result file holds it.
@@ -148,25 +148,25 @@ class Judge:
         """
         direction = Direction(direction)
         files = list_images(folder)[: self.data.limit]  # in the order of the inputs, which are limited alike
-        fakes = SizedPictures(Files(files), size)
+        fakes = SizedImages(Files(files), size)
         both = self._matching(fakes, direction, size)
         indices = [index for index, _ in both]
-        pictures: dict[str, Sequence[Tensor]] = {
-            name: [self._pictures(part, size)[i] for i in indices] for name, part in self._inputs(direction).items()
+        images: dict[str, Sequence[Tensor]] = {
+            name: [self._images(part, size)[i] for i in indices] for name, part in self._inputs(direction).items()
         }
-        pictures["fakes"] = [fakes[i] for _, i in both] if both else fakes
-        self.made = {direction: Made(fakes, pictures, indices)}
+        images["fakes"] = [fakes[i] for _, i in both] if both else fakes
+        self.made = {direction: Made(fakes, images, indices)}
         result = self._result(size, {"file_format": file_format(files), "checkpoint": "none: a folder"})
         if self.data.has(f"test{direction.source}") and len(indices) < len(files):
             what = f"{len(files) - len(indices)} of {len(files)} pictures have the name of no input, or not alone"
             result["notes"].append(f"{direction}: {what}, so that they are in distances of sets only")
         return result
 
-    def _matching(self, fakes: SizedPictures, direction: Direction, size: int) -> list[tuple[int, int]]:
+    def _matching(self, fakes: SizedImages, direction: Direction, size: int) -> list[tuple[int, int]]:
         """Return the index of each input, and that of the picture with its name."""
         if not self.data.has(f"test{direction.source}"):
             return []
-        sources = self._pictures(f"test{direction.source}", size)
+        sources = self._images(f"test{direction.source}", size)
         of_source, of_fake = sources.by_stem(), fakes.by_stem()
         return [(index, of_fake[stem]) for stem, index in of_source.items() if stem in of_fake]
 
@@ -176,41 +176,39 @@ class Judge:
         return {name: part for name, part in parts.items() if self.data.has(part)}
 
     def _translated(self, translator: LoadedTranslator, direction: Direction, size: int) -> Made:
-        pictures: dict[str, Sequence[Tensor]] = {
-            name: list(self._pictures(part, size)) for name, part in self._inputs(direction).items()
+        images: dict[str, Sequence[Tensor]] = {
+            name: list(self._images(part, size)) for name, part in self._inputs(direction).items()
         }
-        sources, back = pictures["sources"], direction.back
+        sources, back = images["sources"], direction.back
         if translator.model.takes_style:
-            styles = self._pictures(f"train{direction.target}", size)
-            pictures["targets"] = [styles[i % len(styles)] for i in range(len(sources))]
-            made = [
-                self._one(translator, x, style=[(y, 1.0)]) for x, y in zip(sources, pictures["targets"], strict=True)
-            ]
+            styles = self._images(f"train{direction.target}", size)
+            images["targets"] = [styles[i % len(styles)] for i in range(len(sources))]
+            made = [self._one(translator, x, style=[(y, 1.0)]) for x, y in zip(sources, images["targets"], strict=True)]
         else:
             made = [self._one(translator, x, direction) for x in sources]
-        pictures["fakes"] = [rounded(picture) for picture in made]
+        images["fakes"] = [rounded(image) for image in made]
         if translator.model.takes_noise and translator.style_names:
-            pictures["several"] = [self._several(translator, i, x) for i, x in enumerate(sources[:MAX_VARIED_INPUTS])]
+            images["several"] = [self._several(translator, i, x) for i, x in enumerate(sources[:MAX_VARIED_INPUTS])]
         if back not in translator.model.directions:
-            return Made(pictures["fakes"], pictures, range(len(sources)))
-        pictures["back"] = [self._one(translator, x, back) for x in made]
+            return Made(images["fakes"], images, range(len(sources)))
+        images["back"] = [self._one(translator, x, back) for x in made]
         return Made(
-            pictures["fakes"],
-            pictures,
+            images["fakes"],
+            images,
             range(len(sources)),
             self._probed(translator, direction, back, sources[:MAX_PROBED_INPUTS]),
         )
 
-    def _one(self, translator: LoadedTranslator, picture: Tensor, direction: str | None = None, **how: Any) -> Tensor:
+    def _one(self, translator: LoadedTranslator, image: Tensor, direction: str | None = None, **how: Any) -> Tensor:
         self.done()
-        result: Tensor = translator.translate(picture, direction, **how)
+        result: Tensor = translator.translate(image, direction, **how)
         return result.cpu()
 
-    def _several(self, translator: LoadedTranslator, index: int, picture: Tensor) -> Tensor:
+    def _several(self, translator: LoadedTranslator, index: int, image: Tensor) -> Tensor:
         """Translate one input with several noise codes of one style: [S, C, H, W]."""
         name = translator.style_names[index % len(translator.style_names)]
         styles = [f"{NOISE}:{name}:{seed}" for seed in range(CODES_PER_INPUT)]
-        return torch.stack([rounded(self._one(translator, picture, style=style)) for style in styles])
+        return torch.stack([rounded(self._one(translator, image, style=style)) for style in styles])
 
     def _probed(
         self, translator: LoadedTranslator, direction: str, back: str, sources: Sequence[Tensor]
@@ -225,7 +223,7 @@ class Judge:
     def _features(self, part: str, size: int) -> Features | None:
         if not self.data.has(part):
             return None
-        return Features(self._pictures(part, size), self.extractor, self.cache, self.done, self.device)
+        return Features(self._images(part, size), self.extractor, self.cache, self.done, self.device)
 
     def _result(self, size: int, stamp: dict[str, Any], own: Sequence[Score] = ()) -> Result:
         """Return the scores of `made`, with the protocol and notes."""
@@ -238,7 +236,7 @@ class Judge:
             if made.probe is not None:
                 probes[direction] = made.probe.as_dict()
                 notes += [NO_CYCLE.format(direction)] if made.probe.honesty is None else []
-            few = few_pictures(column(NAMED["frechet"], self.extractor), *counts)
+            few = few_images(column(NAMED["frechet"], self.extractor), *counts)
             notes += [few] if few and few not in notes else []
             networks |= self.pairs.networks(list(found))
             scores[direction], left = _finite(found, direction)
@@ -264,8 +262,8 @@ class Judge:
             own=own,
             draws=self.draws,
         )
-        train = self._pictures(target, size)[: len(made.fakes)] if self.data.has(target) else []
-        found |= self.pairs.of(made.pictures, self._pictures(f"test{direction.target}", size), train, own)
+        train = self._images(target, size)[: len(made.fakes)] if self.data.has(target) else []
+        found |= self.pairs.of(made.images, self._images(f"test{direction.target}", size), train, own)
         if made.probe is not None and made.probe.honesty is not None:
             interval = {"low": made.probe.low, "high": made.probe.high}
             found["cycle_honesty"] = {"value": made.probe.honesty, **interval, "floor": None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gan_style.evaluation.distances import Result
-from gan_style.evaluation.table import BETTER, Row, directions, rows
+from gan_style.evaluation.result_table import BETTER, Row, directions, rows
 from gan_style.report.svg import Scale, document, element, text, title
 
 COLUMNS = 2

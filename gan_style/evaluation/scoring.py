@@ -13,7 +13,7 @@ from gan_style.core.devices import device_of
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images
 from gan_style.evaluation.distances import Result
-from gan_style.evaluation.images import PictureScores
+from gan_style.evaluation.images import ImageScores
 from gan_style.evaluation.judge import Judge
 from gan_style.evaluation.sets import ScoredSet, open_set
 from gan_style.metrics.cache import FeatureCache, default_folder
@@ -125,7 +125,7 @@ def judge_of(data: ScoredSet, **judging: Unpack[Judging]) -> Judge:
         torch.backends.cudnn.allow_tf32 = False
     name, weights = judging.get("extractor", "random"), judging.get("weights")
     network = extractor_of(name, weights).to(device)
-    pairs = PictureScores(
+    pairs = ImageScores(
         network,
         squeezenet=weights if name == "squeezenet" else None,
         vgg=judging.get("vgg"),

@@ -12,12 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from gan_style.core.errors import UserError
+from gan_style.data.image_sets import SceneImages, first
 from gan_style.data.images import list_images, read_image, to_tensor
 from gan_style.data.layout import all_parts, find_layout, find_set, hold_out
-from gan_style.data.pictures import ScenePictures, first
 from gan_style.data.style_folders import find_folders, find_styles
 from gan_style.data.transforms import EvalTransform
-from gan_style.data.unpaired import Pictures
+from gan_style.data.unpaired import Images
 from gan_style.data.values import Array
 
 SCENES = "scenes"
@@ -45,31 +45,31 @@ class Files:
         return str(self.paths[index])
 
 
-class SizedPictures(Sequence[Tensor]):
+class SizedImages(Sequence[Tensor]):
     """Pictures as tensors [3, size, size] in [-1, 1].
 
     Args:
-        pictures: of any size.
+        images: of any size.
         size: side that each is resized to.
     """
 
-    def __init__(self, pictures: Pictures, size: int) -> None:
-        self.pictures, self.size = pictures, size
+    def __init__(self, images: Images, size: int) -> None:
+        self.images, self.size = images, size
         self._fit = EvalTransform(size)
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return to_tensor(self._fit(self.pictures[index]))
+        return to_tensor(self._fit(self.images[index]))
 
     def stem(self, index: int) -> str:
         """Return the name of a picture without folder and suffix."""
-        return Path(self.pictures.name(index)).stem
+        return Path(self.images.name(index)).stem
 
     def by_stem(self) -> dict[str, int]:
         """Return the number of each picture whose stem no other has."""
@@ -81,11 +81,11 @@ class SizedPictures(Sequence[Tensor]):
         """Return sha256 over the contents of the files in their order, or over the pixels of what is drawn."""
         total = hashlib.sha256()
         for i in range(len(self)):
-            if isinstance(self.pictures, Files):
-                with self.pictures.paths[i].open("rb") as file:
+            if isinstance(self.images, Files):
+                with self.images.paths[i].open("rb") as file:
                     total.update(hashlib.file_digest(file, "sha256").digest())
             else:
-                total.update(hashlib.sha256(self.pictures[i].tobytes()).digest())
+                total.update(hashlib.sha256(self.images[i].tobytes()).digest())
         return total.hexdigest()
 
 
@@ -103,19 +103,19 @@ class ScoredSet:
     files: Mapping[str, list[Path]] | None
     limit: int | None = None
 
-    def pictures(self, part: str, size: int) -> SizedPictures:
+    def images(self, part: str, size: int) -> SizedImages:
         """Return a part of the set, such as `testA`; `truthB` holds what testA should become, picture by picture."""
         if self.files is not None:
-            pictures: Pictures = Files(self.files[part])
+            images: Images = Files(self.files[part])
         else:
             domain, train = part[-1], part.startswith("train")
             parts = ["testA", "testB", "trainA", "trainB"]
             drawn = part if not part.startswith("truth") else f"test{'B' if domain == 'A' else 'A'}"
             start = FIRST_SCENE + parts.index(drawn) * TRAIN_SCENES
-            pictures = ScenePictures(SCENE_SEED, start, TRAIN_SCENES if train else TEST_SCENES, size, domain)
+            images = SceneImages(SCENE_SEED, start, TRAIN_SCENES if train else TEST_SCENES, size, domain)
         limit = self.limit if self.limit is None or not part.startswith("train") else 2 * self.limit
-        kept = Files(pictures.paths[:limit]) if isinstance(pictures, Files) else first(pictures, limit)
-        return SizedPictures(kept, size)
+        kept = Files(images.paths[:limit]) if isinstance(images, Files) else first(images, limit)
+        return SizedImages(kept, size)
 
     def has(self, part: str) -> bool:
         """Check whether there is such a part, such as `truthA`, which only drawn scenes have."""

@@ -15,14 +15,14 @@ from torch import Tensor
 from gan_style.core.checks import require_finite
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
-from gan_style.data.decoding import OpenPicture, decode
+from gan_style.data.decoding import OpenedImage, decode
 from gan_style.data.files import fit, read_picture
 from gan_style.data.images import read_image, to_tensor
 from gan_style.data.transforms import resize
 from gan_style.data.values import Array, ValueRange
 from gan_style.inference.styles import Style, check_mask_size
 
-Picture = str | Path | Image.Image | NDArray[np.uint8] | Tensor
+ImageLike = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 Size = tuple[int, int]
 ORIENTATION = 0x0112  # EXIF's tag
 
@@ -40,7 +40,7 @@ def read_file(path: str | Path, values: ValueRange | None = None) -> Array:
     return read_image(path) if values is None else read_picture(path, values)
 
 
-def given_picture(image: Picture, *, values: ValueRange | None = None, side: int | None = None) -> Given:
+def given_image(image: ImageLike, *, values: ValueRange | None = None, side: int | None = None) -> Given:
     """Convert a picture, or a batch of them, of any kind.
 
     Args:
@@ -168,7 +168,7 @@ def _decoded(image: Image.Image) -> NDArray[np.uint8]:
     image.load()  # on load, Pillow turns a TIFF and removes its orientation tag
     turned = image.getexif().get(ORIENTATION, 1)
     bits = 16 if image.mode.startswith("I;16") else 8
-    opened = OpenPicture(
+    opened = OpenedImage(
         Path("the PIL picture"),
         image.format or "PIL",
         b"",

@@ -48,15 +48,15 @@ def read_ahead(pairs: Iterable[tuple[Path, Path]], read: Callable[[Path], Array]
         pool.shutdown(cancel_futures=True)
 
 
-def by_size(pictures: Iterable[Read], batch: int) -> Iterator[list[Read]]:
+def by_size(images: Iterable[Read], batch: int) -> Iterator[list[Read]]:
     """Yield groups of up to `batch` pictures of one size; smaller ones when too many wait for others."""
     groups: dict[tuple[int, ...], list[Read]] = {}
-    for picture in pictures:
-        if picture.array is None:
-            yield [picture]
+    for image in images:
+        if image.array is None:
+            yield [image]
             continue
-        shape = picture.array.shape
-        groups.setdefault(shape, []).append(picture)
+        shape = image.array.shape
+        groups.setdefault(shape, []).append(image)
         if len(groups[shape]) == batch:
             yield groups.pop(shape)
         elif sum(map(len, groups.values())) >= MAX_WAITING_BATCHES * batch:

@@ -20,7 +20,7 @@ from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images, to_uint8
 from gan_style.data.values import Array, ValueRange
-from gan_style.inference.images import Given, Picture, given_mask, given_picture, joined_given, read_file, style_pairs
+from gan_style.inference.images import Given, ImageLike, given_image, given_mask, joined_given, read_file, style_pairs
 from gan_style.inference.styles import Style, apply_styles, direction_to, mix_codes
 from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
 from gan_style.models.styled import styled
@@ -67,7 +67,7 @@ class LoadedTranslator:
         self.about = about
         self._codes: dict[tuple[str, int, int], StyleCode] = {}
 
-    def translate(self, image: Picture, direction: str | None = None, **options: Any) -> Any:
+    def translate(self, image: ImageLike, direction: str | None = None, **options: Any) -> Any:
         """Translate one picture, or a batch of them as a tensor.
 
         Args:
@@ -88,7 +88,7 @@ class LoadedTranslator:
     @torch.no_grad()
     def translate_all(
         self,
-        pictures: Sequence[Picture],
+        images: Sequence[ImageLike],
         direction: str | None = None,
         *,
         style: Any = None,
@@ -103,7 +103,7 @@ class LoadedTranslator:
         """Translate several pictures of one size in one pass; each comes out as `translate` gives it.
 
         Args:
-            pictures, direction: as of `translate`.
+            images, direction: as of `translate`.
             style: a picture, a folder, a name, or a result of `style`; or pairs of these and their weights, or a
                 mapping of paths and names to weights.
             alpha: strength in [0, 1]; 0 is the method's own reconstruction of the picture.
@@ -127,7 +127,7 @@ class LoadedTranslator:
                 raise UserError(f"{name} needs a style: give one, or leave {name} out")
             chosen = self.direction_of(direction)
             source, target = chosen.source, chosen.target
-            given = self._given(pictures, source, size)
+            given = self._given(images, source, size)
             styles = [self._general_style(chosen)]
         else:
             if direction is not None:
@@ -135,17 +135,17 @@ class LoadedTranslator:
             self._refuse_unknown(options)
             pairs = style_pairs(style)
             source, target = self._ends(pairs)
-            given = self._given(pictures, source, size)
+            given = self._given(images, source, size)
             styles = self._styles(pairs, mask, joined_given(given))
-        images = joined_given(given).images.to(self.device)
+        joined = joined_given(given).images.to(self.device)
         bf16 = self.precision == "bf16"
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         with fast_convolutions(self.model, bf16=bf16) if self.fast_convolutions else autocast:
-            output = apply_styles(passes, images, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
+            output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()
         parts = output.split([len(one.images) for one in given])
-        return [_as_given(part, picture, values) for part, picture in zip(parts, pictures, strict=True)]
+        return [_as_given(part, image, values) for part, image in zip(parts, images, strict=True)]
 
     def read(self, path: str | Path, direction: str | None = None, style: Any = None) -> Array:
         """Read a file as an array [H, W, C], of the type of the domain that `translate` would take it for.
@@ -248,8 +248,8 @@ class LoadedTranslator:
             raise UserError("the domains of this model hold other kinds of pictures and cannot be mixed: name one")
         return (found[0].source, found[0].target) if found else ("A", "A")
 
-    def _given(self, pictures: Sequence[Picture], source: str, size: int | None) -> list[Given]:
-        return [given_picture(picture, values=self._values(source), side=size) for picture in pictures]
+    def _given(self, images: Sequence[ImageLike], source: str, size: int | None) -> list[Given]:
+        return [given_image(image, values=self._values(source), side=size) for image in images]
 
     def _passes(self, tile: Tile, mode: Mode) -> Any:
         """Wrap the model in tiles where it can be tiled."""
@@ -286,9 +286,9 @@ class LoadedTranslator:
         z = torch.randn(1, model.latent_size, generator=torch.Generator().manual_seed(int(seed or 0)))
         return model.latent_style(self.style_names.index(name), z.to(self.device))
 
-    def _encoded(self, what: Picture, side: int) -> StyleCode:
+    def _encoded(self, what: ImageLike, side: int) -> StyleCode:
         values = self._values("B")  # in a domain of 8 bits, a style of 16 bits is reduced to 8
-        images = given_picture(what, values=None if values and values.plain else values, side=side).images
+        images = given_image(what, values=None if values and values.plain else values, side=side).images
         if len(images) != 1:
             raise UserError(f"a style is one picture, not a batch of {len(images)}: give pairs of one and its weight")
         return self._passes("auto", "exact").style_code(images)
@@ -301,7 +301,7 @@ class LoadedTranslator:
         return self._codes[key]
 
 
-def _as_given(output: Tensor, image: Picture, values: ValueRange) -> Any:
+def _as_given(output: Tensor, image: ImageLike, values: ValueRange) -> Any:
     if isinstance(image, Tensor):
         return (output if image.dim() == 4 else output[0]).to(image)
     array = to_uint8(output)[0] if values.plain else values.restore(output[0])

@@ -12,7 +12,7 @@ PLACES = {
     "LPIPS": "lpips",
     "ContentDistance": "pairs",
     "Score": "table",
-    "SetMetric": "set_metric",
+    "SetMetric": "as_torchmetrics",
     "StructureDistance": "structure",
     "StyleDistance": "pairs",
     "cmmd": "kernel",

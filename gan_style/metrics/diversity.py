@@ -12,11 +12,11 @@ from gan_style.metrics.extractor import Extractor
 from gan_style.metrics.pairs import PairFunction
 
 
-def diversity(pictures: Tensor, distance: PairFunction) -> Tensor:
+def diversity(images: Tensor, distance: PairFunction) -> Tensor:
     """Return the mean distance between translations of one picture, over all pairs of styles.
 
     Args:
-        pictures: [B, S, C, H, W] in [-1, 1], S styles of B pictures.
+        images: [B, S, C, H, W] in [-1, 1], S styles of B pictures.
         distance: [B, C, H, W] twice -> [B], e.g. `LPIPS()` or `feature_distance(extractor)`.
 
     Returns:
@@ -25,11 +25,11 @@ def diversity(pictures: Tensor, distance: PairFunction) -> Tensor:
     Raises:
         UserError: fewer than two styles.
     """
-    if pictures.dim() != 5 or pictures.shape[1] < 2:
+    if images.dim() != 5 or images.shape[1] < 2:
         raise UserError(
-            f"diversity is taken of pictures [B, S, C, H, W] in two styles at least, not {list(pictures.shape)}"
+            f"diversity is taken of pictures [B, S, C, H, W] in two styles at least, not {list(images.shape)}"
         )
-    pairs = [distance(pictures[:, i], pictures[:, j]) for i, j in combinations(range(pictures.shape[1]), 2)]
+    pairs = [distance(images[:, i], images[:, j]) for i, j in combinations(range(images.shape[1]), 2)]
     return torch.stack(pairs).mean(0)
 
 

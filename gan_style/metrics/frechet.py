@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gan_style.metrics.features import checked
 
-MIN_PICTURES = 2048  # below it the distance mostly measures their number
+MIN_IMAGES = 2048  # below it the distance mostly measures their number
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
@@ -17,7 +17,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
     root, no complex numbers, no jitter, and exact for fewer pictures than dimensions. Here A is the centred data
     itself, or its triangular factor where there are more pictures than dimensions.
 
-    The estimate is biased upward by about 1/N (Chong and Forsyth 2020): compare at the same N, see `few_pictures`.
+    The estimate is biased upward by about 1/N (Chong and Forsyth 2020): compare at the same N, see `few_images`.
     """
     real, fake = checked(real, fake)
     mean = (real.mean(0) - fake.mean(0)).square().sum()
@@ -31,11 +31,11 @@ def _root(features: Tensor) -> Tensor:
     return torch.linalg.qr(centred, mode="r").R if len(centred) > centred.shape[1] else centred
 
 
-def few_pictures(name: str, real: int, fake: int) -> str | None:
+def few_images(name: str, real: int, fake: int) -> str | None:
     """Return the warning to print beside a Frechet distance of too few pictures, or None."""
-    if min(real, fake) >= MIN_PICTURES:
+    if min(real, fake) >= MIN_IMAGES:
         return None
     return (
-        f"{name} of {real} real and {fake} fake pictures mostly measures their number (fewer than {MIN_PICTURES}): "
+        f"{name} of {real} real and {fake} fake pictures mostly measures their number (fewer than {MIN_IMAGES}): "
         "compare it only at the same numbers, and look at KID, which is unbiased"
     )

@@ -106,18 +106,18 @@ def require_finite(row: Score, features: Tensor) -> Tensor:
     return features
 
 
-def values_of(row: Score, *pictures: Tensor) -> Tensor:
+def values_of(row: Score, *images: Tensor) -> Tensor:
     """Compute the values of a row of one's own for a batch of single pictures: [B].
 
     Raises:
         UserError: it is not one number for each picture.
     """
     with torch.no_grad():
-        found = row.compute()(*pictures)
-    if not isinstance(found, Tensor) or found.shape != (len(pictures[0]),):
+        found = row.compute()(*images)
+    if not isinstance(found, Tensor) or found.shape != (len(images[0]),):
         shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(
-            f"the metric {row.name} gives {shape} of {len(pictures[0])} pictures: it should give a tensor "
-            f"[{len(pictures[0])}], a number for each picture"
+            f"the metric {row.name} gives {shape} of {len(images[0])} pictures: it should give a tensor "
+            f"[{len(images[0])}], a number for each picture"
         )
     return found

@@ -63,7 +63,7 @@ class ProbeResult:
 
 
 @torch.no_grad()
-def steganography_probe(G_AB: Map, G_BA: Map, pictures: Tensor, *, seed: int = 0) -> ProbeResult:
+def steganography_probe(G_AB: Map, G_BA: Map, images: Tensor, *, seed: int = 0) -> ProbeResult:
     """Reconstruct pictures from their translations after 8-bit rounding, JPEG, blur and noise.
 
     An honest pair of generators keeps the input in what can be seen of the fake: a disturbance of size d makes the
@@ -79,22 +79,22 @@ def steganography_probe(G_AB: Map, G_BA: Map, pictures: Tensor, *, seed: int = 0
 
     Args:
         G_AB, G_BA: translations of [B, C, H, W] in [-1, 1].
-        pictures: [N, C, H, W] in [-1, 1], two different ones at least, 1 or 3 channels; passed as one batch.
+        images: [N, C, H, W] in [-1, 1], two different ones at least, 1 or 3 channels; passed as one batch.
         seed: of the noise.
 
     Raises:
         UserError: fewer than two pictures.
     """
-    if pictures.dim() != 4 or len(pictures) < 2 or pictures.shape[1] not in (1, 3):
+    if images.dim() != 4 or len(images) < 2 or images.shape[1] not in (1, 3):
         raise UserError(
-            f"the probe takes two pictures at least, [N, 3, H, W] or [N, 1, H, W], not {list(pictures.shape)}"
+            f"the probe takes two pictures at least, [N, 3, H, W] or [N, 1, H, W], not {list(images.shape)}"
         )
-    fake = G_AB(pictures)
+    fake = G_AB(images)
     back = G_BA(fake)
-    before, lost = cycle_error(pictures, back), cycle_error(pictures, back.roll(1, 0))
+    before, lost = cycle_error(images, back), cycle_error(images, back.roll(1, 0))
     changed = {name: disturb(fake) for name, disturb in disturbances(seed).items()}
     sizes = torch.stack([cycle_error(fake, one) for one in changed.values()])
-    errors = torch.stack([cycle_error(pictures, G_BA(one)) for one in changed.values()])  # [disturbances, N]
+    errors = torch.stack([cycle_error(images, G_BA(one)) for one in changed.values()])  # [disturbances, N]
     parts = before.double(), lost.double(), sizes.double(), errors.double()
     e0, e1, d, e = (x.mean(-1) for x in parts)
     each = _honesty(e0, e1, d, e)
@@ -104,7 +104,7 @@ def steganography_probe(G_AB: Map, G_BA: Map, pictures: Tensor, *, seed: int = 0
     }
     if e0 >= e1:
         return ProbeResult(float(e0), float(e1), found, None, None, None)
-    rows = np.random.default_rng(seed).integers(0, len(pictures), (ROUNDS, len(pictures)))
+    rows = np.random.default_rng(seed).integers(0, len(images), (ROUNDS, len(images)))
     drawn = _honesty(*(x.cpu()[..., torch.from_numpy(rows)].mean(-1) for x in parts)).amin(0)
     low, high = np.percentile(drawn.numpy(), [2.5, 97.5])
     return ProbeResult(float(e0), float(e1), found, float(each.min()), float(low), float(high))
@@ -130,11 +130,11 @@ def jpeg(images: Tensor, quality: int = 75) -> Tensor:
     """Pass images through a JPEG file in memory, [B, 3, H, W] or [B, 1, H, W] in [-1, 1]."""
     pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     back = []
-    for picture in pixels:
+    for image in pixels:
         file = io.BytesIO()
-        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(file, "jpeg", quality=quality)
+        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(file, "jpeg", quality=quality)
         decoded = np.asarray(Image.open(file))
-        back.append(torch.from_numpy(decoded.reshape(picture.shape).copy()))
+        back.append(torch.from_numpy(decoded.reshape(image.shape).copy()))
     return torch.stack(back).permute(0, 3, 1, 2).to(images) / 127.5 - 1
 
 

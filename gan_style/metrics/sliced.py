@@ -74,8 +74,8 @@ class LaplacianPatches(Extractor):
         bytes_of = ((images + 1) * 127.5).round().to(torch.uint8).cpu()
         pyramid = laplacian_pyramid(images, levels_of(min(images.shape[-2:])))
         found = []
-        for i, picture in enumerate(bytes_of):
-            generator = torch.Generator().manual_seed(zlib.crc32(picture.numpy().tobytes(), self.seed))
+        for i, image in enumerate(bytes_of):
+            generator = torch.Generator().manual_seed(zlib.crc32(image.numpy().tobytes(), self.seed))
             for level in pyramid:
                 windows = level[i].unfold(1, PATCH_PIXELS, 1).unfold(2, PATCH_PIXELS, 1)  # [3, h, w, 7, 7]
                 rows, columns = (

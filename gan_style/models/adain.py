@@ -76,10 +76,8 @@ class AdaIN(Styled):
     def general_style(self) -> StyleCode:
         return {"mean": self.style_mean, "std": self.style_std}
 
-    def style_code(self, pictures: Tensor) -> StyleCode:
-        mean, std = mean_std(
-            self._encode(self._padded(pictures)[0])
-        )  # as `stylize` sees a content, and training a style
+    def style_code(self, images: Tensor) -> StyleCode:
+        mean, std = mean_std(self._encode(self._padded(images)[0]))  # as `stylize` sees a content, and training a style
         return {"mean": mean, "std": std}
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
@@ -103,9 +101,9 @@ class AdaIN(Styled):
         if self.lambda_idt > 0 or not self.training:
             made["idt_A"] = crop(self.decoder(features), size)
             made["idt_B"] = crop(self.decoder(of_styles[self.depth]), style_size)
-        pictures = {name: picture.clamp(-1, 1) for name, picture in made.items()}
+        images = {name: image.clamp(-1, 1) for name, image in made.items()}
         # The losses take the images before clamping: a clamped pixel has no gradient.
-        shown = {"real_A": batch["A"], "real_B": batch["B"], **pictures}
+        shown = {"real_A": batch["A"], "real_B": batch["B"], **images}
         return Generated(shown, target=target, style=self.perceptual.style_code(of_styles), made=made)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:

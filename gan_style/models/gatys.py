@@ -17,7 +17,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.core.types import Count, Positive, Seed, Weight
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
-from gan_style.models.picture_descent import (
+from gan_style.models.image_descent import (
     Method,
     Objective,
     Size,
@@ -134,23 +134,23 @@ class Gatys(Optimizing):
 
     # The objective and the first picture
 
-    def objective(self, pictures: Tensor, target: Target) -> tuple[Tensor, Terms]:
+    def objective(self, images: Tensor, target: Target) -> tuple[Tensor, Terms]:
         """Return the sum over images [B, 3, H, W] of each one's loss, and the means of its terms.
 
         The loss sees them clamped to [-1, 1], as they will be shown.
         """
-        pictures = bounded(pictures)
-        features = self.perceptual.features(pictures)
+        images = bounded(images)
+        features = self.perceptual.features(images)
         found = []
-        with torch.autocast(pictures.device.type, enabled=False):
+        with torch.autocast(images.device.type, enabled=False):
             # one by one, because the relative losses of a batch share a denominator
-            for i in range(len(pictures)):
+            for i in range(len(images)):
                 mine, content, style = (only(i, tensors) for tensors in (features, *target))
-                variation = total_variation(pictures[i : i + 1])
+                variation = total_variation(images[i : i + 1])
                 found.append([self.perceptual.content(mine, content), self.perceptual.style(mine, style), variation])
             content_loss, style_loss, tv = torch.stack([torch.stack(terms) for terms in found]).mean(dim=0)
             mean = self.lambda_content * content_loss + self.lambda_style * style_loss + self.lambda_tv * tv
-        return len(pictures) * mean, {"content": content_loss, "style": style_loss, "tv": tv}
+        return len(images) * mean, {"content": content_loss, "style": style_loss, "tv": tv}
 
     @torch.no_grad()
     def target(self, content: Tensor, code: StyleCode) -> Target:
@@ -177,9 +177,9 @@ class Gatys(Optimizing):
     # Any picture
 
     @torch.no_grad()
-    def style_code(self, pictures: Tensor) -> StyleCode:
-        with torch.autocast(pictures.device.type, enabled=False):
-            return self.perceptual.style_code(self.perceptual.features(pictures))
+    def style_code(self, images: Tensor) -> StyleCode:
+        with torch.autocast(images.device.type, enabled=False):
+            return self.perceptual.style_code(self.perceptual.features(images))
 
     def stylize(
         self, images: Tensor, code: StyleCode, progress: Progress | None = None, start: Tensor | None = None
@@ -195,10 +195,10 @@ class Gatys(Optimizing):
         """
         every = self.last_iteration
 
-        def report(i: int, step: int, terms: Terms, picture: Tensor) -> None:
+        def report(i: int, step: int, terms: Terms, image: Tensor) -> None:
             if progress is not None:
                 numbers = {name: float(value) for name, value in terms.items()}
-                progress(i * every + step, len(images) * every, numbers, picture)
+                progress(i * every + step, len(images) * every, numbers, image)
 
         with torch.inference_mode(False), torch.enable_grad():
             # copies, because tensors of inference mode cannot be kept for a gradient

@@ -140,8 +140,8 @@ class StyleConditional(Styled):
     def general_style(self) -> StyleCode:
         return {"s": self.style_means.mean(dim=0, keepdim=True)}
 
-    def style_code(self, pictures: Tensor) -> StyleCode:
-        return {"s": self.E(pictures)}
+    def style_code(self, images: Tensor) -> StyleCode:
+        return {"s": self.E(images)}
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
         codes = code["s"].expand(images.shape[0], -1)  # len() would fix it in an exported graph
@@ -199,7 +199,7 @@ class StyleConditional(Styled):
         if self.weights["code"] > 0:
             terms["code"] = l1(self.E(fake), kept(images, "code").detach())
         pairs = (("cycle_A", "rec_A"), ("self", "idt_A"))
-        terms |= {name: l1(images[picture], real_A) for name, picture in pairs if self.weights[name] > 0}
+        terms |= {name: l1(images[image], real_A) for name, image in pairs if self.weights[name] > 0}
         if self.perceptual is not None:
             terms |= self._vgg_terms(self.perceptual, images)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()

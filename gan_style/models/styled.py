@@ -21,7 +21,7 @@ class Styled(Translator):
     takes_style = True
     latent_size: int  # length of the noise that `latent_style` takes, where `takes_noise`
 
-    def style_code(self, pictures: Tensor) -> StyleCode:
+    def style_code(self, images: Tensor) -> StyleCode:
         """Return what the method needs to know of style images [N, C, H, W]: tensors [N, ...] by name."""
         raise NotImplementedError
 

@@ -65,8 +65,8 @@ class AdaINDecoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Decode [B, C, h, w] to a picture [B, out_channels, m h, m w], about [-1, 1], m = `multiple`."""
-        picture: Tensor = self.layers(features)
-        return picture
+        image: Tensor = self.layers(features)
+        return image
 
 
 def _convolution(in_channels: int, out_channels: int) -> list[nn.Module]:

@@ -116,8 +116,8 @@ class StyledGenerator(nn.Module):
             y = block(y, s)
         for up, norm in zip(self.ups, self.norms, strict=True):
             y = F.relu(norm(up(y), s))
-        picture: Tensor = self.last(y)
-        return picture
+        image: Tensor = self.last(y)
+        return image
 
 
 class StyleEncoder(nn.Module):

@@ -24,7 +24,7 @@ _SHRINK = 0.8
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedImage:
     """An embedded picture.
 
     Attributes:
@@ -46,7 +46,7 @@ def choose_earlier(count: int, limit: int = MAX_EARLIER) -> list[int]:
     return [index * earlier // limit for index in range(limit)]
 
 
-def embed(iteration: int, path: Path, large: bool) -> Picture | None:
+def embed(iteration: int, path: Path, large: bool) -> EmbeddedImage | None:
     """Return a picture as a data URI, or None where the file cannot be read."""
     side, budget = (_LARGE_SIDE, _LARGE_BYTES) if large else (_SMALL_SIDE, _SMALL_BYTES)
     try:
@@ -57,15 +57,15 @@ def embed(iteration: int, path: Path, large: bool) -> Picture | None:
         with PngImageFile(io.BytesIO(content)) as image:
             check_pixels(path, *image.size)
             image.load()
-            picture = image.convert("RGB")
+            converted = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, UserError):
         return None
-    size = picture.size
+    size = converted.size
     kind = "png"
     if len(content) > budget or max(size) > side:
-        kind, content = "webp", _compress(picture, side, budget)
+        kind, content = "webp", _compress(converted, side, budget)
     text = base64.b64encode(content).decode("ascii")
-    return Picture(iteration, f"data:image/{kind};base64,{text}", size)
+    return EmbeddedImage(iteration, f"data:image/{kind};base64,{text}", size)
 
 
 def image_section(run: Run) -> str:
@@ -75,11 +75,11 @@ def image_section(run: Run) -> str:
         return _broken(broken)
     earlier = []
     for index in choose_earlier(len(left) + 1):
-        picture = embed(*left[index], large=False)
-        if picture is None:
+        image = embed(*left[index], large=False)
+        if image is None:
             broken.append(left[index][1].name)
         else:
-            earlier.append(picture)
+            earlier.append(image)
     width = newest.size[0]
     # A grid of tiny pictures is shown at twice its size, larger would only blur it.
     shown = width if width >= 560 else 2 * width
@@ -93,27 +93,29 @@ def image_section(run: Run) -> str:
 def side_by_side(runs: list[Run]) -> str:
     """Return the newest grid of each run, as HTML; empty where no run has one."""
     found = [(run.folder, _newest(run.images, large=False)[0]) for run in runs]
-    return _figures([(f"{name}, iteration {picture.iteration:,}", picture) for name, picture in found if picture])
+    return _figures([(f"{name}, iteration {image.iteration:,}", image) for name, image in found if image])
 
 
-def _newest(images: list[tuple[int, Path]], large: bool) -> tuple[Picture | None, list[tuple[int, Path]], list[str]]:
+def _newest(
+    images: list[tuple[int, Path]], large: bool
+) -> tuple[EmbeddedImage | None, list[tuple[int, Path]], list[str]]:
     """Return the newest readable grid, those before it, and the names of later ones that cannot be read."""
     left = list(images)
     broken: list[str] = []
     while left:
         iteration, path = left.pop()
-        picture = embed(iteration, path, large)
-        if picture is not None:
-            return picture, left, broken
+        image = embed(iteration, path, large)
+        if image is not None:
+            return image, left, broken
         broken.append(path.name)
     return None, left, broken
 
 
-def _compress(picture: Image.Image, side: int, budget: int) -> bytes:
-    scale = min(1.0, side / max(picture.size))
+def _compress(image: Image.Image, side: int, budget: int) -> bytes:
+    scale = min(1.0, side / max(image.size))
     while True:
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        small = picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        small = image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         small.save(buffer, "WEBP", quality=_QUALITY, method=4)
         if buffer.tell() <= budget or max(size) <= 64:
@@ -121,27 +123,27 @@ def _compress(picture: Image.Image, side: int, budget: int) -> bytes:
         scale *= _SHRINK
 
 
-def _strip(pictures: list[Picture], count: int) -> str:
-    if not pictures:
+def _strip(images: list[EmbeddedImage], count: int) -> str:
+    if not images:
         return '<p class="note">There is no earlier grid yet.</p>'
-    figures = _figures([(f"Iteration {picture.iteration:,}", picture) for picture in pictures])
-    shown = f"{len(pictures)} of {count} earlier grids" if len(pictures) < count else "all earlier grids"
+    figures = _figures([(f"Iteration {image.iteration:,}", image) for image in images])
+    shown = f"{len(images)} of {count} earlier grids" if len(images) < count else "all earlier grids"
     return f"<details><summary>Over time: {shown}</summary>{figures}</details>"
 
 
-def _figures(pictures: list[tuple[str, Picture]]) -> str:
+def _figures(images: list[tuple[str, EmbeddedImage]]) -> str:
     figures = "".join(
-        f'<figure><img class="earlier" {_attributes(picture)}><figcaption>{escape(caption)}</figcaption></figure>'
-        for caption, picture in pictures
+        f'<figure><img class="earlier" {_attributes(image)}><figcaption>{escape(caption)}</figcaption></figure>'
+        for caption, image in images
     )
     return f'<div class="grids">{figures}</div>' if figures else ""
 
 
-def _attributes(picture: Picture) -> str:
-    width, height = picture.size
+def _attributes(image: EmbeddedImage) -> str:
+    width, height = image.size
     return (
-        f'src="{picture.uri}" width="{width}" height="{height}" data-iteration="{picture.iteration}" '
-        f'alt="Grid of pictures at iteration {picture.iteration:,}"'
+        f'src="{image.uri}" width="{width}" height="{height}" data-iteration="{image.iteration}" '
+        f'alt="Grid of pictures at iteration {image.iteration:,}"'
     )
 
 

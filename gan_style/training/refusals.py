@@ -66,7 +66,7 @@ def differences(
         data: description of the pictures, see `UnpairedDataModule.describe`.
         settings: of the command's trainer.
     """
-    for found in (*_of_settings(config, resume), *_of_pictures(resume, data)):
+    for found in (*_of_settings(config, resume), *_of_images(resume, data)):
         yield f"{found}; {arithmetic.NOT_EXACTLY}"
     yield from arithmetic.changes(settings, data["preprocessing"]["image_size"], resume)
 
@@ -82,10 +82,10 @@ def _of_settings(config: Mapping[str, Any], resume: Mapping[str, Any]) -> Iterat
                 yield found
 
 
-def _of_pictures(resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
+def _of_images(resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
     then, there = resume["preprocessing"].get("pictures", {}), data["preprocessing"]["pictures"]
     for part in (part for part in there if part in then):
-        counts = [pictures["count"] for pictures in (then[part], there[part])]
+        counts = [images["count"] for images in (then[part], there[part])]
         # Names are compared only where the content is not known: renamed files give the same results.
         known = "content" if "content" in then[part] and "content" in there[part] else "names"
         if counts[0] != counts[1] or then[part][known] != there[part][known]:
@@ -150,7 +150,7 @@ def check_warm_start(node: Mapping[str, Any]) -> None:
         raise UserError(f"there is no checkpoint {given}: check model.warm_start")
 
 
-def check_picture_sizes(model: Translator, data: UnpairedDataModule) -> None:
+def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
     """Check that crops are large enough for the discriminators, before a run folder is created.
 
     Raises:

@@ -38,7 +38,7 @@ from gan_style.training.callbacks.progress import ShowProgress
 from gan_style.training.engine.engine import Engine
 from gan_style.training.refusals import (
     check_architecture,
-    check_picture_sizes,
+    check_image_sizes,
     check_resumable,
     check_settings,
     check_styles,
@@ -187,7 +187,7 @@ def model_of(
     if data.style_names and takes(config["model"], "styles", allowed):
         extra["styles"] = len(data.style_names)
     model: Translator = build(config["model"], allowed, **extra)
-    check_picture_sizes(model, data)
+    check_image_sizes(model, data)
     check_settings(model, settings, config["name"])
     return model
 
@@ -208,7 +208,7 @@ def callbacks_of(config: Mapping[str, Any], allowed: Sequence[str]) -> list[pl.C
     extra: list[dict[str, Any]] = [{} for _ in nodes]
     for key, scorer, rows in (
         ("own_of_sets", "set_scores", [row for row in own if row.of_sets]),
-        ("own_of_pictures", "truth_scores", [row for row in own if not row.of_sets]),
+        ("own_of_images", "truth_scores", [row for row in own if not row.of_sets]),
     ):
         takers = [i for i, node in enumerate(nodes) if "_target_" in node and takes(node, key, allowed)]
         if rows and not takers:

@@ -110,8 +110,8 @@ def test_onnx_is_torch_at_every_size(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert_same(checkpoint, by_onnx(out), "B2A")
     model = onnx.load(out)
     onnx.checker.check_model(model)
-    (picture,), (output,) = model.graph.input, model.graph.output
-    for value in (picture, output):
+    (image,), (output,) = model.graph.input, model.graph.output
+    for value in (image, output):
         sizes = [one.dim_param or one.dim_value for one in value.type.tensor_type.shape.dim]
         assert sizes == ["batch", 3, "height", "width"]
     texts = {one.key: json.loads(one.value) for one in model.metadata_props}
@@ -153,9 +153,9 @@ def test_safetensors_load_as_the_checkpoint(tmp_path: Path, name: str) -> None:
     assert again.domains == ours.domains
     assert again.style_names == ours.style_names
     assert again.values == ours.values
-    picture = torch.rand(3, 21, 30) * 2 - 1
+    image = torch.rand(3, 21, 30) * 2 - 1
     for direction in ours.model.directions:
-        assert torch.equal(again.translate(picture, direction), ours.translate(picture, direction))
+        assert torch.equal(again.translate(image, direction), ours.translate(image, direction))
     with safe_open(out, framework="pt") as file:
         assert json.loads(file.metadata()["domains"])["A"]["name"] == "photo"
         assert not any(key.startswith("D") for key in file.keys())  # noqa: SIM118
@@ -165,9 +165,9 @@ def test_one_direction_of_two_as_safetensors(tmp_path: Path) -> None:
     checkpoint = saved(tmp_path / "a.ckpt", "model=cyclegan")
     again = gan_style.load(exported(checkpoint, ".safetensors", "--direction", "B2A"), device="cpu")
     assert again.model.directions == ("B2A",)
-    picture = torch.rand(3, 21, 30) * 2 - 1
+    image = torch.rand(3, 21, 30) * 2 - 1
     ours = gan_style.load(checkpoint, device="cpu")
-    assert torch.equal(again.translate(picture), ours.translate(picture, "B2A"))
+    assert torch.equal(again.translate(image), ours.translate(image, "B2A"))
 
 
 OWN_WAYS = """
@@ -239,9 +239,9 @@ def test_one_direction_of_generators_of_other_names(
         out = out.with_name("again.ckpt")
         assert main(["import", str(out.with_name("out.pth")), str(out), "--direction", "B2A"]) == 0
     again = gan_style.load(out, device="cpu")
-    picture = torch.rand(3, 21, 30) * 2 - 1
+    image = torch.rand(3, 21, 30) * 2 - 1
     ours = gan_style.load(path, device="cpu", allow="ways.")
-    assert torch.equal(again.translate(picture, "B2A"), ours.translate(picture, "B2A"))
+    assert torch.equal(again.translate(image, "B2A"), ours.translate(image, "B2A"))
 
 
 @pytest.mark.parametrize(
@@ -266,13 +266,11 @@ def test_averaged_weights_unless_asked(tmp_path: Path, capsys: pytest.CaptureFix
     content = torch.load(checkpoint, weights_only=True)
     state = {key.removeprefix("G_AB."): v / 2 for key, v in content["state_dict"].items() if key.startswith("G_AB.")}
     torch.save(content | {"callbacks": {"EMA": {"G_AB": state}}}, checkpoint)
-    picture = torch.rand(3, 16, 16) * 2 - 1
+    image = torch.rand(3, 16, 16) * 2 - 1
     for words, ema, said in (((), True, "averaged"), (("--raw",), False, "raw")):
         again = gan_style.load(exported(checkpoint, ".safetensors", *words), device="cpu")
         assert f"{said} weights" in capsys.readouterr().out
-        assert torch.equal(
-            again.translate(picture), gan_style.load(checkpoint, device="cpu", ema=ema).translate(picture)
-        )
+        assert torch.equal(again.translate(image), gan_style.load(checkpoint, device="cpu", ema=ema).translate(image))
         assert main(["describe", str(checkpoint.with_name("out.safetensors"))]) == 0
         assert f"weights       {said}" in capsys.readouterr().out
 

@@ -116,10 +116,10 @@ def test_one_direction_does_not_pretend_to_have_the_other(tmp_path: Path) -> Non
     weights, *_ = drawn("resnet, instance norm")
     back = gan_style.load(imported(tmp_path, weights.file(), "--direction", "B2A"), device="cpu")
     assert back.model.directions == ("B2A",)
-    picture = torch.zeros(3, 16, 16)
-    assert back.translate(picture).shape == (3, 16, 16)
+    image = torch.zeros(3, 16, 16)
+    assert back.translate(image).shape == (3, 16, 16)
     with pytest.raises(UserError, match="does not translate A2B: there are: B2A"):
-        back.translate(picture, "A2B")
+        back.translate(image, "A2B")
 
 
 def test_both_directions(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_the_verbs_take_what_was_imported(tmp_path: Path, capsys: pytest.Capture
     noise = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "in.png")
     assert main(["translate", str(checkpoint), str(tmp_path / "in.png"), str(tmp_path / "out.png")]) == 0
-    with Image.open(tmp_path / "out.png") as picture:
-        assert picture.size == (41, 30)
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (41, 30)
     assert main(["describe", str(checkpoint)]) == 0
     said = capsys.readouterr().out
     for line in (

@@ -24,9 +24,9 @@ def test_a_folder_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: gan-style\n")
     assert "| method | CycleGAN |" in card
-    picture = np.random.default_rng(0).integers(0, 256, (21, 30, 3), np.uint8)
-    expected = translator.translate(picture, "B2A")
-    assert np.array_equal(gan_style.from_pretrained(folder, device="cpu").translate(picture, "B2A"), expected)
+    image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), np.uint8)
+    expected = translator.translate(image, "B2A")
+    assert np.array_equal(gan_style.from_pretrained(folder, device="cpu").translate(image, "B2A"), expected)
 
     asked = []
 
@@ -36,7 +36,7 @@ def test_a_folder_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     monkeypatch.chdir(tmp_path)
-    assert np.array_equal(gan_style.from_pretrained("somebody/mine").translate(picture, "B2A"), expected)
+    assert np.array_equal(gan_style.from_pretrained("somebody/mine").translate(image, "B2A"), expected)
     assert asked == [("somebody/mine", "model.safetensors")]
 
     def refuse(*_: str) -> str:

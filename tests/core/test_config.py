@@ -90,7 +90,7 @@ def test_a_missing_value_is_asked_for() -> None:
         # what would take packages to allow as an argument, out of the config
         "gan_style.cli.main.main",
         "gan_style.inference.load.load",
-        "gan_style.training.train.train",
+        "gan_style.training.from_python.train",
         "gan_style.training.run.train",
         "gan_style.apps.export.export.export",
         "gan_style.core.config.build",

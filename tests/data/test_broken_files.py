@@ -16,7 +16,7 @@ from gan_style.core.errors import UserError
 from gan_style.data import decoding
 from gan_style.data.images import check_images, list_images, read_image
 from gan_style.data.values import ValueRange
-from tests.data.picture_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
+from tests.data.image_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
 
 EDGE_CASES = Path(__file__).parents[3] / "shared/data/edge_cases"
 
@@ -134,9 +134,9 @@ def test_broken_metadata_harms_nothing_and_nothing_is_printed(
 
 def test_one_eighth_of_a_jpeg_is_never_returned(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jpg", JPEG)
-    picture = decoding.open_picture(path)
-    assert picture.size == (40, 32)
-    decoding.verify(picture)
+    image = decoding.open_image(path)
+    assert image.size == (40, 32)
+    decoding.verify(image)
     assert read_image(path).shape == (32, 40, 3)
 
 

@@ -14,11 +14,11 @@ import torch
 
 from gan_style.core.errors import UserError
 from gan_style.data import cache
-from gan_style.data.cache import CachedPictures, bytes_wanted, share_out
+from gan_style.data.cache import CachedImages, bytes_wanted, share_out
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.saving import save_image
 from gan_style.data.transforms import TrainTransform
-from gan_style.data.unpaired import FolderPictures
+from gan_style.data.unpaired import FolderImages
 from gan_style.data.values import ValueRange
 
 
@@ -32,53 +32,53 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def drawn(folder: Path, count: int, values: ValueRange | None = None) -> FolderPictures:
+def drawn(folder: Path, count: int, values: ValueRange | None = None) -> FolderImages:
     folder.mkdir(parents=True)
     values = values or ValueRange()
     for i in range(count):
         noise = np.random.default_rng(i).uniform(values.low, values.high, (30 + i, 40, values.channels))
         save_image(noise.astype(values.dtype), folder / f"{i}{'.npy' if values.channels > 4 else '.png'}")
-    return FolderPictures(sorted(folder.iterdir()), values, [(40, 30 + i) for i in range(count)])
+    return FolderImages(sorted(folder.iterdir()), values, [(40, 30 + i) for i in range(count)])
 
 
-def shared(pictures: FolderPictures, transform: TrainTransform, budget: float | str = "auto") -> CachedPictures:
-    return share_out({"A": pictures}, transform, budget)["A"]  # type: ignore[arg-type]
+def shared(images: FolderImages, transform: TrainTransform, budget: float | str = "auto") -> CachedImages:
+    return share_out({"A": images}, transform, budget)["A"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("preprocess", ["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"])
 @pytest.mark.parametrize("values", [ValueRange(), ValueRange("uint16", 0, 65535, 7)], ids=["RGB", "7 x 16 bit"])
 def test_a_cached_picture_gives_the_same_item(tmp_path: Path, preprocess: str, values: ValueRange) -> None:
-    pictures = drawn(tmp_path / "A", 4, values)
+    images = drawn(tmp_path / "A", 4, values)
     transform = TrainTransform(20, 16, preprocess=preprocess)  # type: ignore[arg-type]
-    kept = shared(pictures, transform)
+    kept = shared(images, transform)
     for _ in range(2):  # filled, then found
         for i in range(4):
-            np.testing.assert_array_equal(transform(kept[i], i), transform(pictures[i], i))
-    assert kept.name(1) == pictures.name(1)
+            np.testing.assert_array_equal(transform(kept[i], i), transform(images[i], i))
+    assert kept.name(1) == images.name(1)
     assert not kept[1].flags.writeable
 
 
 def test_the_budget_is_kept_and_the_rest_is_read(tmp_path: Path) -> None:
-    pictures, transform = drawn(tmp_path / "A", 6), TrainTransform(20, 16)
+    images, transform = drawn(tmp_path / "A", 6), TrainTransform(20, 16)
     all_bytes = bytes_wanted([(20, 20)] * 6, ValueRange())
-    kept = shared(pictures, transform, 0.5 * all_bytes / cache.GIGABYTE)
+    kept = shared(images, transform, 0.5 * all_bytes / cache.GIGABYTE)
     assert 0.9 * 0.5 * all_bytes <= kept.nbytes + 20 * 20 * 3
     assert kept.nbytes <= 0.5 * all_bytes
     assert os.stat(kept.path).st_size == kept.nbytes
     assert 0 < kept.count < 6
     for i in range(6):
-        np.testing.assert_array_equal(kept[i], transform.fit(pictures[i]))
-    assert share_out({"A": pictures}, transform, "off") == {}
+        np.testing.assert_array_equal(kept[i], transform.fit(images[i]))
+    assert share_out({"A": images}, transform, "off") == {}
 
 
 def test_every_picture_is_decoded_once_by_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures, transform = drawn(tmp_path / "A", 3), TrainTransform(20, 16)
-    kept = shared(pictures, transform)
-    again = shared(FolderPictures(pictures.paths, sizes=pictures.sizes), transform)  # as another rank opens it
+    images, transform = drawn(tmp_path / "A", 3), TrainTransform(20, 16)
+    kept = shared(images, transform)
+    again = shared(FolderImages(images.paths, sizes=images.sizes), transform)  # as another rank opens it
     travelled = pickle.loads(pickle.dumps(kept))  # as a spawned worker gets it
     assert again.path == kept.path == travelled.path
     expected = [kept[i].copy() for i in range(3)]
-    for path in pictures.paths:
+    for path in images.paths:
         path.unlink()
     for other in (again, travelled):
         for i in range(3):
@@ -86,11 +86,11 @@ def test_every_picture_is_decoded_once_by_all_processes(tmp_path: Path, monkeypa
 
 
 def test_changed_files_and_other_sizes_get_memory_of_their_own(tmp_path: Path) -> None:
-    pictures = drawn(tmp_path / "A", 2)
-    first = shared(pictures, TrainTransform(20, 16))
-    assert shared(pictures, TrainTransform(24, 16)).path != first.path
-    os.utime(pictures.paths[0], ns=(1, 1))
-    assert shared(pictures, TrainTransform(20, 16)).path != first.path
+    images = drawn(tmp_path / "A", 2)
+    first = shared(images, TrainTransform(20, 16))
+    assert shared(images, TrainTransform(24, 16)).path != first.path
+    os.utime(images.paths[0], ns=(1, 1))
+    assert shared(images, TrainTransform(20, 16)).path != first.path
 
 
 def test_memory_is_given_back_and_what_killed_runs_left_is_swept(tmp_path: Path, memory: Path) -> None:
@@ -105,12 +105,12 @@ def test_memory_is_given_back_and_what_killed_runs_left_is_swept(tmp_path: Path,
 
 
 def test_a_promise_that_the_machine_cannot_keep_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = drawn(tmp_path / "A", 6)
+    images = drawn(tmp_path / "A", 6)
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match=r"data\.cache=1 GB is more than .* can give .*data\.cache=auto or off"):
-        shared(pictures, TrainTransform(20, 16), 1)
-    assert shared(pictures, TrainTransform(20, 16), "auto").count == 0, "auto takes what there is"
+        shared(images, TrainTransform(20, 16), 1)
+    assert shared(images, TrainTransform(20, 16), "auto").count == 0, "auto takes what there is"
     monkeypatch.undo()
     monkeypatch.setattr(cache, "memory_folder", lambda: tmp_path)
 
@@ -119,7 +119,7 @@ def test_a_promise_that_the_machine_cannot_keep_is_refused(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(UserError, match=r"shared memory cannot be had in .*No space left on device.*data\.cache=off"):
-        shared(pictures, TrainTransform(20, 16))
+        shared(images, TrainTransform(20, 16))
 
 
 CHILD = """
@@ -128,9 +128,9 @@ from pathlib import Path
 from gan_style.data import cache
 cache.memory_folder = lambda: Path(sys.argv[1])
 from gan_style.data.transforms import TrainTransform
-from gan_style.data.unpaired import FolderPictures
+from gan_style.data.unpaired import FolderImages
 paths = sorted(Path(sys.argv[2]).iterdir())
-kept = cache.share_out({"A": FolderPictures(paths, sizes=[(40, 30 + i) for i in range(len(paths))])},
+kept = cache.share_out({"A": FolderImages(paths, sizes=[(40, 30 + i) for i in range(len(paths))])},
                        TrainTransform(20, 16), "auto")["A"]
 kept[0]
 print("ready", flush=True)
@@ -139,13 +139,13 @@ time.sleep(60)
 
 
 def test_a_killed_process_leaves_nothing_for_the_next_run(tmp_path: Path, memory: Path) -> None:
-    pictures = drawn(tmp_path / "A", 3)
+    images = drawn(tmp_path / "A", 3)
     words = [sys.executable, "-c", CHILD, str(memory), str(tmp_path / "A")]
     environment = os.environ | {cache.TOKEN: "other"}
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        kept = shared(pictures, TrainTransform(20, 16))
+        kept = shared(images, TrainTransform(20, 16))
         assert len(list(memory.iterdir())) == 2, "another run's memory is left alone"
         child.kill()
         child.wait()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gan_style.data.containers import TruncatedError, exif_orientation, strip_jpeg, strip_png
 from gan_style.data.images import read_image
-from tests.data.picture_files import RGB, encode, write
+from tests.data.image_files import RGB, encode, write
 
 
 def exif_block(value: int, order: str = ">", kind: int = 3) -> bytes:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from gan_style.data.drawn import ScenesDataModule
 from gan_style.data.folders import FoldersDataModule
-from gan_style.data.pictures import ScenePictures
+from gan_style.data.image_sets import SceneImages
 from gan_style.data.scenes import draw_scene
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -52,12 +52,12 @@ def test_the_truth_is_the_same_scene_in_the_other_domain() -> None:
 
 
 def test_drawn_pictures_travel_to_worker_processes() -> None:
-    pictures = ScenePictures(0, 3, 2, 24, "B")
-    drawn = pictures[1]
-    assert np.array_equal(pickle.loads(pickle.dumps(pictures))[1], drawn)
-    assert pictures[1] is drawn, "kept once drawn"
+    images = SceneImages(0, 3, 2, 24, "B")
+    drawn = images[1]
+    assert np.array_equal(pickle.loads(pickle.dumps(images))[1], drawn)
+    assert images[1] is drawn, "kept once drawn"
     with pytest.raises(IndexError):
-        pictures[2]
+        images[2]
 
 
 def test_limit_takes_the_first_pictures_of_each_domain() -> None:
@@ -69,10 +69,10 @@ def test_limit_takes_the_first_pictures_of_each_domain() -> None:
 
 def test_statistics_of_a_domain_are_those_of_the_pictures_trained_on(tmp_path: Path) -> None:
     few = folders(make_folder(tmp_path, trainA=5, trainB=3), limit=2)
-    A, B = few.sample_pictures()
+    A, B = few.sample_images()
     assert len(A) == len(B) == 2
-    assert torch.equal(A, folders(tmp_path).sample_pictures(2)[0])
-    assert [len(sample) for sample in folders(tmp_path).sample_pictures()] == [5, 3]
+    assert torch.equal(A, folders(tmp_path).sample_images(2)[0])
+    assert [len(sample) for sample in folders(tmp_path).sample_images()] == [5, 3]
 
 
 def test_batches_do_not_depend_on_workers() -> None:

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import open_picture
+from gan_style.data.decoding import open_image
 from gan_style.data.files import read_picture
 from gan_style.data.images import check_images, read_image
 from gan_style.data.values import ValueRange
-from tests.data.picture_files import (
+from tests.data.image_files import (
     GREY,
     RGB,
     RGBA,
@@ -32,7 +32,7 @@ from tests.data.picture_files import (
 
 def converted(path: Path) -> str | None:
     """What reading a picture converts, None for plain RGB with 8 bits."""
-    return ", ".join(open_picture(path).conversions()) or None
+    return ", ".join(open_image(path).conversions()) or None
 
 
 def over_white(array: np.ndarray, white: int = 255) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from gan_style.core.errors import UserError
-from gan_style.data.files import check_picture, read_picture
+from gan_style.data.files import check_image, read_picture
 from gan_style.data.saving import FORMATS, save_image
 from gan_style.data.values import ValueRange
 
@@ -51,7 +51,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path, dtype: str, channels: int, 
         assert np.abs(again.astype(int) - array).mean() < 40  # noise is the worst that can happen to a JPEG
     else:
         np.testing.assert_array_equal(again, array)
-    assert check_picture(path, values_of(dtype, channels)) == (SIDE[::-1], [])
+    assert check_image(path, values_of(dtype, channels)) == (SIDE[::-1], [])
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [*product(RANGES, (1, 3, 4, 7))])
@@ -109,7 +109,7 @@ def test_what_would_be_lost_is_refused_with_the_setting(
         np.save(path, array)
     else:
         save_image(array, path)
-    for read in (read_picture, check_picture):
+    for read in (read_picture, check_image):
         with pytest.raises(UserError) as caught:
             read(path, values_of(*wanted))
         assert str(path) in str(caught.value)
@@ -123,9 +123,9 @@ def test_conversions_that_lose_nothing_are_made_and_said(tmp_path: Path) -> None
     np.testing.assert_array_equal(wide, rgb.astype(np.uint16) * 257)
     grey = read_picture(tmp_path / "rgb.png", values_of("uint8", 1))
     assert np.abs(grey[..., 0] - np.asarray(Image.fromarray(rgb).convert("L")).astype(int)).max() <= 1
-    assert check_picture(tmp_path / "rgb.png", values_of("uint16", 1))[1] == ["3 channels to 1", "uint8 to uint16"]
+    assert check_image(tmp_path / "rgb.png", values_of("uint16", 1))[1] == ["3 channels to 1", "uint8 to uint16"]
     beyond = ValueRange("float32", 0.0, 100.0, 3)
-    assert check_picture(tmp_path / "rgb.png", beyond)[1][-1] == "values outside 0 to 100, clamped"
+    assert check_image(tmp_path / "rgb.png", beyond)[1][-1] == "values outside 0 to 100, clamped"
     save_image(drawn("uint8", 4), tmp_path / "rgba.png")
     assert read_picture(tmp_path / "rgba.png", ValueRange()).shape == (*SIDE, 3)
     save_image(drawn("uint16", 1), tmp_path / "grey.png")

@@ -86,8 +86,8 @@ def opened(folder: Path, data: bytes) -> Any:
     (folder / "in" / "link").symlink_to(folder)
     (folder / "in" / "a.tar").write_bytes(data)
     with little_memory():
-        pictures = open_shards("A", [folder / "in" / "a.tar"], "stop", None, [])
-        return {name: pictures[index] for index, name in enumerate(pictures.names)}
+        images = open_shards("A", [folder / "in" / "a.tar"], "stop", None, [])
+        return {name: images[index] for index, name in enumerate(images.names)}
 
 
 def beside(folder: Path) -> set[str]:

@@ -14,7 +14,7 @@ from gan_style.data.images import SUFFIXES, ImageCheck, check_images, list_image
 from gan_style.data.saving import save_image
 
 
-def picture(path: Path, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:
+def image(path: Path, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size).save(path)
     return path
@@ -44,7 +44,7 @@ def test_lists_subfolders_sorted_by_their_path(tmp_path: Path) -> None:
 
 
 def test_follows_links_to_files_and_folders_but_not_in_circles(tmp_path: Path) -> None:
-    picture(tmp_path / "elsewhere/x.png")
+    image(tmp_path / "elsewhere/x.png")
     folder = tmp_path / "folder"
     (folder / "sub").mkdir(parents=True)
     (folder / "linked").symlink_to(tmp_path / "elsewhere")
@@ -64,7 +64,7 @@ def test_a_missing_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"trainA does not exist"):
         list_images(tmp_path / "trainA")
     with pytest.raises(UserError, match=r"x\.png is a file, but a folder"):
-        list_images(picture(tmp_path / "x.png"))
+        list_images(image(tmp_path / "x.png"))
 
 
 def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path) -> None:
 def mixed(tmp_path: Path) -> list[Path]:
     """Good, empty, good and grey, cut off, too small for 16."""
     paths = [tmp_path / f"{name}.png" for name in ("a", "b", "c", "d", "e")]
-    picture(paths[0])
+    image(paths[0])
     paths[1].touch()
-    picture(paths[2], size=(16, 30), mode="L")
+    image(paths[2], size=(16, 30), mode="L")
     paths[3].write_bytes(paths[0].read_bytes()[:-20])
-    picture(paths[4], size=(40, 15))
+    image(paths[4], size=(40, 15))
     return paths
 
 
@@ -125,7 +125,7 @@ def test_nothing_left_is_an_error_even_when_skipping(mixed: list[Path]) -> None:
 
 
 def test_good_pictures_pass_and_progress_is_told_after_each(tmp_path: Path) -> None:
-    paths = [picture(tmp_path / f"{i}.jpg") for i in range(7)]
+    paths = [image(tmp_path / f"{i}.jpg") for i in range(7)]
     told: list[tuple[int, int]] = []
     check = check_images(paths, progress=lambda done, total: told.append((done, total)))
     assert check == ImageCheck(good=paths, sizes=[(20, 16)] * 7, digests=check.digests)
@@ -133,7 +133,7 @@ def test_good_pictures_pass_and_progress_is_told_after_each(tmp_path: Path) -> N
 
 
 def test_every_conversion_is_counted(tmp_path: Path) -> None:
-    paths = [picture(tmp_path / "a.png", mode="LA"), picture(tmp_path / "b.png", mode="RGBA")]
+    paths = [image(tmp_path / "a.png", mode="LA"), image(tmp_path / "b.png", mode="RGBA")]
     assert check_images(paths).conversions == {"alpha composited over white": 2, "grey to RGB": 1}
 
 

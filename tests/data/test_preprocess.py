@@ -36,35 +36,35 @@ def official_size(mode: str, width: int, height: int, load: int, crop: int) -> t
 @pytest.mark.parametrize("size", SIZES)
 def test_sizes_are_those_of_the_official_code(mode: str, size: tuple[int, int]) -> None:
     width, height = size
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    result = TrainTransform(100, 80, preprocess=mode)(picture, 1)  # type: ignore[arg-type]
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    result = TrainTransform(100, 80, preprocess=mode)(image, 1)  # type: ignore[arg-type]
     assert result.shape[1::-1] == official_size(mode, width, height, 100, 80)
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [("uint8", 1), ("uint8", 4), ("uint16", 7), ("float32", 5)])
 def test_any_type_and_number_of_channels_passes(dtype: str, channels: int) -> None:
-    picture = np.random.default_rng(0).uniform(0, 200, (60, 50, channels)).astype(dtype)
+    image = np.random.default_rng(0).uniform(0, 200, (60, 50, channels)).astype(dtype)
     for transform in (TrainTransform(40, 32, rotate=10), TrainTransform(90, 32), EvalTransform(20)):
-        result = transform(picture, 3)
-        assert (result.dtype, result.shape[2]) == (picture.dtype, channels)
-    crop = TrainTransform(None, 32, flip=False)(picture, 5)
-    windows = np.lib.stride_tricks.sliding_window_view(picture, (32, 32), axis=(0, 1))
+        result = transform(image, 3)
+        assert (result.dtype, result.shape[2]) == (image.dtype, channels)
+    crop = TrainTransform(None, 32, flip=False)(image, 5)
+    windows = np.lib.stride_tricks.sliding_window_view(image, (32, 32), axis=(0, 1))
     assert any(np.array_equal(crop.transpose(2, 0, 1), w) for row in windows for w in row)
 
 
 def test_averaging_more_channels_than_opencv_takes_is_channel_by_channel() -> None:
-    picture = np.random.default_rng(0).integers(0, 65536, (60, 50, 7), np.uint16)
-    whole = EvalTransform(20)(picture)
+    image = np.random.default_rng(0).integers(0, 65536, (60, 50, 7), np.uint16)
+    whole = EvalTransform(20)(image)
     for c in range(7):
-        np.testing.assert_array_equal(whole[..., c], EvalTransform(20)(picture[..., c : c + 1])[..., 0])
+        np.testing.assert_array_equal(whole[..., c], EvalTransform(20)(image[..., c : c + 1])[..., 0])
 
 
 def test_equal_seeds_keep_what_belongs_together_together() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
-    mask = (picture[..., :1] > 127).astype(np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
+    mask = (image[..., :1] > 127).astype(np.uint8)
     transform = TrainTransform(None, 32)
     for seed in range(8):
-        np.testing.assert_array_equal(transform(mask, seed), (transform(picture, seed)[..., :1] > 127).astype(np.uint8))
+        np.testing.assert_array_equal(transform(mask, seed), (transform(image, seed)[..., :1] > 127).astype(np.uint8))
 
 
 def test_rotation_and_jitter_are_off_until_asked_for() -> None:
@@ -150,7 +150,7 @@ def test_domains_of_different_kinds(tmp_path: Path) -> None:
     described = data.describe()["domains"]
     assert described["A"] == {"name": "A", "dtype": "uint16", "low": 0.0, "high": 4095.0, "channels": 2}
     assert described["B"] == {"name": "B", "dtype": "float32", "low": -1000.0, "high": 2000.0, "channels": 1}
-    assert [sample.shape[1] for sample in data.sample_pictures(2)] == [2, 1]
+    assert [sample.shape[1] for sample in data.sample_images(2)] == [2, 1]
 
 
 def tried(*nodes: object, dtype: str = "uint8", channels: int = 3, **settings: object) -> None:

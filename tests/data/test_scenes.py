@@ -48,10 +48,10 @@ def paintings() -> np.ndarray:
 @pytest.mark.parametrize("domain", ["A", "B"])
 @pytest.mark.parametrize("size", [16, 17, 64, 200])
 def test_shape_and_dtype(domain: str, size: int) -> None:
-    picture = draw_scene(3, 5, size, domain)
-    assert picture.shape == (size, size, 3)
-    assert picture.dtype == np.uint8
-    assert picture.std() > 15
+    image = draw_scene(3, 5, size, domain)
+    assert image.shape == (size, size, 3)
+    assert image.dtype == np.uint8
+    assert image.std() > 15
 
 
 @pytest.mark.parametrize("domain", ["A", "B"])

@@ -24,14 +24,14 @@ from gan_style.checkpoints.checkpoint import load
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data import shard_writer
-from gan_style.data.cache import CachedPictures
+from gan_style.data.cache import CachedImages
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.layout import find_layout
 from gan_style.data.saving import save_image
 from gan_style.data.shard_writer import UNFINISHED, write_shards
 from gan_style.data.sharded import ShardsDataModule, expand, find_shards
-from gan_style.data.shards import ShardPictures, index_path, open_shards, read_index, scan
-from gan_style.data.unpaired import FolderPictures
+from gan_style.data.shards import ShardImages, index_path, open_shards, read_index, scan
+from gan_style.data.unpaired import FolderImages
 from gan_style.data.values import ValueRange
 from tests.conftest import composed, differences
 from tests.test_resume import Run, assert_same
@@ -62,7 +62,7 @@ def packed(root: Path, tmp_path: Path) -> Path:
     return tmp_path / "packed"
 
 
-def opened(folder: Path, part: str = "trainA", **settings: Any) -> ShardPictures:
+def opened(folder: Path, part: str = "trainA", **settings: Any) -> ShardImages:
     arguments: dict[str, Any] = {"on_error": "stop", "min_size": None, "notes": []} | settings
     return open_shards(part, sorted(folder.glob(f"{part}-*.tar")), **arguments)
 
@@ -71,13 +71,13 @@ def test_the_command_packs_every_file_unchanged(root: Path, tmp_path: Path, caps
     packed = tmp_path / "packed"
     assert main(["shards", str(root), str(packed), "--size", str(SMALL / 1e6)]) == 0
     for part, files in find_layout(root).parts.items():
-        pictures, plain = opened(packed, part), FolderPictures(files)
-        assert len(pictures) == PARTS[part]
+        images, plain = opened(packed, part), FolderImages(files)
+        assert len(images) == PARTS[part]
         for i, path in enumerate(files):
-            assert pictures.data(i) == path.read_bytes()
-            np.testing.assert_array_equal(pictures[i], plain[i])
-            assert pictures.name(i).endswith(f".tar/{i:06d}{path.suffix.lower()}")
-            assert pictures.sizes[i] == plain[i].shape[1::-1]
+            assert images.data(i) == path.read_bytes()
+            np.testing.assert_array_equal(images[i], plain[i])
+            assert images.name(i).endswith(f".tar/{i:06d}{path.suffix.lower()}")
+            assert images.sizes[i] == plain[i].shape[1::-1]
     said = capsys.readouterr().out
     assert f"trainA: 7 pictures in {len(list(packed.glob('trainA-*.tar')))} shards" in said
     assert len(list(packed.glob("trainA-*.tar"))) > 2
@@ -100,10 +100,10 @@ def test_shards_that_webdataset_wrote_are_read(tmp_path: Path) -> None:
         for i in range(3):
             save_image(noise(i), tmp_path / "x.png")
             writer.write({"__key__": f"some/where/{i}", "png": (tmp_path / "x.png").read_bytes(), "json": {"i": i}})
-    pictures = opened(tmp_path)
-    assert len(pictures) == 3
+    images = opened(tmp_path)
+    assert len(images) == 3
     for i in range(3):
-        np.testing.assert_array_equal(pictures[i], noise(i))
+        np.testing.assert_array_equal(images[i], noise(i))
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_the_shuffled_order_is_another_and_the_same_every_time(root: Path, tmp_p
         write_shards(parts, tmp_path / name, SMALL, seed)
     contents = [[p.read_bytes() for p in sorted((tmp_path / name).glob("*.tar"))] for name in "abc"]
     assert contents[0] == contents[1] != contents[2]
-    pictures = opened(tmp_path / "a")
+    images = opened(tmp_path / "a")
     files = [path.read_bytes() for path in parts["trainA"]]
-    found = [pictures.data(i) for i in range(len(pictures))]
+    found = [images.data(i) for i in range(len(images))]
     assert found != files
     assert sorted(found) == sorted(files)
 
@@ -188,7 +188,7 @@ def test_batches_are_those_of_the_folders(root: Path, packed: Path, more: dict[s
     data = ShardsDataModule(str(packed), **settings(**more))
     assert all(torch.equal(a, b) for a, b in zip(expected, batches(data), strict=True))
     assert data.splits is not None
-    assert isinstance(data.splits.train_A, CachedPictures if "cache" in more else ShardPictures)
+    assert isinstance(data.splits.train_A, CachedImages if "cache" in more else ShardImages)
 
 
 def test_every_rank_reads_its_own_positions(packed: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,10 +217,10 @@ def test_a_resumed_run_is_bit_exact_and_that_of_the_folders(run: Run, packed: Pa
 
 def test_another_process_reads_on(packed: Path) -> None:
     """A spawned loader worker gets the pictures pickled."""
-    pictures = opened(packed)
-    again = pickle.loads(pickle.dumps(pictures))
-    np.testing.assert_array_equal(again[6], pictures[6])
-    assert pictures.first(2).state() != pictures.state() == again.state()
+    images = opened(packed)
+    again = pickle.loads(pickle.dumps(images))
+    np.testing.assert_array_equal(again[6], images[6])
+    assert images.first(2).state() != images.state() == again.state()
 
 
 def test_shards_on_several_disks(packed: Path, root: Path, tmp_path: Path) -> None:
@@ -302,8 +302,8 @@ def test_unusable_headers_stop_or_are_skipped(tmp_path: Path, packed: Path) -> N
     with pytest.raises(UserError, match=r"tar/b\.png is empty.*unusable: 2 of 4 pictures; data\.on_error=skip"):
         opened(tmp_path)
     notes: list[str] = []
-    pictures = opened(tmp_path, on_error="skip", notes=notes)
-    assert [Path(pictures.name(i)).name for i in range(len(pictures))] == ["a.png", "d.png"]
+    images = opened(tmp_path, on_error="skip", notes=notes)
+    assert [Path(images.name(i)).name for i in range(len(images))] == ["a.png", "d.png"]
     assert "2 pictures in 1 shards, their headers checked; 2 unusable skipped, the first" in notes[0]
     with pytest.raises(UserError, match=r"tar/a\.png is 43x40, smaller than the crop of 99"):
         opened(tmp_path, on_error="skip", min_size=99)
@@ -311,27 +311,27 @@ def test_unusable_headers_stop_or_are_skipped(tmp_path: Path, packed: Path) -> N
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_picture_is_named_in_training(packed: Path, workers: int) -> None:
-    pictures = opened(packed)
-    index = next(i for i in range(7) if pictures.name(i).endswith(".png"))
-    number, offset, size = pictures.entries[index, :3].tolist()
-    tar = pictures.shards[number]
+    images = opened(packed)
+    index = next(i for i in range(7) if images.name(i).endswith(".png"))
+    number, offset, size = images.entries[index, :3].tolist()
+    tar = images.shards[number]
     data = bytearray(tar.read_bytes())
     data[offset + size // 3 : offset + size] = bytes(size - size // 3)
     tar.write_bytes(data)
     with pytest.raises(UserError) as caught:
         batches(ShardsDataModule(str(packed), **settings(num_workers=workers)))
-    assert f"{pictures.name(index)} is" in str(caught.value)
+    assert f"{images.name(index)} is" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_shard_that_shrinks_or_goes_is_named_in_training(packed: Path) -> None:
-    pictures = opened(packed)
+    images = opened(packed)
     rewritten(packed, lambda data: data[:600])
     with pytest.raises(UserError, match=r"trainA-000000\.tar/000000\.\w+ is cut off, because its shard is"):
-        pictures[0]
+        images[0]
     (packed / "trainA-000000.tar").unlink()
     with pytest.raises(UserError, match=r"trainA-000000\.tar cannot be opened \(No such file"):
-        pictures[0]
+        images[0]
 
 
 def test_mistakes_of_the_settings(packed: Path, root: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from gan_style.checkpoints import checkpoint
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.data.scenes.looks import LOOKS, draw_look
-from gan_style.data.styles import StyledDataset, StyledEvalDataset, StylePictures, StylesDataModule
+from gan_style.data.styles import StyledDataset, StyledEvalDataset, StyleImages, StylesDataModule
 from tests.conftest import composed
 
 SMALL = ("data=styles", "data.image_size=32", "data.load_size=36", "data.count=4", "data.val_count=2")
@@ -46,7 +46,7 @@ SIZES = {"a": 1, "b": 2, "c": 5}
 
 
 def flat(seed: int = 0, contents: int = 7) -> StyledDataset:
-    styles = StylePictures({name: Flat(name, n) for name, n in SIZES.items()})
+    styles = StyleImages({name: Flat(name, n) for name, n in SIZES.items()})
     return StyledDataset(Flat("x", contents), styles, lambda image, seed: image, seed)
 
 
@@ -57,7 +57,7 @@ def module(**settings: Any) -> StylesDataModule:
     return data
 
 
-def pictures(folder: Path, count: int, first: int = 0, size: tuple[int, int] = (48, 40)) -> None:
+def images(folder: Path, count: int, first: int = 0, size: tuple[int, int] = (48, 40)) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(first, first + count):
         noise = np.random.default_rng([len(folder.name), i]).integers(0, 255, (*size, 3), np.uint8)
@@ -67,9 +67,9 @@ def pictures(folder: Path, count: int, first: int = 0, size: tuple[int, int] = (
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Five contents, and styles of three, one and two pictures."""
-    pictures(tmp_path / "content", 5)
+    images(tmp_path / "content", 5)
     for name, count in (("monet", 3), ("wave", 1), ("cezanne", 2)):
-        pictures(tmp_path / "styles" / name, count)
+        images(tmp_path / "styles" / name, count)
     return tmp_path
 
 
@@ -143,7 +143,7 @@ def test_workers_change_nothing() -> None:
 
 
 def test_validation_shows_every_content_and_every_style() -> None:
-    styles = StylePictures({name: Flat(name, n) for name, n in SIZES.items()})
+    styles = StyleImages({name: Flat(name, n) for name, n in SIZES.items()})
 
     def shown(contents: int, limit: int = 99) -> list[tuple[Any, ...]]:
         dataset = StyledEvalDataset(Flat("x", contents), styles, lambda image, seed: image, limit)
@@ -188,13 +188,13 @@ def test_a_style_of_one_picture_gives_two_crops_of_it(root: Path) -> None:
 
 
 def test_pictures_are_styles_alone_and_beside_folders(tmp_path: Path) -> None:
-    pictures(tmp_path / "content", 2)
-    pictures(tmp_path / "styles", 2)
+    images(tmp_path / "content", 2)
+    images(tmp_path / "styles", 2)
     (tmp_path / "styles" / "notes.txt").write_text("ignored")
     (tmp_path / "styles" / ".hidden").mkdir()
     folders = {"content": str(tmp_path / "content"), "styles": str(tmp_path / "styles")}
     assert module(**folders).style_names == ["0", "1"]
-    pictures(tmp_path / "styles" / "01" / "deeper", 2)
+    images(tmp_path / "styles" / "01" / "deeper", 2)
     data = module(**folders)
     assert data.style_names == ["0", "01", "1"]
     assert {Path(data.train_set[p]["path_B"]).parent.name for p in range(3)} == {"styles", "deeper"}
@@ -202,10 +202,10 @@ def test_pictures_are_styles_alone_and_beside_folders(tmp_path: Path) -> None:
 
 def test_the_root_may_say_style_and_hold_contents_to_look_at(root: Path) -> None:
     (root / "styles").rename(root / "style")
-    pictures(root / "test_content", 3, first=5)
+    images(root / "test_content", 3, first=5)
     data = module(root=str(root), val_count=9)
     assert [Path(data.val_set[i]["path_A"]).name for i in range(len(data.val_set))] == ["5.png", "6.png", "7.png"]
-    pictures(root / "elsewhere", 1, first=9)
+    images(root / "elsewhere", 1, first=9)
     other = module(root=str(root), test_content=str(root / "elsewhere"))
     assert Path(other.val_set[0]["path_A"]).name == "9.png"
 
@@ -215,7 +215,7 @@ def test_limit_counts_the_contents_and_the_pictures_of_each_style(root: Path) ->
     seen = Counter(Path(data.train_set[p]["path_B"]).parent.name for p in range(12))
     assert seen == {"cezanne": 4, "monet": 4, "wave": 4}
     assert {Path(data.train_set[p]["path_B"]).name for p in range(12)} == {"0.png", "1.png"}
-    assert [len(sample) for sample in data.sample_pictures()] == [2, 5]
+    assert [len(sample) for sample in data.sample_images()] == [2, 5]
 
 
 def test_unreadable_pictures_stop_or_are_skipped_with_a_note(root: Path) -> None:
@@ -231,7 +231,7 @@ def test_unreadable_pictures_stop_or_are_skipped_with_a_note(root: Path) -> None
 
 @pytest.mark.parametrize("folder", ["content", "styles/wave"])
 def test_small_pictures_are_refused_only_where_they_are_not_resized(root: Path, folder: str) -> None:
-    pictures(root / folder, 1, first=7, size=(20, 20))
+    images(root / folder, 1, first=7, size=(20, 20))
     assert module(root=str(root)).train_set[0]["B"].shape == (3, 32, 32)
     with pytest.raises(UserError, match=r"7\.png is 20x20, smaller than the crop of 32"):
         module(root=str(root), load_size=None)
@@ -295,9 +295,9 @@ def test_a_missing_root_and_an_empty_name_are_refused(tmp_path: Path) -> None:
 # Drawn
 
 
-def statistics(picture: np.ndarray) -> np.ndarray:
+def statistics(image: np.ndarray) -> np.ndarray:
     """Mean and deviation of each channel, and the strength of edges across and down, on [0, 1]."""
-    x = picture.astype(np.float64) / 255
+    x = image.astype(np.float64) / 255
     edges = [np.abs(np.diff(x.mean(-1), axis=axis)).mean() for axis in (0, 1)]
     return np.array([*x.mean((0, 1)), *x.std((0, 1)), *edges])
 
@@ -307,8 +307,8 @@ def test_looks_differ_more_from_each_other_than_pictures_of_one_look() -> None:
     drawn /= drawn.std((0, 1))
     centres = drawn[:, :5].mean(1)
     for k in range(len(LOOKS)):
-        for picture in drawn[k, 5:]:  # pictures that the centres have not seen
-            assert np.linalg.norm(centres - picture, axis=1).argmin() == k
+        for image in drawn[k, 5:]:  # pictures that the centres have not seen
+            assert np.linalg.norm(centres - image, axis=1).argmin() == k
     within = np.linalg.norm(drawn - drawn.mean(1, keepdims=True), axis=-1).mean()
     between = min(np.linalg.norm(centres[a] - centres[b]) for a in range(len(LOOKS)) for b in range(a))
     assert between > 2 * within
@@ -317,10 +317,10 @@ def test_looks_differ_more_from_each_other_than_pictures_of_one_look() -> None:
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_look_is_of_its_size_and_shows_the_same_at_every_size(look: str) -> None:
     for size in (16, 17, 200):
-        picture = draw_look(3, 5, size, look)
-        assert picture.shape == (size, size, 3)
-        assert picture.dtype == np.uint8
-        assert picture.std() > 15
+        image = draw_look(3, 5, size, look)
+        assert image.shape == (size, size, 3)
+        assert image.dtype == np.uint8
+        assert image.std() > 15
     small, large = (cv2.resize(draw_look(0, 1, s, look), (16, 16), interpolation=cv2.INTER_AREA) for s in (64, 256))
     assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.9
 

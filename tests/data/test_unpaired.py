@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from gan_style.core.errors import UserError
 from gan_style.data.saving import save_image
 from gan_style.data.transforms import EvalTransform, TrainTransform
-from gan_style.data.unpaired import EndlessBatches, FolderPictures, PairedEvalDataset, UnpairedDataset
+from gan_style.data.unpaired import EndlessBatches, FolderImages, PairedEvalDataset, UnpairedDataset
 
 
 class Numbered:
@@ -52,17 +52,17 @@ def unpaired(seed: int = 0, n_A: int = 7, n_B: int = 4) -> UnpairedDataset:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> FolderPictures:
+def folder(tmp_path: Path) -> FolderImages:
     generator = np.random.default_rng(0)
     for i in range(5):
         save_image(generator.integers(0, 256, (40, 50, 3), dtype=np.uint8), tmp_path / f"{i}.png")
-    return FolderPictures(sorted(tmp_path.iterdir()))
+    return FolderImages(sorted(tmp_path.iterdir()))
 
 
 # The unpaired stream
 
 
-def test_an_item_holds_both_pictures_and_their_names(folder: FolderPictures) -> None:
+def test_an_item_holds_both_pictures_and_their_names(folder: FolderImages) -> None:
     item = UnpairedDataset(folder, folder, TrainTransform(36, 32), 0)[3]
     assert set(item) == {"A", "B", "path_A", "path_B"}
     for domain in "AB":
@@ -119,8 +119,8 @@ def test_an_empty_domain_is_refused() -> None:
         unpaired(n_B=0)
 
 
-def test_workers_change_nothing(folder: FolderPictures) -> None:
-    dataset = UnpairedDataset(folder, FolderPictures(folder.paths[:3]), TrainTransform(36, 32), 1)
+def test_workers_change_nothing(folder: FolderImages) -> None:
+    dataset = UnpairedDataset(folder, FolderImages(folder.paths[:3]), TrainTransform(36, 32), 1)
     batches = []
     for workers in (0, 2):
         loader = DataLoader(dataset, batch_sampler=EndlessBatches(2, 0, 1, lambda: 5), num_workers=workers)
@@ -135,7 +135,7 @@ def test_workers_change_nothing(folder: FolderPictures) -> None:
     assert torch.equal(batches[0][0]["A"][1], dataset[11]["A"])
 
 
-def test_a_broken_picture_in_a_worker_is_one_line(folder: FolderPictures) -> None:
+def test_a_broken_picture_in_a_worker_is_one_line(folder: FolderImages) -> None:
     folder.paths[0].write_bytes(b"")
     dataset = UnpairedDataset(folder, folder, TrainTransform(36, 32), 1)
     loader = DataLoader(dataset, batch_sampler=EndlessBatches(5, 0, 1, lambda: 0), num_workers=1)

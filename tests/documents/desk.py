@@ -29,13 +29,13 @@ def draw(path: Path, seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Path:
 
 def lay(desk: Path) -> Path:
     """Fill an empty folder."""
-    _pictures(desk)
+    _images(desk)
     _runs(desk)
     _models(desk)
     return desk
 
 
-def _pictures(desk: Path) -> None:
+def _images(desk: Path) -> None:
     for seed, name in enumerate(("photo.jpg", "wave.jpg", "night.jpg", "scan.tif")):
         draw(desk / name, seed)
     folders = ("photos", "paintings", "frames", "more", "scans/deep")

@@ -22,7 +22,7 @@ from gan_style.data.images import to_uint8
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
 from gan_style.evaluation.distances import refuse_other_protocol
-from gan_style.evaluation.images import PictureScores
+from gan_style.evaluation.images import ImageScores
 from gan_style.evaluation.judge import CODES_PER_INPUT, MAX_VARIED_INPUTS, NO_CYCLE, Judge
 from gan_style.evaluation.sets import FIRST_SCENE, ScoredSet, open_set
 from gan_style.losses.perceptual import PerceptualLoss
@@ -53,7 +53,7 @@ def trained(path: Path, *overrides: str, styles: Sequence[str] = ()) -> Path:
 def judge(data: ScoredSet, cache: Path | None = None, **weights: Any) -> Judge:
     network = RandomExtractor()
     kept = None if cache is None else FeatureCache(cache)
-    return Judge(data, network, PictureScores(network, **weights), draws=4, cache=kept)
+    return Judge(data, network, ImageScores(network, **weights), draws=4, cache=kept)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_models_of_styles_are_given_training_pictures_in_turn(root: Path, tmp_pa
     judged = judge(data)
     result, translator = judged.checkpoint(path), gan_style.load(path)
     assert result["protocol"]["checkpoint"]["styles"] == "training pictures of B in turn"
-    sources, styles = data.pictures("testA", SIDE), data.pictures("trainB", SIDE)
+    sources, styles = data.images("testA", SIDE), data.images("trainB", SIDE)
     fake = translator.translate(sources[3], style=[(styles[3], 1.0)])
     assert np.array_equal(to_uint8(judged.made["A2B"].fakes[3]), to_uint8(fake))
     network, found = RandomExtractor(), []
@@ -229,12 +229,12 @@ def test_style_is_compared_with_the_mean_of_the_domain(root: Path, vgg: Path, tm
     result = judge(data, vgg=str(vgg)).folder(root / "trainB", "A2B", SIDE)
     row = result["scores"]["A2B"]["style_gram_vgg19"]
     distance = StyleDistance(PerceptualLoss(VGG(str(vgg))))  # type: ignore[arg-type]
-    codes = [distance.code(x[None]) for x in data.pictures("testB", SIDE)]
+    codes = [distance.code(x[None]) for x in data.images("testB", SIDE)]
     mean = {key: torch.stack([code[key] for code in codes]).mean(0) for key in codes[0]}
 
     def to_domain(part: str) -> float:
-        pictures = data.pictures(part, SIDE)
-        named = [pictures[i] for i in range(len(pictures)) if int(pictures.stem(i)) < 8]  # as an input is
+        images = data.images(part, SIDE)
+        named = [images[i] for i in range(len(images)) if int(images.stem(i)) < 8]  # as an input is
         return float(np.mean([float(distance.to_code(x[None], mean)[0]) for x in named]))
 
     assert row["value"] == pytest.approx(to_domain("trainB"), rel=1e-4)
@@ -245,10 +245,10 @@ def test_style_is_compared_with_the_mean_of_the_domain(root: Path, vgg: Path, tm
     assert "8 of 16 pictures have the name of no input, or not alone" in result["notes"][-1]
     of_styles = judge(open_set(str(root), limit=3), vgg=str(vgg))
     scores = of_styles.checkpoint(trained(tmp_path / "a.ckpt", "model=adain"))["scores"]["A2B"]
-    made, styles = of_styles.made["A2B"].fakes, data.pictures("trainB", SIDE)
+    made, styles = of_styles.made["A2B"].fakes, data.images("trainB", SIDE)
     each = [float(distance(made[i][None], styles[i][None])[0]) for i in range(3)]
     assert scores["given_style_gram_vgg19"]["value"] == pytest.approx(np.mean(each), rel=1e-4)
-    few = [distance.code(x[None]) for x in data.pictures("testB", SIDE)[:3]]
+    few = [distance.code(x[None]) for x in data.images("testB", SIDE)[:3]]
     mean = {key: torch.stack([code[key] for code in few]).mean(0) for key in mean}
     to_mean = [float(distance.to_code(x[None], mean)[0]) for x in made]
     assert scores["style_gram_vgg19"]["value"] == pytest.approx(np.mean(to_mean), rel=1e-4)
@@ -263,7 +263,7 @@ def test_lpips_is_taken_where_squeezenet_is_at_hand(root: Path, tmp_path: Path) 
     lpips = LPIPS(weights=tmp_path / "squeezenet.pth")
     assert lpips.name.startswith("lpips_squeeze_"), "these are not the reference's weights"
     row = result["scores"]["A2B"][lpips.name]
-    sources = torch.stack(data.pictures("testA", SIDE)[:2])
+    sources = torch.stack(data.images("testA", SIDE)[:2])
     assert row["value"] == pytest.approx(
         float(lpips(torch.stack([*judged.made["A2B"].fakes]), sources).mean()), rel=1e-4
     )

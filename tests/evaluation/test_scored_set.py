@@ -27,37 +27,37 @@ def test_scenes_are_none_that_are_trained_on_or_chosen_by() -> None:
     splits = module.read()
     trained = {name for part in vars(splits).values() if hasattr(part, "name") for name in map(part.name, range(32))}
     parts = ["testA", "testB", "trainA", "trainB", "truthA", "truthB"]
-    names = {part: {data.pictures(part, 32).stem(i) for i in range(TEST_SCENES)} for part in parts}
+    names = {part: {data.images(part, 32).stem(i) for i in range(TEST_SCENES)} for part in parts}
     assert not any(names[part] & trained for part in parts)
     scenes = {part: {name.rsplit("-", 1)[0] for name in found} for part, found in names.items()}
     assert scenes["truthB"] == scenes["testA"]
     assert scenes["truthA"] == scenes["testB"]
     for i, part in enumerate(parts[:4]):
         assert not any(scenes[part] & scenes[other] for other in parts[i + 1 : 4])
-    assert len(data.pictures("trainB", 32)) >= 2 * len(data.pictures("testB", 32)), "for a floor at the same numbers"
+    assert len(data.images("trainB", 32)) >= 2 * len(data.images("testB", 32)), "for a floor at the same numbers"
 
 
 def test_pictures_come_in_their_size(tmp_path: Path) -> None:
     data = open_set(str(folder(tmp_path, trainA=9, trainB=9, testA=3, testB=4)), limit=2)
-    pictures = data.pictures("testA", 24)
-    assert [len(data.pictures(part, 24)) for part in ("testA", "testB", "trainA")] == [2, 2, 4]
-    assert pictures[1].shape == (3, 24, 24)
-    torch.testing.assert_close(pictures[1], torch.full((3, 24, 24), 10 / 127.5 - 1))
+    images = data.images("testA", 24)
+    assert [len(data.images(part, 24)) for part in ("testA", "testB", "trainA")] == [2, 2, 4]
+    assert images[1].shape == (3, 24, 24)
+    torch.testing.assert_close(images[1], torch.full((3, 24, 24), 10 / 127.5 - 1))
     assert not data.has("truthB")
-    assert len(list(pictures)) == 2
+    assert len(list(images)) == 2
 
 
 def test_test_pictures_come_before_those_of_a_validation(tmp_path: Path) -> None:
     root = folder(tmp_path, trainA=2, trainB=2, valA=3, valB=3)
-    assert len(open_set(str(root)).pictures("testA", 16)) == 3
+    assert len(open_set(str(root)).images("testA", 16)) == 3
     folder(root, testA=5, testB=5)
-    assert len(open_set(str(root)).pictures("testA", 16)) == 5
+    assert len(open_set(str(root)).images("testA", 16)) == 5
 
 
 def test_styles_are_parted_into_given_and_compared(tmp_path: Path) -> None:
     data = open_set(str(folder(tmp_path, content=4, test_content=3, styles__mist=4, styles__sun=4)))
-    given, compared = ({data.pictures(p, 16).pictures.name(i) for i in range(4)} for p in ("trainB", "testB"))
-    assert len(data.pictures("testA", 16)) == 3
+    given, compared = ({data.images(p, 16).images.name(i) for i in range(4)} for p in ("trainB", "testB"))
+    assert len(data.images("testA", 16)) == 3
     assert len(given | compared) == 8
 
 

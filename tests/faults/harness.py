@@ -98,7 +98,7 @@ def readable(folder: Path) -> bool:
     return True
 
 
-def pictures(folder: Path, count: int = 6) -> tuple[str, ...]:
+def images(folder: Path, count: int = 6) -> tuple[str, ...]:
     """Two small domains on disk, and the words that train on them."""
     for number, part in enumerate(("trainA", "trainB", "testA", "testB")):
         (folder / part).mkdir(parents=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tests.faults.children import Child, quiet_end, until
-from tests.faults.harness import ITERATIONS, Bench, iterations_of, pictures, readable, when_at
+from tests.faults.harness import ITERATIONS, Bench, images, iterations_of, readable, when_at
 
 
 class Outcome(NamedTuple):
@@ -214,10 +214,10 @@ def full_at(number: int) -> None:
     save_otherwise(number, short)
 
 
-def picture_lost(bench: Bench, cut: bool, cache: str) -> Outcome:
+def image_lost(bench: Bench, cut: bool, cache: str) -> Outcome:
     """A picture is removed or cut off while training reads the set; afterwards it is put back."""
     data = bench.new()
-    words = (*pictures(data), f"data.cache={cache}")
+    words = (*images(data), f"data.cache={cache}")
     bench.whole(words)
     folder, victim = bench.new(), data / "trainA" / "3.png"
     content, stamp = victim.read_bytes(), victim.stat()
@@ -359,9 +359,9 @@ FAULTS: dict[str, Callable[[Bench], Outcome]] = {
     "no space left": disk_full,
     "no space left, on a real disk": small_disk,
     "run folder that cannot be written": read_only,
-    "a picture removed, no cache": lambda bench: picture_lost(bench, cut=False, cache="off"),
-    "a picture cut off, no cache": lambda bench: picture_lost(bench, cut=True, cache="off"),
-    "a picture removed, in the cache": lambda bench: picture_lost(bench, cut=False, cache="auto"),
+    "a picture removed, no cache": lambda bench: image_lost(bench, cut=False, cache="off"),
+    "a picture cut off, no cache": lambda bench: image_lost(bench, cut=True, cache="off"),
+    "a picture removed, in the cache": lambda bench: image_lost(bench, cut=False, cache="auto"),
     "the clock jumps": clock_jump,
     "W&B gone": wandb_gone,
 }

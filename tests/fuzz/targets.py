@@ -23,12 +23,12 @@ import torch
 from gan_style.apps.studio.runs import card
 from gan_style.checkpoints import official
 from gan_style.core.errors import UserError
-from gan_style.data.files import check_picture, decode_picture, read_raw
+from gan_style.data.files import check_image, decode_image, read_raw
 from gan_style.data.named.unpacking import unpack
 from gan_style.data.shards import open_shards
 from gan_style.data.sources import list_source
 from gan_style.data.values import ValueRange
-from gan_style.inference.images import given_mask, given_picture
+from gan_style.inference.images import given_image, given_mask
 from gan_style.inference.load import load
 from gan_style.inference.video.reading import VideoReader
 from gan_style.report.comparison import render_comparison
@@ -97,11 +97,11 @@ def _memory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
-def picture(path: Path, data: bytes) -> None:
+def image(path: Path, data: bytes) -> None:
     for values in RANGES:
         try:
-            decode_picture(path, data, values)
-            check_picture(path, values)
+            decode_image(path, data, values)
+            check_image(path, values)
         except UserError:
             continue
     read_raw(path, data)
@@ -141,7 +141,7 @@ def official_names(path: Path, data: bytes) -> None:
 
 
 def mask(path: Path, data: bytes) -> None:
-    content = given_picture(torch.zeros(3, 8, 8))
+    content = given_image(torch.zeros(3, 8, 8))
     given_mask(path, "a style", content)
 
 
@@ -154,9 +154,9 @@ def listing(path: Path, data: bytes) -> None:
 
 
 def shard(path: Path, data: bytes) -> None:
-    pictures = open_shards("A", [path], "stop", None, [], ValueRange())
-    for index in range(min(len(pictures), 4)):
-        pictures[index]
+    images = open_shards("A", [path], "stop", None, [], ValueRange())
+    for index in range(min(len(images), 4)):
+        images[index]
 
 
 def video(path: Path, data: bytes) -> None:
@@ -177,7 +177,7 @@ def run_folder(path: Path, data: bytes) -> None:
 
 
 TARGETS = {
-    "picture": Target(picture, FORMATS),
+    "picture": Target(image, FORMATS),
     "checkpoint": Target(whole_checkpoint, (".ckpt", ".safetensors")),
     "structure": Target(structure, (".ckpt",)),
     "config": Target(config, (".ckpt",)),

@@ -23,7 +23,7 @@ from gan_style.core.errors import UserError
 from gan_style.data.files import read_raw
 from gan_style.data.shards import Shard, open_shard, read_index, scan, write_index
 from gan_style.inference.load import load
-from tests.data.picture_files import png
+from tests.data.image_files import png
 from tests.fuzz import targets, valid
 from tests.small_models import saved
 

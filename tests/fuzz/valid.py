@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from tests.conftest import small_config
+from tests.data.image_files import encode, encode_wide
 from tests.data.named.tiny_set import zipped
-from tests.data.picture_files import encode, encode_wide
 from tests.fuzz import targets
 from tests.inference.video.clips import clip
 
@@ -58,7 +58,7 @@ def dicom() -> bytes:
     return buffer.getvalue()
 
 
-def picture() -> list[bytes]:
+def image() -> list[bytes]:
     rgb, grey = Image.fromarray(SMALL[..., :3]), Image.fromarray(SMALL[..., 0])
     palette = grey.convert("P")
     wide = encode_wide(SMALL[..., :3].astype(np.uint16) * 257, ".png")
@@ -78,7 +78,7 @@ def picture() -> list[bytes]:
 
 
 def mask() -> list[bytes]:
-    return [one for one in picture() if one[0] < 5]
+    return [one for one in image() if one[0] < 5]
 
 
 def checkpoint() -> list[bytes]:

@@ -40,8 +40,8 @@ def draw(path: Path, seed: int, size: tuple[int, int] = (40, 30)) -> Path:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    with Image.open(path) as picture:
-        return picture.size
+    with Image.open(path) as image:
+        return image.size
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +195,9 @@ def test_a_style_picture_is_read_once_for_a_folder(
     calls = []
     encode = translator.model.style_code
     monkeypatch.setattr(translator.model, "style_code", lambda x: calls.append(1) or encode(x))
-    pictures = [translator.translate(files / "photo.png", style=files / "wave.png") for _ in range(3)]
+    images = [translator.translate(files / "photo.png", style=files / "wave.png") for _ in range(3)]
     assert len(calls) == 1
-    assert np.array_equal(np.asarray(pictures[0]), np.asarray(pictures[2]))
+    assert np.array_equal(np.asarray(images[0]), np.asarray(images[2]))
 
 
 def mistakes(files: Path, adain: Path, cyclegan: Path, out: Path) -> list[tuple[tuple[Any, ...], str]]:

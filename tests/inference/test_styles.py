@@ -39,7 +39,7 @@ def model(request: pytest.FixtureRequest) -> Translator:
     return made.requires_grad_(False).eval()
 
 
-def picture(seed: int, size: tuple[int, int] = (24, 32)) -> Tensor:
+def image(seed: int, size: tuple[int, int] = (24, 32)) -> Tensor:
     return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
@@ -49,9 +49,9 @@ Mix = Callable[..., Tensor]
 @pytest.fixture
 def mix(model: Translator) -> Mix:
     """`mix(0.3, 0.7, alpha=...)`: the content picture in two styles, by weight."""
-    content = picture(0)
+    content = image(0)
     if model.takes_style:
-        two = [Style(name, model.style_code(picture(seed)), 1.0) for name, seed in (("a", 1), ("b", 2))]
+        two = [Style(name, model.style_code(image(seed)), 1.0) for name, seed in (("a", 1), ("b", 2))]
     else:  # its target domain, and the domain that the pictures come from
         two = [Style("there", None, direction=model.directions[0]), Style("here", None)]
 
@@ -92,7 +92,7 @@ def test_a_mix_lies_near_both_and_moves_with_its_weight(mix: Mix) -> None:
 
 
 def test_strength_0_is_the_methods_own_reconstruction(model: Translator, mix: Mix) -> None:
-    content = picture(0)
+    content = image(0)
     if model.takes_style:
         expected = model.stylize(content, model.style_code(content))
     else:
@@ -104,7 +104,7 @@ def test_strength_0_is_the_methods_own_reconstruction(model: Translator, mix: Mi
 
 @pytest.mark.parametrize("size", [(21, 35), (24, 33), (17, 16), (1, 1), (1, 40), (40, 1), (2, 30), (3, 4)])
 def test_any_size_and_its_own_reconstruction(model: Translator, size: tuple[int, int]) -> None:
-    content, style = picture(0, size), picture(1)
+    content, style = image(0, size), image(1)
     code = model.style_code(style) if model.takes_style else None
     direction = None if model.optimizes_images else model.directions[0]
     plain, own = (apply_styles(model, content, [Style("", code, direction=direction)], alpha=a) for a in (1.0, 0.0))
@@ -119,7 +119,7 @@ def test_any_size_and_its_own_reconstruction(model: Translator, size: tuple[int,
     elif isinstance(model, Gatys) or not hasattr(model.G_AB, "branches"):
         assert torch.equal(own, content)
     if code:
-        small = apply_styles(model, picture(0), [Style("", model.style_code(content))])
+        small = apply_styles(model, image(0), [Style("", model.style_code(content))])
         assert small.isfinite().all(), "and as a style"
 
 
@@ -130,11 +130,11 @@ def test_masks_partition(mix: Mix) -> None:
     assert torch.equal(output[..., :16], mix(1.0)[..., :16])
     assert torch.equal(output[..., 16:], mix(0.0, 1.0)[..., 16:])
     alone = mix(1.0, masks=(left,))
-    assert torch.equal(alone[..., 16:], picture(0)[..., 16:]), "what no mask covers stays as it is"
+    assert torch.equal(alone[..., 16:], image(0)[..., 16:]), "what no mask covers stays as it is"
 
 
 def test_colours_are_kept_and_the_light_is_not(mix: Mix) -> None:
-    content, plain, kept = picture(0) * 0.5, mix(1.0), mix(1.0, preserve_color=True)
+    content, plain, kept = image(0) * 0.5, mix(1.0), mix(1.0, preserve_color=True)
     assert kept.shape == plain.shape
     grey = torch.tensor([0.299, 0.587, 0.114])
     small, output = 0.2 * content, keep_colours(0.2 * content, 0.5 * plain.clamp(-1, 1))
@@ -183,10 +183,10 @@ MASK = torch.ones(1, 1, 24, 32)
 )
 def test_mistakes_are_one_sentence(styles: list[tuple[str, float, Tensor | None]], alpha: float, message: str) -> None:
     model = build(small_config("model=adain")["model"], channels_A=3, channels_B=3)
-    codes = {name: model.style_code(picture(seed)) for name, seed in (("a", 1), ("b", 2))}
+    codes = {name: model.style_code(image(seed)) for name, seed in (("a", 1), ("b", 2))}
     chosen = [Style(name, codes[name], weight, mask) for name, weight, mask in styles]
     with pytest.raises(UserError) as caught:
-        apply_styles(model, picture(0), chosen, alpha=alpha)
+        apply_styles(model, image(0), chosen, alpha=alpha)
     assert message in str(caught.value)
 
 

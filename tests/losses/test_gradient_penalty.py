@@ -41,7 +41,7 @@ def test_r1_of_a_linear_discriminator_and_its_own_gradient(real: Tensor) -> None
 
 
 def test_r1_of_a_quadratic_discriminator_is_a_mean_over_the_batch(real: Tensor) -> None:
-    expected = sum(0.5 * (2 * picture).square().sum().item() for picture in real) / len(real)
+    expected = sum(0.5 * (2 * image).square().sum().item() for image in real) / len(real)
     assert r1_penalty(quadratic, real).item() == pytest.approx(expected)
 
 
@@ -63,7 +63,7 @@ def test_wgan_gp_vanishes_for_a_slope_of_one(real: Tensor) -> None:
 
 def test_wgan_gp_of_a_quadratic_discriminator(real: Tensor) -> None:
     """With real and fake the same picture, it is where the gradient is taken."""
-    expected = sum(((2 * picture).square().sum().item() ** 0.5 - 1) ** 2 for picture in real) / len(real)
+    expected = sum(((2 * image).square().sum().item() ** 0.5 - 1) ** 2 for image in real) / len(real)
     assert wgan_gp(quadratic, real, real).item() == pytest.approx(expected)
 
 

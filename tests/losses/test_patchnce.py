@@ -16,18 +16,18 @@ def units(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 def loops(query: Tensor, key: Tensor, tau: float, batch_negatives: bool) -> float:
     """Equation 2, one query after the other: the positive pair against the sum over it and its negatives."""
-    pictures, patches, _ = query.shape
+    images, patches, _ = query.shape
     total = 0.0
-    for b in range(pictures):
+    for b in range(images):
         for n in range(patches):
             similarity = {
                 (c, m): math.exp(float(query[b, n] @ key[c, m]) / tau)
-                for c in range(pictures)
+                for c in range(images)
                 for m in range(patches)
                 if batch_negatives or c == b
             }
             total -= math.log(similarity[b, n] / sum(similarity.values()))
-    return total / (pictures * patches)
+    return total / (images * patches)
 
 
 @pytest.mark.parametrize("batch_negatives", [False, True])

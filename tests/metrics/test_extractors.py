@@ -22,7 +22,7 @@ from gan_style.metrics.table import NAMED
 CAFFE = Path(__file__).parents[3] / "shared" / "data" / "weights" / "squeezenet1_1_features_caffe.pth"
 
 
-def pictures(count: int = 2, side: int = 32) -> torch.Tensor:
+def images(count: int = 2, side: int = 32) -> torch.Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
@@ -38,21 +38,21 @@ def squeezenet(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Pat
 
 def test_squeezenet_is_torchvisions(squeezenet: tuple[nn.Module, Path]) -> None:
     network, path = squeezenet
-    x, found = ((pictures(side=64) + 1) * 127.5).round() / 255, []
+    x, found = ((images(side=64) + 1) * 127.5).round() / 255, []
     y = (x - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     for place, layer in enumerate(network.features):  # type: ignore[arg-type]
         y = layer(y)
         if place in (1, 4, 7, 9, 10, 11, 12):
             found.append(y.mean(dim=(2, 3)).clone())
     ours = extractor("squeezenet", path, size=None, unit=False)
-    torch.testing.assert_close(ours(pictures(side=64)), torch.cat(found, 1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours(images(side=64)), torch.cat(found, 1), rtol=1e-4, atol=1e-5)
     assert ours.stamp() == {
         "extractor": "squeezenet_raw",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "size": None,
         "resize": "none",
     }
-    assert extractor("squeezenet", path, taps=[2, 5], size=64)(pictures()).shape == (2, 256 + 512)
+    assert extractor("squeezenet", path, taps=[2, 5], size=64)(images()).shape == (2, 256 + 512)
 
 
 def test_no_layer_drowns_the_others(squeezenet: tuple[nn.Module, Path], tmp_path: Path) -> None:
@@ -63,14 +63,14 @@ def test_no_layer_drowns_the_others(squeezenet: tuple[nn.Module, Path], tmp_path
         state[f"{part}.weight"] *= 100
         state[f"{part}.bias"] *= 100
     torch.save(state, tmp_path / "larger.pth")
-    found, larger = (extractor("squeezenet", p, size=64)(pictures()) for p in (path, tmp_path / "larger.pth"))
+    found, larger = (extractor("squeezenet", p, size=64)(images()) for p in (path, tmp_path / "larger.pth"))
     torch.testing.assert_close(found, larger, rtol=1e-4, atol=1e-5)
     assert bool((found.square().sum(1) <= found.shape[1] * 1.0001).all())
 
 
 def test_caffes_colours(squeezenet: tuple[nn.Module, Path]) -> None:
     network, path = squeezenet
-    x = pictures(side=64)
+    x = images(side=64)
     bgr = (x.flip(1) + 1) * 127.5 - torch.tensor([103.939, 116.779, 123.68]).view(3, 1, 1)
     ours = SqueezeNet(path, colours="caffe")
     torch.testing.assert_close(ours(x)[0], network.features[:2](bgr), rtol=1e-4, atol=1e-3)  # type: ignore[index]
@@ -81,7 +81,7 @@ def test_caffes_colours(squeezenet: tuple[nn.Module, Path]) -> None:
 def test_the_converted_file_is_known() -> None:
     ours = extractor("squeezenet", CAFFE)
     assert ours.name == "squeezenet_caffe"
-    assert ours(pictures()).shape == (2, 2240)
+    assert ours(images()).shape == (2, 2240)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +102,9 @@ def test_inception_is_torch_fidelitys(inception_file: Path, monkeypatch: pytest.
 
     ours = extractor("inception", inception_file)
     theirs = FeatureExtractorInceptionV3("any", ["2048"], feature_extractor_weights_path=str(inception_file))
-    pixels = ((pictures() + 1) * 127.5).round().to(torch.uint8)
+    pixels = ((images() + 1) * 127.5).round().to(torch.uint8)
     assert torch.equal(ours(pixels / 127.5 - 1), theirs(pixels)[0])
-    assert ours(pictures()).shape == (2, 2048)
+    assert ours(images()).shape == (2, 2048)
     # any other file is not Inception of 2015
     sha256 = hashlib.sha256(inception_file.read_bytes()).hexdigest()
     assert (ours.sha256, ours.name, ours.resize) == (sha256, f"inception_{sha256[:8]}", "bilinear-tensorflow1")
@@ -148,16 +148,16 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
 
 def test_random_ones_repeat_and_say_so() -> None:
     one, again, other = extractor("random"), RandomExtractor(0), extractor("random", seed=1)
-    assert torch.equal(one(pictures()), again(pictures()))
+    assert torch.equal(one(images()), again(images()))
     assert one.sha256 == again.sha256 != other.sha256
     assert column(NAMED["frechet"], other) == "frechet_random1"
-    assert not torch.equal(one(pictures()), other(pictures()))
+    assert not torch.equal(one(images()), other(images()))
     assert extractor("vgg", "random", size=64).name == "vgg19_random_relu1_1_relu2_1_relu3_1_relu4_1_relu5_1"
-    assert extractor("vgg", "random", layers=["relu2_1"], size=64)(pictures()).shape == (2, 128)
+    assert extractor("vgg", "random", layers=["relu2_1"], size=64)(images()).shape == (2, 128)
 
 
 def test_pictures_count_as_their_8_bit_files() -> None:
-    network, x = RandomExtractor(), (pictures() * 127).round() / 127.5 - 1 / 255
+    network, x = RandomExtractor(), (images() * 127).round() / 127.5 - 1 / 255
     assert torch.equal(network(x), network(x + 0.001))
     assert torch.equal(network(torch.full((1, 3, 8, 8), 5.0)), network(torch.ones(1, 3, 8, 8)))
     assert torch.equal(network(torch.zeros(1, 1, 8, 8)), network(torch.zeros(1, 3, 8, 8)))
@@ -166,7 +166,7 @@ def test_pictures_count_as_their_8_bit_files() -> None:
 def test_any_module() -> None:
     torch.manual_seed(0)
     ours = ModuleExtractor(nn.Conv2d(3, 5, 3), "mine", size=16, prepare=lambda x: x * 2).train()
-    assert ours(pictures()).shape == (2, 5)
+    assert ours(images()).shape == (2, 5)
     assert not ours.training
     assert len(ours.sha256) == 64
     assert ours.sha256 != ModuleExtractor(nn.Conv2d(3, 5, 3), "mine").sha256

@@ -23,15 +23,15 @@ def flow_of(x: float, y: float, size: int = 48) -> torch.Tensor:
 
 
 def test_a_still_picture_scores_zero() -> None:
-    picture = torch.rand(2, 3, 16, 20) * 2 - 1
-    error = warped_error(picture, picture, torch.zeros(1, 2, 16, 20), torch.ones(2, 1, 16, 20))
+    image = torch.rand(2, 3, 16, 20) * 2 - 1
+    error = warped_error(image, image, torch.zeros(1, 2, 16, 20), torch.ones(2, 1, 16, 20))
     torch.testing.assert_close(error, torch.zeros(2), atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("deviation", [0.02, 0.3])
 def test_independent_noise_scores_twice_its_variance(deviation: float) -> None:
-    picture = torch.rand(1, 3, 256, 256)
-    one, other = (picture + deviation * torch.randn(1, 3, 256, 256) for _ in range(2))
+    image = torch.rand(1, 3, 256, 256)
+    one, other = (image + deviation * torch.randn(1, 3, 256, 256) for _ in range(2))
     steady = torch.ones(1, 1, 256, 256)
     assert warped_error(one, other, flow_of(0, 0, 256), steady).item() == pytest.approx(2 * deviation**2, rel=0.02)
     moved_on = torch.roll(other, (3, 5), (2, 3))
@@ -62,16 +62,16 @@ def test_what_cannot_be_trusted_does_not_count() -> None:
 
 
 def test_warp_is_the_lookup_written_out() -> None:
-    picture, flow = torch.rand(1, 2, 5, 7, dtype=torch.float64), 6 * torch.rand(1, 2, 5, 7, dtype=torch.float64) - 3
-    result = warp(picture, flow)
+    image, flow = torch.rand(1, 2, 5, 7, dtype=torch.float64), 6 * torch.rand(1, 2, 5, 7, dtype=torch.float64) - 3
+    result = warp(image, flow)
     for i in range(5):
         for j in range(7):
             y = min(max(i + flow[0, 1, i, j].item(), 0), 4)
             x = min(max(j + flow[0, 0, i, j].item(), 0), 6)
             top, left = int(y), int(x)
             below, right = min(top + 1, 4), min(left + 1, 6)
-            upper = torch.lerp(picture[0, :, top, left], picture[0, :, top, right], x - left)
-            lower = torch.lerp(picture[0, :, below, left], picture[0, :, below, right], x - left)
+            upper = torch.lerp(image[0, :, top, left], image[0, :, top, right], x - left)
+            lower = torch.lerp(image[0, :, below, left], image[0, :, below, right], x - left)
             torch.testing.assert_close(result[0, :, i, j], torch.lerp(upper, lower, y - top))
 
 
@@ -84,7 +84,7 @@ def test_moved_repeats_the_border() -> None:
 
 @pytest.mark.parametrize("shift", [*SHIFTS, (-1, 2), (0, -3)])
 def test_what_treats_all_places_alike_is_consistent_and_a_grid_is_not(shift: tuple[int, int]) -> None:
-    pictures = torch.rand(2, 1, 24, 30)
+    images = torch.rand(2, 1, 24, 30)
     blur = torch.ones(1, 1, 3, 3) / 9
 
     def alike(x: torch.Tensor) -> torch.Tensor:
@@ -93,15 +93,15 @@ def test_what_treats_all_places_alike_is_consistent_and_a_grid_is_not(shift: tup
     def by_blocks(x: torch.Tensor) -> torch.Tensor:
         return F.interpolate(F.avg_pool2d(x, 2), scale_factor=2)
 
-    moved_pictures = moved(pictures, shift)
-    same = shift_error(alike(pictures), alike(moved_pictures), shift, margin=2)
+    moved_images = moved(images, shift)
+    same = shift_error(alike(images), alike(moved_images), shift, margin=2)
     torch.testing.assert_close(same, torch.zeros(2), atol=1e-10, rtol=0)
-    assert (shift_error(by_blocks(pictures), by_blocks(moved_pictures), shift, margin=2) > 1e-3).all()
+    assert (shift_error(by_blocks(images), by_blocks(moved_images), shift, margin=2) > 1e-3).all()
 
 
 def test_shift_error_is_the_mean_square_of_what_is_left() -> None:
-    pictures = torch.rand(1, 2, 9, 8)
-    off = moved(pictures, (2, 1)) + 0.5
+    images = torch.rand(1, 2, 9, 8)
+    off = moved(images, (2, 1)) + 0.5
     off[..., :2, :] = off[..., :1] = 100  # what the shift brought in
-    assert shift_error(pictures, off, (2, 1)).item() == pytest.approx(0.25)
-    assert math.isnan(shift_error(pictures, off, (2, 1), margin=4).item())
+    assert shift_error(images, off, (2, 1)).item() == pytest.approx(0.25)
+    assert math.isnan(shift_error(images, off, (2, 1), margin=4).item())

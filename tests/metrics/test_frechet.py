@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gan_style.core.errors import UserError
-from gan_style.metrics.frechet import few_pictures, frechet_distance
+from gan_style.metrics.frechet import few_images, frechet_distance
 
 
 def sets(n: int, m: int, d: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,5 +88,5 @@ def test_mistakes_are_said() -> None:
 
 
 def test_few_pictures_are_warned_about() -> None:
-    assert few_pictures("fid", 2048, 5000) is None
-    assert "mostly measures" in str(few_pictures("fid", 5000, 2047))
+    assert few_images("fid", 2048, 5000) is None
+    assert "mostly measures" in str(few_images("fid", 5000, 2047))

@@ -16,7 +16,7 @@ from gan_style.metrics.extractors import column, extractor
 from gan_style.metrics.table import NAMED
 
 
-def pictures(side: int = 40) -> torch.Tensor:
+def images(side: int = 40) -> torch.Tensor:
     return torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
@@ -25,14 +25,14 @@ def test_a_classifier_of_torchvision_gives_what_its_last_layer_sees(tmp_path: Pa
     network = torchvision.models.resnet18(weights=None).eval()
     torch.save(network.state_dict(), tmp_path / "resnet.pth")
     ours = extractor("torchvision:resnet18", tmp_path / "resnet.pth")
-    pixels = ((pictures() + 1) * 127.5).round() / 255
+    pixels = ((images() + 1) * 127.5).round() / 255
     large = torch.nn.functional.interpolate(pixels, (224, 224), mode="bilinear", antialias=True)
     mean, std = (torch.tensor(x)[:, None, None] for x in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     seen: list[torch.Tensor] = []
     network.fc.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     with torch.no_grad():
         network((large - mean) / std)
-    torch.testing.assert_close(ours(pictures()), seen[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours(images()), seen[0], rtol=1e-4, atol=1e-5)
     assert (ours.name, ours.size) == ("torchvision_resnet18", 224)
     assert column(NAMED["frechet"], ours) == "frechet_torchvision_resnet18"
     with pytest.raises(UserError, match="names or shapes differ"):
@@ -45,7 +45,7 @@ def test_safetensors_are_read_too(tmp_path: Path) -> None:
     files.save_file(state, tmp_path / "a.safetensors")
     torch.save(state, tmp_path / "a.pth")
     one, other = (extractor("torchvision:mobilenet_v3_small", tmp_path / f"a.{end}") for end in ("safetensors", "pth"))
-    assert torch.equal(one(pictures()), other(pictures()))
+    assert torch.equal(one(images()), other(images()))
     assert one.sha256 != other.sha256, "the hash is the file's"
     (tmp_path / "b.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="is no whole"):
@@ -97,7 +97,7 @@ def test_timm_and_open_clip_are_asked_as_they_answer(tmp_path: Path, monkeypatch
         data=SimpleNamespace(resolve_model_data_config=lambda model: look),
     )
     stand_in(monkeypatch, "open_clip", create_model=lambda name: Clip(), list_models=lambda: ["ViT-B-32"])
-    x = ((pictures(16) + 1) * 127.5).round() / 127.5 - 1
+    x = ((images(16) + 1) * 127.5).round() / 127.5 - 1
     ours = extractor("timm:tower.in1k", tmp_path / "tower.pth")
     torch.testing.assert_close(ours(x), tower.body(x).mean(dim=(2, 3)).detach())
     ours = extractor("open_clip:ViT-B-32", tmp_path / "clip.pth")

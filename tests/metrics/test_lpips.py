@@ -17,7 +17,7 @@ from gan_style.metrics.lpips import LPIPS
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "weights"
 
 
-def pictures(seed: int, count: int = 2, side: int = 64) -> torch.Tensor:
+def images(seed: int, count: int = 2, side: int = 64) -> torch.Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
@@ -45,7 +45,7 @@ def test_equals_torchmetrics(backbone: tuple[str, nn.Module, Path]) -> None:
     for part in slices:  # their modules keep torchvision's numbers
         part.load_state_dict({k: state[k] for k in part.state_dict()})
     ours = LPIPS(net, weights=path)  # type: ignore[arg-type]
-    a, b = pictures(0), pictures(1)
+    a, b = images(0), images(1)
     torch.testing.assert_close(ours(a, b), theirs(a, b).flatten(), rtol=2e-5, atol=1e-6)
     assert ours.name == f"lpips_{net}_{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
 
@@ -56,7 +56,7 @@ def test_equals_the_formula(backbone: tuple[str, nn.Module, Path]) -> None:
     if net == "vgg":
         pytest.skip("the slower of two networks with one formula")
     ours = LPIPS("squeeze", weights=path)
-    a, b = pictures(0, 1, 32), pictures(1, 1, 32)
+    a, b = images(0, 1, 32), images(1, 1, 32)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     x, y = (((z.double() + 1) / 2 - mean.view(3, 1, 1)) / std.view(3, 1, 1) for z in (a, b))
     total, depth = 0.0, 0
@@ -75,7 +75,7 @@ def test_equals_the_formula(backbone: tuple[str, nn.Module, Path]) -> None:
 
 def test_is_a_distance_and_can_be_trained_with(backbone: tuple[str, nn.Module, Path]) -> None:
     ours = LPIPS(backbone[0], weights=backbone[2])  # type: ignore[arg-type]
-    a, b = pictures(0), pictures(1)
+    a, b = images(0), images(1)
     assert ours(a, a).abs().max() == 0
     assert torch.allclose(ours(a, b), ours(b, a))
     assert bool((ours(a, 0.9 * a + 0.1 * b) < ours(a, b)).all())
@@ -101,6 +101,6 @@ def test_real_weights_see_what_people_see() -> None:
         "squeeze", weights=SHARED / "squeezenet1_1_features_caffe.pth", linear=SHARED / "lpips_lin_v0.1_squeeze.pth"
     )
     assert ours.sha256 == released.sha256
-    coarse = torch.nn.functional.interpolate(pictures(0, 2, 8) * 0.6, (96, 96), mode="bicubic")
-    signs = torch.sign(pictures(1, 2, 96))
+    coarse = torch.nn.functional.interpolate(images(0, 2, 8) * 0.6, (96, 96), mode="bicubic")
+    signs = torch.sign(images(1, 2, 96))
     assert bool((ours(coarse, coarse + 0.15 * signs) > 2 * ours(coarse, coarse + 0.15)).all())

@@ -15,21 +15,21 @@ from gan_style.metrics.pairs import ContentDistance, StyleDistance, cycle_error
 from gan_style.networks.vgg import VGG
 
 
-def pictures(seed: int, count: int = 3, side: int = 32) -> Tensor:
+def images(seed: int, count: int = 3, side: int = 32) -> Tensor:
     coarse = torch.rand(count, 3, side // 4, side // 4, generator=torch.Generator().manual_seed(seed)) * 1.6 - 0.8
     return torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
 
 
 def test_sobel_equals_scipys() -> None:
     ndimage = pytest.importorskip("scipy.ndimage")
-    x = pictures(0, 1)
+    x = images(0, 1)
     grey = (x[0].double().numpy() * [[[0.299]], [[0.587]], [[0.114]]]).sum(0)
     across, down = (ndimage.sobel(grey, axis=axis, mode="nearest") / 8 for axis in (1, 0))
     assert sobel(x)[0].double().numpy() == pytest.approx((across**2 + down**2) ** 0.5, abs=1e-6)
 
 
 def test_edges_agree_where_they_lie_in_the_same_places() -> None:
-    x, other = pictures(0, 8), pictures(1, 8)
+    x, other = images(0, 8), images(1, 8)
     for same in (x, -x, 0.3 * x + 0.4):
         torch.testing.assert_close(edge_agreement(x, same), torch.ones(8), rtol=0, atol=1e-4)
     assert float(edge_agreement(x, other).abs().mean()) < 0.3
@@ -42,7 +42,7 @@ def test_edges_agree_where_they_lie_in_the_same_places() -> None:
 
 def test_content_and_cycle() -> None:
     vgg = VGG("random", depth="relu3_1")
-    content, x, y = ContentDistance(vgg), pictures(0), pictures(1)
+    content, x, y = ContentDistance(vgg), images(0), images(1)
     assert content.name == "content_vgg19_relu3_1"
     assert content(x, x).tolist() == [0, 0, 0]
     a, b = (vgg(z, ["relu3_1"])["relu3_1"][1].double() for z in (x, y))
@@ -52,7 +52,7 @@ def test_content_and_cycle() -> None:
 
 def test_style_is_zero_for_the_style_itself_and_equals_its_formula() -> None:
     vgg = VGG("random", depth="relu2_1")
-    style, x, y = StyleDistance(PerceptualLoss(vgg)), pictures(0), pictures(1, 1)
+    style, x, y = StyleDistance(PerceptualLoss(vgg)), images(0), images(1, 1)
     assert style(x, x).tolist() == [0, 0, 0]
     expected = 0.0
     for layer in ("relu1_1", "relu2_1"):

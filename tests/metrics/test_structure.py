@@ -53,7 +53,7 @@ def structure(state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory
     return StructureDistance(path)
 
 
-def pictures(seed: int) -> Tensor:
+def images(seed: int) -> Tensor:
     return torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
@@ -81,13 +81,13 @@ def written_out(state: dict[str, Tensor], images: Tensor) -> Tensor:
 
 
 def test_self_similarity_equals_attention_written_out(structure: StructureDistance, state: dict[str, Tensor]) -> None:
-    found, expected = structure.self_similarity(pictures(0)), written_out(state, pictures(0))
+    found, expected = structure.self_similarity(images(0)), written_out(state, images(0))
     assert found.shape == (2, 17, 17)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_distance_is_the_mean_square_of_the_differences(structure: StructureDistance) -> None:
-    x, y = pictures(0), pictures(1)
+    x, y = images(0), images(1)
     assert structure(x, x).tolist() == [0, 0]
     difference = structure.self_similarity(x)[1] - structure.self_similarity(y)[1]
     assert float(structure(x, y)[1]) == pytest.approx(float((difference**2).sum() / 17**2), rel=1e-5)

@@ -11,12 +11,12 @@ import torch
 from gan_style.metrics.truth import ColourTransfer, bootstrap, psnr, ssim
 
 
-def pictures(seed: int, count: int = 3) -> torch.Tensor:
+def images(seed: int, count: int = 3) -> torch.Tensor:
     return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
 def test_psnr_is_that_of_the_8_bit_pictures() -> None:
-    a, b = pictures(0), pictures(1)
+    a, b = images(0), images(1)
     for value, x, y in zip(psnr(a, b), a, b, strict=True):
         x, y = (x.double() + 1) * 127.5, (y.double() + 1) * 127.5
         assert float(value) == pytest.approx(20 * math.log10(255 / math.sqrt(float(((x - y) ** 2).mean()))), abs=1e-4)
@@ -25,7 +25,7 @@ def test_psnr_is_that_of_the_8_bit_pictures() -> None:
 
 def test_ssim_against_the_formula_of_the_paper() -> None:
     """Wang et al. 2004, equation 13: an 11x11 Gaussian window of 1.5 pixels, borders reflected, in loops."""
-    a, b = pictures(0, 1), (pictures(0, 1) * 0.7 + 0.3 * pictures(1, 1)).clamp(-1, 1)
+    a, b = images(0, 1), (images(0, 1) * 0.7 + 0.3 * images(1, 1)).clamp(-1, 1)
     t = np.arange(11) - 5
     window = np.exp(-(t[:, None] ** 2 + t[None] ** 2) / (2 * 1.5**2))
     window /= window.sum()
@@ -53,7 +53,7 @@ def test_bootstrap_covers_the_mean_as_often_as_it_says() -> None:
 
 
 def test_colour_transfer_matches_mean_and_deviation() -> None:
-    source, target = pictures(0, 8) * 0.3 - 0.2, pictures(1, 8) * 0.2 + 0.4
+    source, target = images(0, 8) * 0.3 - 0.2, images(1, 8) * 0.2 + 0.4
     moved = ColourTransfer(source, target)(source)
     for channel in range(3):
         assert float(moved[:, channel].mean()) == pytest.approx(float(target[:, channel].mean()), abs=1e-3)

@@ -29,8 +29,8 @@ def make(*overrides: str) -> CUT:
     return model
 
 
-def batch(size: int = 32, pictures: int = 1) -> dict[str, Tensor]:
-    return {domain: torch.rand(pictures, 3, size, size) * 2 - 1 for domain in "AB"}
+def batch(size: int = 32, count: int = 1) -> dict[str, Tensor]:
+    return {domain: torch.rand(count, 3, size, size) * 2 - 1 for domain in "AB"}
 
 
 def encode(weights: Weights, x: Tensor) -> list[Tensor]:
@@ -150,13 +150,13 @@ def test_weights_of_the_terms(overrides: tuple[str, ...], expected: Callable[[di
 
 
 def test_options_of_the_contrastive_loss_arrive() -> None:
-    pictures = batch(pictures=2)
+    inputs = batch(count=2)
 
     def nce(*overrides: str) -> float:
         torch.manual_seed(0)
         model = make("model=cut", *overrides)
         torch.manual_seed(1)
-        return float(model.generator_loss(model.generate(pictures))[1]["nce"].detach())
+        return float(model.generator_loss(model.generate(inputs))[1]["nce"].detach())
 
     # At a huge temperature nothing is told apart: log of the number of places in the five or four layers.
     assert nce("model.nce_tau=1e6", "model.num_patches=8") == pytest.approx(torch.tensor(8.0).log().item(), rel=1e-4)
@@ -214,18 +214,18 @@ def test_a_mirror_changes_nothing_for_an_equivariant_generator() -> None:
         num_patches=9,
         optimizer_G=model.make_optimizer["G"],
     ).double()
-    pictures = {domain: x.double() for domain, x in batch(32, 2).items()}
+    inputs = {domain: x.double() for domain, x in batch(32, 2).items()}
     iterations: dict[bool, int] = {}
     for iteration in range(20):
         equivariant.iteration = iteration
-        images = equivariant.generate(pictures)
-        iterations.setdefault(torch.equal(images["fake_B"], equivariant.G_AB(pictures["A"].flip(3))), iteration)
+        images = equivariant.generate(inputs)
+        iterations.setdefault(torch.equal(images["fake_B"], equivariant.G_AB(inputs["A"].flip(3))), iteration)
     assert iterations.keys() == {True, False}
 
     def losses(model: CUT, flip: bool) -> dict[str, Tensor]:
         model.flip_equivariance, model.iteration = flip, iterations[True]
         torch.manual_seed(0)  # of the places
-        return model.generator_loss(model.generate(pictures))[1]
+        return model.generator_loss(model.generate(inputs))[1]
 
     mirrored, plain = losses(equivariant, True), losses(equivariant, False)
     for name in ("nce", "nce_idt"):
@@ -235,28 +235,28 @@ def test_a_mirror_changes_nothing_for_an_equivariant_generator() -> None:
 
 
 def test_mirrors_half_of_the_iterations_with_one_draw() -> None:
-    model, pictures = make("model=fastcut", "model.generator.blocks=0"), batch(16)
+    model, inputs = make("model=fastcut", "model.generator.blocks=0"), batch(16)
     count = 0
     with torch.no_grad():
-        mirror = model.G_AB(pictures["A"].flip(3))
+        mirror = model.G_AB(inputs["A"].flip(3))
         for iteration in range(60):
             model.iteration = iteration
-            images = model.generate(pictures)
+            images = model.generate(inputs)
             count += torch.allclose(images["fake_B"], mirror, atol=1e-6)
-            assert torch.equal(images["real_A"], pictures["A"])
+            assert torch.equal(images["real_A"], inputs["A"])
     assert 18 <= count <= 42
 
 
 @pytest.mark.parametrize("kind", ["cut", "fastcut"])
 def test_validation_draws_nothing_and_mirrors_nothing(kind: str) -> None:
-    model, pictures = make(f"model={kind}").eval(), batch()
+    model, inputs = make(f"model={kind}").eval(), batch()
     state = torch.get_rng_state()
     with torch.no_grad():
-        images = [model.generate(pictures) for _ in range(6)]
+        images = [model.generate(inputs) for _ in range(6)]
         assert torch.equal(torch.get_rng_state(), state)
-        assert all(torch.allclose(one["fake_B"], model.translate(pictures["A"]), atol=1e-6) for one in images)
+        assert all(torch.allclose(one["fake_B"], model.translate(inputs["A"]), atol=1e-6) for one in images)
         if kind == "cut":
-            assert torch.allclose(images[0]["idt_B"], model.G_AB(pictures["B"]), atol=1e-6)
+            assert torch.allclose(images[0]["idt_B"], model.G_AB(inputs["B"]), atol=1e-6)
     assert ("idt_B" in images[0]) == (kind == "cut")
 
 

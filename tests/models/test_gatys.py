@@ -17,7 +17,7 @@ from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.models.gatys import Gatys
-from gan_style.models.picture_descent import LBFGS, MAX_CHANGE_PER_STEP, bounded, resized, sizes
+from gan_style.models.image_descent import LBFGS, MAX_CHANGE_PER_STEP, bounded, resized, sizes
 from gan_style.networks.vgg import VGG
 from tests.conftest import differences, small_config
 
@@ -28,15 +28,15 @@ def made(**options: Any) -> Gatys:
     return Gatys(VGG("random", depth="relu2_1"), **{"size": 32, "steps": 5, "scales": 1} | options)
 
 
-def pictures(count: int = 1, height: int = 24, width: int = 24) -> Tensor:
+def images(count: int = 1, height: int = 24, width: int = 24) -> Tensor:
     """Smooth, so that they have something to keep."""
     small = torch.rand(count, 3, 5, 5) * 2 - 1
     return F.interpolate(small, (height, width), mode="bilinear", align_corners=False)
 
 
-def total_of(model: Gatys, picture: Tensor, content: Tensor, style: Tensor) -> float:
+def total_of(model: Gatys, image: Tensor, content: Tensor, style: Tensor) -> float:
     with torch.no_grad():
-        return float(model.objective(picture, model.target(content, model.style_code(style)))[0])
+        return float(model.objective(image, model.target(content, model.style_code(style)))[0])
 
 
 # The objective
@@ -44,7 +44,7 @@ def total_of(model: Gatys, picture: Tensor, content: Tensor, style: Tensor) -> f
 
 def test_the_total_is_equation_7() -> None:
     vgg = VGG("random", depth="relu2_1")
-    x, p, a = (pictures(height=8, width=10) for _ in range(3))
+    x, p, a = (images(height=8, width=10) for _ in range(3))
 
     def features(image: Tensor, layer: str) -> Tensor:
         return vgg(image, [layer])[layer][0].double()
@@ -75,7 +75,7 @@ def test_the_total_is_equation_7() -> None:
 def test_the_loss_of_a_batch_is_the_sum_of_its_pictures(statistic: Any) -> None:
     """Gradients, too: neither follows from the others' targets."""
     model = made(statistic=statistic, lambda_tv=1).double()
-    x, content, style = (pictures(3).double() * factor for factor in (1, 0.7, 0.4))
+    x, content, style = (images(3).double() * factor for factor in (1, 0.7, 0.4))
     x.requires_grad_()
     total, terms = model.objective(x, model.target(content, model.style_code(style)))
     (whole,) = torch.autograd.grad(total, x)
@@ -91,7 +91,7 @@ def test_the_loss_of_a_batch_is_the_sum_of_its_pictures(statistic: Any) -> None:
 
 
 def test_losses_are_float32_under_autocast() -> None:
-    model, x, content, style = made(), pictures(), pictures(), pictures()
+    model, x, content, style = made(), images(), images(), images()
     expected = total_of(model, x, content, style)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert total_of(model, x, content, style) == expected
@@ -102,13 +102,13 @@ def test_losses_are_float32_under_autocast() -> None:
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])
 def test_the_loss_falls(method: Any) -> None:
-    model, content, style = made(method=method, steps=30, scales=2), pictures(), pictures()
+    model, content, style = made(method=method, steps=30, scales=2), images(), images()
     seen: list[tuple[int, int, dict[str, float], Tensor]] = []
     out = model.stylize(content, model.style_code(style), lambda *step: seen.append(step))
     assert total_of(model, out, content, style) < 0.2 * total_of(model, content, content, style)
     assert [done for done, *_ in seen] == list(range(1, 61))
     assert {total for _, total, *_ in seen} == {60}
-    assert [picture.shape[-1] for *_, picture in seen] == [16] * 30 + [24] * 30
+    assert [image.shape[-1] for *_, image in seen] == [16] * 30 + [24] * 30
     assert torch.equal(seen[-1][3], out)
     assert not out.requires_grad
     assert seen[59][2]["style"] < 0.1 * seen[0][2]["style"]
@@ -118,7 +118,7 @@ def test_the_loss_falls(method: Any) -> None:
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])
 @pytest.mark.parametrize("scales", [1, 2])
 def test_in_its_own_style_a_picture_stays(method: Any, scales: int) -> None:
-    model, content = made(method=method, scales=scales), pictures(2)
+    model, content = made(method=method, scales=scales), images(2)
     assert torch.allclose(model.stylize(content, model.style_code(content)), content, atol=1e-6)
     assert total_of(model, content, content, content) == 0
 
@@ -127,7 +127,7 @@ def test_in_its_own_style_a_picture_stays(method: Any, scales: int) -> None:
 @pytest.mark.parametrize("start", ["content", "noise"])
 def test_a_picture_does_not_depend_on_its_batch(method: Any, start: Any) -> None:
     model = made(method=method, start=start, scales=2, steps=8)
-    content, style = pictures(2), pictures(2)
+    content, style = images(2), images(2)
     code = model.style_code(style)  # taken once: descent amplifies what a batch of two rounds otherwise
     whole = model.stylize(content, code)
     codes = [{name: value[i : i + 1] for name, value in code.items()} for i in range(2)]
@@ -140,7 +140,7 @@ def test_a_picture_does_not_depend_on_its_batch(method: Any, start: Any) -> None
 
 def test_any_size_and_as_often_as_you_like() -> None:
     model = made(scales=3, steps=2)
-    content, code = pictures(1, 33, 47), model.style_code(pictures(1, 20, 64))
+    content, code = images(1, 33, 47), model.style_code(images(1, 20, 64))
     kept, kept_code = content.clone(), {name: value.clone() for name, value in code.items()}
     state = torch.get_rng_state()
     out = model.stylize(content, code)
@@ -152,12 +152,12 @@ def test_any_size_and_as_often_as_you_like() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert sizes((33, 47), 3) == [(16, 16), (16, 23), (33, 47)]
     assert sizes((9, 100), 2) == [(9, 50), (9, 100)]
-    assert model.stylize(pictures(1, 9, 20), code).shape == (1, 3, 9, 20)
+    assert model.stylize(images(1, 9, 20), code).shape == (1, 3, 9, 20)
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_callers_without_gradients_get_the_same(context: Callable[[], Any]) -> None:
-    model, content, style = made(), pictures(), pictures()
+    model, content, style = made(), images(), images()
     expected = model.stylize(content, model.style_code(style), start=style)
     with context():
         content, style = content.clone(), style.clone()
@@ -165,14 +165,14 @@ def test_callers_without_gradients_get_the_same(context: Callable[[], Any]) -> N
 
 
 def test_pictures_in_any_memory_order_begin_the_descent() -> None:
-    model, content, style = made(), pictures(), pictures()
+    model, content, style = made(), images(), images()
     code = model.style_code(style)
     strided = content.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     assert torch.allclose(model.stylize(strided, code), model.stylize(content, code), atol=1e-4)
 
 
 def test_where_it_begins() -> None:
-    content, style, own = pictures(), pictures(1, 12, 30), pictures()
+    content, style, own = images(), images(1, 12, 30), images()
 
     def begins(given: Tensor | None = None, **options: Any) -> Tensor:
         model = made(steps=1, lr=1e-12, lambda_tv=1, **options)
@@ -190,7 +190,7 @@ def test_where_it_begins() -> None:
 
 
 def test_the_loss_judges_what_is_shown() -> None:
-    model, content, style = made(), pictures(), pictures()
+    model, content, style = made(), images(), images()
     outside = content * 3
     assert total_of(model, outside, content, style) == total_of(model, outside.clamp(-1, 1), content, style)
 
@@ -263,7 +263,7 @@ def _backward(x: Tensor) -> Tensor:
 
 
 def batch(size: int = 32, count: int = 2) -> dict[str, Tensor]:
-    return {"A": pictures(count, size, size), "B": pictures(count, size, size)}
+    return {"A": images(count, size, size), "B": images(count, size, size)}
 
 
 def test_the_first_batch_is_held() -> None:
@@ -303,9 +303,9 @@ def test_training_makes_what_stylize_makes(run: Run, method: str) -> None:
     model.iteration = 8
     code = model.style_code(model.style)
     seen: list[dict[str, float]] = []
-    expected = model.stylize(model.content, code, lambda done, total, terms, picture: seen.append(terms))
+    expected = model.stylize(model.content, code, lambda done, total, terms, image: seen.append(terms))
     assert torch.allclose(model.generate({})["fake_B"], expected, atol=1e-4)
-    assert [tuple(picture.shape[-2:]) for picture in model.canvas] == [(20, 20), (40, 40)]
+    assert [tuple(image.shape[-2:]) for image in model.canvas] == [(20, 20), (40, 40)]
     with open(folder / "metrics.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["train/G_style"]]
     assert [float(row["train/G_style"]) for row in rows] == pytest.approx([t["style"] for t in seen], rel=1e-3)

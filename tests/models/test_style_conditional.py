@@ -41,10 +41,10 @@ def make(*overrides: str, styles: int = 3, **extra: Any) -> StyleConditional:
     return model.double()
 
 
-def batch(pictures: int = 3, size: int = 16) -> dict[str, Tensor]:
+def batch(count: int = 3, size: int = 16) -> dict[str, Tensor]:
     torch.manual_seed(1)
-    images = {name: torch.rand(pictures, 3, size, size).double() * 2 - 1 for name in ("A", "B", "B2")}
-    return images | {"style": torch.tensor([2, 0, 2])[:pictures]}
+    images = {name: torch.rand(count, 3, size, size).double() * 2 - 1 for name in ("A", "B", "B2")}
+    return images | {"style": torch.tensor([2, 0, 2])[:count]}
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -66,9 +66,9 @@ def reference(model: StyleConditional, b: dict[str, Tensor], iteration: int) -> 
         fake, own = model.G(x, s), model.E(x)
         real_map = model.D.layers(y)[0, label.item()]
         fake_map = model.D.layers(fake)[0, label.item()]
-        picture = y.clone().requires_grad_()
-        judged = model.D.layers(picture)[0, label.item()]
-        (slope,) = torch.autograd.grad(judged.sum(), picture, create_graph=True)
+        image = y.clone().requires_grad_()
+        judged = model.D.layers(image)[0, label.item()]
+        (slope,) = torch.autograd.grad(judged.sum(), image, create_graph=True)
         found = {
             "gan_B": softplus(-fake_map).mean(),
             "code": (model.E(fake) - s.detach()).abs().mean(),
@@ -97,19 +97,19 @@ WEIGHTED = (
 
 @pytest.mark.parametrize("iteration", [0, 1, 4])
 def test_both_losses_are_the_equations(iteration: int) -> None:
-    model, pictures = make(*WEIGHTED), batch()
+    model, inputs = make(*WEIGHTED), batch()
     model.iteration = iteration
     torch.manual_seed(5)
-    images = model.generate(pictures)
+    images = model.generate(inputs)
     total_G, terms_G = model.generator_loss(images)
     total_D, terms_D = model.discriminator_loss(images)
     torch.manual_seed(5)
-    expected = reference(model, pictures, iteration)
+    expected = reference(model, inputs, iteration)
     for name, value in (terms_G | terms_D).items():
         assert value.item() == pytest.approx(expected.pop(name).item(), rel=1e-9), name
     assert not expected
     torch.manual_seed(5)
-    expected = reference(model, pictures, iteration)
+    expected = reference(model, inputs, iteration)
     of_G = sum(weight * expected[name] for name, weight in WEIGHTS.items())
     of_G = of_G - 11 * (1 - iteration / 10) * expected["diversity"]
     of_D = expected["B"] + 13 * expected["r1"]
@@ -123,29 +123,29 @@ def test_both_losses_are_the_equations(iteration: int) -> None:
 
 
 def test_codes_come_by_turns_and_from_the_encoder_in_validation() -> None:
-    model, pictures = make(), batch()
-    of_B = model.E(pictures["B"])
+    model, inputs = make(), batch()
+    of_B = model.E(inputs["B"])
     for iteration in (0, 1):
         model.iteration = iteration
-        images: Any = model.generate(pictures)
+        images: Any = model.generate(inputs)
         alike = [torch.allclose(kept(images, "code")[i], of_B[i]) for i in range(3)]
         assert alike == [(iteration + i) % 2 == 1 for i in range(3)]
     model.eval()
-    images = model.generate(pictures)
-    assert torch.allclose(images["fake_B"], model.G(pictures["A"], of_B))
+    images = model.generate(inputs)
+    assert torch.allclose(images["fake_B"], model.G(inputs["A"], of_B))
     assert set(images) == {"real_A", "real_B", "fake_B", "rec_A", "idt_A"}
-    assert torch.equal(images["fake_B"], model.generate(pictures)["fake_B"])
+    assert torch.equal(images["fake_B"], model.generate(inputs)["fake_B"])
 
 
 def test_data_without_styles_is_one_style() -> None:
-    model, pictures = make(styles=1), batch()
-    plain = {name: pictures[name] for name in "AB"}
+    model, inputs = make(styles=1), batch()
+    plain = {name: inputs[name] for name in "AB"}
     first: Any = model.generate(plain)
     assert kept(first, "labels").tolist() == [0, 0, 0]
     torch.manual_seed(3)
     first = model.generate(plain)
     torch.manual_seed(3)
-    rolled = pictures["B"][[2, 0, 1]]
+    rolled = inputs["B"][[2, 0, 1]]
     second: Any = model.generate(plain | {"B2": rolled, "style": torch.zeros(3, dtype=torch.int64)})
     assert torch.equal(kept(first, "second"), kept(second, "second"))
 
@@ -165,30 +165,30 @@ def test_two_codes_of_one_picture_have_no_diversity() -> None:
 
 
 def test_the_diversity_ends_and_then_costs_nothing() -> None:
-    model, pictures = make("model.diversity_iterations=4"), batch()
+    model, inputs = make("model.diversity_iterations=4"), batch()
     passes: list[int] = []
     model.G.last.register_forward_hook(lambda *_: passes.append(1))
     found = []
     for iteration in (0, 3, 4, 100):
         model.iteration = iteration
         passes.clear()
-        _, terms = model.generator_loss(model.generate(pictures))
+        _, terms = model.generator_loss(model.generate(inputs))
         found.append((len(passes), "diversity" in terms))
     assert found == [(4, True), (4, True), (3, False), (3, False)]
 
 
 def test_r1_may_be_lazy() -> None:
     often, rarely = make("model.lambda_r1=2"), make("model.lambda_r1=2", "model.r1_every=4")
-    pictures = batch()
+    inputs = batch()
     for iteration, factor in ((0, 4), (1, 0), (3, 0), (4, 4)):
         often.iteration = rarely.iteration = iteration
-        images = often.generate(pictures)
+        images = often.generate(inputs)
         terms = often.discriminator_loss(images)[1]
         total, lazy = rarely.discriminator_loss(images)
         assert ("r1" in lazy) == (factor > 0)
         assert total.item() == pytest.approx((terms["B"] + factor * 2 * terms["r1"]).item())
     off = make("model.lambda_r1=0")
-    assert set(off.discriminator_loss(off.generate(pictures))[1]) == {"B"}
+    assert set(off.discriminator_loss(off.generate(inputs))[1]) == {"B"}
 
 
 def test_terms_of_weight_zero_cost_nothing() -> None:
@@ -202,10 +202,10 @@ def test_means_of_styles_are_what_they_say() -> None:
     model = make()
     means, visits = torch.zeros(3, 6).double(), [0, 0, 0]
     for step in range(160):
-        pictures = {name: torch.rand(2, 3, 16, 16).double() for name in "AB"}
+        inputs = {name: torch.rand(2, 3, 16, 16).double() for name in "AB"}
         labels = [step % 2, step % 2 if step % 3 else 1]
-        model._remember(model.E(pictures["B"]), torch.tensor(labels))
-        codes = model.E(pictures["B"]).detach()
+        model._remember(model.E(inputs["B"]), torch.tensor(labels))
+        codes = model.E(inputs["B"]).detach()
         for k in set(labels):
             new = torch.stack([codes[i] for i in range(2) if labels[i] == k]).mean(0)
             visits[k] += 1
@@ -233,11 +233,11 @@ def test_training_keeps_the_means_and_validation_does_not() -> None:
 
 
 def test_styles_by_picture_by_number_and_by_chance() -> None:
-    model, pictures = make(), batch()
-    model.generate(pictures)
+    model, inputs = make(), batch()
+    model.generate(inputs)
     model.eval()
-    x = pictures["A"]
-    code = model.style_code(pictures["B"][:1])
+    x = inputs["A"]
+    code = model.style_code(inputs["B"][:1])
     assert torch.allclose(model.stylize(x, code), model.G(x, code["s"].repeat(3, 1)))
     mean = model.style_means.mean(0, keepdim=True).repeat(3, 1)
     assert torch.allclose(model.translate(x), model.G(x, mean))
@@ -249,22 +249,22 @@ def test_styles_by_picture_by_number_and_by_chance() -> None:
 
 
 def test_a_vgg_adds_content_for_all_and_style_for_pictures() -> None:
-    model, pictures = make(*VGG, "model.lambda_style=3", *WEIGHTED[:4], "model.diversity_iterations=0"), batch()
+    model, inputs = make(*VGG, "model.lambda_style=3", *WEIGHTED[:4], "model.diversity_iterations=0"), batch()
     p = model.perceptual
     assert p is not None
     assert not any("vgg" in name or "perceptual" in name for name in model.state_dict())
     for iteration, chosen in ((0, [1]), (1, [0, 2])):
         model.iteration = iteration
-        images = model.generate(pictures)
+        images = model.generate(inputs)
         total, terms = model.generator_loss(images)
         fake = p.features(images["fake_B"])
-        assert torch.allclose(terms["content"], p.content(fake, p.features(pictures["A"])))
-        style = p.style_code(p.features(pictures["B"][chosen]))
+        assert torch.allclose(terms["content"], p.content(fake, p.features(inputs["A"])))
+        style = p.style_code(p.features(inputs["B"][chosen]))
         assert torch.allclose(terms["style"], p.style({k: v[chosen] for k, v in fake.items()}, style))
         expected = sum({**WEIGHTS, "content": 1.0, "style": 3.0}[name] * value for name, value in terms.items())
         assert torch.allclose(total, torch.as_tensor(expected))
     model.iteration = 0
-    only = model.generate({name: value[:1] for name, value in pictures.items()})
+    only = model.generate({name: value[:1] for name, value in inputs.items()})
     assert "style" not in model.generator_loss(only)[1]
 
 

@@ -38,8 +38,8 @@ class Shift(Translator):
         total = images["fake_B"].square().mean()
         return total, {"size": total}
 
-    def style_code(self, pictures: Tensor) -> dict[str, Tensor]:
-        return {"mean": pictures.mean((2, 3))}
+    def style_code(self, images: Tensor) -> dict[str, Tensor]:
+        return {"mean": images.mean((2, 3))}
 
     def stylize(self, images: Tensor, code: dict[str, Tensor]) -> Tensor:
         return (0 * images + code["mean"][..., None, None]).clamp(-1, 1)

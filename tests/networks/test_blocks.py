@@ -26,10 +26,10 @@ from gan_style.networks.blocks import (
 def normalised_by_loops(x: np.ndarray) -> np.ndarray:
     """Instance norm, one channel of one picture at a time."""
     out = np.empty_like(x)
-    for picture in range(x.shape[0]):
+    for image in range(x.shape[0]):
         for channel in range(x.shape[1]):
-            values = x[picture, channel]
-            out[picture, channel] = (values - values.mean()) / np.sqrt(values.var() + 1e-5)
+            values = x[image, channel]
+            out[image, channel] = (values - values.mean()) / np.sqrt(values.var() + 1e-5)
     return out
 
 

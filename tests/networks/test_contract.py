@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.config import build, config_dir
-from gan_style.inference.tiling.table import UnknownOperationError
+from gan_style.inference.tiling.known_functions import UnknownOperationError
 from gan_style.inference.tiling.tiled import Tiled
 from gan_style.networks.contract import Branched, Featured, can_join, minimum_size
 from gan_style.networks.recomputed import blocks_of

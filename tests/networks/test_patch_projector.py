@@ -10,8 +10,8 @@ from gan_style.networks.resnet import ResnetGenerator
 CHANNELS = (3, 5)
 
 
-def features(pictures: int = 2) -> list[Tensor]:
-    return [torch.randn(pictures, 3, 6, 7), torch.randn(pictures, 5, 3, 4)]
+def features(images: int = 2) -> list[Tensor]:
+    return [torch.randn(images, 3, 6, 7), torch.randn(images, 5, 3, 4)]
 
 
 def test_published_size_of_the_heads() -> None:

@@ -111,8 +111,8 @@ def test_scales_judge_averaged_pictures() -> None:
     x = torch.randn(1, 3, 37, 64)
     half = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
     quarter = F.avg_pool2d(half, 3, 2, 1, count_include_pad=False)
-    for logits, single, picture in zip(net(x), net.scales, (x, half, quarter), strict=True):
-        torch.testing.assert_close(logits, single(picture))
+    for logits, single, image in zip(net(x), net.scales, (x, half, quarter), strict=True):
+        torch.testing.assert_close(logits, single(image))
     # A flat picture stays flat at every scale, up to its border.
     flat = torch.ones(1, 3, 8, 8)
     torch.testing.assert_close(F.avg_pool2d(flat, 3, 2, 1, count_include_pad=False), flat[..., :4, :4])

@@ -1,6 +1,6 @@
 """A trained model for other programs, compared with torch before its file is complete.
 
-    .onnx, .pt2     one graph, any batch, height and width: `picture` (and `style`) in, `output` out
+    .onnx, .pt2     one graph, any batch, height and width: `image` (and `style`) in, `output` out
     .safetensors    all weights but the discriminators', which `gan_style.load` reads
     .pth            one generator in the layout of the official CycleGAN, pix2pix and CUT code
 

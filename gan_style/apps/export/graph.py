@@ -43,23 +43,23 @@ class Graph(nn.Module):
     def inputs(self) -> tuple[str, ...]:
         return ("picture", "style") if self.model.takes_style else ("picture",)
 
-    def forward(self, picture: Tensor, style: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, style: Tensor | None = None) -> Tensor:
         """Translate [B, C, H, W] with [B, C, h, w] or [B, code_size] to [B, C, H, W]."""
         if style is None:
-            return self.model.translate(picture, self.direction)
+            return self.model.translate(image, self.direction)
         code = {"s": style} if self.code_size else styled(self.model).style_code(style)
-        return styled(self.model).stylize(picture, code)
+        return styled(self.model).stylize(image, code)
 
     def example(self, sizes: tuple[tuple[int, int, int], tuple[int, int]], channels: int) -> tuple[Tensor, ...]:
         """Draw pictures, and styles where the graph takes them, as noise of a fixed seed."""
         (batch, height, width), side = sizes
         generator = torch.Generator().manual_seed(0)
-        picture = torch.rand(batch, channels, height, width, generator=generator) * 2 - 1
+        image = torch.rand(batch, channels, height, width, generator=generator) * 2 - 1
         if not self.model.takes_style:
-            return (picture,)
+            return (image,)
         if self.code_size:
-            return picture, torch.randn(batch, self.code_size, generator=generator)
-        return picture, torch.rand(batch, channels, *side, generator=generator) * 2 - 1
+            return image, torch.randn(batch, self.code_size, generator=generator)
+        return image, torch.rand(batch, channels, *side, generator=generator) * 2 - 1
 
 
 class Distance(NamedTuple):

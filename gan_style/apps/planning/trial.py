@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from gan_style.apps.planning.parts import Parts, parts_of
-from gan_style.core.ending import exit_status
+from gan_style.core.exit_status import exit_status
 from gan_style.core.terminal import say
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.cost import peak_gigabytes

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.data_classes import ImageData
 
+from gan_style.apps.studio.images import COLOURS, draw_samples
 from gan_style.apps.studio.models import Models, caution
 from gan_style.apps.studio.painting import bound
-from gan_style.apps.studio.pictures import COLOURS, draw_samples
 from gan_style.apps.studio.translating import Slot, Wish
 
 SIZES = (128, 1536)  # pixels, longer side of a result; more takes minutes without a GPU
@@ -22,7 +22,7 @@ class StyleSlot(NamedTuple):
     """Controls of one style."""
 
     frame: gr.Column
-    picture: gr.Image
+    image: gr.Image
     name: gr.Dropdown
     weight: gr.Slider
 
@@ -30,7 +30,7 @@ class StyleSlot(NamedTuple):
 class Controls(NamedTuple):
     """All controls."""
 
-    picture: gr.Image
+    image: gr.Image
     samples: gr.Gallery
     model: gr.Dropdown
     caution: gr.HTML
@@ -47,18 +47,18 @@ class Controls(NamedTuple):
     @property
     def inputs(self) -> set[Any]:
         """Controls that `wish` reads."""
-        plain = {self.picture, self.direction, self.alpha, self.preserve_color, self.size, self.steps, self.painting}
-        return plain | {part for slot in self.slots for part in (slot.picture, slot.name, slot.weight)}
+        plain = {self.image, self.direction, self.alpha, self.preserve_color, self.size, self.steps, self.painting}
+        return plain | {part for slot in self.slots for part in (slot.image, slot.name, slot.weight)}
 
     def wish(self, values: Mapping[Any, Any]) -> Wish:
         """Collect the values of `inputs`."""
-        picture, painting = values[self.picture], values[self.painting]
+        image, painting = values[self.image], values[self.painting]
         slots = []
         for slot in self.slots:
-            style = values[slot.picture]
+            style = values[slot.image]
             slots.append(Slot(Path(style) if style else None, values[slot.name] or None, values[slot.weight]))
         return Wish(
-            picture=Path(picture) if picture else None,
+            image=Path(image) if image else None,
             slots=slots,
             direction=values[self.direction],
             alpha=values[self.alpha],
@@ -71,7 +71,7 @@ class Controls(NamedTuple):
 
 def controls(models: Models, folder: Path) -> Controls:
     """Build the left side."""
-    picture = _picture("Picture", 300, "picture")
+    image = _image("Picture", 300, "picture")
     gr.HTML('<p class="quiet">or take a sample</p>')
     samples = _strip(draw_samples(folder, "A"), "samples")
     names = models.names
@@ -112,7 +112,7 @@ def controls(models: Models, folder: Path) -> Controls:
         )
     bound(painting)
     return Controls(
-        picture,
+        image,
         samples,
         model,
         note,
@@ -156,9 +156,9 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
     return updates
 
 
-def _picture(label: str, height: int, name: str) -> gr.Image:
+def _image(label: str, height: int, name: str) -> gr.Image:
     """Build an upload that gives us the file itself: our own reader decodes it, and explains what is wrong with it."""
-    picture = gr.Image(
+    image = gr.Image(
         label=label,
         type="filepath",
         sources=["upload", "clipboard"],
@@ -171,16 +171,16 @@ def _picture(label: str, height: int, name: str) -> gr.Image:
     def path_of(payload: ImageData | None) -> str | None:
         return payload.path if payload else None
 
-    picture.preprocess = path_of  # type: ignore[method-assign] # not a subclass: Gradio writes a file beside each
-    return picture
+    image.preprocess = path_of  # type: ignore[method-assign] # not a subclass: Gradio writes a file beside each
+    return image
 
 
 def _slot(number: int) -> StyleSlot:
     with gr.Column(visible=number < 2, min_width=140, elem_classes=["slot", f"c{number}"]) as frame:
-        picture = _picture(f"Style {number + 1}", 150, f"style-{number + 1}")
+        image = _image(f"Style {number + 1}", 150, f"style-{number + 1}")
         name = gr.Dropdown([], label="or a learned style", visible=False, elem_id=f"style-name-{number + 1}")
         weight = gr.Slider(0, 1, 1, step=0.05, label="Weight", buttons=[], elem_id=f"weight-{number + 1}")
-    return StyleSlot(frame, picture, name, weight)
+    return StyleSlot(frame, image, name, weight)
 
 
 def _strip(paths: list[Path], name: str) -> gr.Gallery:

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gan_style.apps.studio.pictures import MAX_BYTES
+from gan_style.apps.studio.images import MAX_BYTES
 from gan_style.apps.studio.room import FULL, Room
 
 MAX_UPLOAD_BYTES = MAX_BYTES + 1_000_000  # of a request with one file

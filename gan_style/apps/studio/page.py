@@ -15,9 +15,9 @@ import gradio as gr
 
 from gan_style.apps.studio import runs
 from gan_style.apps.studio.controls import PAINTING_SIDE, Controls, controls, fitting
+from gan_style.apps.studio.images import check_upload, check_video, shown
 from gan_style.apps.studio.inputs import check_no_addresses, check_own_files
 from gan_style.apps.studio.models import Models
-from gan_style.apps.studio.pictures import check_upload, check_video, shown
 from gan_style.apps.studio.room import FULL, Room
 from gan_style.apps.studio.stopping import Stopped, Stops
 from gan_style.apps.studio.translating import Report, compare, style_options, translate
@@ -149,9 +149,9 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
             return None  # `taken` reports it
         return None if background is None else {"background": background, "layers": [], "composite": None}
 
-    for picture in (chosen.picture, *(slot.picture for slot in slots)):
-        picture.upload(taken, picture, picture, show_progress="hidden")
-    chosen.picture.change(below_the_brush, chosen.picture, chosen.painting, show_progress="hidden")
+    for image in (chosen.image, *(slot.image for slot in slots)):
+        image.upload(taken, image, image, show_progress="hidden")
+    chosen.image.change(below_the_brush, chosen.image, chosen.painting, show_progress="hidden")
 
     def sample(event: gr.SelectData, samples: list[tuple[str, Any]]) -> str:
         return samples[event.index][0]
@@ -164,10 +164,10 @@ def _answer(page: gr.Blocks, models: Models, chosen: Controls) -> None:
         last = max((number for number, path in enumerate(now) if path), default=-1)
         return [gr.update(visible=number < max(2, last + 2)) for number in range(len(now))]
 
-    pictures = [slot.picture for slot in slots]
-    chosen.samples.select(sample, chosen.samples, chosen.picture, **AT_ONCE)
-    chosen.style_samples.select(style_sample, [chosen.style_samples, *pictures], pictures, **AT_ONCE)
-    gr.on([picture.change for picture in pictures], reveal, pictures, [slot.frame for slot in slots], **AT_ONCE)
+    images = [slot.image for slot in slots]
+    chosen.samples.select(sample, chosen.samples, chosen.image, **AT_ONCE)
+    chosen.style_samples.select(style_sample, [chosen.style_samples, *images], images, **AT_ONCE)
+    gr.on([image.change for image in images], reveal, images, [slot.frame for slot in slots], **AT_ONCE)
 
 
 def _buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> Any:
@@ -203,7 +203,7 @@ def _result(models: Models, chosen: Controls, room: Room, stops: Stops) -> None:
     ) -> tuple[Any, Any]:
         wish, name = chosen.wish(values), values[chosen.model]
         translator = models.load(name)
-        stem = wish.picture.stem if wish.picture else ""
+        stem = wish.image.stem if wish.image else ""
         with stops.heard(request.session_hash):
             made = translate(translator, wish, _new(room), f"{stem}-{_file_name(name)}", _report(progress))
         return (made.before, made.after), gr.update(value=str(made.file), visible=True)
@@ -217,7 +217,7 @@ def _compare(models: Models, chosen: Controls, room: Room, stops: Stops) -> gr.C
             models.names, value=models.names[:2], label="Methods, on the same picture", elem_id="methods"
         )
         go = _buttons("Compare", "compare-go", "compare-stop", stops)
-        pictures = gr.Gallery(
+        images = gr.Gallery(
             show_label=False,
             columns=2,
             format="png",
@@ -237,7 +237,7 @@ def _compare(models: Models, chosen: Controls, room: Room, stops: Stops) -> gr.C
             gr.Warning(plain(UserError(sentence)), title="Left out")
         return made
 
-    go.then(run, chosen.inputs | {choices}, pictures, scroll_to_output=True, **ONE_AT_A_TIME)
+    go.then(run, chosen.inputs | {choices}, images, scroll_to_output=True, **ONE_AT_A_TIME)
     return choices
 
 

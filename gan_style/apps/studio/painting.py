@@ -67,12 +67,12 @@ def opened(layer: FileData | bytes) -> Image.Image:
         gr.Error: it is too large, or not a picture.
     """
     try:
-        picture = Image.open(BytesIO(layer) if isinstance(layer, bytes) else layer.path, formats=["PNG"])
+        image = Image.open(BytesIO(layer) if isinstance(layer, bytes) else layer.path, formats=["PNG"])
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise gr.Error(WRONG, print_exception=False) from error
-    if max(picture.size) > MAX_SIDE:
+    if max(image.size) > MAX_SIDE:
         raise gr.Error(WRONG, print_exception=False)
-    return picture
+    return image
 
 
 def read(layer: FileData | bytes) -> NDArray[np.uint8]:

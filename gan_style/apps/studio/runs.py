@@ -32,12 +32,12 @@ def card(name: str, folder: Path) -> str:
     """Render a run: its newest grid that can be read, its sentence, and its scores to unfold."""
     run = read_run(folder)
     grids = (embed(iteration, path, large=False) for iteration, path in reversed(run.images))
-    grid = next((picture for picture in grids if picture), None)
-    picture = (
+    grid = next((image for image in grids if image), None)
+    image = (
         f'<img src="{grid.uri}" alt="Grid of pictures at iteration {grid.iteration:,}">'
         if grid
         else '<p class="quiet blank">no pictures yet</p>'
     )
     scores = score_section(run)
     table = f'<details><summary>Scores</summary><div class="wide">{scores}</div></details>' if scores else ""
-    return f"<article>{picture}<h3>{escape(name)}</h3><p>{escape(sentence(run))}</p>{table}</article>"
+    return f"<article>{image}<h3>{escape(name)}</h3><p>{escape(sentence(run))}</p>{table}</article>"

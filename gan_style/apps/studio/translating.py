@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gan_style.apps.studio.pictures import check_upload, painted_regions, shown
+from gan_style.apps.studio.images import check_upload, painted_regions, shown
 from gan_style.core.checks import require_finite
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import open_picture
+from gan_style.data.decoding import open_image
 from gan_style.data.saving import holding, save
 from gan_style.inference.translator import RESULT, LoadedTranslator
 from gan_style.models.styled import optimizing
@@ -28,7 +28,7 @@ Report = Callable[[float, str], None]  # share done, what is being done
 class Slot(NamedTuple):
     """Slot for a style on the page: a picture, or a name that the model has learned."""
 
-    picture: Path | None = None
+    image: Path | None = None
     name: str | None = None
     weight: float = 1.0
 
@@ -38,7 +38,7 @@ class Wish:
     """Values that the user has chosen on the page.
 
     Args:
-        picture: to be translated.
+        image: to be translated.
         slots: of styles, in the order of the page; empty ones are ignored.
         direction: if no style is named; None, or one that a model does not have, is the model's first.
         alpha: strength in [0, 1].
@@ -48,7 +48,7 @@ class Wish:
         layers: RGBA pictures painted over the picture, in the colours of the slots (`painted_regions`).
     """
 
-    picture: Path | None
+    image: Path | None
     slots: Sequence[Slot] = ()
     direction: str | None = None
     alpha: float = 1.0
@@ -72,10 +72,10 @@ def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str,
     Raises:
         UserError: no picture, or styles, weights and masks that `LoadedTranslator.translate` refuses.
     """
-    if wish.picture is None:
+    if wish.image is None:
         raise UserError("choose a picture first: drop one, or take a sample")
-    content = check_upload(wish.picture)
-    options = style_options(translator, wish, open_picture(content).size) | {
+    content = check_upload(wish.image)
+    options = style_options(translator, wish, open_image(content).size) | {
         "alpha": wish.alpha,
         "preserve_color": wish.preserve_color,
         "size": wish.size,
@@ -84,10 +84,10 @@ def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str,
         optimizing(translator.model).steps = wish.steps
         options["progress"] = steps_of(report)
     torch.manual_seed(0)
-    picture = translator.translate(content, **options)
-    array = np.asarray(picture)
+    image = translator.translate(content, **options)
+    array = np.asarray(image)
     path = holding(folder / f"{name}.png", str(array.dtype), array.shape[2] if array.ndim == 3 else 1)
-    save(picture, path)
+    save(image, path)
     after = shown(path, max(array.shape[:2]))
     before = Image.fromarray(shown(content, wish.size)).resize(after.shape[1::-1], Image.Resampling.LANCZOS)
     return Made(np.asarray(before), after, path)
@@ -125,18 +125,18 @@ def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int
 
 def filled(number: int, slot: Slot) -> tuple[Any, float] | None:
     """Return the style of a slot and its weight, None for an empty one."""
-    if slot.picture is not None and slot.name:
+    if slot.image is not None and slot.name:
         raise UserError(f"style {number + 1} has a picture and the name {slot.name}: clear one of the two")
-    if slot.picture is not None:
-        return check_upload(slot.picture), slot.weight
+    if slot.image is not None:
+        return check_upload(slot.image), slot.weight
     return (slot.name, slot.weight) if slot.name else None
 
 
 def steps_of(report: Report) -> Callable[[int, int, dict[str, float], Tensor], None]:
     """Return a callback that reports Gatys' steps as progress."""
 
-    def step(done: int, total: int, terms: dict[str, float], picture: Tensor) -> None:
-        require_finite(picture, RESULT)
+    def step(done: int, total: int, terms: dict[str, float], image: Tensor) -> None:
+        require_finite(image, RESULT)
         values = ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
         report(done / total, f"step {done} of {total}: {values}")
 

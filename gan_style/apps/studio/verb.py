@@ -95,9 +95,9 @@ def application(
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from gan_style.apps.studio.guard import Guard
+    from gan_style.apps.studio.images import MAX_BYTES
     from gan_style.apps.studio.order import StreamFirst
     from gan_style.apps.studio.page import build, style_sheet, theme
-    from gan_style.apps.studio.pictures import MAX_BYTES
     from gan_style.apps.studio.room import Room
 
     room = Room(folder)

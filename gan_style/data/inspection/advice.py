@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_style.data.inspection.facts import Picture
+from gan_style.data.inspection.facts import ImageFacts
 from gan_style.data.inspection.findings import Finding, Inspection
 
-MIN_PICTURES = 50  # of a domain: fewer are memorised
+MIN_IMAGES = 50  # of a domain: fewer are memorised
 MAX_IMBALANCE = 4.0  # pictures of the larger domain by those of the smaller
 MIN_DIFFERENCE = 0.2
 """Standard deviations between the domains in their most different colour statistic (Cohen's d: a small effect)."""
 MAX_STANDARD_ERRORS = 2.5
 """By which two random halves of one domain may differ in one of six statistics."""
-MIN_PICTURES_FOR_STATISTICS = 20  # of each domain
+MIN_IMAGES_FOR_STATISTICS = 20  # of each domain
 MIN_DELTA_E_TO_CHANGE = 20.0
 """Between the mean colours: twice that of Monet's paintings and photos, where the paper keeps the colours."""
 PAPER_ITERATIONS, PAPER_EPOCHS = 200_000, 200  # CycleGAN's 200 epochs of about 1,000 pictures
@@ -28,13 +28,13 @@ LOAD_TO_CROP = 286 / 256  # sides, as in the CycleGAN paper
 
 def count_findings(inspection: Inspection) -> Iterator[Finding]:
     """Yield findings about domains that are small, unequal or not split."""
-    counts = {name: len(inspection.splits[name].pictures) for name in ("trainA", "trainB") if name in inspection.splits}
+    counts = {name: len(inspection.splits[name].images) for name in ("trainA", "trainB") if name in inspection.splits}
     for name, count in counts.items():
-        if count < MIN_PICTURES:
+        if count < MIN_IMAGES:
             yield Finding(
                 "few",
                 "warning",
-                f"{name} has {count} readable pictures: fewer than {MIN_PICTURES} are learned by heart.",
+                f"{name} has {count} readable pictures: fewer than {MIN_IMAGES} are learned by heart.",
                 "add pictures; keep data.flip=true and data.load_size well above data.image_size",
                 count=count,
             )
@@ -90,10 +90,10 @@ def colour_gap(inspection: Inspection) -> ColourGap | None:
     )
 
 
-def _lab_statistics(pictures: list[Picture]) -> NDArray[np.float32]:
+def _lab_statistics(images: list[ImageFacts]) -> NDArray[np.float32]:
     """Return mean and standard deviation of L, a and b of each thumbnail, [N, 6]."""
-    thumbnails = np.stack([picture.thumbnail for picture in pictures]).astype(np.float32) / 255
-    pixels = cv2.cvtColor(thumbnails.reshape(len(pictures), -1, 3), cv2.COLOR_RGB2LAB)
+    thumbnails = np.stack([image.thumbnail for image in images]).astype(np.float32) / 255
+    pixels = cv2.cvtColor(thumbnails.reshape(len(images), -1, 3), cv2.COLOR_RGB2LAB)
     result: NDArray[np.float32] = np.concatenate([pixels.mean(axis=1), pixels.std(axis=1)], axis=1)
     return result
 
@@ -110,7 +110,7 @@ def colour_findings(inspection: Inspection) -> Iterator[Finding]:
         f"different statistic differs by {gap.deviations:.2f} standard deviations.",
         "nothing: for orientation",
     )
-    enough = min(len(inspection.domain(d)) for d in "AB") >= MIN_PICTURES_FOR_STATISTICS
+    enough = min(len(inspection.domain(d)) for d in "AB") >= MIN_IMAGES_FOR_STATISTICS
     if enough and gap.deviations < max(MIN_DIFFERENCE, gap.chance):
         yield Finding(
             "same-colours",
@@ -131,8 +131,8 @@ def colour_findings(inspection: Inspection) -> Iterator[Finding]:
 
 def setting_findings(inspection: Inspection) -> Iterator[Finding]:
     """Yield suggestions of sizes and length of training that suit the pictures."""
-    train = [inspection.splits[name].pictures for name in ("trainA", "trainB") if name in inspection.splits]
-    sides = sorted(picture.short_side for pictures in train for picture in pictures)
+    train = [inspection.splits[name].images for name in ("trainA", "trainB") if name in inspection.splits]
+    sides = sorted(image.short_side for images in train for image in images)
     if not sides:
         return
     low, median, high = sides[0], sides[len(sides) // 2], sides[-1]

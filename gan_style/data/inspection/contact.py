@@ -26,8 +26,8 @@ def draw_contact_sheet(inspection: Inspection) -> NDArray[np.uint8]:
     """
     rows: list[list[Entry]] = []
     for name, split in inspection.splits.items():
-        chosen = np.unique(np.linspace(0, len(split.pictures) - 1, COLUMNS).round().astype(int))
-        paths = [split.pictures[i].path for i in chosen] if split.pictures else []
+        chosen = np.unique(np.linspace(0, len(split.images) - 1, COLUMNS).round().astype(int))
+        paths = [split.images[i].path for i in chosen] if split.images else []
         rows.append([(f"{name}: {path.name}", path) for path in paths])
     # the worst first: copies in A and B, then in training and test data, then inside a split
     worst = sorted(inspection.pairs, key=lambda p: (p.split_a[-1] == p.split_b[-1], p.split_a == p.split_b))
@@ -48,6 +48,6 @@ def _draw(rows: Sequence[Sequence[Entry]]) -> NDArray[np.uint8]:
         for column, (label, path) in enumerate(entries):
             left = GAP + column * (CELL + GAP)
             draw.text((left, top), shortened(label, CELL), fill="black", font=font)
-            picture = fitted(Image.fromarray(look_at(path).shown), CELL)
-            page.paste(picture, (left + (CELL - picture.width) // 2, top + HEAD + (CELL - picture.height) // 2))
+            image = fitted(Image.fromarray(look_at(path).shown), CELL)
+            page.paste(image, (left + (CELL - image.width) // 2, top + HEAD + (CELL - image.height) // 2))
     return np.asarray(page)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_style.data.inspection.facts import THUMBNAIL, Picture, Split
+from gan_style.data.inspection.facts import THUMBNAIL, ImageFacts, Split
 
 Floats = NDArray[np.float32]
 
@@ -51,9 +51,9 @@ class Pair:
 
     kind: Kind
     split_a: str
-    a: Picture
+    a: ImageFacts
     split_b: str
-    b: Picture
+    b: ImageFacts
 
 
 def find_pairs(splits: Mapping[str, Split]) -> list[Pair]:
@@ -62,11 +62,11 @@ def find_pairs(splits: Mapping[str, Split]) -> list[Pair]:
     Blank pictures are left out, as they are all alike. Where a split has more than two copies of a picture, each is
     paired with the first.
     """
-    groups: dict[str, dict[str, list[Picture]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[str, dict[str, list[ImageFacts]]] = defaultdict(lambda: defaultdict(list))
     for name, split in splits.items():
-        for picture in split.pictures:
-            if not picture.blank:
-                groups[picture.digest][name].append(picture)
+        for image in split.images:
+            if not image.blank:
+                groups[image.digest][name].append(image)
     unique = list(groups.values())
     pairs = [pair for group in unique for pair in _exact_pairs(group)]
     order = list(splits)
@@ -79,7 +79,7 @@ def find_pairs(splits: Mapping[str, Split]) -> list[Pair]:
     return pairs
 
 
-def _exact_pairs(group: Mapping[str, list[Picture]]) -> Iterator[Pair]:
+def _exact_pairs(group: Mapping[str, list[ImageFacts]]) -> Iterator[Pair]:
     """Yield the pairs of equal files, given the copies of one picture by split."""
     names = list(group)
     for at, name in enumerate(names):
@@ -91,16 +91,16 @@ def _exact_pairs(group: Mapping[str, list[Picture]]) -> Iterator[Pair]:
                 yield Pair("exact", name, first, other, copy)
 
 
-def _similar(pictures: list[Picture]) -> list[tuple[int, int, Kind]]:
+def _similar(images: list[ImageFacts]) -> list[tuple[int, int, Kind]]:
     """Find pairs (i, j) with i < j that are near copies or mirror images."""
-    if not pictures:
+    if not images:
         return []
-    thumbnails = np.stack([picture.thumbnail for picture in pictures]).astype(np.float32)
+    thumbnails = np.stack([image.thumbnail for image in images]).astype(np.float32)
     details = _details(thumbnails)
     detailed = np.flatnonzero(details.std(axis=1) > MIN_DETAIL)
-    hashes = np.array([pictures[i].hash for i in detailed], np.uint64)
+    hashes = np.array([images[i].hash for i in detailed], np.uint64)
     found: dict[tuple[int, int], Kind] = {}
-    partners = np.zeros(len(pictures), np.int64)
+    partners = np.zeros(len(images), np.int64)
     kinds: tuple[tuple[Kind, np.uint64], ...] = (("near", np.uint64(0)), ("mirrored", MIRRORED_SIGNS))
     for kind, signs in kinds:
         step = -1 if kind == "mirrored" else 1

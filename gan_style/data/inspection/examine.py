@@ -34,7 +34,7 @@ CHECKS = (
 
 
 def examine(
-    pictures: Mapping[str, Sequence[Path]],
+    images: Mapping[str, Sequence[Path]],
     root: Path,
     image_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
@@ -42,14 +42,14 @@ def examine(
     """Read every picture once and run all checks.
 
     Args:
-        pictures: files by split (trainA, trainB, ...); splits may be missing.
+        images: files by split (trainA, trainB, ...); splits may be missing.
         root: the folder that paths are shown relative to.
         image_size: side of the squares that training cuts.
         progress: called with (number read, number in all) after each picture.
 
     Returns: the facts and the findings, the worst first.
     """
-    splits = gather(pictures, progress)
+    splits = gather(images, progress)
     inspection = Inspection(root, image_size, splits, find_pairs(splits))
     findings = chain.from_iterable(check(inspection) for check in CHECKS)
     return inspection, sorted(findings, key=lambda finding: list(SEVERITIES).index(finding.severity))

@@ -35,7 +35,7 @@ MAX_BLANK_STD = 1.5  # levels of 255: the noise of a JPEG of one colour
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFacts:
     """Facts about a picture that can be read.
 
     Attributes:
@@ -120,7 +120,7 @@ class Split:
     """Pictures of one folder, in the given order."""
 
     name: str
-    pictures: list[Picture] = field(default_factory=list)
+    images: list[ImageFacts] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
 
     @property
@@ -129,55 +129,55 @@ class Split:
 
     @property
     def count(self) -> int:
-        return len(self.pictures) + len(self.unreadable)
+        return len(self.images) + len(self.unreadable)
 
 
 def gather(
-    pictures: Mapping[str, Sequence[Path]], progress: Callable[[int, int], None] | None = None
+    images: Mapping[str, Sequence[Path]], progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Split]:
     """Read every picture once, on all processors.
 
     Args:
-        pictures: files by split, keyed by names of SPLITS; splits may be missing.
+        images: files by split, keyed by names of SPLITS; splits may be missing.
         progress: called with (number read, number in all) after each picture.
 
     Returns: the splits that were given, in the order of SPLITS.
     """
-    splits = {name: Split(name) for name in SPLITS if name in pictures}
-    files = [(name, Path(path)) for name in splits for path in pictures[name]]
+    splits = {name: Split(name) for name in SPLITS if name in images}
+    files = [(name, Path(path)) for name in splits for path in images[name]]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         facts = pool.map(lambda file: read_facts(file[1]), files)
         for done, ((name, _), fact) in enumerate(zip(files, facts, strict=True), start=1):
             if isinstance(fact, Unreadable):
                 splits[name].unreadable.append(fact)
             else:
-                splits[name].pictures.append(fact)
+                splits[name].images.append(fact)
             if progress is not None:
                 progress(done, len(files))
     return splits
 
 
-def read_facts(path: Path) -> Picture | Unreadable:
+def read_facts(path: Path) -> ImageFacts | Unreadable:
     """Read and decode a file once."""
     try:
         seen = look_at(path)
     except UserError as error:
         return Unreadable(path, str(error))
-    picture, pixels = seen.picture, seen.shown
+    opened, pixels = seen.opened, seen.shown
     small: Any = cv2.resize(pixels, (HASHED, HASHED), interpolation=cv2.INTER_AREA)
     channels = small.astype(np.int16)
     mean, std = cv2.meanStdDev(pixels)
-    return Picture(
+    return ImageFacts(
         path=path,
         bytes=seen.bytes,
-        kind=picture.kind if picture else KIND_OF_ARRAYS[path.suffix.lower()],
+        kind=opened.kind if opened else KIND_OF_ARRAYS[path.suffix.lower()],
         width=pixels.shape[1],
         height=pixels.shape[0],
-        mode=picture.image.mode if picture else seen.numbers.dtype.name,
-        channels=len(picture.image.getbands()) if picture else seen.numbers.shape[2],
-        bits=picture.bits if picture else 8 * seen.numbers.dtype.itemsize,
-        orientation=picture.orientation if picture else 1,
-        alpha=picture is not None and picture.has_alpha,
+        mode=opened.image.mode if opened else seen.numbers.dtype.name,
+        channels=len(opened.image.getbands()) if opened else seen.numbers.shape[2],
+        bits=opened.bits if opened else 8 * seen.numbers.dtype.itemsize,
+        orientation=opened.orientation if opened else 1,
+        alpha=opened is not None and opened.has_alpha,
         grey=bool((channels.max(axis=2) - channels.min(axis=2)).max() <= GREY_TOLERANCE),
         low=seen.low,
         high=seen.high,

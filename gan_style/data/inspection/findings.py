@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from gan_style.data.inspection.duplicates import Pair
-from gan_style.data.inspection.facts import Picture, Split
+from gan_style.data.inspection.facts import ImageFacts, Split
 
 Severity = Literal["problem", "warning", "note"]
 MAX_FILES_SHOWN = 5  # in a finding
@@ -58,9 +58,9 @@ class Inspection:
     def shown(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
-    def domain(self, name: str) -> list[Picture]:
+    def domain(self, name: str) -> list[ImageFacts]:
         """Return the pictures of A or of B, in all splits."""
-        return [picture for split in self.splits.values() if split.domain == name for picture in split.pictures]
+        return [image for split in self.splits.values() if split.domain == name for image in split.images]
 
     def finding(self, code: str, severity: Severity, sentence: str, remedy: str, paths: Sequence[Path]) -> Finding:
         return Finding(code, severity, sentence, remedy, tuple(map(self.shown, paths[:MAX_FILES_SHOWN])), len(paths))
@@ -78,37 +78,37 @@ def file_findings(inspection: Inspection) -> Iterator[Finding]:
                 "mend or remove them, or leave them out with data.on_error=skip",
                 [file.path for file in split.unreadable],
             )
-        wrong = [picture for picture in split.pictures if picture.has_wrong_suffix]
+        wrong = [image for image in split.images if image.has_wrong_suffix]
         if wrong:
-            kinds = Counter(f"{picture.kind} named {picture.path.suffix}" for picture in wrong)
+            kinds = Counter(f"{image.kind} named {image.path.suffix}" for image in wrong)
             listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
             yield inspection.finding(
                 "wrong-suffix",
                 "problem",
                 f"{len(wrong)} of {split.count} pictures of {name} are of another kind than their names say: {listed}.",
                 "rename them: other programs go by the name",
-                [picture.path for picture in wrong],
+                [image.path for image in wrong],
             )
 
 
 def size_findings(inspection: Inspection) -> Iterator[Finding]:
     """Yield findings about pictures too small for the crop, and about sizes and shapes that differ widely."""
-    pictures = [picture for split in inspection.splits.values() for picture in split.pictures]
+    images = [image for split in inspection.splits.values() for image in split.images]
     size = inspection.image_size
-    tiny = [picture for picture in pictures if picture.short_side < size]
+    tiny = [image for image in images if image.short_side < size]
     if tiny:
-        least = min(picture.short_side for picture in tiny)
+        least = min(image.short_side for image in tiny)
         yield inspection.finding(
             "tiny",
             "warning",
-            f"{len(tiny)} of {len(pictures)} pictures have a side shorter than the crop of {size}, down to {least}: "
+            f"{len(tiny)} of {len(images)} pictures have a side shorter than the crop of {size}, down to {least}: "
             "they are enlarged and blurred.",
             f"remove them, train smaller (data.image_size), and keep data.load_size at {size} or more, "
             "so that they are resized before the crop",
-            [picture.path for picture in tiny],
+            [image.path for image in tiny],
         )
-    by_side = sorted(pictures, key=lambda picture: picture.short_side)
-    if pictures and by_side[-1].short_side > MAX_SIZE_RATIO * by_side[0].short_side:
+    by_side = sorted(images, key=lambda image: image.short_side)
+    if images and by_side[-1].short_side > MAX_SIZE_RATIO * by_side[0].short_side:
         low, high = by_side[0], by_side[-1]
         yield inspection.finding(
             "varying-sizes",
@@ -118,8 +118,8 @@ def size_findings(inspection: Inspection) -> Iterator[Finding]:
             "bring them to one size, or remove the smallest",
             [low.path, high.path],
         )
-    by_aspect = sorted(pictures, key=lambda picture: picture.aspect)
-    if pictures and by_aspect[-1].aspect > MAX_ASPECT_RATIO * by_aspect[0].aspect:
+    by_aspect = sorted(images, key=lambda image: image.aspect)
+    if images and by_aspect[-1].aspect > MAX_ASPECT_RATIO * by_aspect[0].aspect:
         narrow, wide = by_aspect[0], by_aspect[-1]
         yield inspection.finding(
             "varying-aspects",
@@ -134,17 +134,17 @@ def size_findings(inspection: Inspection) -> Iterator[Finding]:
 def kind_findings(inspection: Inspection) -> Iterator[Finding]:
     """Yield findings about channels, bits and transparency that differ inside a domain or are lost."""
     for domain in "AB":
-        pictures = inspection.domain(domain)
-        grey = [picture for picture in pictures if picture.grey and not picture.blank]
-        colourful = sum(not picture.grey for picture in pictures)
-        padded = [picture for picture in grey if picture.channels in (3, 4)]
+        images = inspection.domain(domain)
+        grey = [image for image in images if image.grey and not image.blank]
+        colourful = sum(not image.grey for image in images)
+        padded = [image for image in grey if image.channels in (3, 4)]
         if grey and colourful:
             yield inspection.finding(
                 "mixed-channels",
                 "warning",
-                f"{len(grey)} of {len(pictures)} pictures of domain {domain} are grey and {colourful} are not.",
+                f"{len(grey)} of {len(images)} pictures of domain {domain} are grey and {colourful} are not.",
                 "remove them, or the generator learns to drop the colours now and then",
-                [picture.path for picture in grey],
+                [image.path for image in grey],
             )
         elif padded:
             yield inspection.finding(
@@ -152,33 +152,33 @@ def kind_findings(inspection: Inspection) -> Iterator[Finding]:
                 "note",
                 f"All pictures of domain {domain} are grey; {len(padded)} of them are stored as colour.",
                 "data.channels=1 saves memory and time, where the other domain is grey too",
-                [picture.path for picture in padded],
+                [image.path for image in padded],
             )
-        deep = [picture for picture in pictures if picture.deep]
+        deep = [image for image in images if image.deep]
         if deep:
-            mixed = ", the others 8" if len(deep) < len(pictures) else ""
+            mixed = ", the others 8" if len(deep) < len(images) else ""
             yield inspection.finding(
                 "mixed-bits" if mixed else "sixteen-bit",
                 "warning",
-                f"{len(deep)} of {len(pictures)} pictures of domain {domain} have {max(p.bits for p in deep)} bits per "
+                f"{len(deep)} of {len(images)} pictures of domain {domain} have {max(p.bits for p in deep)} bits per "
                 f"channel{mixed}; their values go from {min(p.low for p in deep):g} to {max(p.high for p in deep):g}.",
                 _keep_values(deep),
-                [picture.path for picture in deep],
+                [image.path for image in deep],
             )
-        clear = [picture for picture in pictures if picture.alpha]
+        clear = [image for image in images if image.alpha]
         if clear:
             yield inspection.finding(
                 "alpha",
                 "warning",
-                f"{len(clear)} of {len(pictures)} pictures of domain {domain} may be transparent.",
+                f"{len(clear)} of {len(images)} pictures of domain {domain} may be transparent.",
                 "they are laid over white; give them the background you want",
-                [picture.path for picture in clear],
+                [image.path for image in clear],
             )
-        yield from _odd_channels(inspection, domain, pictures)
-        yield from _odd_pictures(inspection, domain, pictures)
+        yield from _odd_channels(inspection, domain, images)
+        yield from _odd_images(inspection, domain, images)
 
 
-def _keep_values(deep: Sequence[Picture]) -> str:
+def _keep_values(deep: Sequence[ImageFacts]) -> str:
     """Return what to set for pictures with more than 8 bits."""
     setting = _dtype_for(deep)
     if setting == UINT16:
@@ -186,63 +186,63 @@ def _keep_values(deep: Sequence[Picture]) -> str:
     return f"set {setting}, or the part of that range that matters"
 
 
-def _dtype_for(deep: Sequence[Picture]) -> str:
+def _dtype_for(deep: Sequence[ImageFacts]) -> str:
     """Return the setting that keeps the values of pictures with more than 8 bits."""
-    if all(picture.bits == 16 and (picture.mode == "uint16" or not picture.is_array) for picture in deep):
+    if all(image.bits == 16 and (image.mode == "uint16" or not image.is_array) for image in deep):
         return UINT16
-    low, high = min(picture.low for picture in deep), max(picture.high for picture in deep)
+    low, high = min(image.low for image in deep), max(image.high for image in deep)
     return f"data.dtype=float32 data.low={low:g} data.high={high:g}"
 
 
-def _odd_channels(inspection: Inspection, domain: str, pictures: Sequence[Picture]) -> Iterator[Finding]:
+def _odd_channels(inspection: Inspection, domain: str, images: Sequence[ImageFacts]) -> Iterator[Finding]:
     """Yield a finding about arrays whose channels are not colours: training must be told their number."""
-    odd = _without_colours(pictures)
+    odd = _without_colours(images)
     if not odd:
         return
-    counts = Counter(picture.channels for picture in odd)
+    counts = Counter(image.channels for image in odd)
     wanted = {d: _usual_channels(inspection.domain(d)) for d in "AB"}
     one = wanted["A"] == wanted["B"]
     channels = f"data.channels={wanted[domain]}" if one else f"'data.channels={{A:{wanted['A']},B:{wanted['B']}}}'"
-    deep = [picture for picture in odd if picture.deep]
+    deep = [image for image in odd if image.deep]
     settings = " ".join([channels, _dtype_for(deep)] if deep else [channels])
     yield inspection.finding(
         "channels",
         "warning",
-        f"{len(odd)} of {len(pictures)} pictures of domain {domain} have {' or '.join(map(str, sorted(counts)))} "
+        f"{len(odd)} of {len(images)} pictures of domain {domain} have {' or '.join(map(str, sorted(counts)))} "
         "channels, where training expects 1 or 3, and takes the last of 2 or 4 for transparency.",
-        f"set {settings}" + ("" if len(odd) == len(pictures) and len(counts) == 1 else ", and remove the others"),
-        [picture.path for picture in odd],
+        f"set {settings}" + ("" if len(odd) == len(images) and len(counts) == 1 else ", and remove the others"),
+        [image.path for image in odd],
     )
 
 
-def _without_colours(pictures: Sequence[Picture]) -> list[Picture]:
-    return [picture for picture in pictures if picture.is_array and picture.channels not in (1, 3)]
+def _without_colours(images: Sequence[ImageFacts]) -> list[ImageFacts]:
+    return [image for image in images if image.is_array and image.channels not in (1, 3)]
 
 
-def _usual_channels(pictures: Sequence[Picture]) -> int:
+def _usual_channels(images: Sequence[ImageFacts]) -> int:
     """Return the number that data.channels should be for a domain."""
-    counts = Counter(picture.channels for picture in _without_colours(pictures))
+    counts = Counter(image.channels for image in _without_colours(images))
     return counts.most_common(1)[0][0] if counts else 3
 
 
-def _odd_pictures(inspection: Inspection, domain: str, pictures: Sequence[Picture]) -> Iterator[Finding]:
-    turned = [picture for picture in pictures if picture.orientation != 1]
+def _odd_images(inspection: Inspection, domain: str, images: Sequence[ImageFacts]) -> Iterator[Finding]:
+    turned = [image for image in images if image.orientation != 1]
     if turned:
         yield inspection.finding(
             "turned",
             "note",
-            f"{len(turned)} of {len(pictures)} pictures of domain {domain} are turned by their EXIF orientation.",
+            f"{len(turned)} of {len(images)} pictures of domain {domain} are turned by their EXIF orientation.",
             "nothing: it is applied when they are read",
-            [picture.path for picture in turned],
+            [image.path for image in turned],
         )
-    blank = [picture for picture in pictures if picture.blank]
+    blank = [image for image in images if image.blank]
     if blank:
         yield inspection.finding(
             "blank",
             "warning",
-            f"{len(blank)} of {len(pictures)} pictures of domain {domain} are one colour all over.",
+            f"{len(blank)} of {len(images)} pictures of domain {domain} are one colour all over.",
             "remove them: there is nothing to learn from them",
-            [picture.path for picture in blank],
+            [image.path for image in blank],
         )
 
 

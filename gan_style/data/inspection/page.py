@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gan_style.core.paths import printable
 from gan_style.data.inspection.duplicates import Pair
-from gan_style.data.inspection.facts import Picture, Split
+from gan_style.data.inspection.facts import ImageFacts, Split
 from gan_style.data.inspection.findings import Finding, Inspection, Severity
 
 VERSION = 1  # of the JSON; grows when a key changes its meaning or is removed
@@ -42,20 +42,20 @@ def print_page(console: Console, name: str, inspection: Inspection, findings: Se
 
 
 def _row(split: Split) -> tuple[str, ...]:
-    pictures = split.pictures
+    images = split.images
     return (
         split.name,
         str(split.count),
         str(len(split.unreadable)),
-        _sizes(pictures),
-        _counted(f"{p.channels} ({p.mode})" if p.is_array else p.mode for p in pictures),
-        _counted(picture.bits for picture in pictures),
-        _counted(picture.kind for picture in pictures),
+        _sizes(images),
+        _counted(f"{p.channels} ({p.mode})" if p.is_array else p.mode for p in images),
+        _counted(image.bits for image in images),
+        _counted(image.kind for image in images),
     )
 
 
-def _sizes(pictures: Sequence[Picture]) -> str:
-    sizes = sorted({(picture.width, picture.height) for picture in pictures}, key=lambda size: size[0] * size[1])
+def _sizes(images: Sequence[ImageFacts]) -> str:
+    sizes = sorted({(image.width, image.height) for image in images}, key=lambda size: size[0] * size[1])
     return " to ".join(f"{width}x{height}" for width, height in dict.fromkeys(sizes[:1] + sizes[-1:]))
 
 
@@ -78,14 +78,14 @@ def as_json(name: str, inspection: Inspection, findings: Sequence[Finding]) -> d
         "status": status_of(findings),
         "findings": [asdict(finding) | {"files": list(finding.files)} for finding in findings],
         "splits": {
-            name: {"count": split.count, "readable": len(split.pictures), "unreadable": len(split.unreadable)}
+            name: {"count": split.count, "readable": len(split.images), "unreadable": len(split.unreadable)}
             for name, split in inspection.splits.items()
         },
         "duplicates": [_pair(inspection, pair) for pair in inspection.pairs],
         "pictures": [
-            {"split": split.name, **_facts(inspection, picture)}
+            {"split": split.name, **_facts(inspection, image)}
             for split in inspection.splits.values()
-            for picture in split.pictures
+            for image in split.images
         ],
         "unreadable": [
             {"split": split.name, "path": inspection.shown(file.path), "reason": file.reason}
@@ -105,12 +105,12 @@ def _pair(inspection: Inspection, pair: Pair) -> dict[str, str]:
     return {"kind": pair.kind, "split_a": pair.split_a, "a": a, "split_b": pair.split_b, "b": b}
 
 
-def _facts(inspection: Inspection, picture: Picture) -> dict[str, Any]:
-    values = {item.name: getattr(picture, item.name) for item in fields(picture) if item.name != "thumbnail"}
+def _facts(inspection: Inspection, image: ImageFacts) -> dict[str, Any]:
+    values = {item.name: getattr(image, item.name) for item in fields(image) if item.name != "thumbnail"}
     return values | {
-        "path": inspection.shown(picture.path),
-        "mean": list(picture.mean),
-        "std": list(picture.std),
-        "hash": f"{picture.hash:016x}",  # as text: JavaScript's numbers have fewer than 64 bits
-        "blank": picture.blank,
+        "path": inspection.shown(image.path),
+        "mean": list(image.mean),
+        "std": list(image.std),
+        "hash": f"{image.hash:016x}",  # as text: JavaScript's numbers have fewer than 64 bits
+        "blank": image.blank,
     }

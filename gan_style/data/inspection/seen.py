@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import OpenPicture, composite, decode, open_bytes, read_bytes
+from gan_style.data.decoding import OpenedImage, composite, decode, open_bytes, read_bytes
 from gan_style.data.files import RAW, fit, read_raw
 from gan_style.data.values import Array, ValueRange
 
@@ -20,7 +20,7 @@ class Seen:
 
     Attributes:
         bytes: of the file.
-        picture: its header; None for numbers that no picture decoder reads.
+        opened: its header; None for numbers that no picture decoder reads.
         numbers: as stored, [H, W, C], in the machine's byte order; for a picture with 8 bits the same array as `shown`.
         shown: RGB uint8. More than 8 bits are scaled by the picture's own range, further channels are left out.
         low: smallest number, transparency aside.
@@ -28,7 +28,7 @@ class Seen:
     """
 
     bytes: int
-    picture: OpenPicture | None
+    opened: OpenedImage | None
     numbers: Array
     shown: NDArray[np.uint8]
     low: float
@@ -42,19 +42,19 @@ def look_at(path: Path) -> Seen:
         UserError: If training would not read it, whatever the settings.
     """
     data = read_bytes(path)
-    picture: OpenPicture | None = None
+    opened: OpenedImage | None = None
     try:
-        picture = open_bytes(path, data)
-        if picture.bits <= 8:
-            pixels = decode(picture)
-            return Seen(len(data), picture, pixels, pixels, int(pixels.min()), int(pixels.max()))
+        opened = open_bytes(path, data)
+        if opened.bits <= 8:
+            pixels = decode(opened)
+            return Seen(len(data), opened, pixels, pixels, int(pixels.min()), int(pixels.max()))
     except UserError:
         if path.suffix.lower() not in RAW:
             raise
-    return _look_at_numbers(path, data, picture)
+    return _look_at_numbers(path, data, opened)
 
 
-def _look_at_numbers(path: Path, data: bytes, picture: OpenPicture | None) -> Seen:
+def _look_at_numbers(path: Path, data: bytes, opened: OpenedImage | None) -> Seen:
     numbers = read_raw(path, data)
     if numbers.dtype.kind not in "buif":
         raise UserError(f"{path} holds {numbers.dtype} values, but a picture holds numbers: save it as float32")
@@ -63,11 +63,11 @@ def _look_at_numbers(path: Path, data: bytes, picture: OpenPicture | None) -> Se
             fit(path, numbers, ValueRange("float32", 0, 1, numbers.shape[2]))
     numbers = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
     if numbers.dtype not in (np.uint8, np.uint16):
-        picture = None
+        opened = None
     colours = numbers
-    if picture is not None and picture.has_alpha and numbers.shape[2] in (2, 4):
-        colours = composite(numbers, 255 if numbers.dtype == np.uint8 else 2**picture.bits - 1)
-    return Seen(len(data), picture, numbers, _show(colours), float(colours.min()), float(colours.max()))
+    if opened is not None and opened.has_alpha and numbers.shape[2] in (2, 4):
+        colours = composite(numbers, 255 if numbers.dtype == np.uint8 else 2**opened.bits - 1)
+    return Seen(len(data), opened, numbers, _show(colours), float(colours.min()), float(colours.max()))
 
 
 def _show(colours: Array) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, resolved
 from gan_style.core.terminal import say
-from gan_style.data.named.folder import MANIFEST, count_pictures, listed, missing_folders, read_manifest
+from gan_style.data.named.folder import MANIFEST, count_images, listed, missing_folders, read_manifest
 from gan_style.data.named.table import FOLDERS, NamedSet, named_set
 from gan_style.data.named.transfer import Unreachable, check_url, download, public
 from gan_style.data.named.unpacking import unpack
@@ -130,7 +130,7 @@ def _is_there(request: _Request) -> bool:
             f"{root} was made of a zip with sha256 {recorded}, not {request.sha256}: "
             "remove the folder to have the other"
         )
-    counts = count_pictures(root)
+    counts = count_images(root)
     expected = manifest.get("counts") or request.set.counts
     if expected and counts != expected:
         fetched = "" if request.set.withdrawn else f"; `gan-style download {name} --root DIR` puts {name} elsewhere"

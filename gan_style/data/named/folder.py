@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.core.errors import UserError
-from gan_style.data.named.table import FOLDERS, PICTURES, NamedSet
+from gan_style.data.named.table import FOLDERS, IMAGES, NamedSet
 
 MANIFEST = ".gan_style.json"
 
@@ -19,9 +19,9 @@ def missing_folders(wanted: NamedSet, root: Path) -> list[str]:
     return [f for f in wanted.folders if not (root / f).is_dir() or not any((root / f).iterdir())]
 
 
-def count_pictures(root: Path) -> dict[str, int]:
+def count_images(root: Path) -> dict[str, int]:
     """Count the pictures in each folder of the set."""
-    return {folder: sum(_pictures(files) for _, _, files in os.walk(root / folder)) for folder in FOLDERS}
+    return {folder: sum(_images(files) for _, _, files in os.walk(root / folder)) for folder in FOLDERS}
 
 
 def listed(counts: Mapping[str, int]) -> str:
@@ -45,5 +45,5 @@ def read_manifest(root: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _pictures(names: list[str]) -> int:
-    return sum(name.lower().endswith(PICTURES) and not name.startswith(".") for name in names)
+def _images(names: list[str]) -> int:
+    return sum(name.lower().endswith(IMAGES) and not name.startswith(".") for name in names)

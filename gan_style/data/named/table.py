@@ -14,7 +14,7 @@ from gan_style.core.errors import UserError, did_you_mean
 BASE_URL = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 # Suffixes of a set's pictures; not images.SUFFIXES, whose module imports torch.
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 ZHU = "Zhu et al. 2017, Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
 ISOLA = "Isola et al. 2017, Image-to-Image Translation with Conditional Adversarial Networks"

@@ -16,7 +16,7 @@ from zipfile import ZipFile, ZipInfo
 
 from gan_style.core.errors import UserError
 from gan_style.core.terminal import say
-from gan_style.data.named.table import FOLDERS, PICTURES
+from gan_style.data.named.table import FOLDERS, IMAGES
 
 MAX_ENTRIES = 200_000
 # A zip of pictures unpacks to about its own size; these bounds leave room for pictures stored raw.
@@ -83,7 +83,7 @@ def choose(archive: ZipFile, source: str, size: int) -> dict[PurePosixPath, ZipI
         if depth is None or len(parts) < depth + 2 or info.is_dir():
             continue
         path = PurePosixPath(*parts[depth:])
-        if path.suffix.lower() not in PICTURES or any(part.startswith(".") for part in parts):
+        if path.suffix.lower() not in IMAGES or any(part.startswith(".") for part in parts):
             continue
         _check_content(info, source)
         # On macOS and Windows these are one name, so that one picture would silently overwrite the other.

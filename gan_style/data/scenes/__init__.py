@@ -43,6 +43,6 @@ def draw_scene(seed: int, index: int, size: int, domain: str, stroke_seed: int =
         raise ValueError(f'domain must be "A" or "B", got {domain!r}')
     check_size("size", size)
     rng = np.random.default_rng([seed, index])
-    picture = render_photo(compose(rng), rng, size)
-    rgb = render_painting(picture, np.random.default_rng([seed, index, stroke_seed])) if domain == "B" else picture.rgb
+    image = render_photo(compose(rng), rng, size)
+    rgb = render_painting(image, np.random.default_rng([seed, index, stroke_seed])) if domain == "B" else image.rgb
     return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)

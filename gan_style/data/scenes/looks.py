@@ -23,7 +23,7 @@ from gan_style.data.scenes.geometry import (
     smoothstep,
 )
 from gan_style.data.scenes.painting import LUMA, render_painting
-from gan_style.data.scenes.photo import SKY, TREE, Picture, render_photo
+from gan_style.data.scenes.photo import SKY, TREE, Rendering, render_photo
 
 PAPER = float_array([0.95, 0.92, 0.85])
 INK = float_array([0.14, 0.12, 0.15])
@@ -70,14 +70,14 @@ def draw_look(seed: int, index: int, size: int, look: str) -> NDArray[np.uint8]:
         RGB picture, [size, size, 3] uint8.
     """
     rng = np.random.default_rng([seed, index])
-    picture = render_photo(compose(rng), rng, size)
-    rgb = LOOKS[look](picture, np.random.default_rng([seed, index, *look.encode()]))
+    image = render_photo(compose(rng), rng, size)
+    rgb = LOOKS[look](image, np.random.default_rng([seed, index, *look.encode()]))
     return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 
-def _render_ink(picture: Picture, rng: np.random.Generator) -> FloatArray:
+def _render_ink(image: Rendering, rng: np.random.Generator) -> FloatArray:
     """Render black lines on paper: outlines, and hatching that crosses where it is dark."""
-    material, tone, side = _enlarged(picture, blur=0.012)
+    material, tone, side = _enlarged(image, blur=0.012)
     x, y = pixel_centres(side)[None, :], pixel_centres(side)[:, None]
     tremble = 0.006 * fractal(rng, (side, side), (6, 6), 3)
     dark = (1 - tone) * HATCH_AMOUNT[material] + 0.10 * fractal(rng, (side, side), (14, 14), 3)
@@ -90,13 +90,13 @@ def _render_ink(picture: Picture, rng: np.random.Generator) -> FloatArray:
         line = np.clip((width - distance) * (HATCH_PERIOD * side) + 0.5, 0, 1) * smoothstep(0.0, 0.02, width)
         ink = np.maximum(ink, line)
     paper = PAPER * (1 + 0.015 * fractal(rng, (side, side), (40, 40), 2, 1.0))[..., None]
-    return resample(paper + (0.93 * ink)[..., None] * (INK - paper), picture.size, picture.size)
+    return resample(paper + (0.93 * ink)[..., None] * (INK - paper), image.size, image.size)
 
 
-def _render_pointillism(picture: Picture, rng: np.random.Generator) -> FloatArray:
+def _render_pointillism(image: Rendering, rng: np.random.Generator) -> FloatArray:
     """Render dots of unmixed warm colours on a warm ground, with a few of the complementary colour."""
-    _, tone, side = _enlarged(picture, blur=0.0)
-    rgb: Any = cv2.resize(picture.rgb, (side, side), interpolation=cv2.INTER_LINEAR)
+    _, tone, side = _enlarged(image, blur=0.0)
+    rgb: Any = cv2.resize(image.rgb, (side, side), interpolation=cv2.INTER_LINEAR)
     canvas = GROUND * (0.75 + 0.35 * tone)[..., None]
     for grid, radius in DOT_GRIDS:
         cells = np.stack(np.divmod(np.arange(grid**2), grid), axis=-1)
@@ -109,12 +109,12 @@ def _render_pointillism(picture: Picture, rng: np.random.Generator) -> FloatArra
         other = rng.random(grid**2) < 0.13
         colour[other] = _along(CONTRAST, light)[other]
         _scatter(canvas, centre, radius / grid * (1 + 0.12 * jitter[:, 4]), colour)
-    return resample(canvas, picture.size, picture.size)
+    return resample(canvas, image.size, image.size)
 
 
-def _render_woodcut(picture: Picture, rng: np.random.Generator) -> FloatArray:
+def _render_woodcut(image: Rendering, rng: np.random.Generator) -> FloatArray:
     """Render a print of a cold night: flat colours with black outlines, and light gouged out of the block."""
-    material, tone, side = _enlarged(picture, blur=0.016)
+    material, tone, side = _enlarged(image, blur=0.016)
     y = pixel_centres(side)[:, None]
     grain = fractal(rng, (side, side), (5, 40), 3, 0.6)
     level = ((tone + 0.02 * grain)[..., None] > NIGHT_TONES[material]).sum(-1)
@@ -125,10 +125,10 @@ def _render_woodcut(picture: Picture, rng: np.random.Generator) -> FloatArray:
     gouged = (cut < 0.28) & (length > 0.35 - 0.5 * tone) & (level >= 2) & (material != SKY)
     rgb[gouged] = NIGHT[material[gouged], 3]
     rgb += _outlines(material, 1.6)[..., None] * (NIGHT[TREE, 0] - rgb)
-    return resample(rgb * (1 + 0.03 * grain)[..., None], picture.size, picture.size)
+    return resample(rgb * (1 + 0.03 * grain)[..., None], image.size, image.size)
 
 
-LOOKS: dict[str, Callable[[Picture, np.random.Generator], FloatArray]] = {
+LOOKS: dict[str, Callable[[Rendering, np.random.Generator], FloatArray]] = {
     "ink": _render_ink,
     "painting": render_painting,
     "pointillism": _render_pointillism,
@@ -136,11 +136,11 @@ LOOKS: dict[str, Callable[[Picture, np.random.Generator], FloatArray]] = {
 }
 
 
-def _enlarged(picture: Picture, blur: float) -> tuple[NDArray[np.uint8], FloatArray, int]:
+def _enlarged(image: Rendering, blur: float) -> tuple[NDArray[np.uint8], FloatArray, int]:
     """Return materials and brightness, stretched to [0, 1], of a canvas large enough that lines are not jagged."""
-    side = picture.size * (2 if picture.size <= 160 else 1)
-    material: Any = cv2.resize(picture.material, (side, side), interpolation=cv2.INTER_NEAREST)
-    tone: Any = cv2.resize(_luma(picture.rgb), (side, side), interpolation=cv2.INTER_LINEAR)
+    side = image.size * (2 if image.size <= 160 else 1)
+    material: Any = cv2.resize(image.material, (side, side), interpolation=cv2.INTER_NEAREST)
+    tone: Any = cv2.resize(_luma(image.rgb), (side, side), interpolation=cv2.INTER_LINEAR)
     if blur > 0:
         tone = cv2.GaussianBlur(tone, (0, 0), blur * side)
     low, high = np.quantile(tone, (0.02, 0.98))

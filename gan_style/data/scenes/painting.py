@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.data.scenes.geometry import FloatArray, float_array, fractal, resample
-from gan_style.data.scenes.photo import TREE, Picture
+from gan_style.data.scenes.photo import TREE, Rendering
 
 LUMA = float_array([0.299, 0.587, 0.114])
 
@@ -92,18 +92,18 @@ def to_palette(rgb: FloatArray, material: NDArray[np.uint8]) -> FloatArray:
     return painted + TINT_KEPT[material][:, None] * (rgb - luma[:, None])
 
 
-def render_painting(picture: Picture, rng: np.random.Generator) -> FloatArray:
+def render_painting(image: Rendering, rng: np.random.Generator) -> FloatArray:
     """Paint the picture, [size, size, 3] in [0, 1]; `rng` places the strokes."""
-    size = picture.size
+    size = image.size
     # Small pictures are painted larger and averaged down, or their strokes would be jagged.
     work = round(size * (1.25 if size <= 96 else 1.0))
-    soft: Any = cv2.GaussianBlur(picture.rgb, (0, 0), 0.006 * size + 0.2)
+    soft: Any = cv2.GaussianBlur(image.rgb, (0, 0), 0.006 * size + 0.2)
     ground: Any = cv2.resize(soft, (work, work), interpolation=cv2.INTER_LINEAR).reshape(-1, 3)
-    labels: Any = cv2.resize(picture.material, (work, work), interpolation=cv2.INTER_NEAREST).reshape(-1)
+    labels: Any = cv2.resize(image.material, (work, work), interpolation=cv2.INTER_NEAREST).reshape(-1)
     canvas = to_palette(ground, labels)
     relief = np.zeros(work * work, np.float32)
     for layer in LAYERS:
-        strokes = _choose_strokes(picture, soft, layer, rng)
+        strokes = _choose_strokes(image, soft, layer, rng)
         _paint_strokes(canvas, relief, labels, strokes, rng)
     light = _impasto(relief.reshape(work, work))
     grain = resample(_canvas_grain(), work, work)
@@ -111,26 +111,26 @@ def render_painting(picture: Picture, rng: np.random.Generator) -> FloatArray:
     return np.clip(resample(painting, size, size), 0, 1)
 
 
-def _choose_strokes(picture: Picture, soft: FloatArray, layer: Layer, rng: np.random.Generator) -> Strokes:
+def _choose_strokes(image: Rendering, soft: FloatArray, layer: Layer, rng: np.random.Generator) -> Strokes:
     """Draw position, direction and colour of one layer's strokes; `soft` is the blurred photo."""
     cells = np.stack(np.divmod(np.arange(layer.grid**2), layer.grid), axis=-1)
     centre = ((cells + rng.random(cells.shape)) / layer.grid).astype(np.float32)
-    row, col = np.minimum((centre * picture.size).astype(np.int32), picture.size - 1).T
+    row, col = np.minimum((centre * image.size).astype(np.int32), image.size - 1).T
     if layer.details_only:
-        contrast = np.abs(picture.rgb[row, col] - soft[row, col]).sum(axis=-1)
-        chosen = (picture.material[row, col] == TREE) | (contrast > 0.05)
+        contrast = np.abs(image.rgb[row, col] - soft[row, col]).sum(axis=-1)
+        chosen = (image.material[row, col] == TREE) | (contrast > 0.05)
         centre, row, col = centre[chosen], row[chosen], col[chosen]
     jitter = rng.standard_normal((len(centre), 6), dtype=np.float32)
     # Materials are numbered back to front: what is near is painted over what is far.
-    order = np.argsort(picture.material[row, col] + 0.3 * jitter[:, 0], kind="stable")
+    order = np.argsort(image.material[row, col] + 0.3 * jitter[:, 0], kind="stable")
     centre, jitter, row, col = centre[order], jitter[order], row[order], col[order]
-    material = picture.material[row, col]
+    material = image.material[row, col]
     # Strokes vary a little in brightness along the palette and in hue beside it.
     colour = to_palette(soft[row, col] + 0.022 * jitter[:, 1:2], material) + 0.012 * jitter[:, 2:5]
     return Strokes(
         layer=layer,
         centre=centre,
-        angle=picture.angle[row, col] + ANGLE_JITTER[material] * jitter[:, 5],
+        angle=image.angle[row, col] + ANGLE_JITTER[material] * jitter[:, 5],
         length=layer.length * (np.ones_like(centre[:, 0]) if layer.details_only else STROKE_LENGTH[material]),
         width=layer.width * STROKE_WIDTH[material],
         colour=colour,

@@ -36,7 +36,7 @@ EARTH = float_array([0.68, 0.57, 0.45])
 
 
 @dataclass
-class Picture:
+class Rendering:
     """Picture while it is rendered.
 
     Attributes:
@@ -70,23 +70,23 @@ class Picture:
         self.angle[window][shown] = angle[shown] if isinstance(angle, np.ndarray) else angle
 
 
-def render_photo(scene: Composition, rng: np.random.Generator, size: int) -> Picture:
+def render_photo(scene: Composition, rng: np.random.Generator, size: int) -> Rendering:
     """Render the photo of a scene; `rng` supplies the noise, in an order that only the scene decides."""
-    picture = Picture(
+    image = Rendering(
         rgb=_sky(scene, rng, size),
         material=np.zeros((size, size), np.uint8),
         angle=np.zeros((size, size), np.float32),
     )
     for spec in scene.ranges:
-        _draw_range(picture, scene, spec, rng)
+        _draw_range(image, scene, spec, rng)
     if scene.lake:
-        _draw_lake(picture, scene, rng)
-    _draw_meadows(picture, scene, rng)
+        _draw_lake(image, scene, rng)
+    _draw_meadows(image, scene, rng)
     leaves = fractal(rng, (size, size), (24, 24), 4, 0.7)
     for tree in scene.trees:
-        _draw_tree(picture, scene, tree, leaves)
-    picture.rgb = _develop(picture.rgb)
-    return picture
+        _draw_tree(image, scene, tree, leaves)
+    image.rgb = _develop(image.rgb)
+    return image
 
 
 def _sky(scene: Composition, rng: np.random.Generator, size: int) -> FloatArray:
@@ -135,9 +135,9 @@ def _hazy(scene: Composition, colour: FloatArray, amount: FloatArray | float) ->
     return (colour + weight * (veil - colour)).astype(np.float32)
 
 
-def _draw_range(picture: Picture, scene: Composition, spec: Range, rng: np.random.Generator) -> None:
+def _draw_range(image: Rendering, scene: Composition, spec: Range, rng: np.random.Generator) -> None:
     """Draw one row of mountains or wooded hills."""
-    size = picture.size
+    size = image.size
     edge, slope = ridge_line(rng, spec, size)
     relief = fractal(rng, (size, size), (20, 14) if spec.wooded else (7, 6), 5, 0.55)
     rows = slice(max(0, int(edge.min() * size) - 1), min(size, int((spec.base + 0.05) * size) + 2))
@@ -165,12 +165,12 @@ def _draw_range(picture: Picture, scene: Composition, spec: Range, rng: np.rando
     if spec.wooded:
         angle = np.full_like(angle, 1.35)
     material = TREE if spec.wooded else MOUNTAIN
-    picture.cover((rows, slice(None)), below(edge, size, rows), colour, material, angle)
+    image.cover((rows, slice(None)), below(edge, size, rows), colour, material, angle)
 
 
-def _draw_lake(picture: Picture, scene: Composition, rng: np.random.Generator) -> None:
+def _draw_lake(image: Rendering, scene: Composition, rng: np.random.Generator) -> None:
     """Mirror what stands above the waterline in rippled water."""
-    size = picture.size
+    size = image.size
     shore = scene.horizon + 0.02
     ripples = fractal(rng, (size, size), (48, 5), 3, 0.7)
     first = int(shore * size)
@@ -179,7 +179,7 @@ def _draw_lake(picture: Picture, scene: Composition, rng: np.random.Generator) -
     wave = ripples[first:] * (0.006 + 0.035 * np.maximum(nearness, 0))
     source_y = np.clip((2 * shore - y + wave) * size - 0.5, 0, size - 1).astype(np.float32)
     source_x = np.broadcast_to(x * size - np.float32(0.5), source_y.shape)
-    mirror = cv2.remap(picture.rgb, np.ascontiguousarray(source_x), source_y, cv2.INTER_LINEAR)
+    mirror = cv2.remap(image.rgb, np.ascontiguousarray(source_x), source_y, cv2.INTER_LINEAR)
     mirror = cv2.GaussianBlur(mirror, (0, 0), sigmaX=0.004 * size + 0.1, sigmaY=0.008 * size + 0.1)
     deep = (scene.light[4] * float_array([0.22, 0.42, 0.50])).astype(np.float32)
     depth = np.clip(0.22 + 0.4 * nearness + 0.05 * ripples[first:], 0, 0.7)
@@ -189,25 +189,25 @@ def _draw_lake(picture: Picture, scene: Composition, rng: np.random.Generator) -
     coverage = np.clip((y - shore) * size + 0.5, 0, 1) * np.ones((1, size), np.float32)
     # A pale line where the water meets the land.
     water += 0.25 * np.exp(-(((y - shore) / 0.008) ** 2))[..., None] * (scene.light[1] - water)
-    picture.cover((slice(first, size), slice(None)), coverage, water.astype(np.float32), WATER, 0.0)
+    image.cover((slice(first, size), slice(None)), coverage, water.astype(np.float32), WATER, 0.0)
 
 
-def _draw_meadows(picture: Picture, scene: Composition, rng: np.random.Generator) -> None:
+def _draw_meadows(image: Rendering, scene: Composition, rng: np.random.Generator) -> None:
     """Draw the near meadow and, where there is no lake, the one behind it."""
-    size = picture.size
+    size = image.size
     x = pixel_centres(size)
     patches = fractal(rng, (size, size), (12, 3), 5, 0.55)
     blades = fractal(rng, (size, size), (32, 80), 3, 0.9)
     swell = fractal(rng, (2, size), (2, 3), 3, 0.4)
     if not scene.lake:
         edge = np.float32(scene.horizon + 0.015) + 0.012 * swell[0]
-        _draw_meadow(picture, scene, edge, patches, blades, 0.3)
+        _draw_meadow(image, scene, edge, patches, blades, 0.3)
     edge = np.float32(scene.bank) + np.float32(scene.bank_tilt) * (2 * x - 1) + 0.03 * swell[1]
-    _draw_meadow(picture, scene, edge.astype(np.float32), patches[::-1], blades, 0.0)
+    _draw_meadow(image, scene, edge.astype(np.float32), patches[::-1], blades, 0.0)
 
 
 def _draw_meadow(
-    picture: Picture,
+    image: Rendering,
     scene: Composition,
     edge: FloatArray,
     patches: FloatArray,
@@ -215,7 +215,7 @@ def _draw_meadow(
     distance: float,
 ) -> None:
     """Draw grass below an edge y(x) [size]; `patches` and `blades` are noise, [size, size]."""
-    size = picture.size
+    size = image.size
     rows = slice(max(0, int(edge.min() * size) - 1), size)
     x, y = pixel_centres(size)[None, :], pixel_centres(size)[rows, None]
     patches, blades = patches[rows], blades[rows]
@@ -233,19 +233,19 @@ def _draw_meadow(
     colour = _hazy(scene, _lit(scene, albedo, direct), np.maximum(distance * (1.3 - 1.6 * near), 0.0))
     slope = np.arctan(np.gradient(edge) * size).astype(np.float32)
     angle = slope[None] - 1.25 * smoothstep(0.72, 0.95, y)
-    picture.cover((rows, slice(None)), below(edge, size, rows), colour, MEADOW, angle)
+    image.cover((rows, slice(None)), below(edge, size, rows), colour, MEADOW, angle)
 
 
-def _draw_tree(picture: Picture, scene: Composition, tree: Tree, leaves: FloatArray) -> None:
+def _draw_tree(image: Rendering, scene: Composition, tree: Tree, leaves: FloatArray) -> None:
     """Draw one tree inside its bounding box; `leaves` is fine noise, [size, size]."""
-    size = picture.size
+    size = image.size
     top, bottom = tree.base - 1.06 * tree.height, tree.base + 0.01
     left, right = tree.x - 1.3 * tree.width, tree.x + 1.3 * tree.width
     rows = slice(max(0, int(top * size)), min(size, int(bottom * size) + 2))
     cols = slice(max(0, int(left * size)), min(size, int(right * size) + 2))
     if rows.start >= rows.stop or cols.start >= cols.stop:
         return
-    _cast_shadow(picture, scene, tree)
+    _cast_shadow(image, scene, tree)
     noise = leaves[rows, cols]
     u = (pixel_centres(size)[None, cols] - tree.x) / np.float32(tree.width)
     t = (pixel_centres(size)[rows, None] - (tree.base - tree.height)) / np.float32(tree.height)
@@ -259,20 +259,20 @@ def _draw_tree(picture: Picture, scene: Composition, tree: Tree, leaves: FloatAr
     if sharp > 4:
         trunk = np.clip((0.07 - np.abs(u)) * sharp + 0.5, 0, 1) * ((t > 0.6) & (t < 1.0))
         bark = (scene.light[4] * float_array([0.34, 0.27, 0.22])).astype(np.float32)
-        picture.cover((rows, cols), trunk.astype(np.float32), bark, TREE, 1.5)
+        image.cover((rows, cols), trunk.astype(np.float32), bark, TREE, 1.5)
     angle = np.sign(u + 0 * t) * np.float32(0.9 if tree.conifer else 0.6)
-    picture.cover((rows, cols), coverage.astype(np.float32), colour, TREE, angle.astype(np.float32))
+    image.cover((rows, cols), coverage.astype(np.float32), colour, TREE, angle.astype(np.float32))
 
 
-def _cast_shadow(picture: Picture, scene: Composition, tree: Tree) -> None:
+def _cast_shadow(image: Rendering, scene: Composition, tree: Tree) -> None:
     """Darken the ground at the foot of a tree, away from the sun."""
-    size = picture.size
+    size = image.size
     centre, half_height = tree.x - 0.6 * tree.width * _sun_side(scene), 0.16 * tree.width
     rows = slice(int((tree.base - 2 * half_height) * size), int((tree.base + 2 * half_height) * size) + 2)
     cols = slice(max(0, int((centre - 2 * tree.width) * size)), max(0, int((centre + 2 * tree.width) * size) + 2))
     dx = (pixel_centres(size)[None, cols] - centre) / np.float32(0.9 * tree.width)
     dy = (pixel_centres(size)[rows, None] - tree.base) / np.float32(half_height)
-    picture.rgb[rows, cols] *= 1 - (0.5 * np.exp(-dx * dx - dy * dy))[..., None]
+    image.rgb[rows, cols] *= 1 - (0.5 * np.exp(-dx * dx - dy * dy))[..., None]
 
 
 def _develop(rgb: FloatArray) -> FloatArray:

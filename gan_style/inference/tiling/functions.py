@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_style.inference.tiling.known_functions import FUNCTIONS, METHODS, unknown
 from gan_style.inference.tiling.statistics import flatten, group_norm, instance_norm, mean
 from gan_style.inference.tiling.steps import Convolution, Crop, Enlargement, Pad
 from gan_style.inference.tiling.streamed import Streamed, pointwise
-from gan_style.inference.tiling.table import FUNCTIONS, METHODS, unknown
 
 Pair = tuple[int, int]
 

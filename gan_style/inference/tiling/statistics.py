@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_style.inference.tiling.known_functions import unknown
 from gan_style.inference.tiling.streamed import Streamed, pointwise
-from gan_style.inference.tiling.table import unknown
 
 
 def _normalised(x: Streamed, weight: Tensor | None, bias: Tensor | None, eps: float) -> Streamed:

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_style.inference.tiling.known_functions import call, method
 from gan_style.inference.tiling.steps import Pointwise, Step, Window
 from gan_style.inference.tiling.store import FLOAT32_BYTES, Stored
-from gan_style.inference.tiling.table import call, method
 
 Statistics = tuple[Tensor, Tensor]  # mean and biased variance of each channel, float64 [1, C]
 

@@ -13,9 +13,9 @@ from gan_style.core.checks import is_number, shown
 from gan_style.core.errors import UserError
 from gan_style.data.cache import available_memory
 from gan_style.inference.tiling import functions  # noqa: F401 (fills the table)
+from gan_style.inference.tiling.known_functions import UnknownOperationError, unknown
 from gan_style.inference.tiling.store import scratch_folder
 from gan_style.inference.tiling.streamed import Streamed, Work
-from gan_style.inference.tiling.table import UnknownOperationError, unknown
 
 Tile = int | Literal["auto", "off"] | None
 Mode = Literal["exact", "fast"]
@@ -56,17 +56,17 @@ class Tiled:
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
         """Translate as the model's own method."""
-        picture: Tensor = self._run(lambda x: self.model.interpolate(x, direction, alpha), images)
-        return picture
+        image: Tensor = self._run(lambda x: self.model.interpolate(x, direction, alpha), images)
+        return image
 
     def stylize(self, images: Tensor, code: Any, **options: Any) -> Tensor:
         """Translate as the model's own method."""
-        picture: Tensor = self._run(lambda x: self.model.stylize(x, code, **options), images)
-        return picture
+        image: Tensor = self._run(lambda x: self.model.stylize(x, code, **options), images)
+        return image
 
-    def style_code(self, pictures: Tensor) -> Any:
+    def style_code(self, images: Tensor) -> Any:
         """Encode as the model's own method; exact in either mode, because a code is of the whole picture."""
-        return self._run(self.model.style_code, pictures, exact=True)
+        return self._run(self.model.style_code, images, exact=True)
 
     def _run(self, function: Pass, images: Tensor, exact: bool = False) -> Any:
         tile = chosen(function, images, self.device) if self.tile == "auto" else self.tile

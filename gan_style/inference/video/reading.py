@@ -26,7 +26,7 @@ MAX_PREROLL_SECONDS = 0.1  # of audio before the start, that a decoder may need
 class Frame(NamedTuple):
     """Frame as it is shown."""
 
-    picture: NDArray[np.uint8]  # [H, W, 3], RGB
+    image: NDArray[np.uint8]  # [H, W, 3], RGB
     pts: int  # time at which it is shown, in units of the reader's time base
     duration: int  # likewise; 0 where the file does not say
 
@@ -178,8 +178,8 @@ class VideoReader:
         """Convert a frame: upright, in the size of the first one, and at a later time than the last one."""
         rgb: NDArray[np.uint8] = decoded.to_ndarray(format="rgb24", width=size[0], height=size[1])
         self.turns = round(decoded.rotation / 90) % 4
-        picture = np.ascontiguousarray(np.rot90(rgb, self.turns)) if self.turns else rgb
+        image = np.ascontiguousarray(np.rot90(rgb, self.turns)) if self.turns else rgb
         pts = decoded.pts
         if last:  # two frames at one time cannot be written
             pts = self._end(last) if pts is None else max(pts, last.pts + 1)
-        return Frame(picture, pts or 0, decoded.duration or 0)
+        return Frame(image, pts or 0, decoded.duration or 0)

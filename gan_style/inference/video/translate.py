@@ -15,7 +15,7 @@ from gan_style.core.errors import UserError
 from gan_style.data.images import to_tensor, to_uint8
 from gan_style.data.saving import save_image
 from gan_style.data.values import ValueRange
-from gan_style.inference.images import given_picture
+from gan_style.inference.images import given_image
 from gan_style.inference.translator import LoadedTranslator
 from gan_style.inference.video.flicker import Flicker, FlickerSample
 from gan_style.inference.video.reading import SUFFIXES, Frame, VideoReader
@@ -69,7 +69,7 @@ def translate_video(
         convert, sample = _converter(translator, reader.expected, direction, smooth, window, progress, options)
 
         def converted(item: Any) -> Any:
-            return item._replace(picture=convert(item.picture)) if isinstance(item, Frame) else item
+            return item._replace(image=convert(item.image)) if isinstance(item, Frame) else item
 
         with VideoWriter(target, reader) as writer:
             pipeline(reader.items(), converted, writer.write)
@@ -94,14 +94,14 @@ def translate_frames(
     convert, sample = _converter(translator, len(pairs), direction, smooth, window, progress, options)
     unread: list[str] = []
 
-    def pictures() -> Iterator[tuple[Any, Path]]:
+    def images() -> Iterator[tuple[Any, Path]]:
         for path, result in pairs:
             try:
                 yield translator.read(path, direction, options.get("style")), result
             except UserError as error:
                 unread.append(str(error))
 
-    pipeline(pictures(), lambda item: (convert(item[0]), item[1]), lambda item: save_image(*item))
+    pipeline(images(), lambda item: (convert(item[0]), item[1]), lambda item: save_image(*item))
     return Translated(len(pairs) - len(unread), sample.found if sample else None, unread)
 
 
@@ -155,8 +155,8 @@ def _converter(
     counter = itertools.count(1)
 
     @torch.no_grad()
-    def convert(picture: Any) -> Any:
-        frame = given_picture(to_tensor(picture), side=side).images
+    def convert(image: Any) -> Any:
+        frame = given_image(to_tensor(image), side=side).images
         output = to_uint8((sample or smoothed)(frame))[0]
         if progress:
             progress(next(counter), expected)

@@ -75,7 +75,7 @@ class VideoWriter:
         av = pyav()
         try:
             if isinstance(item, Frame):
-                self._write_frame(av.VideoFrame.from_ndarray(even(item.picture), format="rgb24"), item)
+                self._write_frame(av.VideoFrame.from_ndarray(even(item.image), format="rgb24"), item)
             else:
                 item.stream = self._sound[item.stream.index]
                 self._waiting.append(item)
@@ -154,9 +154,9 @@ class VideoWriter:
         return UserError(f"{self.path} cannot be written ({reason(error)}): check the disk and its rights")
 
 
-def even(picture: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def even(image: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Pad [H, W, C] to even sides by repeating its last row or column; no copy if they are even."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if height % 2 == 0 and width % 2 == 0:
-        return picture
-    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+        return image
+    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), "edge")

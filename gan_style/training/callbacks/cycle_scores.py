@@ -82,8 +82,6 @@ class CycleScores(pl.Callback):
         record(trainer, engine_of(pl_module), scores, {"N_probe": len(self._probed.get("A", ()))})
 
     def _probe(self, model: Translator, direction: Direction) -> ProbeResult:
-        pictures = self._probed[direction.source].to(model.device)
+        images = self._probed[direction.source].to(model.device)
         back = direction.back
-        return steganography_probe(
-            lambda x: model.translate(x, direction), lambda x: model.translate(x, back), pictures
-        )
+        return steganography_probe(lambda x: model.translate(x, direction), lambda x: model.translate(x, back), images)

@@ -55,8 +55,8 @@ class ImageGrid(pl.Callback):
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        pictures = {**outputs, **{name: batch[name] for name in ("truth_A", "truth_B") if name in batch}}
-        for name, images in pictures.items():
+        named = {**outputs, **{name: batch[name] for name in ("truth_A", "truth_B") if name in batch}}
+        for name, images in named.items():
             kept = self._kept.setdefault(name, [])
             kept.extend(images[: self.rows - len(kept)].float().cpu())
 
@@ -71,37 +71,37 @@ class ImageGrid(pl.Callback):
         folder = Path(self.folder or Path(trainer.default_root_dir) / "images")
         write_image(grid, folder / f"iteration-{method.iteration:06d}.png")
         for logger in trainer.loggers:
-            log_picture(logger, "images", grid, method.iteration)
+            log_image_grid(logger, "images", grid, method.iteration)
 
 
-def log_picture(logger: Any, name: str, picture: NDArray[np.uint8], iteration: int) -> None:
+def log_image_grid(logger: Any, name: str, image: NDArray[np.uint8], iteration: int) -> None:
     """Hand a picture [H, W, 3] to a logger that takes pictures."""
     # Loggers are Lightning's and others', whose base class says nothing of pictures: each is asked for its method.
     if hasattr(logger, "log_image"):
-        logger.log_image(name, [picture], step=iteration)
+        logger.log_image(name, [image], step=iteration)
     elif hasattr(logger, "experiment") and hasattr(logger.experiment, "add_image"):
-        logger.experiment.add_image(name, picture, iteration, dataformats="HWC")
+        logger.experiment.add_image(name, image, iteration, dataformats="HWC")
 
 
 def draw_grid(
-    pictures: dict[str, list[Tensor]], *, cell: int = 128, columns: Mapping[str, Sequence[str]] = COLUMNS
+    images: dict[str, list[Tensor]], *, cell: int = 128, columns: Mapping[str, Sequence[str]] = COLUMNS
 ) -> NDArray[np.uint8]:
     """Draw a labelled block per direction, a row per picture.
 
     Args:
-        pictures: name -> [C, H, W] in [-1, 1], as many of each.
+        images: name -> [C, H, W] in [-1, 1], as many of each.
         cell: small pictures are enlarged by whole factors to at least this many pixels.
         columns: direction -> names, left to right; a direction without its translation is left out.
 
     Returns: [H, W, 3] uint8.
     """
     blocks = [
-        [name for name in names if pictures.get(name)]
+        [name for name in names if images.get(name)]
         for names in columns.values()
-        if any(pictures.get(name) for name in names if name.startswith("fake_"))
+        if any(images.get(name) for name in names if name.startswith("fake_"))
     ]
-    blocks = blocks or [list(pictures)]
-    rendered = [_block(pictures, names, cell) for names in blocks]
+    blocks = blocks or [list(images)]
+    rendered = [_block(images, names, cell) for names in blocks]
     width = max(block.width for block in rendered)
     sheet = Image.new("RGB", (width, sum(block.height for block in rendered)), "white")
     top = 0
@@ -111,28 +111,28 @@ def draw_grid(
     return np.asarray(sheet)
 
 
-def _block(pictures: dict[str, list[Tensor]], names: list[str], cell: int) -> Image.Image:
-    height, width = pictures[names[0]][0].shape[-2:]
+def _block(images: dict[str, list[Tensor]], names: list[str], cell: int) -> Image.Image:
+    height, width = images[names[0]][0].shape[-2:]
     scale = -(-cell // max(height, width))  # rounded up: a label needs about this width
     gap, head = 4, 20
     step_x, step_y = width * scale + gap, height * scale + gap
-    block = Image.new("RGB", (len(names) * step_x + gap, len(pictures[names[0]]) * step_y + head), "white")
+    block = Image.new("RGB", (len(names) * step_x + gap, len(images[names[0]]) * step_y + head), "white")
     draw = ImageDraw.Draw(block)
     font = ImageFont.load_default(size=12)
     for column, name in enumerate(names):
         kind, domain = name.rsplit("_", 1) if "_" in name else (name, "")
         draw.text((gap + column * step_x, 3), f"{LABELS.get(kind, kind)} ({domain})", fill="black", font=font)
-        for row, picture in enumerate(pictures[name]):
-            image = Image.fromarray(_rgb(picture)).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+        for row, shown in enumerate(images[name]):
+            image = Image.fromarray(_rgb(shown)).resize((width * scale, height * scale), Image.Resampling.NEAREST)
             block.paste(image, (gap + column * step_x, head + row * step_y))
     return block
 
 
-def _rgb(picture: Tensor) -> NDArray[np.uint8]:
+def _rgb(image: Tensor) -> NDArray[np.uint8]:
     """Convert any number of channels to RGB: one to grey, two with an empty third, more by their first three."""
-    channels = picture.shape[0]
+    channels = image.shape[0]
     if channels == 1:
-        picture = picture.expand(3, -1, -1)
+        image = image.expand(3, -1, -1)
     elif channels == 2:
-        picture = torch.cat([picture, torch.full_like(picture[:1], -1.0)])
-    return to_uint8(picture[:3])
+        image = torch.cat([image, torch.full_like(image[:1], -1.0)])
+    return to_uint8(image[:3])

@@ -17,7 +17,7 @@ from gan_style.core.terminal import say
 from gan_style.core.types import CountOrNone
 from gan_style.metrics.extractors import column
 from gan_style.metrics.extractors import extractor as extractor_of
-from gan_style.metrics.frechet import few_pictures
+from gan_style.metrics.frechet import few_images
 from gan_style.metrics.intervals import ValueFunction, bootstrap_interval, floor_interval, floor_sizes
 from gan_style.metrics.own import features_of
 from gan_style.metrics.sliced import MIN_SIDE_PIXELS, LaplacianPatches
@@ -32,7 +32,7 @@ from gan_style.training.engine.hooks import RunCallback
 
 BATCH_SIZE = 8  # training pictures in a pass of the extractor
 SPLITS = 20  # of the floor
-MIN_POOL_PICTURES = 64  # training pictures that a floor is taken from
+MIN_POOL_IMAGES = 64  # training pictures that a floor is taken from
 
 Features = dict[str, Tensor]  # "extractor" [N, D], "patches" [N, P], and those of scores of one's own by their names
 Rows = dict[str, dict[Hashable, Features]]  # set -> what names a picture in it -> its features, N = 1
@@ -111,7 +111,7 @@ class SetScores(RunCallback):
         self._usable, notes = self.usable(method_of(pl_module), data)
         for name in self._usable:
             if self.scores[name] is NAMED["frechet"]:
-                few = few_pictures(name, len(data.val_set), len(data.val_set))
+                few = few_images(name, len(data.val_set), len(data.val_set))
                 notes += [f"warning: {few}"] if few else []
         if trainer.is_global_zero:
             for note in notes:
@@ -181,13 +181,13 @@ class SetScores(RunCallback):
             | ({"metrics of its own": own} if own else {})
         )
 
-    def _look(self, name: str, pictures: Iterable[Hashable], images: Tensor) -> None:
+    def _look(self, name: str, keys: Iterable[Hashable], images: Tensor) -> None:
         """Compute the features of those images [B, 3, H, W] that this validation has not seen yet."""
-        new = {picture: i for i, picture in enumerate(pictures) if picture not in self._rows[name]}
+        new = {key: i for i, key in enumerate(keys) if key not in self._rows[name]}
         if new:
             found = self._features(images[list(new.values())])
-            for i, picture in enumerate(new):
-                self._rows[name][picture] = {kind: values[i : i + 1].clone() for kind, values in found.items()}
+            for i, key in enumerate(new):
+                self._rows[name][key] = {kind: values[i : i + 1].clone() for kind, values in found.items()}
 
     def _features(self, images: Tensor) -> Features:
         """Compute all features that the scores need; on the CPU, where float64 is always supported."""
@@ -217,10 +217,10 @@ class SetScores(RunCallback):
         """Score training pictures of a domain against others of it; leave out domains with too few."""
         floors: dict[tuple[str, str], float | None] = {}
         count = _count(sets["A"]) + _count(sets["B"])
-        for domain, pictures in zip("AB", data.sample_pictures(max(MIN_POOL_PICTURES, count)), strict=True):
-            if len(pictures) < 4:
+        for domain, images in zip("AB", data.sample_images(max(MIN_POOL_IMAGES, count)), strict=True):
+            if len(images) < 4:
                 continue
-            pool = [self._features(batch) for batch in pictures.split(BATCH_SIZE)]
+            pool = [self._features(batch) for batch in images.split(BATCH_SIZE)]
             for name in self._usable:
                 row, kind = self.scores[name], _kind(self.scores[name])
                 features = torch.cat([part[kind] for part in pool])

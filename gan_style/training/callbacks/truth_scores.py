@@ -30,11 +30,11 @@ class TruthScores(RunCallback):
     directions.
 
     Args:
-        own_of_pictures: the run's own scores of single pictures (`metrics=` of the command).
+        own_of_images: the run's own scores of single pictures (`metrics=` of the command).
     """
 
-    def __init__(self, *, own_of_pictures: Sequence[Score] = ()) -> None:
-        self.rows = [*(NAMED[name] for name in METRICS), *own_of_pictures]
+    def __init__(self, *, own_of_images: Sequence[Score] = ()) -> None:
+        self.rows = [*(NAMED[name] for name in METRICS), *own_of_images]
         self._values: dict[tuple[str, str, str], list[float]] = {}
         self._transfers: dict[str, ColourTransfer] = {}
 
@@ -68,8 +68,8 @@ class TruthScores(RunCallback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-        pictures = len(trainer.datamodule.val_set)  # type: ignore[attr-defined]
-        for part in gather(dict(self._values))[:pictures]:  # the sampler repeats pictures for further processes
+        images = len(trainer.datamodule.val_set)  # type: ignore[attr-defined]
+        for part in gather(dict(self._values))[:images]:  # the sampler repeats pictures for further processes
             for key, numbers in part.items():
                 values[key].extend(numbers)
         if not values:
@@ -83,13 +83,13 @@ class TruthScores(RunCallback):
         baselines = {name: table[name] for name in ("input", "colour transfer")}
         record(trainer, engine_of(pl_module), table["model"], protocol, baselines)
 
-    def _score(self, of: str, direction: str, rows: Sequence[Score], pictures: Mapping[str, Tensor]) -> None:
+    def _score(self, of: str, direction: str, rows: Sequence[Score], images: Mapping[str, Tensor]) -> None:
         for row in rows:
-            numbers = values_of(row, *(pictures[name] for name in row.inputs))
+            numbers = values_of(row, *(images[name] for name in row.inputs))
             self._values[of, direction, row.name].extend(numbers.tolist())
 
 
 def colour_transfer(data: Any, direction: str) -> ColourTransfer:
     """Return the global baseline of a direction, fitted to training pictures."""
-    A, B = data.sample_pictures()
+    A, B = data.sample_images()
     return ColourTransfer(A, B) if direction == "A2B" else ColourTransfer(B, A)

@@ -35,8 +35,8 @@ def sketch(images: Mapping[str, Tensor]) -> Sketch:
         if not {f"real_{source}", f"fake_{target}", f"real_{target}"} <= set(images):
             continue
         real, fake, other = (images[name].float() for name in (f"real_{source}", f"fake_{target}", f"real_{target}"))
-        for kind, pictures in (("input", real), ("output", fake), ("target", other)):
-            found[f"{direction}/{kind}"] = F.adaptive_avg_pool2d(pictures, COPY_SIDE)
+        for kind, shown in (("input", real), ("output", fake), ("target", other)):
+            found[f"{direction}/{kind}"] = F.adaptive_avg_pool2d(shown, COPY_SIDE)
         if real.shape == fake.shape:
             found[f"{direction}/moved"] = (fake - real).abs().mean()
         found[f"{direction}/saturated"] = (fake.abs() > SATURATION_LIMIT).float().mean()
@@ -95,13 +95,13 @@ def correlation(inputs: Tensor, outputs: Tensor) -> Tensor:
     return torch.where(torch.minimum(*deviations) > MIN_DEVIATION, each, torch.nan).nanmean()
 
 
-def grid(pictures: Tensor) -> Tensor:
+def grid(images: Tensor) -> Tensor:
     """Extract the pattern that repeats every four pixels, [4, 4], from pictures [B, C, H, W].
 
     This is the spectrum at exactly the frequencies of strides 2 and 4 (Odena et al. 2016, "Deconvolution and
     checkerboard artifacts"), computed by folding: whatever does not repeat averages out.
     """
-    luminance = pictures.mean(1, keepdim=True)
+    luminance = images.mean(1, keepdim=True)
     # A low-pass filter that removes periods of 2 and 4, and is symmetric, so that a ramp leaves no sawtooth.
     taps = torch.tensor([1.0, 2.0, 2.0, 2.0, 1.0], device=luminance.device) / 8
     smooth = F.conv2d(F.conv2d(luminance, taps.view(1, 1, 5, 1)), taps.view(1, 1, 1, 5))

@@ -14,9 +14,9 @@ from torch.nn.parallel import DistributedDataParallel
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.core.terminal import say
+from gan_style.models.image_descent import step_by_closure
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import compile_networks, compute_modes
-from gan_style.models.picture_descent import step_by_closure
 from gan_style.models.processes import gather
 from gan_style.models.translator import Images, Terms, Translator
 from gan_style.training.engine.optimizers import restore, take_step

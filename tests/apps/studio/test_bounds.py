@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gan_style.apps.studio.pictures import check_video
+from gan_style.apps.studio.images import check_video
 from gan_style.apps.studio.room import MAX_TOTAL_BYTES, MIN_AGE_SECONDS, MIN_COUNTED_BYTES, Room, oldest_above
 from gan_style.apps.studio.stopping import Stops
 from gan_style.core import budget
 from gan_style.core.errors import UserError
 from tests.apps.studio.conftest import ROOT, Server
-from tests.apps.studio.test_page import answered, client, picture, upload
+from tests.apps.studio.test_page import answered, client, image, upload
 from tests.apps.studio.test_strangers import MARK, header_only
 
 __all__ = ["client"]  # a fixture
@@ -176,7 +176,7 @@ class TestServer:
             assert b" 503 " in answer
             assert client.get("/config").status_code == 200
         until_free(client)
-        assert upload(client, picture()).status_code == 200
+        assert upload(client, image()).status_code == 200
 
     def test_who_names_a_new_session_each_time_makes_old_ones_forgotten(self) -> None:
         pytest.importorskip("gradio", reason="the studio needs gradio")
@@ -188,14 +188,14 @@ class TestServer:
         old = written(folder / "uploads" / "old" / "a.png", MAX_TOTAL_BYTES, MIN_AGE_SECONDS + 100)
         new = written(folder / "uploads" / "new" / "a.png", MAX_TOTAL_BYTES, 0)
         try:
-            answer = upload(client, picture())
+            answer = upload(client, image())
             assert answer.status_code == 507
             assert answer.text.startswith("refused: there is no room: the studio keeps 2 GB of uploads and results")
             assert not old.exists()
             os.utime(new, (0, 0))
-            [path] = upload(client, picture()).json()
+            [path] = upload(client, image()).json()
             assert not new.exists()
-            assert client.get(f"/gradio_api/file={path}").content == picture()
+            assert client.get(f"/gradio_api/file={path}").content == image()
         finally:
             old.unlink(missing_ok=True)
             new.unlink(missing_ok=True)

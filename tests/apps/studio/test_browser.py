@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gan_style
-from gan_style.apps.studio.pictures import draw_samples
+from gan_style.apps.studio.images import draw_samples
 from gan_style.data.images import read_image
 from tests.apps.studio.conftest import Server
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from gan_style.apps.studio.pictures import MAX_BYTES
+from gan_style.apps.studio.images import MAX_BYTES
 from tests.apps.studio.conftest import Server
 
 # starts the studio, whose imports alone take seconds, and many on a busy machine
@@ -28,7 +28,7 @@ def client(server: Server) -> Iterator[Any]:
         yield client
 
 
-def picture(size: tuple[int, int] = (32, 24)) -> bytes:
+def image(size: tuple[int, int] = (32, 24)) -> bytes:
     stream = BytesIO()
     Image.new("RGB", size, "teal").save(stream, "PNG")
     return stream.getvalue()
@@ -48,8 +48,8 @@ def test_the_page_names_no_other_host_to_load_from(client: Any) -> None:
 
 
 def test_only_what_the_app_made_is_served(client: Any, tmp_path: Path) -> None:
-    [path] = upload(client, picture()).json()
-    assert client.get(f"/gradio_api/file={path}").content == picture()
+    [path] = upload(client, image()).json()
+    assert client.get(f"/gradio_api/file={path}").content == image()
     own = tmp_path / "secret.txt"
     own.write_text("content")
     for outside in ("/etc/passwd", str(own), str(Path("README.md").resolve()), f"{path}/../../../secret"):
@@ -66,7 +66,7 @@ def test_only_what_the_app_made_is_served(client: Any, tmp_path: Path) -> None:
     "name", ["../../evil.png", "..\\\\evil.png", "/tmp/evil.png", "a/../../../evil.png", "%2e%2e/evil.png"]
 )
 def test_an_upload_s_name_leads_nowhere(client: Any, server: Any, name: str) -> None:
-    answer = client.post("/gradio_api/upload", files={"files": (name, picture())})
+    answer = client.post("/gradio_api/upload", files={"files": (name, image())})
     assert answer.status_code in (200, 400, 422), answer.text
     for path in answer.json() if answer.status_code == 200 else ():
         assert Path(path).resolve().is_relative_to(server.folder.resolve())
@@ -75,9 +75,9 @@ def test_an_upload_s_name_leads_nowhere(client: Any, server: Any, name: str) -> 
 
 
 def test_other_pages_and_other_names_of_this_machine_are_refused(client: Any) -> None:
-    assert upload(client, picture(), origin=str(client.base_url).rstrip("/")).status_code == 200
+    assert upload(client, image(), origin=str(client.base_url).rstrip("/")).status_code == 200
     for origin in OUTSIDE:
-        assert upload(client, picture(), origin=origin).status_code == 403, origin
+        assert upload(client, image(), origin=origin).status_code == 403, origin
     assert client.get("/", headers={"host": "elsewhere.example"}).status_code == 400
     assert client.get("/", headers={"host": f"localhost:{client.base_url.port}"}).status_code == 200
 
@@ -105,12 +105,12 @@ def answered(client: Any, event: int, *data: Any) -> str:
 
 def test_a_path_that_was_not_uploaded_is_not_read(client: Any, tmp_path: Path) -> None:
     outside = tmp_path / "outside.png"
-    outside.write_bytes(picture())
+    outside.write_bytes(image())
     answer = ask(client, str(outside))
     assert '"success": false' in answer
     assert "outside" not in answer  # neither served nor named
     assert "nothing is fetched from an address" in ask(client, "http://elsewhere.example/picture.png")
-    [inside] = upload(client, picture()).json()
+    [inside] = upload(client, image()).json()
     assert '"success": true' in ask(client, inside)
 
 

@@ -32,16 +32,16 @@ def asking_after(stops: Stops, translator: Any, calls: int) -> list[int]:
 
 @pytest.mark.parametrize("name", ["cyclegan", "adain"])
 def test_a_pass_ends_between_two_layers(name: str) -> None:
-    stops, translator, picture = Stops(), loaded(f"model={name}"), torch.rand(3, 24, 24) * 2 - 1
+    stops, translator, image = Stops(), loaded(f"model={name}"), torch.rand(3, 24, 24) * 2 - 1
     style = {"style": [(torch.rand(1, 3, 16, 16) * 2 - 1, 1.0)]} if name == "adain" else {}
     seen = asking_after(stops, translator, 2)
     with pytest.raises(Stopped), stops.heard("mine"):
-        translator.translate(picture, **style)
+        translator.translate(image, **style)
     assert len(seen) == 2
     with stops.heard("mine"):  # the next wish is another
-        translator.translate(picture, **style)
+        translator.translate(image, **style)
     stops.ask("mine")
-    translator.translate(picture, **style)  # nobody listens any more
+    translator.translate(image, **style)  # nobody listens any more
 
 
 def test_a_stop_of_what_still_waits_is_heard_when_its_turn_comes() -> None:
@@ -71,15 +71,15 @@ def test_a_stop_ends_a_comparison_and_not_one_method_of_it(tmp_path: Path) -> No
 
 
 def test_others_go_on() -> None:
-    stops, translator, picture = Stops(), loaded(), torch.rand(3, 24, 24) * 2 - 1
+    stops, translator, image = Stops(), loaded(), torch.rand(3, 24, 24) * 2 - 1
     with stops.heard("mine"):
         stops.ask("another")
-        translator.translate(picture)
+        translator.translate(image)
         stops.ask("mine")
         done: list[Any] = []
-        thread = threading.Thread(target=lambda: done.append(translator.translate(picture)))
+        thread = threading.Thread(target=lambda: done.append(translator.translate(image)))
         thread.start()
         thread.join()
         assert len(done) == 1
         with pytest.raises(Stopped):
-            translator.translate(picture)
+            translator.translate(image)

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from gan_style.apps.studio.pictures import MAX_BYTES
+from gan_style.apps.studio.images import MAX_BYTES
 from tests.apps.studio.conftest import ROOT, Server
-from tests.apps.studio.test_page import answered, client, picture, upload
+from tests.apps.studio.test_page import answered, client, image, upload
 
 __all__ = ["client"]  # a fixture
 # starts the studio, whose imports alone take seconds, and many on a busy machine
@@ -47,7 +47,7 @@ def header_only(width: int, height: int) -> bytes:
 
 
 def test_no_spelling_of_a_path_leads_out(client: Any, server: Server) -> None:
-    [mine] = upload(client, picture()).json()
+    [mine] = upload(client, image()).json()
     outside = server.folder.parent / "runs" / LAST
     assert outside.is_file()
     up = "../" * 30
@@ -66,9 +66,9 @@ def test_no_spelling_of_a_path_leads_out(client: Any, server: Server) -> None:
 def test_a_link_among_the_uploads_is_not_followed_as_an_input(
     client: Any, event: Callable[[str, str], int], tmp_path: Path
 ) -> None:
-    [mine] = upload(client, picture()).json()
+    [mine] = upload(client, image()).json()
     secret = tmp_path / "secret.png"
-    secret.write_bytes(picture((7, 7)))
+    secret.write_bytes(image((7, 7)))
     link = Path(mine).with_name("link.png")
     link.symlink_to(secret)
     answer = answered(client, event("picture", "upload"), {"path": str(link), **MARK})
@@ -97,7 +97,7 @@ def test_a_file_that_was_not_uploaded_is_no_input_however_it_is_marked(
             assert "file=" not in answer.text
     finally:
         inside.unlink()
-    [mine] = upload(client, picture()).json()
+    [mine] = upload(client, image()).json()
     assert '"success": true' in answered(client, event("picture", "upload"), {"path": mine, **MARK})
 
 
@@ -112,7 +112,7 @@ def test_what_is_sent_has_a_bound_whatever_it_is(client: Any) -> None:
     half = bytes(MAX_BYTES // 2 + 1_000_000)
     two = [("files", ("a.png", half)), ("files", ("b.png", half))]
     assert client.post("/gradio_api/upload", files=two).status_code == 413
-    field = {"data": {"x": "a" * (MAX_BYTES + 2_000_000)}, "files": {"files": ("a.png", picture())}}
+    field = {"data": {"x": "a" * (MAX_BYTES + 2_000_000)}, "files": {"files": ("a.png", image())}}
     for route in ("upload", "component_server"):
         assert client.post(f"/gradio_api/{route}", **field).status_code == 413
     layer = {"file": ("blob", bytes(11_000_000))}
@@ -127,7 +127,7 @@ def test_what_is_sent_has_a_bound_whatever_it_is(client: Any) -> None:
 
 
 def test_another_site_is_refused_whatever_it_asks_and_a_link_of_it_too(client: Any, server: Server) -> None:
-    [mine] = upload(client, picture()).json()
+    [mine] = upload(client, image()).json()
     link = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-user": "?1"}
     for path in ("/", "/config", f"/gradio_api/file={mine}", "/gradio_api/queue/data?session_hash=x", "/nothing"):
         for site in ("cross-site", "same-site", "Cross-Site", "new-kind"):
@@ -138,7 +138,7 @@ def test_another_site_is_refused_whatever_it_asks_and_a_link_of_it_too(client: A
         assert "to open it, type its address" in client.get(path, headers={"sec-fetch-site": "cross-site"}).text
     for site in ("none", "same-origin"):
         assert client.get("/", headers={"sec-fetch-site": site}).status_code == 200
-        assert upload(client, picture(), **{"sec-fetch-site": site}).status_code == 200
+        assert upload(client, image(), **{"sec-fetch-site": site}).status_code == 200
 
 
 def test_a_websocket_of_another_site_is_refused(server: Server) -> None:
@@ -166,8 +166,8 @@ def test_a_painting_has_bounds(client: Any) -> None:
         files = {"file": ("blob", blob)}
         return client.post("/gradio_api/component_server", data=data | {"fn_name": "accept_blobs"}, files=files)
 
-    assert paint("0", picture()).status_code == 200
-    for index, blob in (("100000000", picture()), ("-1", picture()), ("0", header_only(13_000, 13_000)), ("0", b"GIF")):
+    assert paint("0", image()).status_code == 200
+    for index, blob in (("100000000", image()), ("-1", image()), ("0", header_only(13_000, 13_000)), ("0", b"GIF")):
         answer = paint(index, blob)
         assert answer.status_code == 400, answer.text
         assert "a painting has at most" in answer.text
@@ -187,7 +187,7 @@ def test_odd_headers_are_refused_and_not_an_error_of_ours(client: Any, server: S
         "0.0.0.0",
     ):
         assert client.get("/", headers={"host": host}).status_code == 400, host
-        assert upload(client, picture(), host=host).status_code == 400, host
+        assert upload(client, image(), host=host).status_code == 400, host
     assert "Traceback" not in server.log.read_text()[said:]
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageColor
 
 import gan_style
-from gan_style.apps.studio.pictures import COLOURS, draw_samples
+from gan_style.apps.studio.images import COLOURS, draw_samples
 from gan_style.apps.studio.translating import Slot, Wish, compare, style_options, translate
 from gan_style.core.errors import UserError
 from gan_style.data.images import read_image

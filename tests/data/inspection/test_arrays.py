@@ -16,20 +16,20 @@ from PIL import Image
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.contact_sheet import GAP, HEAD
-from gan_style.data.decoding import open_picture, read_bytes
+from gan_style.data.decoding import open_image, read_bytes
 from gan_style.data.files import read_picture
 from gan_style.data.inspection.contact import CELL, draw_contact_sheet
 from gan_style.data.inspection.examine import examine
-from gan_style.data.inspection.facts import Picture, Unreadable, read_facts
+from gan_style.data.inspection.facts import ImageFacts, Unreadable, read_facts
 from gan_style.data.inspection.findings import Finding
 from gan_style.data.inspection.seen import look_at
 from gan_style.data.values import ValueRange
-from tests.data.inspection.picture_sets import save, scene
+from tests.data.inspection.image_sets import save, scene
 
 
-def facts(path: Path) -> Picture:
+def facts(path: Path) -> ImageFacts:
     found = read_facts(path)
-    assert isinstance(found, Picture)
+    assert isinstance(found, ImageFacts)
     return found
 
 
@@ -52,8 +52,8 @@ def noise(seed: int, channels: int, most: float = 200, dtype: str = "uint16") ->
 
 
 def report(root: Path) -> dict[str, Finding]:
-    pictures = {folder.name: sorted(folder.iterdir()) for folder in sorted(root.iterdir())}
-    return {finding.code: finding for finding in examine(pictures, root, 32)[1]}
+    images = {folder.name: sorted(folder.iterdir()) for folder in sorted(root.iterdir())}
+    return {finding.code: finding for finding in examine(images, root, 32)[1]}
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
@@ -151,7 +151,7 @@ def test_many_channels_are_not_logged_for_every_file(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.DEBUG):
         facts(path)
         with pytest.raises(UserError):
-            open_picture(path)
+            open_image(path)
     assert caplog.records == []
 
 
@@ -203,8 +203,8 @@ def test_pictures_without_the_usual_channels_are_removed_or_the_others(tmp_path:
     for i, channels in enumerate((7, 7, 3)):
         store(tmp_path / "trainA" / f"{i}.tif", noise(i, channels))
     store(tmp_path / "trainB" / "x.tif", noise(9, 7))
-    pictures = {folder.name: sorted(folder.iterdir()) for folder in sorted(tmp_path.iterdir())}
-    first, second = (f for f in examine(pictures, tmp_path, 32)[1] if f.code == "channels")
+    images = {folder.name: sorted(folder.iterdir()) for folder in sorted(tmp_path.iterdir())}
+    first, second = (f for f in examine(images, tmp_path, 32)[1] if f.code == "channels")
     assert first.sentence.startswith("2 of 3 pictures of domain A have 7 channels, where")
     assert first.remedy == "set data.channels=7 data.dtype=uint16, and remove the others"
     assert second.remedy == "set data.channels=7 data.dtype=uint16"

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from gan_style.data.inspection.duplicates import MAX_PARTNERS, MIRRORED_SIGNS, find_pairs
-from gan_style.data.inspection.facts import Picture, Split, Unreadable, gather, perceptual_hash, read_facts
-from tests.data.inspection.picture_sets import save, scene
+from gan_style.data.inspection.facts import ImageFacts, Split, Unreadable, gather, perceptual_hash, read_facts
+from tests.data.inspection.image_sets import save, scene
 
 
-def facts(path: Path) -> Picture:
+def facts(path: Path) -> ImageFacts:
     found = read_facts(path)
-    assert isinstance(found, Picture)
+    assert isinstance(found, ImageFacts)
     return found
 
 
@@ -75,7 +75,7 @@ def test_an_unreadable_file_is_a_sentence_and_stops_nothing(tmp_path: Path) -> N
     told: list[tuple[int, int]] = []
     splits = gather({"testB": [good], "trainA": [bad, good]}, lambda done, total: told.append((done, total)))
     assert list(splits) == ["trainA", "testB"]
-    assert [picture.path for picture in splits["trainA"].pictures] == [good]
+    assert [image.path for image in splits["trainA"].images] == [good]
     (sentence,) = splits["trainA"].unreadable
     assert isinstance(sentence, Unreadable)
     assert "bad.png is cut off" in sentence.reason

@@ -11,7 +11,7 @@ import pytest
 from gan_style.data.images import list_images
 from gan_style.data.inspection.examine import examine
 from gan_style.data.inspection.findings import Finding, Inspection
-from tests.data.inspection import picture_sets as sets
+from tests.data.inspection import image_sets as sets
 
 ADVICE = {"colour-gap", "suggest-identity", "suggest-size", "suggest-length"}
 
@@ -77,8 +77,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def look(root: Path, image_size: int = sets.CROP) -> tuple[Inspection, list[Finding]]:
-    pictures = {path.name: list_images(path) for path in sorted(root.iterdir())}
-    return examine(pictures, root, image_size)
+    images = {path.name: list_images(path) for path in sorted(root.iterdir())}
+    return examine(images, root, image_size)
 
 
 def counts(findings: Sequence[Finding]) -> dict[str, int]:

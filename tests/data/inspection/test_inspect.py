@@ -17,8 +17,8 @@ from gan_style.data.contact_sheet import GAP, HEAD
 from gan_style.data.inspection.contact import CELL, COLUMNS
 from gan_style.data.inspection.examine import examine
 from gan_style.data.inspection.page import as_json
-from tests.data.inspection import picture_sets as sets
-from tests.data.inspection.picture_sets import CROP, make_clean
+from tests.data.inspection import image_sets as sets
+from tests.data.inspection.image_sets import CROP, make_clean
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +94,13 @@ def test_the_json_is_what_was_found(root: Path, tmp_path: Path) -> None:
     assert set(found) == {
         "version", "name", "image_size", "status", "findings", "splits", "duplicates", "pictures", "unreadable"
     }  # fmt: skip
-    pictures = {path.name: sorted(path.iterdir()) for path in sorted(root.iterdir())}
-    inspection, findings = examine(pictures, root, CROP)
+    images = {path.name: sorted(path.iterdir()) for path in sorted(root.iterdir())}
+    inspection, findings = examine(images, root, CROP)
     assert found == as_json(str(root), inspection, findings)
     assert found["splits"]["trainA"] == {"count": 56, "readable": 52, "unreadable": 4}
     assert set(found["findings"][0]) == {"code", "severity", "sentence", "remedy", "files", "count"}
-    assert {picture["path"] for picture in found["pictures"]} | {file["path"] for file in found["unreadable"]} == {
-        path.relative_to(root).as_posix() for paths in pictures.values() for path in paths
+    assert {image["path"] for image in found["pictures"]} | {file["path"] for file in found["unreadable"]} == {
+        path.relative_to(root).as_posix() for paths in images.values() for path in paths
     }
     assert found["duplicates"][0].keys() == {"kind", "split_a", "a", "split_b", "b"}
 

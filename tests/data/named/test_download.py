@@ -21,7 +21,7 @@ from gan_style.data.folders import FoldersDataModule
 from gan_style.data.images import SUFFIXES
 from gan_style.data.named import download, unpacking
 from gan_style.data.named.download import fetch
-from gan_style.data.named.table import FOLDERS, NAMED_SETS, PICTURES
+from gan_style.data.named.table import FOLDERS, IMAGES, NAMED_SETS
 from tests.conftest import composed
 from tests.data.named.server import ZipServer
 from tests.data.named.tiny_set import (
@@ -64,7 +64,7 @@ def test_the_table_and_the_configs_are_one() -> None:
 
 
 def test_what_counts_as_a_picture_of_a_set_can_be_read() -> None:
-    assert set(PICTURES) <= set(SUFFIXES)
+    assert set(IMAGES) <= set(SUFFIXES)
 
 
 def test_the_list_names_every_set(capsys: pytest.CaptureFixture[str]) -> None:

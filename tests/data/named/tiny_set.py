@@ -40,9 +40,9 @@ def zipped(entries: dict[Any, bytes], method: int = zipfile.ZIP_STORED) -> bytes
 
 def entries(top: str = "tinyset/", counts: dict[str, int] = COUNTS) -> dict[Any, bytes]:
     """What the zips of the real sets hold: the four folders, below one that has more."""
-    pictures = {f"{top}{folder}/{i}.png": pixels(i) for folder, count in counts.items() for i in range(count)}
+    images = {f"{top}{folder}/{i}.png": pixels(i) for folder, count in counts.items() for i in range(count)}
     more = {f"{top}val/1.png": b"x", f"{top}trainA/.DS_Store": b"x", f"{top}trainA/Thumbs.db": b"x", "readme.txt": b"x"}
-    return {f"{top}trainA/": b""} | pictures | more
+    return {f"{top}trainA/": b""} | images | more
 
 
 ZIP = zipped(entries())

@@ -33,7 +33,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def picture(height: int, width: int, seed: int = 0) -> Tensor:
+def image(height: int, width: int, seed: int = 0) -> Tensor:
     """Smooth, with some noise: [1, 3, H, W]."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, 4, 4, generator=generator)
@@ -54,7 +54,7 @@ def tiled(function: Callable[[Any], Any], x: Tensor, tile: int, folder: Path) ->
 def assert_exact(function: Callable[[Any], Any], folder: Path, sizes: Any = SIZES, tiles: Any = TILES) -> None:
     with torch.no_grad():
         for size in sizes:
-            x = picture(*size)
+            x = image(*size)
             whole = function(x)
             for tile in tiles:
                 torch.testing.assert_close(tiled(function, x, tile, folder), whole, atol=1e-4, rtol=0)
@@ -72,7 +72,7 @@ def test_tiled_equals_whole_with_trained_weights(name: str, tmp_path: Path) -> N
     """Some steps towards another picture, so that norms and biases are no longer what they began as."""
     network = NETWORKS[name]()
     optimizer = torch.optim.Adam(network.parameters(), 2e-3)
-    x, target = picture(32, 32, 1), picture(32, 32, 2).clamp(-1, 1)
+    x, target = image(32, 32, 1), image(32, 32, 2).clamp(-1, 1)
     losses = []
     for _ in range(12):
         loss = F.l1_loss(network(x), target)
@@ -88,7 +88,7 @@ def test_tiled_equals_whole_with_trained_weights(name: str, tmp_path: Path) -> N
 def test_other_norms(norm: str, tmp_path: Path) -> None:
     for name in ("resnet", "unet"):
         network = NETWORKS[name](norm=norm, dropout=0.5)
-        network(torch.cat([picture(40, 40, 1), picture(40, 40, 2)]))  # which moves the running statistics
+        network(torch.cat([image(40, 40, 1), image(40, 40, 2)]))  # which moves the running statistics
         assert_exact(network.eval(), tmp_path, SIZES[:1], (16,))
 
 
@@ -112,7 +112,7 @@ def test_adain_encoder_statistics_and_decoder(padding: str, pooling: str, tmp_pa
 
 
 def test_statistics_are_of_the_whole_map(tmp_path: Path) -> None:
-    x = picture(31, 45) + 100  # far from zero, where sums of squares lose all digits
+    x = image(31, 45) + 100  # far from zero, where sums of squares lose all digits
     mean, variance = (s.float() for s in tiled(lambda m: m.contiguous().flatten(2)._x.statistics(), x, 8, tmp_path))
     torch.testing.assert_close(mean, x.double().mean(dim=(2, 3)).float())
     torch.testing.assert_close(variance, x.double().var(dim=(2, 3), correction=0).float(), rtol=1e-4, atol=0)
@@ -120,7 +120,7 @@ def test_statistics_are_of_the_whole_map(tmp_path: Path) -> None:
 
 def test_tiles_are_not_simply_translated_each_for_itself(tmp_path: Path) -> None:
     """What the other tests would not see if a tile were the whole picture."""
-    network, x = NETWORKS["resnet"](init_gain=0.2).eval(), picture(64, 64)
+    network, x = NETWORKS["resnet"](init_gain=0.2).eval(), image(64, 64)
     with torch.no_grad():
         whole, alone = network(x), network(x[..., :32, :32])
     assert (whole[..., :32, :32] - alone).abs().max() > 1e-2
@@ -128,7 +128,7 @@ def test_tiles_are_not_simply_translated_each_for_itself(tmp_path: Path) -> None
 
 @torch.no_grad()
 def test_products_in_bfloat16_are_those_of_the_whole(tmp_path: Path) -> None:
-    network, x = ResnetGenerator(filters=16, blocks=2, init_gain=0.1).eval(), picture(45, 70)
+    network, x = ResnetGenerator(filters=16, blocks=2, init_gain=0.1).eval(), image(45, 70)
     exact = network(x)
     with fast_convolutions(network, bf16=True):
         whole, tiles = network(x), tiled(network, x, 16, tmp_path)
@@ -138,7 +138,7 @@ def test_products_in_bfloat16_are_those_of_the_whole(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_tiled_is_said(tmp_path: Path) -> None:
-    x = picture(20, 20)
+    x = image(20, 20)
     for function, name in (
         (lambda m: torch.fft.fft2(m), "fft_fft2"),
         (lambda m: m.cumsum(2), "the method cumsum"),

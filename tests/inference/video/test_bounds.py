@@ -101,7 +101,7 @@ def test_a_larger_frame_ends_the_video(
 ) -> None:
     source = growing(tmp_path / "in.mkv", jpegs((48, 32), 9), jpegs((320, 240), 3))
     with VideoReader(source) as reader:
-        assert [item.picture.shape for item in reader.items()] == [(32, 48, 3)] * 12
+        assert [item.image.shape for item in reader.items()] == [(32, 48, 3)] * 12
     monkeypatch.setattr("gan_style.inference.video.reading.MAX_PADDING_PIXELS", padding)
     monkeypatch.setenv(SETTING, "4000")
     model, target = saved(tmp_path / "a.ckpt", "model=cut"), tmp_path / "out.mp4"

@@ -119,7 +119,7 @@ def test_colours_keep_the_matrix_of_the_source(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].codec_context.colorspace == 1
     with VideoReader(tmp_path / "out.mp4") as reader:
-        assert distance(next(reader.items()).picture, square(0)) < 6
+        assert distance(next(reader.items()).image, square(0)) < 6
 
 
 def test_what_an_interrupted_or_failed_run_wrote_is_gone(tmp_path: Path) -> None:

@@ -22,14 +22,14 @@ from tests.conftest import small_config
 
 
 def test_a_cell_is_the_picture_enlarged() -> None:
-    pictures = {name: [torch.rand(3, 8, 8) * 2 - 1 for _ in range(2)] for name in ("real_A", "fake_B", "truth_B")}
-    grid = draw_grid(pictures, cell=16)
+    images = {name: [torch.rand(3, 8, 8) * 2 - 1 for _ in range(2)] for name in ("real_A", "fake_B", "truth_B")}
+    grid = draw_grid(images, cell=16)
     assert grid.shape == (2 * 20 + 20, 3 * 20 + 4, 3)
-    for column, name in enumerate(pictures):
-        for row, picture in enumerate(pictures[name]):
+    for column, name in enumerate(images):
+        for row, image in enumerate(images[name]):
             top, left = 20 + row * 20, 4 + column * 20
             shown = grid[top : top + 16 : 2, left : left + 16 : 2].astype(float)
-            expected = (picture.permute(1, 2, 0).numpy() + 1) * 127.5
+            expected = (image.permute(1, 2, 0).numpy() + 1) * 127.5
             assert np.abs(shown - expected).max() <= 0.5001, (name, row)
 
 

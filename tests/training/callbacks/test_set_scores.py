@@ -136,8 +136,8 @@ def folders(root: Path, **counts: int) -> str:
     for name, count in counts.items():
         (root / name).mkdir(parents=True)
         for i in range(count):
-            picture = random.integers(0, 128 if name[-1] == "A" else 256, (36, 40, 3), np.uint8)
-            Image.fromarray(picture).save(root / name / f"{i}.png")
+            image = random.integers(0, 128 if name[-1] == "A" else 256, (36, 40, 3), np.uint8)
+            Image.fromarray(image).save(root / name / f"{i}.png")
     return f"data.root={root}"
 
 

@@ -24,8 +24,8 @@ def test_each_section_shows_a_small_picture_and_says_what_to_change(code: str) -
     section = text.split(f"\n## {code}\n")[1].split("\n## ")[0]
     for part in (f"![{code}](troubleshooting/{code}.jpg)", "**Why.**", "**Change.**", "**How it is seen.**"):
         assert part in section
-    picture = DOCS / "troubleshooting" / f"{code}.jpg"
-    assert picture.stat().st_size < 15_000
-    with Image.open(picture) as image:
+    image = DOCS / "troubleshooting" / f"{code}.jpg"
+    assert image.stat().st_size < 15_000
+    with Image.open(image) as image:
         assert image.width >= 300
     assert f"| [{code}](#{code}) | {CODES[code].severity} |" in text

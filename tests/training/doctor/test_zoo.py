@@ -24,8 +24,8 @@ def scenes(config: dict[str, Any]) -> Callable[[int], dict[str, Any]]:
 
     def batch(iteration: int) -> dict[str, Any]:
         items = [data.train_set[2 * iteration + k] for k in range(data.batch_size)]
-        pictures = {domain: torch.stack([item[domain] for item in items]) for domain in "AB"}
-        return data.on_after_batch_transfer(pictures, 0)
+        images = {domain: torch.stack([item[domain] for item in items]) for domain in "AB"}
+        return data.on_after_batch_transfer(images, 0)
 
     return batch
 

@@ -26,7 +26,7 @@ SIZE = 32
 LEVEL = 0.4  # mean of every picture of B; those of A have 0
 
 
-def pictures(count: int, seed: int, mean: float = 0.0, size: int = SIZE) -> Tensor:
+def images(count: int, seed: int, mean: float = 0.0, size: int = SIZE) -> Tensor:
     """Soft coloured shapes [count, 3, size, size] in [-1, 1], each with this mean."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randn(count, 3, 5, 5, generator=generator)
@@ -79,8 +79,8 @@ class Scale(nn.Module):
         return x * 1e38 * 1e3 if self.passes > 9 else x
 
 
-def one_picture(x: Tensor) -> Tensor:
-    return pictures(1, seed=99, size=x.shape[-1]).expand_as(x) + 0.01 * x
+def one_image(x: Tensor) -> Tensor:
+    return images(1, seed=99, size=x.shape[-1]).expand_as(x) + 0.01 * x
 
 
 def uneven(x: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ ZOO: dict[str, Callable[[], Tiny]] = {
     "healthy": lambda: Tiny(Painter()),
     "not-finite": lambda: Tiny(Overflows()),
     "exploding-gradients": lambda: Tiny(Painter(), explodes=True),
-    "collapse": lambda: Tiny(Planted(one_picture)),
+    "collapse": lambda: Tiny(Planted(one_image)),
     "inversion": lambda: Tiny(Planted(lambda x: -0.8 * x)),
     "saturation": lambda: Tiny(Planted(lambda x: 1.5 * (30 * x).tanh())),
     "strong-discriminator": lambda: Tiny(Planted(lambda x: 0.5 * x), Certain()),
@@ -233,7 +233,7 @@ def observe(
                 callback.on_train_batch_end(trainer, engine, outputs, batch, i)
         for _ in range(2 if back else 0):
             G = model.generators[0]
-            found = steganography_probe(getattr(model, G), back, pictures(4, seed=7))
+            found = steganography_probe(getattr(model, G), back, images(4, seed=7))
             trainer.callback_metrics = {"val/A2B/cycle_honesty": torch.tensor(found.honesty)}
             doctor.on_validation_end(trainer, engine)
     except TrainingFailed:
@@ -269,4 +269,4 @@ def visit(name: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def batch_of(iteration: int) -> dict[str, Any]:
-    return {"A": pictures(2, seed=2 * iteration), "B": pictures(2, seed=2 * iteration + 1, mean=LEVEL)}
+    return {"A": images(2, seed=2 * iteration), "B": images(2, seed=2 * iteration + 1, mean=LEVEL)}

@@ -13,7 +13,7 @@ from gan_style.cli.evaluate import write_json
 from gan_style.core.errors import UserError
 from gan_style.evaluation.distances import read_results, refuse_other_protocol
 from gan_style.evaluation.plot import plot
-from gan_style.evaluation.table import latex, markdown, rows, terminal
+from gan_style.evaluation.result_table import latex, markdown, rows, terminal
 
 
 def score(value: float, **more: float | None) -> dict[str, float | None]:

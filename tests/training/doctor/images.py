@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_style.data.images import to_uint8
 from gan_style.metrics.extractor import rounded
 from gan_style.training.doctor.codes import CODES
-from tests.training.doctor.zoo import ZOO, Recorder, batch_of, observe, pictures, shows_colour
+from tests.training.doctor.zoo import ZOO, Recorder, batch_of, images, observe, shows_colour
 
 FOLDER = Path(__file__).parents[3] / "docs" / "troubleshooting"
 SHOWN, SIDE, GAP, LABEL = 4, 64, 6, 96
@@ -29,14 +29,14 @@ CURVES = {
 
 def draw(code: str) -> Image.Image:
     """Inputs, outputs, and what comes back or a number over the looks, healthy beside planted."""
-    inputs = pictures(SHOWN, seed=11)
+    inputs = images(SHOWN, seed=11)
     model, numbers = trained(code)
     with torch.no_grad():
         outputs = model.G_AB(inputs)
     rows = {"input": inputs, "output": outputs}
     if code == "hidden-cycle":
         rows |= {"back": shows_colour(outputs), "back, after\n8 bits": shows_colour(rounded(outputs))}
-    strips = [labelled(name, row(pictures_of)) for name, pictures_of in rows.items()]
+    strips = [labelled(name, row(images_of)) for name, images_of in rows.items()]
     if code in CURVES:
         column, name = CURVES[code]
         values = [
@@ -66,8 +66,8 @@ def row(images: Tensor) -> Image.Image:
     finite = images.nan_to_num(-1, 1, -1).clamp(-1, 1)
     strip = Image.new("RGB", (SHOWN * (SIDE + GAP) - GAP, SIDE), PAPER)
     for i, one in enumerate(finite):
-        picture = Image.fromarray(np.ascontiguousarray(to_uint8(one)))
-        strip.paste(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST), (i * (SIDE + GAP), 0))
+        image = Image.fromarray(np.ascontiguousarray(to_uint8(one)))
+        strip.paste(image.resize((SIDE, SIDE), Image.Resampling.NEAREST), (i * (SIDE + GAP), 0))
     return strip
 
 

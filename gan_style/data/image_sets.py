@@ -9,38 +9,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.data.scenes import draw_scene
-from gan_style.data.unpaired import Pictures, StoredPictures
+from gan_style.data.unpaired import Images, StoredImages
 
 
-def first(pictures: Pictures, limit: int | None) -> Pictures:
+def first(images: Images, limit: int | None) -> Images:
     """Return the first `limit` pictures; all of them for None."""
-    return pictures.first(limit) if isinstance(pictures, StoredPictures) else First(pictures, limit)
+    return images.first(limit) if isinstance(images, StoredImages) else First(images, limit)
 
 
-def content_of(pictures: Pictures) -> str | None:
+def content_of(images: Images) -> str | None:
     """Return a hash of the content of these pictures' files; None where it is not known, or there are none."""
-    content = getattr(pictures, "content", None)
+    content = getattr(images, "content", None)
     return None if content is None else content()
 
 
 class First:
     """View of the first `limit` pictures of a sequence; of all for None."""
 
-    def __init__(self, pictures: Pictures, limit: int | None) -> None:
-        self.pictures = pictures
-        self.count = len(pictures) if limit is None else min(limit, len(pictures))
+    def __init__(self, images: Images, limit: int | None) -> None:
+        self.images = images
+        self.count = len(images) if limit is None else min(limit, len(images))
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, i: int, /) -> NDArray[np.uint8]:
-        return self.pictures[i]
+        return self.images[i]
 
     def name(self, i: int, /) -> str:
-        return self.pictures.name(i)
+        return self.images.name(i)
 
 
-class ScenePictures:
+class SceneImages:
     """Drawn landscapes, cached once drawn.
 
     Args:

@@ -14,7 +14,7 @@ from gan_style.metrics.table import TABLE
 OF_SETS = [row.name for row in TABLE if row.of_sets]
 
 
-def pictures(seed: int, count: int = 12) -> torch.Tensor:
+def images(seed: int, count: int = 12) -> torch.Tensor:
     return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
@@ -26,7 +26,7 @@ def filled(name: str, real: torch.Tensor, fake: torch.Tensor) -> SetMetric:
     return metric
 
 
-REAL, FAKE = pictures(0), torch.cat([pictures(1, 6), pictures(2, 6) * 0.8])
+REAL, FAKE = images(0), torch.cat([images(1, 6), images(2, 6) * 0.8])
 
 
 @pytest.fixture(scope="module")

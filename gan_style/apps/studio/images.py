@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import open_picture
+from gan_style.data.decoding import open_image
 from gan_style.data.images import read_image
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
@@ -30,7 +30,7 @@ def check_upload(path: Path) -> Path:
         UserError: it is too large or no picture.
     """
     check_bytes(path)
-    width, height = open_picture(path).size
+    width, height = open_image(path).size
     if width * height > MAX_PIXELS:
         raise UserError(
             f"{path.name} has {width}x{height} pixels, and {MAX_PIXELS / 1e6:.0f} million are allowed: shrink it first"
@@ -61,9 +61,9 @@ def check_bytes(path: Path) -> None:
 
 def shown(path: Path, side: int) -> NDArray[np.uint8]:
     """Read a picture for the page, [H, W, 3] uint8 with a longer side of at most `side`."""
-    picture = Image.fromarray(read_image(path))
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
+    image = Image.fromarray(read_image(path))
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image)
 
 
 def draw_samples(folder: Path, domain: str) -> list[Path]:
@@ -97,4 +97,4 @@ def painted_regions(layers: Sequence[Any], size: tuple[int, int]) -> list[Image.
     nearest = np.argmin(distances, axis=0)
     masks = [np.where(nearest == number, rgba[..., 3], 0).astype(np.uint8) for number in range(len(COLOURS))]
     resized = [Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR) for mask in masks]
-    return [picture if mask.any() else None for picture, mask in zip(resized, masks, strict=True)]
+    return [image if mask.any() else None for image, mask in zip(resized, masks, strict=True)]

@@ -13,7 +13,7 @@ from PIL import Image
 from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
 from gan_style.inference import images
-from gan_style.inference.images import Given, given_mask, given_picture, style_pairs
+from gan_style.inference.images import Given, given_image, given_mask, style_pairs
 from gan_style.inference.styles import Style
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
@@ -37,10 +37,10 @@ def files(folder: Path) -> list[Path]:
 
 def test_a_pil_picture_is_read_as_its_file(tmp_path: Path) -> None:
     for path in files(tmp_path):
-        expected = given_picture(path).images
-        with Image.open(path) as picture:
-            assert torch.equal(given_picture(picture).images, expected), path.name
-            assert torch.equal(given_picture(picture.copy()).images, expected), f"{path.name}, already decoded"
+        expected = given_image(path).images
+        with Image.open(path) as image:
+            assert torch.equal(given_image(image).images, expected), path.name
+            assert torch.equal(given_image(image.copy()).images, expected), f"{path.name}, already decoded"
         assert expected.shape[-2:] == read_image(path).shape[:2]
 
 
@@ -49,14 +49,14 @@ def test_every_kind_is_shortened_alike(tmp_path: Path) -> None:
     Image.fromarray(NOISE).save(path)
     tensor = torch.from_numpy(NOISE.copy()).permute(2, 0, 1) / 127.5 - 1
     for image in (path, str(path), NOISE, Image.fromarray(NOISE), tensor, tensor[None]):
-        given = given_picture(image, side=10)
+        given = given_image(image, side=10)
         assert given.images.shape == (1, 3, 6, 10)
         assert given.size == (12, 20)
-        assert torch.allclose(given.images, given_picture(NOISE, side=10).images, atol=0.51 / 127.5)
-    assert given_picture(tensor, side=20).images.shape == (1, 3, 12, 20)
+        assert torch.allclose(given.images, given_image(NOISE, side=10).images, atol=0.51 / 127.5)
+    assert given_image(tensor, side=20).images.shape == (1, 3, 12, 20)
 
 
-NOT_A_PICTURE = [
+NOT_A_IMAGE = [
     (None, "a value of type NoneType is no picture: give a path"),
     (3, "a value of type int is no picture"),
     (NOISE[..., :1], "has 1 channel, but this model takes pictures of 3"),
@@ -74,10 +74,10 @@ NOT_A_PICTURE = [
 ]
 
 
-@pytest.mark.parametrize(("image", "message"), NOT_A_PICTURE)
+@pytest.mark.parametrize(("image", "message"), NOT_A_IMAGE)
 def test_what_is_no_picture_is_one_sentence(image: Any, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        given_picture(image)
+        given_image(image)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -137,7 +137,7 @@ def test_styles_are_one_pairs_or_a_mapping() -> None:
 
 
 def test_a_mask_of_another_size_is_refused_before_it_becomes_floats(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = given_picture(torch.zeros(3, 8, 8))
+    content = given_image(torch.zeros(3, 8, 8))
 
     def no_floats(array: object) -> None:
         raise AssertionError("a mask of 168 million pixels would take 2 GB as floats")

@@ -50,9 +50,9 @@ class _Bounded(torch.autograd.Function):
         return gradient.masked_fill(outward, 0.0)
 
 
-def bounded(pictures: Tensor) -> Tensor:
+def bounded(images: Tensor) -> Tensor:
     """Clamp to [-1, 1] with a gradient that leads back in; that of `clamp` is 0 from the bound on, for good."""
-    result: Tensor = _Bounded.apply(pictures)
+    result: Tensor = _Bounded.apply(images)
     return result
 
 
@@ -96,16 +96,16 @@ def descend(
 
     Returns: pictures in [-1, 1].
     """
-    picture, done = start, 0
+    image, done = start, 0
     for size in scales:
         # a contiguous copy: L-BFGS flattens gradients by `view`, and the caller keeps its start unchanged
-        picture = nn.Parameter(resized(picture, size).detach().clone(memory_format=torch.contiguous_format))
-        objective, optimizer = objective_at(size), make_optimizer([picture])
+        image = nn.Parameter(resized(image, size).detach().clone(memory_format=torch.contiguous_format))
+        objective, optimizer = objective_at(size), make_optimizer([image])
         for _ in range(steps):
-            terms = step_by_closure(optimizer, functools.partial(objective, picture), Tensor.backward)
+            terms = step_by_closure(optimizer, functools.partial(objective, image), Tensor.backward)
             done += 1
-            report(done, terms, picture.detach().clamp(-1, 1))
-    return picture.detach().clamp(-1, 1)
+            report(done, terms, image.detach().clamp(-1, 1))
+    return image.detach().clamp(-1, 1)
 
 
 def size_of(images: Tensor) -> Size:

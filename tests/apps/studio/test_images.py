@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from gan_style.apps.studio import pictures
-from gan_style.apps.studio.pictures import COLOURS, check_upload, draw_samples, painted_regions, shown
+from gan_style.apps.studio import images
+from gan_style.apps.studio.images import COLOURS, check_upload, draw_samples, painted_regions, shown
 from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
 
@@ -18,10 +18,10 @@ def test_uploads_are_bounded_in_bytes_and_pixels(tmp_path: Path, monkeypatch: py
     path = tmp_path / "photo.png"
     Image.new("RGB", (60, 40)).save(path)
     assert check_upload(path) == path
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 2000)
+    monkeypatch.setattr(images, "MAX_PIXELS", 2000)
     with pytest.raises(UserError, match=r"photo\.png has 60x40 pixels, and 0 million are allowed: shrink it first"):
         check_upload(path)
-    monkeypatch.setattr(pictures, "MAX_BYTES", 20)
+    monkeypatch.setattr(images, "MAX_BYTES", 20)
     with pytest.raises(UserError, match=r"photo\.png has 0 MB, and 0 MB are allowed: save it smaller"):
         check_upload(path)
 

@@ -8,8 +8,8 @@ import pytest
 
 from experiments import sweep
 from gan_style.apps.sweep import settings
-from gan_style.core.ending import exit_status
 from gan_style.core.errors import Interrupted, UserError
+from gan_style.core.exit_status import exit_status
 
 
 def raising(error: BaseException) -> Callable[..., object]:
