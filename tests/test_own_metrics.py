@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,12 @@ def _mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("GAN_STYLE_ALLOW", raising=False)
     yield
     forget("mylab")
+
+
+@pytest.fixture
+def run(run: Run) -> Run:
+    """Trainings with all scores, which are what is tested."""
+    return partial(run, scored=True)
 
 
 @pytest.fixture
