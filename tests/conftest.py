@@ -101,7 +101,7 @@ def small_words(*overrides: str) -> list[str]:
 
 
 def fitting(*overrides: str) -> list[str]:
-    """What makes a model small, as `gan_style.testing` chooses it; which keys a model has depends on few of the words."""
+    """What makes a model small, as `gan_style.testing` chooses it; which keys a model has hangs on few of the words."""
     other = ("best.", "callbacks.", "data.", "doctor.", "logger.", "name=", "resume=", "run_dir=", "seed=", "trainer.")
     return list(_fitting(tuple(word for word in overrides if not word.startswith(other))))
 

@@ -147,7 +147,7 @@ def test_evaluate_scores_what_the_checkpoint_names_and_was_allowed(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = naming(NODES, tmp_path / "a.ckpt", "model=cyclegan")
-    words = ["evaluate", str(path), "--data", str(root), "--draws", "4", "--out"]
+    words = ["evaluate", str(path), "--data", str(root), "--draws", "2", "--out"]
     assert main([*words, str(tmp_path / "all.json"), "--allow", "mylab."]) == 0
     result = json.loads((tmp_path / "all.json").read_text())
     scores = result["scores"]["A2B"]
