@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
+# Where Python keeps no compiled files, each process compiles all of torch again, which takes longer than a short test.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test slow quiet check format smoke golden oldest bench clean
 
 help: ## list the targets

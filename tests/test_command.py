@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from gan_style.cli import train
 from gan_style.cli.main import main
 from tests.conftest import SMALL, SMALL_RESNET
 
+Run = Callable[..., Path]
 ROOT = Path(__file__).parents[1]
 HERE = tuple(word for word in (*SMALL, *SMALL_RESNET) if not word.startswith(("run_dir", "name")))
 
@@ -143,20 +145,20 @@ def test_each_player_can_have_its_own_rate(command: Command, tmp_path: Path) -> 
 
 
 def test_a_failed_start_does_not_block_its_folder_and_another_run_is_not_overwritten(
-    command: Command, tmp_path: Path
+    command: Command, trained: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("")
     assert command(*HERE, "trainer.max_steps=1")[0] == 0
-    assert command(*HERE, "trainer.max_steps=1", f"run_dir={tmp_path / 'other'}")[0] == 0
+    trained("other", "trainer.max_steps=1")
     mine = tmp_path / "run" / "checkpoints" / "last.ckpt"
     status, stderr = command(*HERE, "trainer.max_steps=2", f"run_dir={tmp_path / 'other'}", f"resume={mine}")
     assert status == 2
     assert "holds another run" in stderr
 
 
-def test_a_lower_rate_after_a_resume_is_used(command: Command, tmp_path: Path) -> None:
-    assert command(*HERE, "trainer.max_steps=1")[0] == 0
+def test_a_lower_rate_after_a_resume_is_used(command: Command, trained: Run, tmp_path: Path) -> None:
+    trained("run", "trainer.max_steps=1")
     assert command(*HERE, "trainer.max_steps=2", "resume=last", "model.optimizer_G.lr=1e-5")[0] == 0
     header, _, row = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=True))["lr/G"] == "1e-05"
@@ -221,22 +223,22 @@ def test_a_picture_smaller_than_the_crop_is_named(command: Command, root: Path) 
     assert folder_command(command, root)[0] == 0, "with load_size it is enlarged"
 
 
-def test_a_checkpoint_of_another_architecture(command: Command) -> None:
-    assert command(*HERE, "trainer.max_steps=1")[0] == 0
+def test_a_checkpoint_of_another_architecture(command: Command, trained: Run) -> None:
+    trained("run", "trainer.max_steps=1")
     status, stderr = command(*HERE, "trainer.max_steps=2", "resume=last", "model.generator.filters=8")
     assert status == 2
     assert "another architecture: model.generator.filters=4 there, model.generator.filters=8 here" in stderr
 
 
-def test_an_old_run_is_not_overwritten(command: Command) -> None:
-    assert command(*HERE, "trainer.max_steps=1")[0] == 0
+def test_an_old_run_is_not_overwritten(command: Command, trained: Run) -> None:
+    trained("run", "trainer.max_steps=1")
     status, stderr = command(*HERE, "trainer.max_steps=1")
     assert status == 2
     assert "already holds a run" in stderr
 
 
-def test_nan_stops_training_and_keeps_the_last_good_checkpoint(command: Command, tmp_path: Path) -> None:
-    assert command(*HERE, "trainer.max_steps=2")[0] == 0
+def test_nan_stops_training_and_keeps_the_last_good_checkpoint(command: Command, trained: Run, tmp_path: Path) -> None:
+    trained("run", "trainer.max_steps=2")
     good = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
     status, stderr = command(*HERE, "trainer.max_steps=9", "resume=last", "model.lambda_cycle=1e39")
     assert status == 1
@@ -261,8 +263,8 @@ def test_help_and_version_are_quick_and_plain() -> None:
     assert "report" in found.stdout
 
 
-def test_the_report_verb(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(*HERE, "trainer.max_steps=1")[0] == 0
+def test_the_report_verb(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained("run", "trainer.max_steps=1")
     (tmp_path / "run" / "report.html").unlink()
     assert main(["report", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run" / "report.html").is_file()

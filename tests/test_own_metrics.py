@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,12 @@ def _mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
+def run(run: Run) -> Run:
+    """Trainings with all scores, which are what is tested."""
+    return partial(run, scored=True)
+
+
+@pytest.fixture
 def root(tmp_path: Path) -> Path:
     for i, part in enumerate(("trainA", "trainB", "testA", "testB")):
         for k in range(8):
@@ -140,7 +147,7 @@ def test_evaluate_scores_what_the_checkpoint_names_and_was_allowed(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = naming(NODES, tmp_path / "a.ckpt", "model=cyclegan")
-    words = ["evaluate", str(path), "--data", str(root), "--draws", "4", "--out"]
+    words = ["evaluate", str(path), "--data", str(root), "--draws", "2", "--out"]
     assert main([*words, str(tmp_path / "all.json"), "--allow", "mylab."]) == 0
     result = json.loads((tmp_path / "all.json").read_text())
     scores = result["scores"]["A2B"]

@@ -166,7 +166,9 @@ VERBS = {
 }
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    "verb", [pytest.param(verb, marks=pytest.mark.slow) if "onnx" in verb else verb for verb in VERBS]
+)
 def test_verbs(verb: str, run_dir: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if "onnx" in verb:
         pytest.importorskip("onnxscript")

@@ -53,19 +53,20 @@ def assert_same(a: Path, b: Path) -> None:
         pytest.param(5, 0, id="mid-epoch", marks=pytest.mark.slow),
     ],
 )
-def test_resume_is_bit_exact(run: Run, cut: int, workers: int) -> None:
+def test_resume_is_bit_exact(run: Run, trained: Run, cut: int, workers: int) -> None:
     extra = (*HARD, "model.schedule.constant=4", "model.schedule.decay=20", "model.schedule.unit=iterations")
-    whole = run("whole", *extra, "trainer.max_steps=12")
-    parts = run("parts", *extra, f"trainer.max_steps={cut}", f"data.num_workers={workers}")
+    scored = cut == 5  # once with every callback of a user's training
+    whole = trained("whole", *extra, "trainer.max_steps=12", scored=scored)
+    parts = run("parts", *extra, f"trainer.max_steps={cut}", f"data.num_workers={workers}", scored=scored)
     half = state(parts)
     assert half["iteration"] == cut
     assert differences(half["state_dict"], state(whole)["state_dict"]) != []
-    run("parts", *extra, "trainer.max_steps=12", "resume=last", f"data.num_workers={workers}")
+    run("parts", *extra, "trainer.max_steps=12", "resume=last", f"data.num_workers={workers}", scored=scored)
     assert_same(whole, parts)
 
 
-def test_a_checkpoint_older_than_a_key_goes_on(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    last = run("run", "trainer.max_steps=1") / "checkpoints" / "last.ckpt"
+def test_a_checkpoint_older_than_a_key_goes_on(run: Run, trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    last = trained("run", "trainer.max_steps=1") / "checkpoints" / "last.ckpt"
     content = load(last)
     for node, key in (
         (content["config"]["model"]["generator"], "downsample"),
@@ -97,10 +98,10 @@ def test_everything_listed_matters(run: Run) -> None:
 
 def test_open_gradients_of_an_accumulated_step_are_state(run: Run) -> None:
     extra = ("model.accumulate=3", "model.clip_grad_norm=0.5")
-    whole = run("whole", *extra, "trainer.max_steps=9")
+    whole = run("whole", *extra, "trainer.max_steps=6")
     parts = run("parts", *extra, "trainer.max_steps=4")
     assert state(parts)["gradients"][0]
-    run("parts", *extra, "trainer.max_steps=9", "resume=last")
+    run("parts", *extra, "trainer.max_steps=6", "resume=last")
     assert_same(whole, parts)
 
 
@@ -136,15 +137,15 @@ def test_rows_are_on_disk_before_the_checkpoint_that_counts_them(run: Run, monke
     assert seen == [(k, [str(i) for i in range(1, k + 1)]) for k in (2, 4, 5)]
 
 
-def test_a_finished_run_has_nothing_left_to_do(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    parts = run("parts", "trainer.max_steps=2")
+def test_a_finished_run_has_nothing_left_to_do(run: Run, trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = trained("parts", "trainer.max_steps=2")
     run("parts", "trainer.max_steps=2", "resume=last")
     assert "nothing is left to do" in capsys.readouterr().out
     assert load(parts / "checkpoints" / "last.ckpt")["iteration"] == 2
 
 
-def test_half_a_row_that_a_power_cut_left_is_dropped(run: Run) -> None:
-    parts = run("parts", "trainer.max_steps=2")
+def test_half_a_row_that_a_power_cut_left_is_dropped(run: Run, trained: Run) -> None:
+    parts = trained("parts", "trainer.max_steps=2")
     with open(parts / "metrics.csv", "a") as file:
         file.write("1,0.5")
     run("parts", "trainer.max_steps=3", "resume=last")
@@ -233,23 +234,23 @@ def test_a_run_goes_on_in_another_layout(run: Run) -> None:
         torch.testing.assert_close(value, b["state_dict"][key], rtol=1e-7, atol=1e-9)
 
 
-def test_resume_is_bit_exact_by_fast_convolutions(run: Run) -> None:
+def test_resume_is_bit_exact_by_fast_convolutions(run: Run, trained: Run) -> None:
     words = (*HARD, "trainer.fast_convolutions=true")
     whole = run("whole", *words, "trainer.max_steps=6")
     parts = run("parts", *words, "trainer.max_steps=3")
     run("parts", *words, "trainer.max_steps=6", "resume=last")
     assert_same(whole, parts)
-    plain = run("plain", *HARD, "trainer.fast_convolutions=false", "trainer.max_steps=6")
+    plain = trained("plain", *HARD, "trainer.fast_convolutions=false", "trainer.max_steps=6")
     assert differences(state(plain)["state_dict"], state(whole)["state_dict"]) != []  # they were really taken
 
 
 @pytest.mark.parametrize("harm", ["cut off", "gone", "a flipped bit"])
 def test_a_damaged_newest_checkpoint_leaves_the_one_before(
-    run: Run, capsys: pytest.CaptureFixture[str], harm: str
+    run: Run, trained: Run, capsys: pytest.CaptureFixture[str], harm: str
 ) -> None:
     every = (*HARD, "trainer.save_every=2")
-    whole = run("whole", *every, "trainer.max_steps=6")
-    parts = run("parts", *every, "trainer.max_steps=4")
+    whole = trained("whole", *every, "trainer.max_steps=6")
+    parts = trained("parts", *every, "trainer.max_steps=4")
     last = parts / "checkpoints" / "last.ckpt"
     content = last.read_bytes()
     inside = content.index(load(last)["state_dict"]["G_AB.layers.1.weight"].numpy().tobytes()) + 5
@@ -266,8 +267,8 @@ def test_a_damaged_newest_checkpoint_leaves_the_one_before(
     assert_same(whole, parts)
 
 
-def test_a_damaged_checkpoint_that_was_named_is_refused(run: Run) -> None:
-    parts = run("parts", "trainer.save_every=1", "trainer.max_steps=2")
+def test_a_damaged_checkpoint_that_was_named_is_refused(run: Run, trained: Run) -> None:
+    parts = trained("parts", "trainer.save_every=1", "trainer.max_steps=2")
     last = parts / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:-500])
     with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint of gan_style: it is cut off"):

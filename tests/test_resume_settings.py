@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "a decaying rate by SGD": (*CYCLEGAN, *SGD, *(f"model.schedule.{word}" for word in DECAY)),
     "workers and augmentation": (*CYCLEGAN, "data.num_workers=2", "data.jitter=0.2", "data.rotate=10"),
 }
+
+
+@pytest.fixture
+def run(run: Run) -> Run:
+    """Trainings with all scores, which are state, too."""
+    return partial(run, scored=True)
 
 
 def left_behind(monkeypatch: pytest.MonkeyPatch, whole: Path, parts: Path) -> None:

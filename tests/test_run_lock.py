@@ -123,8 +123,10 @@ def test_it_is_let_go_at_every_end(run: Run, tmp_path: Path, monkeypatch: pytest
     assert run_lock._held == []
 
 
-def test_the_lock_of_a_killed_process_is_taken_over_which_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = run("run", "trainer.max_steps=1")
+def test_the_lock_of_a_killed_process_is_taken_over_which_is_said(
+    run: Run, trained: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trained("run", "trainer.max_steps=1")
     with holder(folder) as process:
         pass
     assert (folder / NAME).is_file()

@@ -16,7 +16,7 @@ from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
 from gan_style.evaluation.distances import refuse_other_protocol
 
-QUICK = ("--size", "32", "--draws", "10")
+QUICK = ("--size", "32", "--draws", "2")
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def scores_of(path: Path, direction: str = "A2B") -> dict[str, dict[str, float]]
 def test_the_same_domain_is_near_its_floor_and_the_other_far_from_it(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("--train", root / "trainB", "--source", root / "testA", *QUICK)
+    words = ("--train", root / "trainB", "--source", root / "testA", "--size", "32", "--draws", "10")
     assert run("compare", root / "testB", root / "trainB", *words, "--out", tmp_path / "same.json") == 0
     assert "mostly measures their number (fewer than 2048)" in capsys.readouterr().out
     assert run("compare", root / "testB", root / "testA", *words, "--out", tmp_path / "other.json") == 0
@@ -82,7 +82,7 @@ def test_checkpoints_are_scored_in_both_directions(
     words = ("data=folders", f"data.root={root}", "data.image_size=32", "data.load_size=32", "trainer.max_steps=1")
     paths = [run(name, *words, f"seed={i}") / "checkpoints" / "last.ckpt" for i, name in enumerate("ab")]
     out = tmp_path / "result.json"
-    one = ["evaluate", str(paths[0]), "--data", str(root), "--draws", "10", "--out", str(out)]
+    one = ["evaluate", str(paths[0]), "--data", str(root), "--limit", "8", "--draws", "2", "--out", str(out)]
     assert main(one) == 0
     result = json.loads(out.read_text())
     assert set(result["scores"]) == {"A2B", "B2A"}

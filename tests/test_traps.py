@@ -31,8 +31,8 @@ def metrics(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_max_steps_counts_iterations_not_optimiser_steps(run: Run) -> None:
-    folder = run("run", "trainer.max_steps=5")
+def test_max_steps_counts_iterations_not_optimiser_steps(trained: Run) -> None:
+    folder = trained("run", "trainer.max_steps=5")
     assert load(folder / "checkpoints/last.ckpt")["iteration"] == 5
     assert [row["iteration"] for row in metrics(folder)] == ["1", "2", "3", "4", "5"]
 

@@ -17,8 +17,7 @@ from gan_style.data.files import read_picture
 from gan_style.data.saving import FORMATS, save_image
 from gan_style.data.values import ValueRange
 from gan_style.inference.translator import LoadedTranslator
-from gan_style.training.run import train
-from tests.conftest import small_config
+from tests.conftest import trained_into
 from tests.data.test_files import CASES, drawn, values_of
 from tests.small_models import loaded
 
@@ -111,7 +110,7 @@ def test_a_trained_model_carries_the_kinds_of_both_domains(tmp_path: Path) -> No
         "data.high={B: 50}",
         "data.channels={A: 4, B: 1}",
     ]
-    run_dir = train(small_config(*words, "model.lambda_idt=0", "trainer.max_steps=2", f"run_dir={tmp_path / 'run'}"))
+    run_dir = trained_into(tmp_path / "run", *words, "model.lambda_idt=0", "trainer.max_steps=2")
     translator = gan_style.load(run_dir / "checkpoints" / "last.ckpt")
     assert translator.written("A2B") == ValueRange("float32", -50.0, 50.0, 1)
     there = translator.translate(tmp_path / "set" / "trainA" / "0.tif", "A2B")

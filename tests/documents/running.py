@@ -38,8 +38,8 @@ SMALL = SMALL_MODEL | {
 QUICK = {
     "stylize": {"--size": "32"},
     "sheet": {"--size": "32", "--cell": "32"},
-    "evaluate": {"--draws": "5", "--limit": "4", "--device": "cpu"},
-    "compare": {"--draws": "5", "--size": "32", "--device": "cpu"},
+    "evaluate": {"--draws": "2", "--limit": "4", "--device": "cpu"},
+    "compare": {"--draws": "2", "--size": "32", "--device": "cpu"},
     "inspect": {"--image-size": "32"},
 }
 GATYS = {"--weights": "random", "--set": "model.steps=2"}

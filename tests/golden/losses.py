@@ -7,8 +7,7 @@ import io
 from pathlib import Path
 
 from gan_style.core.config import config_dir
-from gan_style.training.run import train
-from tests.conftest import small_config
+from tests.conftest import small_config, trained_into
 
 FOLDER = Path(__file__).parent
 MODELS = sorted(p.stem for p in (config_dir() / "model").glob("*.yaml"))
@@ -19,7 +18,7 @@ def record(model: str, run_dir: Path) -> str:
     precise = [f"model={model}", "trainer.precision=64-true", "trainer.max_steps=20", "trainer.val_every=1000"]
     if "pool_size" in small_config(*precise)["model"]:
         precise.append("model.pool_size=4")  # so that old fakes come back within the run
-    train(small_config(*precise, f"run_dir={run_dir}"))
+    trained_into(run_dir, *precise)
     with open(run_dir / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     columns = [name for name in rows[0] if name == "iteration" or name.startswith("train/")]

@@ -17,8 +17,7 @@ from gan_style.cli.arguments import parse_style
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
-from gan_style.training.run import train
-from tests.conftest import small_config
+from tests.conftest import trained_into
 
 TINY_GATYS = (
     "--weights",
@@ -60,8 +59,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(tmp_path_factory: pytest.TempPathFactory, model: str, *overrides: str) -> Path:
     folder = tmp_path_factory.mktemp(model)
-    train(small_config(f"model={model}", "trainer.max_steps=2", *overrides, f"run_dir={folder / 'run'}"))
-    return folder / "run" / "checkpoints" / "last.ckpt"
+    run = trained_into(folder / "run", f"model={model}", "trainer.max_steps=2", *overrides)
+    return run / "checkpoints" / "last.ckpt"
 
 
 @pytest.fixture(scope="module")

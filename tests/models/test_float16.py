@@ -25,9 +25,12 @@ def weights(folder: Path, network: str = "G_AB") -> torch.Tensor:
     return torch.cat([value.flatten() for key, value in state.items() if key.startswith(network + ".")])
 
 
-def test_steps_are_those_of_float32_up_to_rounding(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+STILL = (*SGD, "trainer.max_steps=1", "model.optimizer_G.lr=0")  # in float32, and so without a scale
+
+
+def test_steps_are_those_of_float32_up_to_rounding(run: Run, trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    still = weights(trained("still", *STILL))
     start_at(monkeypatch, 2.0**8)
-    still = weights(run("still", *SGD, "trainer.max_steps=1", "model.optimizer_G.lr=0"))
     moved = [
         weights(run(name, *SGD, "trainer.max_steps=1", *words)) - still
         for name, words in (("full", ()), ("half", (HALF,)))
@@ -60,9 +63,11 @@ def test_resume_is_bit_exact_and_keeps_the_scales(run: Run, monkeypatch: pytest.
     assert differences(whole, parts) == []
 
 
-def test_a_gradient_too_large_for_float16_is_not_a_step(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_too_large_for_float16_is_not_a_step(
+    run: Run, trained: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = weights(trained("still", *STILL))
     start_at(monkeypatch, 2.0**60)
-    still = weights(run("still", *SGD, "trainer.max_steps=1", "model.optimizer_G.lr=0"))
     folder = run("huge", *SGD, HALF, "trainer.max_steps=1")
     assert torch.equal(weights(folder), still)
     assert load(folder / "checkpoints/last.ckpt")["scalers"]["G"]["scale"] == 2.0**59

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import runpy
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch
 
 from gan_style.networks import fast_convolutions, winograd
 from gan_style.training import run as runs
+from tests.conftest import differences
 
 ITERATIONS = 20
 REFERENCE = Path(__file__).parents[2] / "experiments" / "suites" / "reference.py"
@@ -25,8 +27,20 @@ WORDS = (
 )
 
 
+_known: list[tuple[Any, list[dict[str, float]]]] = []  # what the reference was given, and what it made of it
+
+
 def reference(model: Any, pair: dict[str, torch.Tensor], dtype: torch.dtype) -> list[dict[str, float]]:
-    """The terms of each iteration, from the weights of a model."""
+    """The terms of each iteration, from the weights of a model; computed once where both are the same again."""
+    given = {"pair": pair, "weights": copy.deepcopy(model.state_dict()), "dtype": str(dtype)}
+    for before, rows in _known:
+        if differences(before, given) == []:
+            return rows
+    _known.append((given, from_weights(model, pair, dtype)))
+    return _known[-1][1]
+
+
+def from_weights(model: Any, pair: dict[str, torch.Tensor], dtype: torch.dtype) -> list[dict[str, float]]:
     plain = runpy.run_path(str(REFERENCE))["ReferenceCycleGAN"](filters=8, blocks=2, judge_filters=8)
     for _, network in plain.networks():
         network.to(dtype)

@@ -14,7 +14,8 @@ from gan_style.inference.tiling.known_functions import UnknownOperationError
 from gan_style.inference.tiling.tiled import Tiled
 from gan_style.networks.contract import Branched, Featured, can_join, minimum_size
 from gan_style.networks.recomputed import blocks_of
-from gan_style.testing import check_discriminator, check_generator, small_config
+from gan_style.testing import check_discriminator, check_generator
+from tests.conftest import small_config
 from tests.small_models import made
 
 OF_STYLES = {"styled", "conditional", "vgg"}  # they take a code or a label beside a picture

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import small_config
+from tests.conftest import trained_into
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,12 +29,10 @@ class Server(NamedTuple):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     pytest.importorskip("gradio", reason="the studio needs gradio")
-    from gan_style.training.run import train
-
     folder = tmp_path_factory.mktemp("studio")
     (folder / "tmp").mkdir()
     for model in ("adain", "cyclegan"):  # the newest is the one that the page begins with
-        train(small_config(f"model={model}", "trainer.max_steps=1", f"run_dir={folder / 'runs' / model / 'first'}"))
+        trained_into(folder / "runs" / model / "first", f"model={model}", "trainer.max_steps=1")
     words = [sys.executable, "-m", "gan_style", "studio", "--runs", str(folder / "runs"), "--weights", "random"]
     # settings of other pages must not hold for this one
     environment = os.environ | {"TMPDIR": str(folder / "tmp"), "GRADIO_ALLOWED_PATHS": "/", "GRADIO_SHARE": "True"}

@@ -16,9 +16,9 @@ from tests.small_models import saved
 
 
 @pytest.fixture
-def runs(run: Callable[..., Path], tmp_path: Path) -> Path:
+def runs(trained: Callable[..., Path], tmp_path: Path) -> Path:
     """A folder with one small run, which has a best and a last checkpoint."""
-    run("runs/cyclegan-tiny/first", "trainer.max_steps=1")
+    trained("runs/cyclegan-tiny/first", "trainer.max_steps=1")
     return tmp_path / "runs"
 
 

@@ -15,12 +15,11 @@ from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
 from gan_style.inference.load import gatys
 from gan_style.inference.translator import LoadedTranslator
-from gan_style.training.run import train
-from tests.conftest import small_config
+from tests.conftest import trained_into
 
 
 def trained(folder: Path, model: str, *overrides: str) -> LoadedTranslator:
-    run = train(small_config(f"model={model}", "trainer.max_steps=1", *overrides, f"run_dir={folder / model}"))
+    run = trained_into(folder / model, f"model={model}", "trainer.max_steps=1", *overrides)
     return gan_style.load(run / "checkpoints" / "last.ckpt")
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ from gan_style.training.callbacks.keeper import Keeper
 from tests.conftest import differences, small_config
 
 Run = Callable[..., Path]
+
+
+@pytest.fixture
+def run(run: Run) -> Run:
+    """Trainings with all scores, which are what is tested."""
+    return partial(run, scored=True)
 
 
 def columns(folder: Path) -> dict[int, dict[str, float]]:
