@@ -17,7 +17,7 @@ setup: .venv/ready ## build .venv from the lock file
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gan_style needs Python 3.11 or newer; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
-	$(BIN)/uv sync --quiet --locked --inexact --python $(BIN)/python
+	$(BIN)/uv sync --quiet --locked --inexact --compile-bytecode --python $(BIN)/python
 	@touch $@
 
 demo: setup ## train the built-in demo, print its scores, the pictures and the report

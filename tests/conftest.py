@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +135,19 @@ def forget(package: str) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _scenes_are_drawn_once() -> Iterator[None]:
     """Let the trainings of all tests share the drawn scenes: a scene is a pure function of its arguments."""
-    from gan_style.data import images
+    from gan_style.data.image_sets import SceneImages
 
-    drawn = lru_cache(maxsize=2000)(images.draw_scene)
+    drawn: dict[tuple[object, ...], Any] = {}
+    alone = SceneImages._draw_now
+
+    def draw(images: SceneImages, i: int) -> Any:
+        key = (images.task.key, images.part, images.seed, images.first + i, images.size, images.domain)
+        if key not in drawn:
+            drawn[key] = alone(images, i)
+        return drawn[key].copy()
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(images, "draw_scene", lambda *given: drawn(*given).copy())
+        patch.setattr(SceneImages, "_draw_now", draw)
         yield
 
 
