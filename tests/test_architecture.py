@@ -61,6 +61,7 @@ MAY_IMPORT = {
     "evaluation": {"core", "data", "networks", "losses", "metrics", "report", "checkpoints", "inference"},
     # doors: an app knows no other, and nobody but the files at the root imports a verb
     "apps": set(),
+    "apps.bench": {"core", "data", "networks", "metrics", "report", "training", "inference", "evaluation"},
     "apps.export": {"core", "data", "models", "checkpoints", "inference"},
     "apps.planning": {"core", "data", "networks", "models", "training"},
     "apps.studio": {"core", "data", "networks", "models", "report", "checkpoints", "inference"},

@@ -117,7 +117,7 @@ MODULES = {
     "styles": "inference.styles",
     "stylize": "cli.translate",
     "sweep.plots": "apps.sweep.plots",
-    "sweep.process": "apps.sweep.process",
+    "sweep.process": "core.training_process",
     "sweep.runner": "apps.sweep.runner",
     "sweep.scores": "apps.sweep.scores",
     "sweep.settings": "apps.sweep.settings",

@@ -83,11 +83,11 @@ def latex(results: Mapping[str, Result]) -> str:
     for direction in directions(results):
         columns = [*results, "floor", "input"]
         lines = [rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\toprule"]
-        lines += [" & ".join(map(_escaped, [direction, *columns])) + r" \\", r"\midrule"]
+        lines += [" & ".join(map(escaped, [direction, *columns])) + r" \\", r"\midrule"]
         for row in rows(results, direction):
             cells = [_latex_cell(cell, i in row.best()) for i, cell in enumerate(row.cells)]
             ends = [_short(row.floor), _short(row.ceiling)]
-            lines.append(" & ".join([f"{_escaped(row.score)} {BETTER[row.better][1]}".strip(), *cells, *ends]) + r" \\")
+            lines.append(" & ".join([f"{escaped(row.score)} {BETTER[row.better][1]}".strip(), *cells, *ends]) + r" \\")
         parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
     return f"% {printable(_about(results))}\n" + "\n\n".join(parts) + "\n"
 
@@ -141,5 +141,5 @@ def _short(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return "".join(LATEX.get(c, c) for c in printable(text))

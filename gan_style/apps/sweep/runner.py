@@ -14,12 +14,12 @@ import yaml
 from filelock import FileLock, Timeout
 
 from gan_style.apps.sweep import summary
-from gan_style.apps.sweep.process import Training, end_orphans, train_command
 from gan_style.apps.sweep.scores import read_scores
 from gan_style.apps.sweep.settings import Sweep
 from gan_style.apps.sweep.study import Base, Study, Trial, steps
 from gan_style.core import terminal
 from gan_style.core.errors import Interrupted, UserError
+from gan_style.core.training_process import Training, end_orphans, train_command
 
 POLL_SECONDS = 0.3
 

@@ -48,7 +48,7 @@ class Training:
         self.asked_to_stop: float | None = None
         self.started = time.monotonic()
         with open(folder / "train.out", "ab") as out, open(self._errors, "ab") as err:
-            # A new session, so that Ctrl-C reaches only the sweep, which ends its trainings itself.
+            # A new session, so that Ctrl-C reaches only the program that started it, which ends its trainings itself.
             self._process = subprocess.Popen(
                 [*command, *resume, f"run_dir={quoted(folder)}"],
                 env={**os.environ, **environment},
@@ -91,12 +91,12 @@ class Training:
         return _COLOUR.sub("", lines[-1]).removeprefix("gan_style: ") if lines else ""
 
 
-def end_orphans(sweep: Path) -> int:
-    """End trainings that outlived a killed sweep, so that none runs twice, and return their number.
+def end_orphans(folder: Path, below: str = "/trial-") -> int:
+    """End trainings that outlived a killed sweep or benchmark, so that none runs twice, and return their number.
 
     They save first. They are found by the run_dir on their command line.
     """
-    start = [f"run_dir={quoted(sweep)}".rstrip("'"), "/trial-"]
+    start = [f"run_dir={quoted(folder)}".rstrip("'"), below]
     ended = 0
     deadline = time.monotonic() + GRACE_SECONDS
     while found := [pid for pid, words in _processes() if any(w.startswith("".join(start)) for w in words)]:

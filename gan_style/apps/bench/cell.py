@@ -1,0 +1,142 @@
+"""One training of a benchmark, as a process: `-m gan_style.apps.bench.cell SPEC [resume=last] run_dir=DIR`."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gan_style.apps.bench.settings import ORACLE, Protocol, overrides_of
+from gan_style.core import allowed
+from gan_style.core.exit_status import exit_status
+from gan_style.core.paths import write_whole
+from gan_style.core.signals import command, stoppable
+from gan_style.evaluation.drawn import DrawnJudge
+
+DIRECTION = "A2B"
+RESULT, MADE = "result.json", "made.npz"
+GATYS = "gatys"  # optimises a picture, so there is nothing to train
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What one process of a benchmark does.
+
+    Attributes:
+        task, model, seed: of its row; `model` may be `oracle`.
+        words: overrides of `gan-style train` of the row.
+        protocol: what all rows share.
+        config_dir: of the user's own configs, or None.
+        allow: packages of the user's own.
+    """
+
+    task: str
+    model: str
+    seed: int
+    words: tuple[str, ...]
+    protocol: Protocol
+    config_dir: str | None = None
+    allow: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        given = json.loads(text)
+        lists = {name: tuple(given[name]) for name in ("words", "allow")}
+        return cls(**{**given, **lists, "protocol": Protocol(**given["protocol"])})
+
+
+def judge_of(task: str, protocol: Protocol) -> DrawnJudge:
+    """Return the judge of a task: the same pictures for every row."""
+    return DrawnJudge(task, DIRECTION, protocol.size, protocol.scene_seed, protocol.count, protocol.samples)
+
+
+def run(spec: Spec, folder: Path, resume: bool) -> None:
+    """Train, translate the test pictures and score them into result.json, beside made.npz with the translations.
+
+    Raises:
+        UserError: it cannot be trained, as where weights are missing.
+        Interrupted: a signal; the training has saved, and goes on with `resume`.
+    """
+    started, wall = time.process_time(), time.monotonic()
+    judge = judge_of(spec.task, spec.protocol)
+    drawn = time.process_time() - started
+    if spec.model == ORACLE:
+        from gan_style.apps.bench.oracle import train_and_translate
+
+        images = train_and_translate(judge, spec.protocol.iterations, spec.seed)
+    else:
+        images = _translations(_translator(spec, folder, resume), judge)
+    cpu = time.process_time() - started - drawn
+    result = {
+        "task": spec.task,
+        "model": spec.model,
+        "seed": spec.seed,
+        "scores": judge.scores(images),
+        "values": {name: [float(x) for x in values] for name, values in judge.values(images).items()},
+        "seconds": None if resume else cpu,  # a training that was interrupted has spent more than this process
+        "wall_seconds": None if resume else time.monotonic() - wall,
+        "peak_GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }
+    with open(folder / f"{MADE}.part", "wb") as file:
+        np.savez_compressed(file, images=images)
+    os.replace(folder / f"{MADE}.part", folder / MADE)
+    write_whole(folder / RESULT, json.dumps(result) + "\n")
+
+
+def _translator(spec: Spec, folder: Path, resume: bool) -> Any:
+    """Train the row's model, and return the translator of its last iteration."""
+    from gan_style.inference.load import gatys, load
+
+    base = next((word.partition("=")[2] for word in spec.words if word.startswith("model=")), spec.model)
+    if base == GATYS:
+        own = [word for word in spec.words if not word.startswith("model=")]
+        return gatys(None, spec.seed, own)
+    from gan_style.training.from_python import train
+
+    words = overrides_of(spec.model, spec.words, spec.task, spec.seed, spec.protocol)
+    last = folder / "checkpoints" / "last.ckpt"
+    if resume and last.is_file():
+        words.append("resume=last")
+    found = train(*words, run_dir=folder, config_dir=spec.config_dir)
+    assert found.last is not None, "a training that ends has saved"
+    return load(found.last, allow=spec.allow)
+
+
+def _translations(translator: Any, judge: DrawnJudge) -> NDArray[np.uint8]:
+    """Translate the test pictures, [N, H, W, 3]; methods of styles are given true pictures of the target in turn."""
+    takes_style = translator.model.takes_style
+    made = []
+    for index, image in enumerate(judge.inputs):
+        how = {"style": judge.others[index % len(judge.others)]} if takes_style else {"direction": DIRECTION}
+        made.append(translator.translate(image, **how))
+    return np.stack(made)
+
+
+def main(arguments: Sequence[str]) -> int:
+    spec = Spec.from_json(arguments[0])
+    given = dict(word.split("=", 1) for word in arguments[1:])
+    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
+
+    def work() -> None:
+        allowed.find_here(list(spec.allow))
+        run(spec, Path(given["run_dir"].strip("'")), given.get("resume") == "last")
+
+    return exit_status(work, "bench")
+
+
+if __name__ == "__main__":
+    with command(), stoppable():
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,249 @@
+"""`gan-style bench`: settings, verdicts, folders, and a small table to the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_style.apps.bench.cell import MADE, RESULT, Spec, judge_of
+from gan_style.apps.bench.collect import Row, Table, best_of, collect, names_of, save_images
+from gan_style.apps.bench.output import markdown, page, verdict_lines
+from gan_style.apps.bench.runner import FAILED, cells_of
+from gan_style.apps.bench.settings import Protocol, Settings, begin_folder, overrides_of, rows_of_models
+from gan_style.apps.bench.verdicts import permutation_p, smallest_difference, student, verdicts
+from gan_style.cli.main import main
+from gan_style.core.compose import composed
+from gan_style.core.errors import UserError
+
+TINY = Protocol(size=32, iterations=4, count=4, samples=3)
+
+
+def settings(**changes: Any) -> Settings:
+    given: dict[str, Any] = {
+        "tasks": ("paint",),
+        "models": {"cyclegan": ("model=cyclegan",)},
+        "seeds": 2,
+        "protocol": TINY,
+    }
+    return Settings(**given | changes)
+
+
+def test_equals_are_called_equal_in_95_of_100_draws() -> None:
+    random = np.random.default_rng(0)
+    told = sum(permutation_p(random.normal(24, 0.3, 5), random.normal(24, 0.3, 5)) <= 0.05 for _ in range(1000))
+    assert told <= 50 + 3 * 7  # 5% of 1,000, and three deviations
+
+
+def test_half_a_decibel_is_told_apart_where_the_table_says_so() -> None:
+    random = np.random.default_rng(1)
+    deviation, seeds = 0.2, 5
+    draws = [(random.normal(24.5, deviation, seeds), random.normal(24, deviation, seeds)) for _ in range(400)]
+    smallest = float(np.median([smallest_difference(a, b) for a, b in draws]))
+    assert smallest < 0.5
+    assert np.mean([permutation_p(a, b) <= 0.05 for a, b in draws]) > 0.8
+
+
+def test_the_smallest_difference_is_told_in_about_four_of_five_cases() -> None:
+    random = np.random.default_rng(2)
+    exact = (student(0.975, 8) + student(0.8, 8)) * np.sqrt(2 / 5)
+    told = np.mean([permutation_p(random.normal(exact, 1, 5), random.normal(0, 1, 5)) <= 0.05 for _ in range(600)])
+    assert 0.72 < told < 0.88
+
+
+@pytest.mark.parametrize(("level", "degrees", "known"), [(0.975, 8, 2.306), (0.975, 6, 2.447), (0.8, 8, 0.889)])
+def test_quantiles_are_those_of_the_tables(level: float, degrees: int, known: float) -> None:
+    assert student(level, degrees) == pytest.approx(known, rel=0.01)
+
+
+def test_p_of_five_against_five_that_do_not_overlap_is_that_of_two_splits() -> None:
+    assert permutation_p(range(5), range(10, 15)) == pytest.approx(2 / 252)
+
+
+def test_three_trainings_tell_nothing_and_say_so() -> None:
+    [verdict] = verdicts("paint", {"a": {"psnr": [1.0, 1.1, 1.2]}, "b": {"psnr": [9.0, 9.1, 9.2]}})
+    assert (verdict.better, verdict.p, verdict.told, verdict.smallest) == ("b", None, False, None)
+    lines = verdict_lines(Table({}, [], [verdict], {}), "paint")
+    assert lines == ["PSNR (dB): too few trainings to tell rows apart: give --seeds 4 or more."]
+
+
+def test_a_ratio_is_better_the_nearer_to_one() -> None:
+    runs = {"twice": {"detail": [2.0, 2.1, 1.9, 2.0]}, "most": {"detail": [0.8, 0.82, 0.78, 0.8]}}
+    [verdict] = verdicts("paint", runs)
+    assert (verdict.better, verdict.told) == ("most", True)
+    rows = [Row("paint", name, scores={"detail": {"value": x}}) for name, x in (("twice", 2.0), ("most", 0.8))]
+    assert best_of(rows, "detail") == {"most"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tasks": ("nigth",)}, "there is no such task"),
+        ({"seeds": 0}, "--seeds 0 must be 1 or more"),
+        ({"protocol": Protocol(size=8)}, "--size=8 must be from 16 to 1024"),
+        ({"models": {"input": ("model=cut",)}}, "two rows are called input"),
+        ({"folders": {"theirs": Path("nowhere")}}, "there is no such folder"),
+    ],
+)
+def test_mistakes_are_one_sentence(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        settings(**changes)
+
+
+def test_a_row_of_ones_own_name() -> None:
+    rows = rows_of_models(["cut", "cycle5=model=cyclegan,model.lambda_cycle=5"])
+    assert rows == {"cut": ("model=cut",), "cycle5": ("model=cyclegan", "model.lambda_cycle=5")}
+    with pytest.raises(UserError, match="give the name of a model"):
+        rows_of_models(["=x"])
+
+
+@pytest.mark.parametrize(
+    "model", ["cyclegan", "cut", "fastcut", "perceptual_gan", "two_branch", "style_conditional", "adain"]
+)
+def test_the_overrides_of_every_model_compose(model: str) -> None:
+    words = overrides_of(model, (f"model={model}",), "night", 3, TINY)
+    config = composed(words)
+    assert (config["data"]["task"], config["seed"], config["trainer"]["max_steps"]) == ("night", 3, 4)
+
+
+def test_a_folder_of_other_settings_is_refused_and_more_rows_may_join(tmp_path: Path) -> None:
+    folder = tmp_path / "bench"
+    begin_folder(folder, settings())
+    begin_folder(folder, settings(models={"cut": ("model=cut",)}, tasks=("night",), seeds=5))
+    with pytest.raises(UserError, match=r"of another benchmark .iterations 4 there and 600 here"):
+        begin_folder(folder, settings(protocol=Protocol(count=4, samples=3)))
+    with pytest.raises(UserError, match="the row cut has other overrides"):
+        begin_folder(folder, settings(models={"cut": ("model=cut", "model.lambda_nce=5")}))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.png").touch()
+    with pytest.raises(UserError, match="holds other files"):
+        begin_folder(tmp_path / "photos", settings())
+    (folder / "settings.json").write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        begin_folder(folder, settings())
+
+
+def planted(tmp_path: Path, seeds: int = 4) -> tuple[Settings, Path]:
+    """Write what the trainings of two rows would have left: a true painter and a blur."""
+    given = settings(models={"painter": ("model=cut",), "flat": ("model=cut",)}, seeds=seeds)
+    judge = judge_of("paint", TINY)
+    random = np.random.default_rng(0)
+    for cell in cells_of(given, tmp_path, None, ()):
+        images = judge.rows["true painter"] if cell.spec.model == "painter" else judge.rows["colour transfer"]
+        noise = random.integers(-4, 5, images.shape)
+        images = np.clip(images.astype(int) + noise, 0, 255).astype(np.uint8)
+        cell.folder.mkdir(parents=True)
+        np.savez_compressed(cell.folder / MADE, images=images)
+        values = {name: [float(x) for x in found] for name, found in judge.values(images).items()}
+        result = {"seed": cell.spec.seed, "scores": judge.scores(images, draws=2), "values": values}
+        (cell.folder / RESULT).write_text(json.dumps(result | {"seconds": 1.0, "peak_GB": 0.5}))
+    return given, tmp_path
+
+
+def test_a_table_says_who_beats_whom_and_shows_pictures(tmp_path: Path) -> None:
+    given, folder = planted(tmp_path)
+    cells = cells_of(given, folder, None, ())
+    (cells[0].folder / RESULT).unlink()
+    (cells[0].folder / FAILED).write_text(json.dumps({"reason": "the VGG's weights are not there"}))
+    given = settings(models=given.models, seeds=5)
+    cells = cells_of(given, folder, None, ())
+    table = collect(given, cells)
+    by_name = {row.model: row for row in table.rows}
+    assert by_name["painter"].seeds == [1, 2, 3]
+    assert by_name["painter"].failed == "2 of 5 trainings: the VGG's weights are not there"
+    flat = by_name["flat"].scores["energy_distance"]
+    assert flat["low"] <= flat["value"] <= flat["high"]
+    assert flat["value"] > 3 * by_name["painter"].scores["energy_distance"]["value"]
+    text = markdown(table)
+    assert "painter failed: 2 of 5" in text
+    assert "too few trainings" in text
+    html = page(table)
+    assert html.count("<img ") == 7  # input, truth, three that need no model, and two rows
+    assert "http" not in html
+
+
+def test_four_trainings_tell_a_painter_from_a_colour_transfer(tmp_path: Path) -> None:
+    given, folder = planted(tmp_path)
+    table = collect(given, cells_of(given, folder, None, ()))
+    assert any(
+        line.startswith("Energy distance: painter beats flat; differences") for line in verdict_lines(table, "paint")
+    )
+
+
+def test_a_folder_is_a_row_and_what_is_wrong_with_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge = judge_of("paint", TINY)
+    save_images(tmp_path / "good" / "paint", names_of(judge), judge.rows["true painter"])
+    save_images(tmp_path / "lacks" / "paint", names_of(judge)[1:], judge.inputs[1:])
+    save_images(tmp_path / "more" / "paint", [*names_of(judge), "x"], [*judge.inputs, judge.inputs[0]])
+    save_images(tmp_path / "small" / "paint", names_of(judge), judge.inputs[:, :16, :16])
+    folders = {name: tmp_path / name for name in ("good", "lacks", "more", "small")}
+    folders["empty"] = tmp_path
+    found = {row.model: row for row in collect(settings(models={}, folders=folders), []).rows}
+    assert found["good"].scores == found["true painter"].scores
+    first = names_of(judge)[0]
+    assert f"lacks 1 of 4 pictures, {first}.png first" in str(found["lacks"].failed)
+    assert "has 1 pictures that are no test pictures, x.png first" in str(found["more"].failed)
+    assert f"{first}.png is 16x16, not 32x32" in str(found["small"].failed)
+    assert "does not exist" in str(found["empty"].failed)
+
+
+def test_exported_pictures_are_those_that_a_folder_is_scored_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "tasks")
+    assert main(["bench", "--tasks", "few", "--size", "16", "--count", "2", "--export", out]) == 0
+    judge = judge_of("few", Protocol(size=16, count=2))
+    for name, image in zip(names_of(judge), judge.inputs, strict=True):
+        assert np.array_equal(np.asarray(Image.open(f"{out}/few/bench/{name}.png")), image)
+    assert "--folder NAME=DIR" in capsys.readouterr().out
+
+
+def test_a_spec_comes_back_from_its_text() -> None:
+    spec = Spec("paint", "mine", 2, ("model=cut", "model.lambda_nce=5"), TINY, "conf", ("mylab.",))
+    assert Spec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.slow
+def test_the_verb_to_the_end_killed_in_the_middle(tmp_path: Path) -> None:
+    words = ["bench", "--tasks", "paint", "--models", "cyclegan", "adain", "--seeds", "1", "--count", "4", "--oracle"]
+    words += ["--iterations", "40", "--jobs", "2"]
+    environment = {**os.environ, "GAN_STYLE_VGG": str(tmp_path / "not-there.pth")}
+    command = [sys.executable, "-m", "gan_style", *words]
+    once = subprocess.run([*command, "--out", str(tmp_path / "once")], env=environment, capture_output=True, text=True)
+    assert once.returncode == 0, once.stderr
+    assert "paint adain seed 0: failed" in once.stdout
+
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "killed")], env=environment, stdout=subprocess.DEVNULL
+    )
+    checkpoints = tmp_path / "killed" / "rows" / "paint" / "cyclegan" / "seed-0" / "metrics.csv"
+    deadline = time.monotonic() + 240
+    while not checkpoints.is_file() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    again = subprocess.run(
+        [*command, "--out", str(tmp_path / "killed")], env=environment, capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr
+
+    tables = [json.loads((tmp_path / name / "bench.json").read_text()) for name in ("once", "killed")]
+    for table in tables:
+        for row in table["rows"]:
+            del row["seconds"], row["peak_GB"]
+    assert tables[0] == tables[1]
+    [failed] = [row for row in tables[0]["rows"] if row["failed"]]
+    assert failed["model"] == "adain"
+    assert "not-there.pth" in failed["failed"]
+    assert {row["model"] for row in tables[0]["rows"]} >= {"true painter", "input", "cyclegan", "oracle"}
