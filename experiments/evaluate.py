@@ -50,7 +50,7 @@ class Settings:
     device: str | None = None
     draws: CountOrNone = 200
     limit: Count | None = None
-    images: CountOrNone = 6
+    pictures: CountOrNone = 6
     size: Count | None = None
     no_cache: bool = False
     allow: list[str] = field(default_factory=list)
@@ -133,7 +133,7 @@ def run(settings: Settings) -> int:
             bar.update(whole, description=escape(printable(name)))  # which may look like markup of Rich
             try:
                 results[name] = job()
-                shown[name] = first_images(judge, settings.images)
+                shown[name] = first_images(judge, settings.pictures)
                 write_json(out / "scores.json", results)  # nothing is lost if the rest is interrupted
             except UserError as error:
                 failed.append(f"{name}: {error}")
@@ -147,7 +147,7 @@ def run(settings: Settings) -> int:
         refuse_other_protocol(results, settings.force)
         if other := other_protocol(results):
             say(f"warning: {other}")
-        write_all(out, results, shown, judge, settings.images)
+        write_all(out, results, shown, judge, settings.pictures)
     for sentence in failed:
         warn(f"gan_style: {sentence}")
     if failed:

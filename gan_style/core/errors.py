@@ -22,7 +22,7 @@ class UserError(ValueError):
 
 
 class ContentError(UserError):
-    """What is wrong with the content of a file: the end of a sentence that begins with the file's name.
+    """Fault of the content of a file: the end of a sentence that begins with the file's name.
 
     Raised by what is handed a file's bytes, and named where the file was opened (`data.decoding.named_bytes`).
     """

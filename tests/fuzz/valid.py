@@ -58,7 +58,7 @@ def dicom() -> bytes:
     return buffer.getvalue()
 
 
-def image() -> list[bytes]:
+def picture() -> list[bytes]:
     rgb, grey = Image.fromarray(SMALL[..., :3]), Image.fromarray(SMALL[..., 0])
     palette = grey.convert("P")
     wide = encode_wide(SMALL[..., :3].astype(np.uint16) * 257, ".png")
@@ -78,7 +78,7 @@ def image() -> list[bytes]:
 
 
 def mask() -> list[bytes]:
-    return [one for one in image() if one[0] < 5]
+    return [one for one in picture() if one[0] < 5]
 
 
 def checkpoint() -> list[bytes]:

@@ -1,4 +1,4 @@
-"""One training of a benchmark, as a process: `-m gan_style.apps.bench.cell SPEC [resume=last] run_dir=DIR`."""
+"""Process that trains one cell of a benchmark: `-m gan_style.apps.bench.cell SPEC [resume=last] run_dir=DIR`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GATYS = "gatys"  # optimises a picture, so there is nothing to train
 
 @dataclass(frozen=True)
 class Spec:
-    """What one process of a benchmark does.
+    """Task of one process of a benchmark.
 
     Attributes:
         task, model, seed: of its row; `model` may be `oracle`.

@@ -26,7 +26,7 @@ ROWS = "rows"
 
 @dataclass
 class Cell:
-    """One training: its folder below the benchmark's, and what it does.
+    """Training: its folder below the benchmark's, and its task.
 
     Attributes:
         spec: of its process.
@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def done(self) -> bool:
-        """Whether its result is there."""
+        """True if its result is there."""
         return (self.folder / RESULT).is_file()
 
 
@@ -63,7 +63,7 @@ def cells_of(settings: Settings, folder: Path, config_dir: str | None, allow: tu
 
 @dataclass
 class Progress:
-    """Where a benchmark stands, for whoever shows it.
+    """Standing of a benchmark, for whoever shows it.
 
     Attributes:
         done, total: trainings.

@@ -1,4 +1,4 @@
-"""Which row beats which: a permutation test over trainings, and the smallest difference that it can tell."""
+"""Comparison of rows: a permutation test over trainings, and the smallest difference that it can tell."""
 
 from __future__ import annotations
 

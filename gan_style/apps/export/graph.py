@@ -43,12 +43,15 @@ class Graph(nn.Module):
     def inputs(self) -> tuple[str, ...]:
         return ("picture", "style") if self.model.takes_style else ("picture",)
 
-    def forward(self, image: Tensor, style: Tensor | None = None) -> Tensor:
-        """Translate [B, C, H, W] with [B, C, h, w] or [B, code_size] to [B, C, H, W]."""
+    def forward(self, picture: Tensor, style: Tensor | None = None) -> Tensor:
+        """Translate [B, C, H, W] with [B, C, h, w] or [B, code_size] to [B, C, H, W].
+
+        The names of the arguments are those of the inputs of exported files.
+        """
         if style is None:
-            return self.model.translate(image, self.direction)
+            return self.model.translate(picture, self.direction)
         code = {"s": style} if self.code_size else styled(self.model).style_code(style)
-        return styled(self.model).stylize(image, code)
+        return styled(self.model).stylize(picture, code)
 
     def example(self, sizes: tuple[tuple[int, int, int], tuple[int, int]], channels: int) -> tuple[Tensor, ...]:
         """Draw pictures, and styles where the graph takes them, as noise of a fixed seed."""

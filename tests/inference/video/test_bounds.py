@@ -89,7 +89,7 @@ def test_the_bound_is_that_of_the_environment(tmp_path: Path, monkeypatch: pytes
     source = clip(tmp_path / "in.mp4", 3)
     monkeypatch.setenv(SETTING, str(48 * 32))
     with VideoReader(source) as reader:
-        assert sum(1 for item in reader.items() if hasattr(item, "picture")) == 3
+        assert sum(1 for item in reader.items() if hasattr(item, "image")) == 3
     monkeypatch.setenv(SETTING, str(48 * 32 - 1))
     with pytest.raises(UserError, match=r"in\.mp4 claims frames of more than 1,535 pixels: .* raise GAN_STYLE_MAX_P"):
         VideoReader(source)
