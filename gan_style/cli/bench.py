@@ -7,14 +7,13 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from gan_style.apps.bench import output
 from gan_style.apps.bench.cell import judge_of
 from gan_style.apps.bench.collect import collect, names_of, save_images
 from gan_style.apps.bench.runner import Progress as Standing
 from gan_style.apps.bench.runner import cells_of, run_all
 from gan_style.apps.bench.settings import Protocol, Settings, all_models, begin_folder, rows_of_models
+from gan_style.cli.progress import progress_bars
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say
@@ -33,20 +32,20 @@ def bench(parsed: Namespace) -> None:
     if parsed.export is not None:
         export_tasks(parsed.export, settings)
         return
-    folder: Path = parsed.out
+    folder: Path = parsed.out.resolve()
     begin_folder(folder, settings)
     config_dir = None if parsed.config_dir is None else str(parsed.config_dir)
-    cells = cells_of(settings, folder.resolve(), config_dir, tuple(parsed.allow))
+    cells = cells_of(settings, folder, config_dir, tuple(parsed.allow))
     say(
         f"bench: {len(cells)} trainings of {settings.protocol.iterations} iterations, {settings.jobs} at a time, "
-        f"into {folder}"
+        f"into {parsed.out}"
     )
-    with Progress(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), transient=True) as bar:
-        line = bar.add_task("", total=len(cells))
+    with progress_bars() as bar:
+        line = bar.add_task("trainings", total=len(cells))
 
         def tell(standing: Standing) -> None:
             left = "" if standing.seconds_left is None else f"about {_duration(standing.seconds_left)} left"
-            bar.update(line, completed=standing.done, description=left)
+            bar.update(line, completed=standing.done)
             say(f"{standing.done} of {standing.total}  {standing.said}{f', {left}' if left else ''}", flush=True)
 
         run_all(folder, cells, settings.jobs, tell)

@@ -29,6 +29,11 @@ def quoted(path: Path) -> str:
     return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "\\'") + "'"
 
 
+def unquoted(text: str) -> str:
+    """Return what `quoted` quoted."""
+    return text[1:-1].replace("\\'", "'") if text.startswith("'") else text
+
+
 class Training:
     """Process that trains into a folder, with its output in `train.out` and `train.err` there.
 

@@ -24,6 +24,7 @@ from gan_style.apps.bench.verdicts import permutation_p, smallest_difference, st
 from gan_style.cli.main import main
 from gan_style.core.compose import composed
 from gan_style.core.errors import UserError
+from gan_style.core.training_process import quoted, unquoted
 
 TINY = Protocol(size=32, iterations=4, count=4, samples=3)
 
@@ -207,6 +208,24 @@ def test_exported_pictures_are_those_that_a_folder_is_scored_on(
     for name, image in zip(names_of(judge), judge.inputs, strict=True):
         assert np.array_equal(np.asarray(Image.open(f"{out}/few/bench/{name}.png")), image)
     assert "--folder NAME=DIR" in capsys.readouterr().out
+
+
+def test_a_score_that_is_no_number_is_said(tmp_path: Path) -> None:
+    given, folder = planted(tmp_path, seeds=1)
+    cells = cells_of(given, folder, None, ())
+    result = json.loads((cells[0].folder / RESULT).read_text())
+    result["scores"]["detail"]["value"] = float("inf")
+    (cells[0].folder / RESULT).write_text(json.dumps(result))
+    table = collect(given, cells)
+    [row] = [row for row in table.rows if row.model == "painter"]
+    assert row.failed == "detail: no finite number"
+    assert "detail" not in row.scores
+    json.dumps(table.as_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "o'clock"])
+def test_a_folder_of_any_name_reaches_the_process(name: str) -> None:
+    assert unquoted(quoted(Path("/tmp") / name)) == f"/tmp/{name}"
 
 
 def test_a_spec_comes_back_from_its_text() -> None:

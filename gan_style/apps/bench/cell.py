@@ -21,6 +21,7 @@ from gan_style.core import allowed
 from gan_style.core.exit_status import exit_status
 from gan_style.core.paths import write_whole
 from gan_style.core.signals import command, stoppable
+from gan_style.core.training_process import unquoted
 from gan_style.evaluation.drawn import DrawnJudge
 
 DIRECTION = "A2B"
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def work() -> None:
         allowed.find_here(list(spec.allow))
-        run(spec, Path(given["run_dir"].strip("'")), given.get("resume") == "last")
+        run(spec, Path(unquoted(given["run_dir"])), given.get("resume") == "last")
 
     return exit_status(work, "bench")
 

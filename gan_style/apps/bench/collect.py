@@ -99,6 +99,8 @@ def collect(settings: Settings, cells: Sequence[Cell]) -> Table:
             if cell.spec.task == task:
                 trained.setdefault(cell.spec.model, []).append(cell)
         of_task += [_of_cells(task, model, some, judge) for model, some in trained.items()]
+        for row in of_task:
+            _leave_out_what_is_no_number(row)
         rows += of_task
         said += verdicts(task, {row.model: row.runs for row in of_task if len(row.seeds) > 1 and row.runs})
     import torch
@@ -173,6 +175,21 @@ def _of_cells(task: str, model: str, cells: Sequence[Cell], judge: DrawnJudge) -
     if len(done) < len(cells):
         row.failed = f"{len(cells) - len(done)} of {len(cells)} trainings: {_reason(cells)}"
     return row
+
+
+def _leave_out_what_is_no_number(row: Row) -> None:
+    """Drop scores that are NaN or infinite, which JSON and tables cannot hold, and say so in the row."""
+    broken = [name for name, entry in row.scores.items() if not all(map(np.isfinite, _numbers(entry)))]
+    for name in broken:
+        del row.scores[name]
+        row.runs.pop(name, None)
+    if broken:
+        said = f"{', '.join(broken)}: no finite number"
+        row.failed = f"{row.failed}; {said}" if row.failed else said
+
+
+def _numbers(entry: Mapping[str, Any]) -> list[float]:
+    return [x for x in entry.values() if isinstance(x, float)]
 
 
 def _read_made(path: Path) -> Images:
