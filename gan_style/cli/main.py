@@ -244,14 +244,16 @@ def _bench(verbs: Any) -> None:
     bench = verbs.add_parser("bench", help="train and score methods on drawn tasks whose truth is known")
     add = bench.add_argument
     add("--tasks", nargs="+", metavar="TASK", help="of data.task; default: all eight")
-    add("--models", nargs="+", metavar="MODEL", help="of conf/model, or NAME=model=cyclegan,KEY=VALUE; default: ours")
-    add("--seeds", type=int, default=5, metavar="N", help="trainings of each row; 5. Fewer than 4 tell nothing apart")
-    add("--size", type=int, default=32, metavar="PX", help="side of the pictures; 32")
-    add("--iterations", type=int, default=600, metavar="N", help="of each training; 600")
-    add("--count", type=int, default=32, metavar="N", help="test pictures of each task; 32")
+    add("--models", nargs="*", metavar="MODEL", help="of conf/model, or NAME=model=cyclegan,KEY=VALUE; default: ours")
+    add("--seeds", type=int, metavar="N", help="trainings of each row; 5. Fewer than 4 tell nothing apart")
+    add("--size", type=int, metavar="PX", help="side of the pictures; 32")
+    add("--iterations", type=int, metavar="N", help="of each training; 600")
+    add("--count", type=int, metavar="N", help="test pictures of each task; 32")
     add("--folder", action="append", default=[], metavar="NAME=DIR", help="a row: translations DIR/TASK/*.png")
     add("--oracle", action="store_true", help="a row: the network of cyclegan, trained with the truth")
-    add("--quick", action="store_true", help="three rows, two tasks, one seed, a few iterations: does it run?")
+    add(
+        "--quick", action="store_true", help="three rows, two tasks, one seed, 20 iterations unless given: does it run?"
+    )
     add("--jobs", type=int, metavar="N", help="trainings at a time; default: one per processor")
     add("--out", type=expanded, default=Path("bench"), metavar="DIR", help="default: bench; goes on where it was")
     add("--export", type=expanded, metavar="DIR", help="write the tasks' pictures for other programs, and end")

@@ -101,10 +101,9 @@ def end_orphans(folder: Path, below: str = "/trial-") -> int:
 
     They save first. They are found by the run_dir on their command line.
     """
-    start = [f"run_dir={quoted(folder)}".rstrip("'"), below]
     ended = 0
     deadline = time.monotonic() + GRACE_SECONDS
-    while found := [pid for pid, words in _processes() if any(w.startswith("".join(start)) for w in words)]:
+    while found := [pid for pid, words in _processes() if any(_is_below(word, f"{folder}{below}") for word in words)]:
         late = time.monotonic() > deadline
         for pid in found:
             try:
@@ -115,6 +114,11 @@ def end_orphans(folder: Path, below: str = "/trial-") -> int:
         ended = max(ended, len(found))
         time.sleep(0.2)
     return ended
+
+
+def _is_below(word: str, start: str) -> bool:
+    """Check whether a word of a command line is the run_dir of a training in a folder."""
+    return word.startswith("run_dir=") and unquoted(word.removeprefix("run_dir=")).startswith(start)
 
 
 def _processes() -> list[tuple[int, list[str]]]:

@@ -22,7 +22,7 @@ from gan_style.metrics.table import NAMED, Score, goodness
 from gan_style.metrics.truth import ColourTransfer, bootstrap
 
 # far from what training sees and what evaluate scores
-FIRST_SCENE, FIRST_OTHER_SCENE = 2_000_000, 3_000_000
+FIRST_SCENE, FIRST_OTHER_SCENE, FIRST_STYLE = 2_000_000, 3_000_000, 4_000_000
 OTHERS = 40  # true pictures of other scenes, which the judge of labels is fitted to and textures are compared with
 BATCH_SIZE = 8  # pictures
 ROUNDS, SET_ROUNDS = 2000, 20  # of the bootstrap over pictures: of means, and of distances between sets
@@ -75,6 +75,13 @@ class DrawnJudge:
         self.judge = LinearJudge(from_grey_levels(self.others), labels, len(MATERIALS))
 
     @cached_property
+    def styles(self) -> Images:
+        """True pictures of the target domain for methods of styles; no score looks at their scenes."""
+        part = f"test{self.direction.target}"
+        scenes = range(FIRST_STYLE, FIRST_STYLE + OTHERS)
+        return np.concatenate([self._drawn(i, self.direction.target, 1, part) for i in scenes])
+
+    @cached_property
     def rows(self) -> dict[str, Images]:
         """Translations that need no model: the true painter, the input, a colour transfer, another scene's truth."""
         transfer = ColourTransfer(from_grey_levels(self.inputs), from_grey_levels(self.others))
@@ -107,7 +114,7 @@ class DrawnJudge:
             images: of `inputs`, in their order, uint8 [N, H, W, 3].
             several: of each input K translations by other noise or other seeds, uint8 [N, K, H, W, 3]; adds `spread`,
                 where the truth is not one picture.
-            draws: of the intervals of texture and grid, the slow ones; 0 leaves their intervals empty.
+            draws: of the intervals of texture and grid, the slow ones; 0 gives the value as its own interval.
 
         Returns: name -> value, low, high (95% bootstrap over pictures), ceiling, floor; names of rows of the table.
 

@@ -259,7 +259,7 @@ TABLE = (
         "objects.invented_objects",
         inputs=("shown", "labels"),
         title="Invented objects",
-        text="Trees per picture where the truth has none",
+        text="Trees and woods per picture where the truth has none",
         digits=2,
     ),
     Score(
@@ -268,7 +268,7 @@ TABLE = (
         "objects.lost_objects",
         inputs=("shown", "labels"),
         title="Lost objects",
-        text="Trees per picture of the truth that the translation does not show",
+        text="Trees and woods per picture of the truth that the translation does not show",
         digits=2,
     ),
     Score(

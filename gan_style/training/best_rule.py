@@ -42,7 +42,11 @@ class BestRule:
 
 
 def resolve(
-    asked: Mapping[str, Any], callbacks: Sequence[pl.Callback], model: Translator, data: UnpairedDataModule
+    asked: Mapping[str, Any],
+    callbacks: Sequence[pl.Callback],
+    model: Translator,
+    data: UnpairedDataModule,
+    before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Find the score that a rule means, before training begins.
 
@@ -50,6 +54,7 @@ def resolve(
         asked: the config's `best`, of the keys of `BestRule`.
         callbacks: those that score say what they offer; of a callback from another package nothing is known before it
             has scored.
+        before: the rule of the checkpoint that the run goes on from; "auto" keeps it, because it chose its best.ckpt.
 
     Returns: the keys of `BestRule`, without "auto".
 
@@ -63,7 +68,9 @@ def resolve(
     if rule.monitor == "auto":
         if rule.mode != "auto":
             raise UserError(f"best.mode={rule.mode} is the better end of a score: name that too, best.monitor=NAME")
-        found = [name for metric in PREFERRED for name in _meant(metric, offered)[:1]]
+        kept = before.get("monitor") if isinstance(before, Mapping) else None  # of a file, so it may be anything
+        metrics = [*([kept] if isinstance(kept, str) else []), *PREFERRED]
+        found = [name for metric in metrics for name in _meant(metric, offered)[:1]]
         rule.monitor = found[0] if found else None
     elif rule.monitor is not None:
         meant = _meant(rule.monitor, offered)

@@ -156,7 +156,8 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
     if resume is not None:
         check_weights(model, resume, resume_from)
     chosen = callbacks_of(run.callbacks, config["metrics"], run.allowed)
-    config["best"] = resolve(config["best"], chosen, model, data)
+    before = resume["config"].get("best") if resume is not None else None
+    config["best"] = resolve(config["best"], chosen, model, data, before)
     engine = engine_of_run(model, settings, data)
     iterations = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
     if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):

@@ -15,16 +15,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_style.apps.bench.cell import MADE, RESULT, Spec, judge_of
+from gan_style.apps.bench.cell import MADE, Spec, judge_of, run
 from gan_style.apps.bench.collect import Row, Table, best_of, collect, names_of, save_images
 from gan_style.apps.bench.output import markdown, page, verdict_lines
 from gan_style.apps.bench.runner import FAILED, cells_of
-from gan_style.apps.bench.settings import Protocol, Settings, begin_folder, overrides_of, rows_of_models
+from gan_style.apps.bench.settings import (
+    RESULT,
+    Protocol,
+    Settings,
+    _to_json,
+    begin_folder,
+    overrides_of,
+    rows_of_models,
+)
 from gan_style.apps.bench.verdicts import permutation_p, smallest_difference, student, verdicts
-from gan_style.cli.main import main
+from gan_style.cli.bench import settings_of
+from gan_style.cli.main import _parsed, main
 from gan_style.core.compose import composed
 from gan_style.core.errors import UserError
-from gan_style.core.training_process import quoted, unquoted
+from gan_style.core.training_process import _is_below, quoted, unquoted
 
 TINY = Protocol(size=32, iterations=4, count=4, samples=3)
 
@@ -116,12 +125,95 @@ def test_the_overrides_of_every_model_compose(model: str) -> None:
     assert (config["data"]["task"], config["seed"], config["trainer"]["max_steps"]) == ("night", 3, 4)
 
 
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (["../x=model=cut"], "a row cannot be called"),
+        (["a=model=cut", "a=model=cyclegan"], "a is given twice"),
+        (["oracle=model=cut"], "two rows are called oracle"),
+        (["x=model=cut,trainer.max_steps=9"], "trainer.max_steps=9 is the same for all rows"),
+        (["x=model=cut,data.image_size=64"], "data.image_size=64 is the same for all rows"),
+        (["cut="], "give the name of a model"),
+    ],
+)
+def test_mistakes_in_rows_are_one_sentence(models: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        settings(models=rows_of_models(models))
+
+
+def test_lists_in_a_row_stay_whole() -> None:
+    assert rows_of_models(["x=model=cut,model.nce_layers=[0,4],seed_me={a:1,b:2}"])["x"] == (
+        "model=cut",
+        "model.nce_layers=[0,4]",
+        "seed_me={a:1,b:2}",
+    )
+
+
+@pytest.mark.parametrize(("model", "said"), [("cyclgan", "cyclegan"), ("c5=model=cyclegan,model.lambda_cyle=5", "c5")])
+def test_a_wrong_row_is_said_before_anything_is_trained(
+    model: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "--models", model, "--out", str(tmp_path / "b")]) == 2
+    heard = capsys.readouterr()
+    assert said in heard.err
+    assert heard.out == ""
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_is_given_beside_quick_is_kept() -> None:
+    words = ["bench", "--quick", "--models", "adain", "cut", "--tasks", "night", "--count", "64"]
+    found = settings_of(_parsed(words))
+    assert (list(found.models), found.tasks, found.seeds) == (["adain", "cut"], ("night",), 1)
+    assert (found.protocol.count, found.protocol.iterations) == (64, 20)
+    assert list(settings_of(_parsed(["bench", "--quick"])).models) == ["cyclegan", "cut", "fastcut"]
+
+
+def test_a_folder_is_scored_alone_and_joins_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bench"
+    given, _ = planted(out, seeds=1)
+    out.joinpath("settings.json").write_text(_to_json(given))
+    judge = judge_of("paint", TINY)
+    save_images(tmp_path / "theirs" / "paint", names_of(judge), judge.inputs)
+    words = ["--tasks", "paint", "--count", "4", "--iterations", "4", "--out", str(out)]
+    assert main(["bench", "--folder", f"theirs={tmp_path / 'theirs'}", *words]) == 2
+    assert "samples 3 there and 8 here" in capsys.readouterr().err
+    whole = begin_folder(out, settings(models={}, folders={"theirs": tmp_path / "theirs"}, tasks=("paint",)))
+    assert set(whole.models) == {"painter", "flat"}
+    cells = [cell for cell in cells_of(whole, out, None, ()) if cell.begun]
+    assert [row.model for row in collect(whole, cells).rows[4:]] == ["theirs", "painter", "flat"]
+
+
+def test_own_packages_reach_the_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    heard: list[tuple[str, ...]] = []
+
+    def train(*words: str, **_: Any) -> Any:
+        heard.append(words)
+        raise UserError("stop here")
+
+    monkeypatch.setattr("gan_style.training.from_python.train", train)
+    spec = Spec("paint", "mine", 0, ("model=cut",), TINY, None, ("mylab.", "other."))
+    with pytest.raises(UserError, match="stop here"):
+        run(spec, tmp_path, resume=False)
+    assert "allow=[mylab.,other.]" in heard[0]
+
+
+@pytest.mark.parametrize("name", ["cycle+5", "plain"])
+def test_what_a_killed_benchmark_left_running_is_found(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "b" / "rows" / "paint" / name
+    assert _is_below(f"run_dir={quoted(folder)}", f"{tmp_path / 'b'}/rows/")
+    assert not _is_below(f"run_dir={quoted(folder)}", f"{tmp_path / 'c'}/rows/")
+
+
 def test_a_folder_of_other_settings_is_refused_and_more_rows_may_join(tmp_path: Path) -> None:
     folder = tmp_path / "bench"
     begin_folder(folder, settings())
     begin_folder(folder, settings(models={"cut": ("model=cut",)}, tasks=("night",), seeds=5))
     with pytest.raises(UserError, match=r"of another benchmark .iterations 4 there and 600 here"):
         begin_folder(folder, settings(protocol=Protocol(count=4, samples=3)))
+    begin_folder(folder, settings(models={"cut": ("model=cut", "model.lambda_nce=3")}))  # nothing of it is there yet
+    done = folder / "rows" / "paint" / "cut" / "seed-0"
+    done.mkdir(parents=True)
+    (done / RESULT).touch()
     with pytest.raises(UserError, match="the row cut has other overrides"):
         begin_folder(folder, settings(models={"cut": ("model=cut", "model.lambda_nce=5")}))
     (tmp_path / "photos").mkdir()

@@ -17,9 +17,10 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from experiments import sweep as script
-from gan_style.apps.sweep import plots, process, settings
+from gan_style.apps.sweep import plots, settings
 from gan_style.apps.sweep.scores import Rule, read_scores
 from gan_style.apps.sweep.space import read_space
+from gan_style.core import training_process as process
 from gan_style.core.config import check, config_dir, plain
 from gan_style.core.errors import UserError
 from gan_style.training.best_rule import PREFERRED

@@ -54,6 +54,17 @@ def test_a_word_a_column_or_auto_is_found(
     assert rule(monitor, *callbacks) == found
 
 
+@pytest.mark.parametrize("before", [{"monitor": "val/psnr"}, {"monitor": "psnr"}])
+def test_a_run_that_goes_on_keeps_the_score_that_chose_its_best(before: dict[str, str]) -> None:
+    found = resolve({"monitor": "auto"}, [TRUTH], None, None, before)  # type: ignore[arg-type]
+    assert (found["monitor"], found["mode"]) == ("val/psnr", "highest")
+
+
+@pytest.mark.parametrize("before", [None, {}, {"monitor": None}, {"monitor": ["x"]}, {"monitor": "val/gone"}, [1]])
+def test_without_such_a_score_it_is_chosen_anew(before: Any) -> None:
+    assert resolve({"monitor": "auto"}, [TRUTH], None, None, before)["monitor"] == "val/local_distance"  # type: ignore[arg-type]
+
+
 def test_the_mode_can_be_turned_and_says_itself() -> None:
     assert rule("psnr", TRUTH, mode="lowest") == ("val/psnr", "lowest")
     assert str(BestRule("val/psnr", "lowest")) == "lowest val/psnr"

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gan_style.apps.bench.settings import ORACLE, Protocol, overrides_of
+from gan_style.apps.bench.settings import GATYS, ORACLE, RESULT, Protocol, base_of, overrides_of
 from gan_style.core import allowed
 from gan_style.core.exit_status import exit_status
 from gan_style.core.paths import write_whole
@@ -25,8 +25,7 @@ from gan_style.core.training_process import unquoted
 from gan_style.evaluation.drawn import DrawnJudge
 
 DIRECTION = "A2B"
-RESULT, MADE = "result.json", "made.npz"
-GATYS = "gatys"  # optimises a picture, so there is nothing to train
+MADE = "made.npz"
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,14 @@ def _translator(spec: Spec, folder: Path, resume: bool) -> Any:
     """Train the row's model, and return the translator of its last iteration."""
     from gan_style.inference.load import gatys, load
 
-    base = next((word.partition("=")[2] for word in spec.words if word.startswith("model=")), spec.model)
-    if base == GATYS:
+    if base_of(spec.model, spec.words) == GATYS:
         own = [word for word in spec.words if not word.startswith("model=")]
         return gatys(None, spec.seed, own)
     from gan_style.training.from_python import train
 
     words = overrides_of(spec.model, spec.words, spec.task, spec.seed, spec.protocol)
+    if spec.allow and not any(word.startswith("allow=") for word in words):
+        words.append(f"allow=[{','.join(spec.allow)}]")
     last = folder / "checkpoints" / "last.ckpt"
     if resume and last.is_file():
         words.append("resume=last")
@@ -121,7 +121,7 @@ def _translations(translator: Any, judge: DrawnJudge) -> NDArray[np.uint8]:
     takes_style = translator.model.takes_style
     made = []
     for index, image in enumerate(judge.inputs):
-        how = {"style": judge.others[index % len(judge.others)]} if takes_style else {"direction": DIRECTION}
+        how = {"style": judge.styles[index % len(judge.styles)]} if takes_style else {"direction": DIRECTION}
         made.append(translator.translate(image, **how))
     return np.stack(made)
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gan_style.apps.bench.cell import MADE, RESULT, judge_of
+from gan_style.apps.bench.cell import MADE, judge_of
 from gan_style.apps.bench.runner import FAILED, Cell
-from gan_style.apps.bench.settings import PLANTED, Settings
+from gan_style.apps.bench.settings import ORACLE, PLANTED, RESULT, Settings
 from gan_style.apps.bench.verdicts import Verdict, verdicts
 from gan_style.core.errors import UserError
 from gan_style.core.paths import why
@@ -108,7 +108,7 @@ def collect(settings: Settings, cells: Sequence[Cell]) -> Table:
     versions = {"gan_style": __version__, "torch": str(torch.__version__)}
     stated = {
         "direction": "A2B",
-        "checkpoint": "the last iteration",
+        "checkpoint": "the last iteration, averaged weights where the row has them",
         "interval": "95%, bootstrap over trainings and pictures",
     }
     return Table(asdict(settings.protocol) | stated | {"versions": versions}, rows, said, scenes)
@@ -141,7 +141,10 @@ def read_folder(folder: Path, judge: DrawnJudge) -> Images:
     wanted = names_of(judge)
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist: give translations of the exported bench/*.png by the same names")
-    found = {path.stem: path for path in list_images(folder)}
+    paths = list_images(folder)
+    found = {path.stem: path for path in paths}
+    if len(found) < len(paths):
+        raise UserError(f"{folder} has two pictures of one name: leave one of each")
     if missing := [name for name in wanted if name not in found]:
         raise UserError(f"{folder} lacks {len(missing)} of {len(wanted)} pictures, {missing[0]}.png first")
     if extra := sorted(found.keys() - set(wanted)):
@@ -230,7 +233,7 @@ def best_of(rows: Sequence[Row], score: str) -> set[str]:
     """Return the models with the best value of a score among rows of one task that are trained or folders."""
     from gan_style.metrics.table import goodness
 
-    own = [row for row in rows if row.model not in PLANTED and score in row.scores]
+    own = [row for row in rows if row.model not in (*PLANTED, ORACLE) and score in row.scores]
     if not own or score not in NAMED:
         return set()
     good = {row.model: goodness(NAMED[score].better, row.scores[score]["value"]) for row in own}

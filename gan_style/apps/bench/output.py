@@ -102,7 +102,7 @@ def verdict_lines(table: Table, task: str) -> list[str]:
         for verdict in of:
             if verdict.told:
                 told.setdefault(verdict.better, []).append(verdict.worse)
-        smallest = [v.smallest for v in of if v.smallest is not None]
+        smallest = [v.smallest for v in of if v.smallest is not None and NAMED[score].better != "one"]
         able = f"; differences from {np.median(smallest):.2g} on can be told" if smallest else ""
         if told:
             said = "; ".join(f"{better} beats {', '.join(worse)}" for better, worse in told.items())

@@ -7,13 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gan_style.apps.bench.cell import RESULT, Spec
-from gan_style.apps.bench.settings import ORACLE, Settings
+from gan_style.apps.bench.cell import Spec
+from gan_style.apps.bench.settings import LOCK, ORACLE, RESULT, ROWS, Settings
 from gan_style.core.errors import Interrupted, UserError
 from gan_style.core.paths import cannot_use, write_whole
 from gan_style.core.training_process import Training, end_orphans
@@ -21,7 +22,6 @@ from gan_style.core.training_process import Training, end_orphans
 POLL_SECONDS = 0.2
 MAX_DEATHS = 3  # by signals from outside, before a training counts as failed
 FAILED = "failed.json"
-ROWS = "rows"
 
 
 @dataclass
@@ -42,6 +42,11 @@ class Cell:
     def name(self) -> str:
         """Name for people: task, model and seed."""
         return f"{self.spec.task} {self.spec.model} seed {self.spec.seed}"
+
+    @property
+    def begun(self) -> bool:
+        """True if it is done or has failed."""
+        return self.done or (self.folder / FAILED).is_file()
 
     @property
     def done(self) -> bool:
@@ -142,7 +147,7 @@ class Runner:
                 self._say(f"{cell.name}: failed: {reason}")
 
     def _say(self, said: str) -> None:
-        left = sum(not cell.done and not (cell.folder / FAILED).is_file() for cell in self.cells)
+        left = sum(not cell.begun for cell in self.cells)
         mean = sum(self._spent) / len(self._spent) if self._spent else None
         seconds = None if mean is None else mean * left / max(1, min(self.jobs, left))
         self.tell(Progress(len(self.cells) - left, len(self.cells), seconds, said))
@@ -154,18 +159,21 @@ class Runner:
             training.wait()
 
 
-def run_all(folder: Path, cells: list[Cell], jobs: int, tell: Callable[[Progress], None]) -> None:
-    """Run the trainings of a benchmark's folder that are not done, alone.
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a benchmark's folder inside a `with` block, and end what a killed benchmark left running there.
 
     Raises:
-        UserError: another benchmark runs there.
-        Interrupted: a signal; what is done is kept.
+        UserError: another benchmark runs there, or it cannot be written.
     """
     try:
-        lock = FileLock(folder / ".lock")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(f"another benchmark runs in {folder}: wait for it, or give another folder with --out") from None
+    except OSError as error:
+        raise UserError(f"--out {cannot_use(error, str(folder))}") from error
     with lock:
         end_orphans(folder, f"/{ROWS}/")
-        Runner(cells, jobs, tell).run()
+        yield

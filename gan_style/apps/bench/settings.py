@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from gan_style.core.config import config_dir
+from gan_style.core.compose import composed
+from gan_style.core.config import config_dir as our_configs
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import cannot_use, write_whole
+from gan_style.core.quoting import shortened
 from gan_style.data.scenes import TASKS, check_size, find_task
 
 FORMAT = 1  # of the folder; higher when the same command scores otherwise
-SETTINGS = "settings.json"
+SETTINGS, LOCK = "settings.json", ".lock"
+ROWS, RESULT = "rows", "result.json"
 PLANTED = ("true painter", "input", "colour transfer", "another scene")  # rows that need no model
 ORACLE = "oracle"
+GATYS = "gatys"  # optimises a picture, so there is nothing to train
 QUICK_TASKS, QUICK_MODELS = ("recolour", "paint"), ("cyclegan", "cut", "fastcut")
+NAME = re.compile(r"\w[\w.+-]*")  # of a row, which is a folder, too
+# What a row may not set, because it is the same for all.
+SHARED = ("data=", "data.", "trainer.max_steps=", "trainer.max_epochs=", "seed=", "run_dir=", "resume=", "experiment=")
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Settings:
 
     Attributes:
         tasks: keys of `gan_style.data.scenes.TASKS`.
-        models: name of the row -> overrides of `gan-style train`, beside those of `conf/bench/small.yaml`.
+        models: name of the row -> overrides of `gan-style train`, beside those of `small.yaml`.
         seeds: trainings of each model on each task.
         folders: name of the row -> folder with translations, TASK/NAME.png.
         oracle: whether to train the network of cyclegan with the truth.
@@ -79,20 +87,14 @@ class Settings:
         ):
             if number < least:
                 raise UserError(f"{option} {number} must be {least} or more")
-        names = [*PLANTED, *([ORACLE] if self.oracle else []), *self.models, *self.folders]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise UserError(f"two rows are called {twice}: give the folder or the model another name")
+        for name in (*self.models, *self.folders):
+            if not NAME.fullmatch(name):
+                raise UserError(f"a row cannot be called {shortened(name)}: give letters, digits and . _ + -")
+            if name in (*PLANTED, ORACLE) or (name in self.models and name in self.folders):
+                raise UserError(f"two rows are called {name}: give the folder or the model another name")
         for name, folder in self.folders.items():
             if not folder.is_dir():
                 raise UserError(f"--folder {name}={folder}: there is no such folder")
-
-    def quick(self) -> Settings:
-        """Return the settings of `--quick`: few rows, two tasks, one seed, short trainings."""
-        models = {name: self.models[name] for name in QUICK_MODELS if name in self.models} or self.models
-        tasks = tuple(name for name in QUICK_TASKS if name in self.tasks) or self.tasks[:2]
-        protocol = replace(self.protocol, iterations=min(20, self.protocol.iterations), count=8, samples=4)
-        return replace(self, tasks=tasks, models=models, seeds=1, protocol=protocol)
 
 
 def rows_of_models(models: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -104,22 +106,33 @@ def rows_of_models(models: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, tuple[str, ...]] = {}
     for one in models:
-        name, _, words = one.partition("=")
-        if not name or (words and "=" not in words):
+        name, sign, text = one.partition("=")
+        words = tuple(re.split(r",(?![^\[{]*[\]}])", text)) if sign else (f"model={name}",)
+        if not name or not all("=" in word for word in words):
             raise UserError(f"--models {one}: give the name of a model, or NAME=model=cyclegan,KEY=VALUE")
-        found[name] = tuple(words.split(",")) if words else (f"model={name}",)
+        if name in found:
+            raise UserError(f"--models {name} is given twice: give the rows different names")
+        for word in words:
+            if word.startswith(SHARED):
+                raise UserError(f"--models {name}: {word} is the same for all rows, so that they can be compared")
+        found[name] = words
     return found
 
 
 def all_models() -> list[str]:
     """Return the names of our models."""
-    return sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
+    return sorted(path.stem for path in (our_configs() / "model").glob("*.yaml"))
+
+
+def base_of(model: str, words: Sequence[str]) -> str:
+    """Return the name of the model's config: that of its word `model=`, or of the row."""
+    return next((word.partition("=")[2] for word in words if word.startswith("model=")), model)
 
 
 def overrides_of(model: str, words: Sequence[str], task: str, seed: int, protocol: Protocol) -> list[str]:
     """Return the overrides of the training of a row."""
-    known = yaml.safe_load((config_dir() / "bench" / "small.yaml").read_text(encoding="utf-8"))
-    base = next((word.partition("=")[2] for word in words if word.startswith("model=")), model)
+    known = yaml.safe_load(resources.files("gan_style.apps.bench").joinpath("small.yaml").read_text("utf-8"))
+    base = base_of(model, words)
     half = protocol.iterations // 2
     return [
         *known["all"],
@@ -139,35 +152,77 @@ def overrides_of(model: str, words: Sequence[str], task: str, seed: int, protoco
     ]
 
 
-def begin_folder(folder: Path, settings: Settings) -> None:
-    """Make the folder of a benchmark, or check that one that is there has the same settings.
+def check_rows(settings: Settings, config_dir: str | None) -> None:
+    """Compose the config of each row once, so that a wrong name or key is said before anything is trained.
+
+    Raises:
+        UserError: the first mistake, with the name of its row.
+    """
+    for name, words in settings.models.items():
+        if base_of(name, words) != GATYS:  # which has no training
+            try:
+                composed(overrides_of(name, words, settings.tasks[0], 0, settings.protocol), config_dir)
+            except UserError as error:
+                raise UserError(f"--models {name}: {error}") from error
+
+
+def begin_folder(folder: Path, settings: Settings) -> Settings:
+    """Make the folder of a benchmark, or join one that is there.
 
     Further tasks, models, seeds and folders may join a table; what all its rows share may not change.
+
+    Returns: settings of the whole table: what earlier commands asked for, and this one.
 
     Raises:
         UserError: it is of other settings, or cannot be written.
     """
     file = folder / SETTINGS
-    ours: dict[str, Any] = {"protocol": asdict(settings.protocol)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not file.is_file():
-            if any(folder.iterdir()):
+            if any(one.name != LOCK for one in folder.iterdir()):
                 raise UserError(f"--out {folder} holds other files: give a folder that is new, or one of a benchmark")
-            write_whole(file, json.dumps(ours | {"models": {}}, indent=2) + "\n")
-        there = json.loads(file.read_text(encoding="utf-8"))
-        then, models = there["protocol"], {name: tuple(words) for name, words in there["models"].items()}
+            write_whole(file, _to_json(settings))
+        there = _from_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--out {cannot_use(error, str(folder))}") from error
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{file} is damaged: give another folder with --out") from None
-    other = [f"{key} {then.get(key)} there and {value} here" for key, value in ours["protocol"].items()
-             if then.get(key) != value]  # fmt: skip
-    changed = [name for name, words in settings.models.items() if name in models and models[name] != words]
-    if other or changed:
-        said = ", ".join(other) or f"the row {changed[0]} has other overrides"
+    then, now = asdict(there.protocol), asdict(settings.protocol)
+    said = ", ".join(f"{key} {then[key]} there and {now[key]} here" for key in now if then[key] != now[key])
+    for name, words in settings.models.items():
+        # a row of which nothing is there yet may still be corrected
+        if there.models.get(name, words) != words and any((folder / ROWS).glob(f"*/{name}/*/{RESULT}")):
+            said = said or f"the row {name} has other overrides"
+    if said:
         raise UserError(f"{folder} is of another benchmark ({said}): give another folder with --out")
-    models |= settings.models
-    write_whole(file, json.dumps(ours | {"models": models}, indent=2) + "\n")
+    whole = replace(
+        settings,
+        tasks=tuple(task for task in TASKS if task in (*there.tasks, *settings.tasks)),
+        models={**there.models, **settings.models},
+        seeds=max(there.seeds, settings.seeds),
+        folders={**{name: path for name, path in there.folders.items() if path.is_dir()}, **settings.folders},
+        oracle=there.oracle or settings.oracle,
+    )
+    write_whole(file, _to_json(whole))
+    return whole
+
+
+def _to_json(settings: Settings) -> str:
+    kept = asdict(settings) | {"folders": {name: str(path.absolute()) for name, path in settings.folders.items()}}
+    return json.dumps({key: value for key, value in kept.items() if key != "jobs"}, indent=2) + "\n"
+
+
+def _from_json(text: str) -> Settings:
+    kept = json.loads(text)
+    there = {name: Path(path) for name, path in kept["folders"].items()}
+    return Settings(
+        tasks=tuple(kept["tasks"]),
+        models={name: tuple(words) for name, words in kept["models"].items()},
+        seeds=kept["seeds"],
+        folders={name: path for name, path in there.items() if path.is_dir()},
+        oracle=kept["oracle"],
+        protocol=Protocol(**kept["protocol"]),
+    )

@@ -24,7 +24,7 @@ class Verdict:
 
     Attributes:
         task, score, better, worse: what beats what; where `told` is false the order of the two means nothing.
-        difference: of their means, in units of the score.
+        difference: of their means, in units of the score; of a ratio, of the means of its distance to 1, |log|.
         p: two-sided; None where there are too few trainings to tell anything.
         told: whether p is at most 0.05.
         smallest: the difference that this many trainings of this spread tell in four of five cases.
@@ -114,6 +114,7 @@ def _verdict(
 ) -> Verdict:
     better, worse = names if np.mean(goods[0]) >= np.mean(goods[1]) else (names[1], names[0])
     p = permutation_p(goods[0], goods[1]) if min(map(len, goods)) >= MIN_SEEDS else None
-    a, b = (runs[name][score] for name in names)
+    row = row_of(score)
+    a, b = goods if row is not None and row.better == "one" else [runs[name][score] for name in names]
     difference = abs(float(np.mean(a)) - float(np.mean(b)))
     return Verdict(task, score, better, worse, difference, p, p is not None and p <= LEVEL, smallest_difference(a, b))

@@ -36,7 +36,7 @@ class TruthScores(RunCallback):
 
     By local distance, PSNR, SSIM, detail and grid; left out where the data knows no truth. Columns `val/A2B/psnr`, ...,
     and `val/psnr`, the mean over directions. `scores.json` has beside each what another true picture of the same scenes
-    scores (`true_image`), where the truth is drawn and not one picture.
+    scores (`true_picture`), where the truth is drawn and not one picture.
 
     Args:
         own_of_images: the run's own scores of single pictures (`metrics=` of the command).
