@@ -180,8 +180,8 @@ def test_a_signal_saves_and_the_resumed_run_is_bit_exact(run: Run, tmp_path: Pat
     stopped_at = load(folder / "checkpoints" / "last.ckpt")["iteration"]
     assert 0 < stopped_at < 400
     end = f"trainer.max_steps={stopped_at + 5}"
-    run("signalled", *HARD, end, "resume=last")
-    assert_same(run("whole", *HARD, end), folder)
+    run("signalled", *HARD, end, "resume=last", scored=True)
+    assert_same(run("whole", *HARD, end, scored=True), folder)
 
 
 def interrupt_when_training(

@@ -128,7 +128,7 @@ def test_the_installed_wheel_trains_as_the_checkout(run: Run, tmp_path: Path) ->
         installed,
         empty,
     )
-    assert_same(run("a", *SHORT), tmp_path / "b")
+    assert_same(run("a", *SHORT, scored=True), tmp_path / "b")
 
 
 def done(command: list[str], modules: Path = ROOT, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
