@@ -182,7 +182,7 @@ def test_memory_that_runs_out_on_one_rank_is_said(tmp_path: Path) -> None:
 def test_more_ranks_than_pictures_to_look_at_score_each_once(run: Callable[..., Path], tmp_path: Path) -> None:
     words = ("trainer.max_steps=1", "data.val_count=1", "model.optimizer_G.lr=0")
     train_on_two_ranks((tmp_path / "two", words))
-    one = run("one", "trainer=cpu", "data.batch_size=2", *words)
+    one = run("one", "trainer=cpu", "data.batch_size=2", *words, scored=True)
     a, b = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path / "two", one))
     assert a["protocol"]["N"] == b["protocol"]["N"] == 1
     assert a["scores"] == b["scores"]
@@ -200,7 +200,7 @@ def test_scores_of_two_ranks_are_those_of_one_and_they_run_out_of_patience_toget
     )
     still = ("model.optimizer_G.lr=0", "trainer.val_every=2", "best.patience=2", "trainer.max_steps=99")
     train_on_two_ranks((tmp_path / "two", same), (tmp_path / "patience", still))
-    one = run("one", "trainer=cpu", "data.batch_size=2", *same)
+    one = run("one", "trainer=cpu", "data.batch_size=2", *same, scored=True)
     a, b = (json.loads((folder / "scores_best.json").read_text()) for folder in (tmp_path / "two", one))
     assert a["protocol"] == b["protocol"]
     assert a["protocol"]["N_fake"] == {"A2B": 5, "B2A": 5}
