@@ -326,6 +326,17 @@ def test_a_spec_comes_back_from_its_text() -> None:
 
 
 @pytest.mark.slow
+def test_the_quick_one_writes_a_whole_table(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gan_style", "bench", "--quick", "--out", str(tmp_path / "b")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "b" / "bench.json").read_text())["rows"]
+    assert len(rows) == 2 * (4 + 3)
+    assert not any(row["failed"] for row in rows)
+    assert all((tmp_path / "b" / f"bench.{suffix}").stat().st_size > 1000 for suffix in ("md", "tex", "html"))
+
+
+@pytest.mark.slow
 def test_the_verb_to_the_end_killed_in_the_middle(tmp_path: Path) -> None:
     words = ["bench", "--tasks", "paint", "--models", "cyclegan", "adain", "--seeds", "1", "--count", "4", "--oracle"]
     words += ["--iterations", "40", "--jobs", "2"]
