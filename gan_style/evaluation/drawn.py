@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
+from gan_style.data.images import to_uint8
 from gan_style.data.scenes.photo import MATERIALS
 from gan_style.data.scenes.tasks import Task, find_task
 from gan_style.metrics.filters import from_grey_levels
@@ -88,7 +89,7 @@ class DrawnJudge:
         return {
             "true painter": self._painter,
             "input": self.inputs,
-            "colour transfer": images_of(transfer(from_grey_levels(self.inputs))),
+            "colour transfer": to_uint8(transfer(from_grey_levels(self.inputs))),
             "another scene": np.roll(self._painter, 1, axis=0),
         }
 
@@ -122,11 +123,14 @@ class DrawnJudge:
             UserError: they are not as many, or not of the size.
         """
         found = {name: entry | self.ends[name] for name, entry in self._scored(images, draws).items()}
-        if several is not None:
-            values = self._row_of_images(NAMED["spread"], {"several": several, "samples": self.truths})
-            if np.isfinite(values).all():
-                found["spread"] = dict(bootstrap(values.tolist())) | {"ceiling": 1.0, "floor": 0.0}
-        return found
+        return found if several is None else found | self.spread(several)
+
+    def spread(self, several: NDArray[np.uint8]) -> dict[str, dict[str, Any]]:
+        """Score how much K translations of each input differ, [N, K, H, W, 3]; empty where the truth is one picture."""
+        values = self._row_of_images(NAMED["spread"], {"several": several, "samples": self.truths})
+        if not np.isfinite(values).all():
+            return {}
+        return {"spread": dict(bootstrap(values.tolist())) | {"ceiling": 1.0, "floor": 0.0}}
 
     def values(self, images: Images) -> dict[str, NDArray[np.float64]]:
         """Score each translation by itself, where a score has a number for one: name -> [N]; see `scores`."""
@@ -192,8 +196,3 @@ class DrawnJudge:
 def _batches(images: Images) -> Iterator[Tensor]:
     for first in range(0, len(images), BATCH_SIZE):
         yield from_grey_levels(images[first : first + BATCH_SIZE])
-
-
-def images_of(tensor: Tensor) -> Images:
-    """Convert images [N, 3, H, W] in [-1, 1] to 8 bits, [N, H, W, 3]."""
-    return ((tensor.movedim(-3, -1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()

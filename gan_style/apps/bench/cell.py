@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gan_style.apps.bench.settings import GATYS, ORACLE, RESULT, Protocol, base_of, overrides_of
@@ -23,6 +21,7 @@ from gan_style.core.paths import write_whole
 from gan_style.core.signals import command, stoppable
 from gan_style.core.training_process import unquoted
 from gan_style.evaluation.drawn import DrawnJudge
+from gan_style.training.callbacks.cost import peak_gigabytes
 
 DIRECTION = "A2B"
 MADE = "made.npz"
@@ -88,7 +87,7 @@ def run(spec: Spec, folder: Path, resume: bool) -> None:
         "values": {name: [float(x) for x in values] for name, values in judge.values(images).items()},
         "seconds": None if resume else cpu,  # a training that was interrupted has spent more than this process
         "wall_seconds": None if resume else time.monotonic() - wall,
-        "peak_GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_GB": peak_gigabytes(),
     }
     with open(folder / f"{MADE}.part", "wb") as file:
         np.savez_compressed(file, images=images)
@@ -129,7 +128,6 @@ def _translations(translator: Any, judge: DrawnJudge) -> NDArray[np.uint8]:
 def main(arguments: Sequence[str]) -> int:
     spec = Spec.from_json(arguments[0])
     given = dict(word.split("=", 1) for word in arguments[1:])
-    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
 
     def work() -> None:
         allowed.find_here(list(spec.allow))

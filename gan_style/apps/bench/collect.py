@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,7 +22,7 @@ from gan_style.core.paths import why
 from gan_style.core.version import __version__
 from gan_style.data.images import list_images, read_image
 from gan_style.evaluation.drawn import DrawnJudge
-from gan_style.metrics.table import NAMED
+from gan_style.metrics.table import NAMED, goodness
 
 Images = NDArray[np.uint8]  # [N, H, W, 3]
 ROUNDS = 2000  # of the bootstrap over trainings and pictures
@@ -103,8 +104,6 @@ def collect(settings: Settings, cells: Sequence[Cell]) -> Table:
             _leave_out_what_is_no_number(row)
         rows += of_task
         said += verdicts(task, {row.model: row.runs for row in of_task if len(row.seeds) > 1 and row.runs})
-    import torch
-
     versions = {"gan_style": __version__, "torch": str(torch.__version__)}
     stated = {
         "direction": "A2B",
@@ -170,8 +169,7 @@ def _of_cells(task: str, model: str, cells: Sequence[Cell], judge: DrawnJudge) -
         ends = {key: entry[key] for key in ("ceiling", "floor")}
         row.scores[name] = {"value": float(np.mean(values)), "low": low, "high": high} | ends
     if len(made) > 1:  # what other seeds paint of one input
-        several = judge.scores(made[0], np.stack(made, axis=1), draws=0)
-        row.scores |= {name: several[name] for name in ("spread",) if name in several}
+        row.scores |= judge.spread(np.stack(made, axis=1))
     seconds = [result["seconds"] for result in done if result["seconds"] is not None]
     row.seconds = float(np.mean(seconds)) if seconds else None
     row.peak_GB = max(result["peak_GB"] for result in done)
@@ -231,8 +229,6 @@ def _interval(name: str, results: Sequence[Mapping[str, Any]]) -> tuple[float, f
 
 def best_of(rows: Sequence[Row], score: str) -> set[str]:
     """Return the models with the best value of a score among rows of one task that are trained or folders."""
-    from gan_style.metrics.table import goodness
-
     own = [row for row in rows if row.model not in (*PLANTED, ORACLE) and score in row.scores]
     if not own or score not in NAMED:
         return set()

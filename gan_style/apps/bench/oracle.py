@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gan_style.data.images import to_uint8
 from gan_style.data.scenes import starts_of
-from gan_style.evaluation.drawn import DrawnJudge, images_of
+from gan_style.evaluation.drawn import DrawnJudge
 from gan_style.metrics.filters import from_grey_levels
 from gan_style.networks.resnet import ResnetGenerator
 
@@ -44,4 +45,4 @@ def train_and_translate(judge: DrawnJudge, iterations: int, seed: int) -> NDArra
         falls.step()
     network.eval()
     with torch.no_grad():
-        return np.concatenate([images_of(network(from_grey_levels(x[None]))) for x in judge.inputs])
+        return np.concatenate([to_uint8(network(from_grey_levels(x[None]))) for x in judge.inputs])

@@ -95,7 +95,7 @@ class Runner:
     cells: list[Cell]
     jobs: int
     tell: Callable[[Progress], None]
-    _running: dict[int, tuple[Cell, Training]] = field(default_factory=dict)
+    _running: list[tuple[Cell, Training]] = field(default_factory=list)
     _spent: list[float] = field(default_factory=list)
 
     def run(self) -> None:
@@ -118,7 +118,6 @@ class Runner:
             self._end_all()
 
     def _start(self, cell: Cell) -> None:
-        slot = next(i for i in range(self.jobs) if i not in self._running)
         command = [sys.executable, "-m", "gan_style.apps.bench.cell", cell.spec.to_json()]
         threads = str(max(1, (os.cpu_count() or 1) // self.jobs))
         try:
@@ -126,15 +125,15 @@ class Runner:
             training = Training(command, cell.folder, {"OMP_NUM_THREADS": threads, "WANDB_MODE": "disabled"})
         except OSError as error:
             raise UserError(f"--out {cannot_use(error, str(cell.folder))}") from error
-        self._running[slot] = (cell, training)
+        self._running.append((cell, training))
 
     def _look(self) -> Iterator[Cell]:
         """Handle trainings that have ended; yield those that must go on."""
-        for slot, (cell, training) in list(self._running.items()):
+        for cell, training in list(self._running):
             status = training.poll()
             if status is None:
                 continue
-            del self._running[slot]
+            self._running.remove((cell, training))
             self._spent.append(time.monotonic() - training.started)
             if status == 0 and cell.done:
                 self._say(f"{cell.name}: done in {self._spent[-1]:.0f} s")
@@ -153,9 +152,9 @@ class Runner:
         self.tell(Progress(len(self.cells) - left, len(self.cells), seconds, said))
 
     def _end_all(self) -> None:
-        for _, training in self._running.values():
+        for _, training in self._running:
             training.stop()
-        for _, training in self._running.values():
+        for _, training in self._running:
             training.wait()
 
 

@@ -203,7 +203,7 @@ def begin_folder(folder: Path, settings: Settings) -> Settings:
         tasks=tuple(task for task in TASKS if task in (*there.tasks, *settings.tasks)),
         models={**there.models, **settings.models},
         seeds=max(there.seeds, settings.seeds),
-        folders={**{name: path for name, path in there.folders.items() if path.is_dir()}, **settings.folders},
+        folders={**there.folders, **settings.folders},
         oracle=there.oracle or settings.oracle,
     )
     write_whole(file, _to_json(whole))
