@@ -23,6 +23,7 @@ from gan_style.core.allowed import in_config
 from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.data.datamodule import UnpairedDataModule
+from gan_style.losses.adversarial import maps_of
 from gan_style.models.translator import Translator
 from gan_style.networks.contract import can_join
 from gan_style.training.run import train
@@ -275,8 +276,7 @@ def check_discriminator(make: Callable[..., nn.Module], size: int = 64) -> None:
     images = (torch.rand(2, 3, size, size) * 2 - 1).requires_grad_()
 
     def logits(batch: Tensor = images) -> list[Tensor]:
-        given = network(batch)
-        return [given] if isinstance(given, Tensor) else list(given)
+        return maps_of(network(batch))
 
     maps = logits()
     for map_ in maps:

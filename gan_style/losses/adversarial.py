@@ -1,7 +1,7 @@
 """The four usual adversarial losses, with one equation per player."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gan_style.losses.precision import at_least_float32
 
-Logits = Tensor | Sequence[Tensor]
+Maps = Tensor | Sequence[Tensor]  # one map of logits, or one for each scale
+Logits = Maps | Mapping[str, Maps]  # of a discriminator of several judges, by their names
 
 
 def lsgan_generator(fake: Tensor) -> Tensor:
@@ -52,34 +53,82 @@ class Adversarial:
     """Both sides of an adversarial loss; `adversarial` builds one by name.
 
     Logits are [B, 1, h, w] of any height and width, or a list of such tensors, one per scale, over which the mean is
-    taken. Half precision is converted to float32 first.
+    taken, or such logits by the name of a judge, of which the weighted sum is taken. Half precision is converted to
+    float32 first.
+
+    Args:
+        mode: name of the loss.
+        weights: what each judge's loss counts; one that is not there counts once.
+        modes: name of the loss of each judge that has another than `mode`.
     """
 
     mode: str
-    generator_equation: Callable[[Tensor], Tensor]
-    discriminator_equation: Callable[[Tensor, Tensor], Tensor]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
 
     def generator(self, fake_logits: Logits) -> Tensor:
         """Return the generator's loss, a scalar; ``fake_logits`` are the discriminator's, with gradient."""
-        losses = [self.generator_equation(fake) for fake in _scales(fake_logits)]
-        return torch.stack(losses).mean()
+        return self.generator_terms("", fake_logits)[0]
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Tensor:
         """Return the discriminator's loss, a scalar; the fakes must have been detached before they were judged."""
-        pairs = zip(_scales(real_logits), _scales(fake_logits), strict=True)
-        losses = [self.discriminator_equation(real, fake) for real, fake in pairs]
-        return torch.stack(losses).mean()
+        return self.discriminator_terms("", real_logits, fake_logits)[0]
+
+    def generator_terms(self, name: str, fake_logits: Logits) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the generator's loss and its unweighted terms: one of this name, or `name_judge` of each judge."""
+        terms = {}
+        for judge, maps in by_judge(fake_logits).items():
+            equation = _EQUATIONS[self.mode_of(judge)][0]
+            terms[judge] = torch.stack([equation(fake) for fake in _scales(maps)]).mean()
+        return self._summed(name, terms)
+
+    def discriminator_terms(
+        self, name: str, real_logits: Logits, fake_logits: Logits
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the discriminator's loss and its unweighted terms, named as those of `generator_terms`."""
+        terms, fakes = {}, by_judge(fake_logits)
+        for judge, maps in by_judge(real_logits).items():
+            equation = _EQUATIONS[self.mode_of(judge)][1]
+            pairs = zip(_scales(maps), _scales(fakes[judge]), strict=True)
+            terms[judge] = torch.stack([equation(real, fake) for real, fake in pairs]).mean()
+        return self._summed(name, terms)
+
+    def mode_of(self, judge: str) -> str:
+        """Return the name of the loss of a judge."""
+        return self.modes.get(judge, self.mode)
+
+    def _summed(self, name: str, terms: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        weighted = [self.weights.get(judge, 1.0) * term for judge, term in terms.items()]
+        return torch.stack(weighted).sum(), {f"{name}_{judge}" if judge else name: t for judge, t in terms.items()}
 
 
-def adversarial(mode: str = "lsgan") -> Adversarial:
+def by_judge(logits: Logits) -> dict[str, Maps]:
+    """Return logits by the name of their judge; those of a discriminator that is one judge by an empty name."""
+    return dict(logits) if isinstance(logits, Mapping) else {"": logits}
+
+
+def maps_of(logits: Logits) -> list[Tensor]:
+    """Return all maps of logits, whatever their judges and scales."""
+    judged = by_judge(logits).values()
+    return [one for maps in judged for one in ([maps] if isinstance(maps, Tensor) else maps)]
+
+
+def adversarial(
+    mode: str = "lsgan", weights: Mapping[str, float] | None = None, modes: Mapping[str, str] | None = None
+) -> Adversarial:
     """Build the loss of this name: ``lsgan`` (CycleGAN's), ``vanilla``, ``hinge`` or ``wgan``.
+
+    Args:
+        mode: the name.
+        weights, modes: of the judges of the discriminator, see `Adversarial` and `networks.contract.judges_of`.
 
     Raises:
         ValueError: unknown name.
     """
-    if mode not in _EQUATIONS:
-        raise ValueError(f"Unknown adversarial loss {mode!r}; choose one of {', '.join(_EQUATIONS)}.")
-    return Adversarial(mode, *_EQUATIONS[mode])
+    for one in (mode, *(modes or {}).values()):
+        if one not in _EQUATIONS:
+            raise ValueError(f"Unknown adversarial loss {one!r}; choose one of {', '.join(_EQUATIONS)}.")
+    return Adversarial(mode, weights or {}, modes or {})
 
 
 _EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
@@ -90,6 +139,5 @@ _EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor
 }
 
 
-def _scales(logits: Logits) -> list[Tensor]:
-    maps = [logits] if isinstance(logits, Tensor) else list(logits)
-    return [at_least_float32(one) for one in maps]
+def _scales(maps: Maps) -> list[Tensor]:
+    return [at_least_float32(one) for one in ([maps] if isinstance(maps, Tensor) else maps)]

@@ -1,20 +1,21 @@
 """Penalties on the gradient of the discriminator with respect to its input."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from gan_style.losses.adversarial import Logits, maps_of
 from gan_style.losses.precision import at_least_float32
 
-Discriminator = Callable[[Tensor], Tensor | Sequence[Tensor]]
+Discriminator = Callable[[Tensor], Logits]
 
 
 def r1_penalty(discriminator: Discriminator, real: Tensor) -> Tensor:
     """Compute the zero-centred penalty on real pictures, ``|grad D(x)|^2 / 2`` (Mescheder et al. 2018, eq. 9).
 
     Args:
-        discriminator: gives logits, or a list of them; the gradient is that of their sum.
+        discriminator: gives logits, or several; the gradient is that of their sum.
         real: [B, C, H, W].
 
     Returns:
@@ -28,7 +29,7 @@ def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
     """Compute the one-centred penalty between real and fake, ``(|grad D(x)| - 1)^2`` (Gulrajani et al. 2017, eq. 3).
 
     Args:
-        discriminator: gives logits, or a list of them; the gradient is that of their sum.
+        discriminator: gives logits, or several; the gradient is that of their sum.
         real: [B, C, H, W].
         fake: the same shape; each pair is interpolated by a uniform random weight of its own.
 
@@ -49,8 +50,6 @@ def _input_gradient(discriminator: Discriminator, x: Tensor) -> Tensor:
     x = x.detach().float() if torch.is_autocast_enabled(device) else x.detach()
     x.requires_grad_()
     with torch.autocast(device, enabled=False):
-        logits = discriminator(x)
-        maps = [logits] if isinstance(logits, Tensor) else logits
-        total = torch.stack([one.sum() for one in maps]).sum()
+        total = torch.stack([one.sum() for one in maps_of(discriminator(x))]).sum()
         (gradient,) = torch.autograd.grad(total, x, create_graph=True)
     return at_least_float32(gradient)

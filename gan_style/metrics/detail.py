@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from gan_style.metrics.filters import grey_levels, high_passed
+from gan_style.metrics.filters import grey_levels
+from gan_style.networks.filters import high_passed
 
 SIGMA = 1.0  # pixels
 MIN_ENERGY = 1e-3  # squared grey levels, so that flat truths divide nothing by 0

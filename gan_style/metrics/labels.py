@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_style.core.errors import UserError
-from gan_style.metrics.filters import blur
+from gan_style.networks.filters import blur
 
 SIGMA = 0.8  # pixels of the blur; wider ones lose narrow trunks and shores, at 32 px most
 RIDGE = 1e-9  # of the normal equations, which a material that is nowhere would leave singular

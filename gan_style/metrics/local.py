@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_style.metrics.filters import blur, grey_levels, high_passed
+from gan_style.metrics.filters import grey_levels
+from gan_style.networks.filters import blur, high_passed
 
 COLOUR_SIGMA = 2.0  # pixels of the Gaussian over which colours are averaged
 FINE_SIGMA = 1.0  # pixels: what a Gaussian of it takes away is detail

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.metrics.extractor import rounded
-from gan_style.metrics.filters import blur
 from gan_style.metrics.pairs import cycle_error
+from gan_style.networks.filters import blur
 
 ROUNDS = 1000  # of resampling
 Map = Callable[[Tensor], Tensor]  # [B, C, H, W] in [-1, 1] -> the same

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_style.metrics.filters import grey_levels, high_passed
+from gan_style.metrics.filters import grey_levels
+from gan_style.networks.filters import high_passed
 
 PATCH_PIXELS = 7  # side of a patch
 PATCHES = 128  # of each picture

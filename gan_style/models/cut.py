@@ -18,7 +18,7 @@ from gan_style.losses.adversarial import adversarial
 from gan_style.losses.patchnce import patch_nce
 from gan_style.models.passes import joined
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept
-from gan_style.networks.contract import Featured
+from gan_style.networks.contract import Featured, judges_of
 from gan_style.networks.patch_projector import PatchProjector
 
 
@@ -84,7 +84,7 @@ class CUT(Translator):
         self.G_AB = network
         self.H = PatchProjector(network.feature_channels, num_patches=num_patches)
         self.D_B = discriminator(in_channels=channels_B)
-        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode)
+        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode, *judges_of(self.D_B))
         self.lambda_gan, self.lambda_nce = lambda_gan, lambda_nce
         self.nce_idt, self.nce_tau, self.batch_negatives = nce_idt, nce_tau, batch_negatives
         self.flip_equivariance, self.join_passes = flip_equivariance, join_passes
@@ -119,7 +119,7 @@ class CUT(Translator):
         return Generated(originals | dict(zip(names, fakes, strict=True)), keys=keys, ids=ids, mirrored=mirrored)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        gan = self.gan.generator(self.D_B(images["fake_B"]))
+        gan, gan_terms = self.gan.generator_terms("gan_B", self.D_B(images["fake_B"]))
         names = {"nce": "fake_B", "nce_idt": "idt_B"} if self.nce_idt else {"nce": "fake_B"}
         features = self._passes("features", [images[name] for name in names.values()])
         terms = {
@@ -127,12 +127,11 @@ class CUT(Translator):
             for name, layers, keys, ids in zip(names, features, kept(images, "keys"), kept(images, "ids"), strict=True)
         }
         nce = torch.stack(list(terms.values())).mean()
-        return self.lambda_gan * gan + self.lambda_nce * nce, {"gan_B": gan, **terms}
+        return self.lambda_gan * gan + self.lambda_nce * nce, {**gan_terms, **terms}
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         real, fake = joined(self.D_B, images["real_B"], images["fake_B"].detach(), join=self.join_passes)
-        loss = self.gan.discriminator(real, fake)
-        return loss, {"B": loss}
+        return self.gan.discriminator_terms("B", real, fake)
 
     def _throws_heads(self) -> bool:
         """Draw once per iteration whether to mirror, the same on all processes: the branches make different passes."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from gan_style.core.direction import Direction
-from gan_style.core.types import Count, CountOrNone, Weight
+from gan_style.core.types import Count, CountOrNone, Share, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator, l1
+from gan_style.networks.contract import judges_of
 from gan_style.networks.factory import make_generator
+from gan_style.networks.filters import blur
 
 
 class CycleGAN(Translator):
@@ -32,6 +35,12 @@ class CycleGAN(Translator):
         lambda_cycle: weight of the L1 between a picture and its reconstruction.
         lambda_idt: weight of the L1 between a picture and itself put through the generator *into* its own
             domain; 0 leaves these passes out.
+        cycle_blur: standard deviation, in pixels, of a Gaussian that blurs both sides of the cycle loss, for domains
+            that are no bijection: a photo does not say where the strokes of a painting were; 0 is off.
+        cycle_full: share of the cycle loss that is not blurred, in [0, 1].
+        cycle_noise: standard deviation, on [-1, 1], of noise on fakes before they are translated back, so that
+            the cycle cannot be won by a pattern hidden in them (Chu et al. 2017, arXiv:1712.02950); 0 is off.
+        pretrain: iterations at the beginning in which each generator only learns to return its input.
         lambda_gp, lambda_r1: weights of the discriminators' gradient penalties; 0 is off.
         pool_size: past fakes that each discriminator is shown.
         join_passes: two inputs of one network in one pass; None decides by size and device.
@@ -52,6 +61,10 @@ class CycleGAN(Translator):
         gan_mode: Literal["lsgan", "vanilla", "hinge", "wgan"] = "lsgan",
         lambda_cycle: Weight = 10.0,
         lambda_idt: Weight = 5.0,
+        cycle_blur: Weight = 0.0,
+        cycle_full: Share = 1.0,
+        cycle_noise: Weight = 0.0,
+        pretrain: CountOrNone = 0,
         lambda_gp: Weight = 0.0,
         lambda_r1: Weight = 0.0,
         pool_size: CountOrNone = 50,
@@ -64,14 +77,23 @@ class CycleGAN(Translator):
                 f"the identity loss needs as many channels in A ({channels_A}) as in B ({channels_B}): "
                 "set model.lambda_idt=0"
             )
+        if pretrain > 0 and channels_A != channels_B:
+            raise ValueError(
+                f"a generator cannot return its input with other channels in A ({channels_A}) than in B "
+                f"({channels_B}): set model.pretrain=0"
+            )
+        if cycle_blur == 0 and cycle_full < 1:
+            raise ValueError(f"cycle_full={cycle_full:g} leaves the rest of the cycle to a blur: set model.cycle_blur")
         self.G_AB = make_generator(generator, in_channels=channels_A, out_channels=channels_B)
         self.G_BA = make_generator(generator, in_channels=channels_B, out_channels=channels_A)
         self.D_A = discriminator(in_channels=channels_A)
         self.D_B = discriminator(in_channels=channels_B)
-        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode)
+        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode, *judges_of(self.D_B))
         self.pool_A = ImagePool(pool_size, seed=1)
         self.pool_B = ImagePool(pool_size, seed=2)
         self.lambda_cycle, self.lambda_idt = lambda_cycle, lambda_idt
+        self.cycle_blur, self.cycle_full, self.cycle_noise = cycle_blur, cycle_full, cycle_noise
+        self.pretrain = pretrain
         self.lambda_gp, self.lambda_r1 = lambda_gp, lambda_r1
         self.join_passes = join_passes
 
@@ -81,22 +103,44 @@ class CycleGAN(Translator):
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         real_A, real_B = batch["A"], batch["B"]
+        if self._pretrains():
+            return {"real_A": real_A, "fake_B": self.G_AB(real_A), "real_B": real_B, "fake_A": self.G_BA(real_B)}
         if self.lambda_idt > 0:
             fake_B, idt_B = joined(self.G_AB, real_A, real_B, join=self.join_passes)
             fake_A, idt_A = joined(self.G_BA, real_B, real_A, join=self.join_passes)
             identity = {"idt_A": idt_A, "idt_B": idt_B}
         else:
             fake_B, fake_A, identity = self.G_AB(real_A), self.G_BA(real_B), {}
-        cycle = {"rec_A": self.G_BA(fake_B), "rec_B": self.G_AB(fake_A)}
+        cycle = {"rec_A": self.G_BA(self._noised(fake_B)), "rec_B": self.G_AB(self._noised(fake_A))}
         return {"real_A": real_A, "fake_B": fake_B, "real_B": real_B, "fake_A": fake_A, **cycle, **identity}
 
+    def _pretrains(self) -> bool:
+        """Tell whether this iteration is one of those that only teach the generators to return their inputs."""
+        return self.training and self.iteration < self.pretrain
+
+    def _noised(self, fake: Tensor) -> Tensor:
+        noisy = self.training and self.cycle_noise > 0
+        return fake + self.cycle_noise * torch.randn_like(fake) if noisy else fake
+
+    def _cycle_loss(self, reconstruction: Tensor, real: Tensor) -> Tensor:
+        """Return the L1, the share `cycle_full` of it on the images and the rest on their blur."""
+        if self.cycle_blur == 0:
+            return l1(reconstruction, real)
+        coarse = l1(blur(reconstruction, self.cycle_blur), blur(real, self.cycle_blur))
+        if self.cycle_full == 0:
+            return coarse
+        return (1 - self.cycle_full) * coarse + self.cycle_full * l1(reconstruction, real)
+
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        gan_B = self.gan.generator(self.D_B(images["fake_B"]))
-        gan_A = self.gan.generator(self.D_A(images["fake_A"]))
-        cycle_A = l1(images["rec_A"], images["real_A"])
-        cycle_B = l1(images["rec_B"], images["real_B"])
+        if self._pretrains():
+            terms = {f"pretrain_{d}": l1(images[f"fake_{d}"], images[f"real_{s}"]) for d, s in ("BA", "AB")}
+            return terms["pretrain_B"] + terms["pretrain_A"], terms
+        gan_B, terms_B = self.gan.generator_terms("gan_B", self.D_B(images["fake_B"]))
+        gan_A, terms_A = self.gan.generator_terms("gan_A", self.D_A(images["fake_A"]))
+        cycle_A = self._cycle_loss(images["rec_A"], images["real_A"])
+        cycle_B = self._cycle_loss(images["rec_B"], images["real_B"])
         total = gan_B + gan_A + self.lambda_cycle * (cycle_A + cycle_B)
-        terms = {"gan_B": gan_B, "gan_A": gan_A, "cycle_A": cycle_A, "cycle_B": cycle_B}
+        terms = {**terms_B, **terms_A, "cycle_A": cycle_A, "cycle_B": cycle_B}
         if self.lambda_idt > 0:
             idt_A, idt_B = l1(images["idt_A"], images["real_A"]), l1(images["idt_B"], images["real_B"])
             total = total + self.lambda_idt * (idt_A + idt_B)
@@ -111,8 +155,7 @@ class CycleGAN(Translator):
     def _judge(self, domain: str, real: Tensor, fake: Tensor) -> tuple[Tensor, Terms]:
         discriminator = self.D_A if domain == "A" else self.D_B
         real_logits, fake_logits = joined(discriminator, real, fake, join=self.join_passes)
-        loss = self.gan.discriminator(real_logits, fake_logits)
-        total, terms = loss, {domain: loss}
+        total, terms = self.gan.discriminator_terms(domain, real_logits, fake_logits)
         if self.lambda_gp > 0:
             terms[f"gp_{domain}"] = wgan_gp(discriminator, real, fake)
             total = total + self.lambda_gp * terms[f"gp_{domain}"]

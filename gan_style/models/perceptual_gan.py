@@ -23,7 +23,7 @@ from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_var
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1
-from gan_style.networks.contract import Branched
+from gan_style.networks.contract import Branched, judges_of
 from gan_style.networks.factory import make_generator
 from gan_style.networks.vgg import VGG
 
@@ -82,7 +82,7 @@ class PerceptualGAN(Translator):
                 f"model.lambda_branch={lambda_branch} needs a generator with branches: "
                 "add model/generator=two_branch, or set it to 0"
             )
-        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode)
+        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode, *judges_of(self.D_B))
         self.perceptual = PerceptualLoss(
             vgg,
             content_layers=content_layers,
@@ -113,15 +113,13 @@ class PerceptualGAN(Translator):
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         fake = images["fake_B"]
-        terms = {"gan": self.gan.generator(self.D_B(fake))}
+        gan, terms = self.gan.generator_terms("gan", self.D_B(fake))
         of_fake = self.perceptual.features(fake)
         with torch.no_grad():
             of_A, of_B = self.perceptual.features(images["real_A"]), self.perceptual.features(images["real_B"])
         terms["content"] = self.perceptual.content(of_fake, of_A)
         terms["style"] = self.perceptual.style(of_fake, self.perceptual.style_code(of_B))
-        total = (
-            self.lambda_gan * terms["gan"] + self.lambda_content * terms["content"] + self.lambda_style * terms["style"]
-        )
+        total = self.lambda_gan * gan + self.lambda_content * terms["content"] + self.lambda_style * terms["style"]
         if self.lambda_tv > 0:
             terms["tv"] = total_variation(fake)
             total = total + self.lambda_tv * terms["tv"]
@@ -145,8 +143,7 @@ class PerceptualGAN(Translator):
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         real_logits, fake_logits = joined(self.D_B, images["real_B"], self.pool_B.swap(images["fake_B"]))
-        loss = self.gan.discriminator(real_logits, fake_logits)
-        terms = {"B": loss}
+        loss, terms = self.gan.discriminator_terms("B", real_logits, fake_logits)
         if self.lambda_r1 > 0:
             terms["r1"] = r1_penalty(self.D_B, images["real_B"])
             loss = loss + self.lambda_r1 * terms["r1"]

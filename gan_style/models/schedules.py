@@ -1,10 +1,10 @@
-"""Learning rates as pure functions of the iteration, so that nothing about them has to be saved."""
+"""Learning rates and weights as pure functions of the iteration, so that nothing about them has to be saved."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from gan_style.core.types import Weight
+from gan_style.core.types import Positive, Weight
 
 
 class ConstantThenLinear:
@@ -32,3 +32,30 @@ class ConstantThenLinear:
             return 1.0
         time = iteration / iterations_per_epoch if self.unit == "epochs" else float(iteration)
         return min(1.0, max(0.0, 1.0 - (time - self.constant) / self.decay))
+
+
+class LinearTo:
+    """A straight line from a weight to another one, which then stays.
+
+    Lengths are no shares of a run, so that a run that goes on for longer is as one that was never shorter.
+
+    Args:
+        end: the other weight.
+        length: of the line.
+        constant: length of the part before it.
+        unit: of both lengths.
+    """
+
+    def __init__(
+        self,
+        end: Weight,
+        length: Positive,
+        constant: Weight = 0.0,
+        unit: Literal["epochs", "iterations"] = "iterations",
+    ) -> None:
+        self.end, self.length, self.constant, self.unit = end, length, constant, unit
+
+    def __call__(self, start: float, iteration: int, iterations_per_epoch: float = 1.0) -> float:
+        """Return the weight of iteration `iteration` (from 0), of a line that begins at `start`."""
+        time = iteration / iterations_per_epoch if self.unit == "epochs" else float(iteration)
+        return start + (self.end - start) * min(1.0, max(0.0, (time - self.constant) / self.length))

@@ -117,19 +117,31 @@ class StyleConditional(Styled):
         self.D = discriminator(in_channels=channels_B, styles=styles)
         self.gan_mode, self.gan = "vanilla", adversarial("vanilla")
         self.perceptual = None if vgg is None else PerceptualLoss(vgg, statistic=statistic, relative=True)
-        self.weights = {
-            "gan_B": lambda_gan,
-            "code": lambda_code,
-            "cycle_A": lambda_cycle,
-            "self": lambda_self,
-            "content": _only_with(vgg, lambda_content, "content"),
-            "style": _only_with(vgg, lambda_style, "style"),
-        }
+        self.lambda_gan, self.lambda_code, self.lambda_cycle, self.lambda_self = (
+            lambda_gan,
+            lambda_code,
+            lambda_cycle,
+            lambda_self,
+        )
+        self.lambda_content = _only_with(vgg, lambda_content, "content")
+        self.lambda_style = _only_with(vgg, lambda_style, "style")
         self.lambda_diversity, self.diversity_iterations = lambda_diversity, diversity_iterations
         self.lambda_r1, self.r1_every = lambda_r1, r1_every
         self.latent_size, self.warm_start = latent_size, warm_start
         self.register_buffer("style_means", torch.zeros(styles, style_size))
         self.register_buffer("style_visits", torch.zeros(styles, dtype=torch.int64))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Name of a loss term -> its weight now."""
+        return {
+            "gan_B": self.lambda_gan,
+            "code": self.lambda_code,
+            "cycle_A": self.lambda_cycle,
+            "self": self.lambda_self,
+            "content": self.lambda_content,
+            "style": self.lambda_style,
+        }
 
     # Styles
 

@@ -21,6 +21,7 @@ from gan_style.networks.contract import Branched
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
 StyleCode = dict[str, Tensor]  # name -> [B, ...]: representation of a style
 Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
+WeightSchedule = Callable[[float, int, float], float]  # see `schedules.LinearTo`
 Optimizers = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -70,6 +71,8 @@ class Translator(nn.Module):
         clip_grad_norm: largest norm of one player's gradient; None does not clip.
         accumulate: iterations per optimiser step; their gradients are averaged.
         seed: dropout, pools and other random choices of iteration t follow from (seed, rank, t) alone.
+        weight_schedules: name of a `lambda_` -> `schedules.LinearTo`, or anything that is called like it; its
+            weight begins at the value of that name.
     """
 
     # Its networks, by the names of its attributes
@@ -109,6 +112,7 @@ class Translator(nn.Module):
         clip_grad_norm: Positive | None = None,
         accumulate: Count = 1,
         seed: Seed = 0,
+        weight_schedules: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.make_optimizer = {"G": optimizer_G, "D": optimizer_D or optimizer_G}
@@ -116,6 +120,7 @@ class Translator(nn.Module):
         self.clip_grad_norm, self.accumulate, self.seed = clip_grad_norm, accumulate, seed
         self.iteration = 0  # batches done, counted by the engine
         self.skipped = 0  # batches that a rollback undid
+        self.weight_schedules: dict[str, WeightSchedule] = {k: v for k, v in (weight_schedules or {}).items() if v}
 
     # To be written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -35,6 +36,21 @@ class Featured(Protocol):
     def forward_with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the output and the features of one pass."""
         ...
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """A discriminator of several judges, which returns logits by their names."""
+
+    judge_weights: Mapping[str, float]  # what the loss of each counts, for both players
+    judge_modes: Mapping[str, str]  # adversarial loss of those that have another than the method's
+
+
+def judges_of(discriminator: nn.Module) -> tuple[Mapping[str, float], Mapping[str, str]]:
+    """Return weights and adversarial losses of the judges of a discriminator by name; empty where it is one judge."""
+    if not isinstance(discriminator, Judging):
+        return {}, {}
+    return discriminator.judge_weights, discriminator.judge_modes
 
 
 def can_join(network: nn.Module) -> bool:

@@ -1,13 +1,14 @@
 """Discriminators that judge patches, pixels, or patches at several sizes. They return logits, no sigmoid."""
 
-from typing import cast
+from collections.abc import Iterator
+from typing import Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count, Levels, Positive
-from gan_style.networks.blocks import add_spectral_norm, is_per_sample, make_norm, needs_bias
+from gan_style.networks.blocks import BlurPool, add_spectral_norm, is_per_sample, make_norm, needs_bias
 from gan_style.networks.init import initialize
 
 
@@ -25,17 +26,16 @@ class _SequentialDiscriminator(nn.Module):
     def receptive_field(self) -> int:
         """Side of the square of input pixels that one logit sees."""
         side = 1
-        for convolution in self._convolutions_from_the_end():
-            side = (side - 1) * convolution.stride[0] + convolution.kernel_size[0]
+        for kernel, stride, _ in self._windows_from_the_end():
+            side = (side - 1) * stride + kernel
         return side
 
     @property
     def minimum_size(self) -> int:
         """Least height and width of a picture that gives at least one logit."""
         side = 1
-        for convolution in self._convolutions_from_the_end():
-            padding = cast(tuple[int, int], convolution.padding)[0]
-            side = (side - 1) * convolution.stride[0] + convolution.kernel_size[0] - 2 * padding
+        for kernel, stride, padding in self._windows_from_the_end():
+            side = (side - 1) * stride + kernel - 2 * padding
         return side
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,8 +43,13 @@ class _SequentialDiscriminator(nn.Module):
         _check_size(self, x, self.minimum_size)
         return self.layers(x)
 
-    def _convolutions_from_the_end(self) -> list[nn.Conv2d]:
-        return [layer for layer in reversed(self.layers) if isinstance(layer, nn.Conv2d)]
+    def _windows_from_the_end(self) -> Iterator[tuple[int, int, int]]:
+        """Yield kernel, stride and padding of each layer that sees more than one place."""
+        for layer in reversed(self.layers):
+            if isinstance(layer, BlurPool):
+                yield 3, 2, 1
+            elif isinstance(layer, nn.Conv2d):
+                yield layer.kernel_size[0], layer.stride[0], cast(tuple[int, int], layer.padding)[0]
 
 
 class PatchDiscriminator(_SequentialDiscriminator):
@@ -57,6 +62,7 @@ class PatchDiscriminator(_SequentialDiscriminator):
         filters: channels of the first layer; doubled at each layer up to eight times.
         layers: convolutions of stride 2; one of stride 1 and the one that gives the logits follow.
         norm: ``instance``, ``batch`` or ``none``; the first convolution has none.
+        downsample: ``stride``, or ``blur``, which convolves at full size and then halves it by `BlurPool`.
         spectral: spectral norm on every convolution.
         init: see `gan_style.networks.init.initialize`.
         init_gain: likewise.
@@ -72,6 +78,7 @@ class PatchDiscriminator(_SequentialDiscriminator):
         filters: Count = 64,
         layers: Levels = 3,
         norm: str = "instance",
+        downsample: Literal["stride", "blur"] = "stride",
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
@@ -80,14 +87,16 @@ class PatchDiscriminator(_SequentialDiscriminator):
         if layers < 1:
             raise ValueError(f"A PatchGAN needs at least one layer, not {layers}; see PixelDiscriminator.")
         widths = [filters * min(2**layer, 8) for layer in range(layers + 1)]
-        modules: list[nn.Module] = [nn.Conv2d(in_channels, filters, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
-        for layer in range(1, layers + 1):
-            stride = 2 if layer < layers else 1
-            modules += [
-                nn.Conv2d(widths[layer - 1], widths[layer], 4, stride, 1, bias=needs_bias(norm)),
-                make_norm(norm, widths[layer]),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
+        anti_aliased = downsample == "blur"
+        modules: list[nn.Module] = []
+        for layer in range(layers + 1):
+            halves = layer < layers
+            before = widths[layer - 1] if layer > 0 else in_channels
+            bias = layer == 0 or needs_bias(norm)
+            modules.append(nn.Conv2d(before, widths[layer], 4, 2 if halves and not anti_aliased else 1, 1, bias=bias))
+            modules += [make_norm(norm, widths[layer])] if layer > 0 else []
+            modules.append(nn.LeakyReLU(0.2, inplace=True))
+            modules += [BlurPool()] if halves and anti_aliased else []
         self.layers = nn.Sequential(*modules, nn.Conv2d(widths[-1], 1, 4, 1, 1))
         initialize(self, init, init_gain)
         if spectral:
@@ -148,6 +157,7 @@ class MultiScaleDiscriminator(nn.Module):
         filters: see `PatchDiscriminator`, as the rest.
         layers: likewise.
         norm: likewise.
+        downsample: likewise.
         spectral: likewise.
         init: likewise.
         init_gain: likewise.
@@ -164,6 +174,7 @@ class MultiScaleDiscriminator(nn.Module):
         filters: Count = 64,
         layers: Levels = 3,
         norm: str = "instance",
+        downsample: Literal["stride", "blur"] = "stride",
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
@@ -177,6 +188,7 @@ class MultiScaleDiscriminator(nn.Module):
                 filters=filters,
                 layers=layers,
                 norm=norm,
+                downsample=downsample,
                 spectral=spectral,
                 init=init,
                 init_gain=init_gain,
@@ -222,5 +234,5 @@ def _check_size(discriminator: nn.Module, x: Tensor, minimum: int) -> None:
         raise UserError(
             f"A picture of {height}x{width} (height x width) is too small for this "
             f"{type(discriminator).__name__}, which needs at least {minimum}x{minimum}: "
-            "raise data.image_size, or lower model.discriminator.layers or scales."
+            "raise data.image_size, or lower the layers or scales of model.discriminator."
         )

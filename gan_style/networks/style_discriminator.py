@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +43,8 @@ class ConditionalDiscriminator(PatchDiscriminator):
         init_gain: Positive = 0.02,
     ) -> None:
         super().__init__(in_channels, filters=filters, layers=layers, norm=norm, init=init, init_gain=init_gain)
-        width = self._convolutions_from_the_end()[0].in_channels
-        self.layers[-1] = nn.Conv2d(width, styles, 4, 1, 1)
+        last = cast(nn.Conv2d, self.layers[-1])
+        self.layers[-1] = nn.Conv2d(last.in_channels, styles, 4, 1, 1)
         initialize(self.layers[-1], init, init_gain)
         if spectral:
             add_spectral_norm(self)

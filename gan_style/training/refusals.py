@@ -160,7 +160,7 @@ def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
         if data.image_size < needed:
             raise UserError(
                 f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "
-                "raise it, or lower model.discriminator.layers or scales"
+                "raise it, or lower the layers or scales of model.discriminator"
             )
 
 

@@ -165,6 +165,8 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
         return
     if schedule_ends(engine, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
+    for name in weights_that_settle(engine, iterations):
+        say(f"note: model.{name} stays the same in the last tenth of the run: its schedule ends before")
     announce(config["name"], OmegaConf.to_yaml(OmegaConf.create(config)), data, model, iterations, run_dir, resume)
     trainer, logs, keeper = assemble(run, settings, data, engine, chosen, run_dir, iterations, resume)
     try:
@@ -326,6 +328,12 @@ def _explaining(trainer: pl.Trainer, keeper: Keeper) -> Iterator[None]:
 def schedule_ends(engine: Engine, iterations: int) -> bool:
     """Check whether a tenth of the run or more would train at a rate of 0."""
     return engine.rate_factor(int(0.9 * iterations)) == 0
+
+
+def weights_that_settle(engine: Engine, iterations: int) -> list[str]:
+    """Return the names of weights whose schedules end before the last tenth of a run."""
+    last, before = (engine.weights(iteration) for iteration in (iterations - 1, int(0.9 * iterations) - 1))
+    return [name for name, weight in last.items() if weight == before[name] and iterations >= 10]
 
 
 @rank_zero_only

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.metrics.detail import detail, fine_detail
-from gan_style.metrics.filters import blur
 from gan_style.metrics.grid import amplitude, fold, folded, grid_excess, strides_of
 from gan_style.metrics.labels import LinearJudge, label_iou, mean_iou, overlaps
 from gan_style.metrics.local import energy_distance, local_distance
 from gan_style.metrics.objects import TREE, invented_objects, lost_objects
 from gan_style.metrics.spread import spread
 from gan_style.metrics.texture import PATCHES, texture_distance, texture_patches
+from gan_style.networks.filters import blur
 
 
 def noise(*shape: int, seed: int = 0, scale: float = 0.5) -> Tensor:

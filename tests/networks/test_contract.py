@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gan_style.core.config import build, config_dir
 from gan_style.inference.tiling.known_functions import UnknownOperationError
 from gan_style.inference.tiling.tiled import Tiled
+from gan_style.losses.adversarial import maps_of
 from gan_style.networks.contract import Branched, Featured, can_join, minimum_size
 from gan_style.networks.recomputed import blocks_of
 from gan_style.testing import check_discriminator, check_generator
@@ -59,10 +60,6 @@ def given(net: Any, x: Tensor) -> tuple[Tensor, ...]:
         if kind in ("ConditionalDiscriminator", "VGGDiscriminator")
         else (x,)
     )
-
-
-def maps(logits: Tensor | list[Tensor]) -> list[Tensor]:
-    return [logits] if isinstance(logits, Tensor) else logits
 
 
 class OfOneStyle(nn.Module):
@@ -157,7 +154,7 @@ def test_a_discriminator_gives_maps_down_to_its_smallest_picture(discriminator: 
     least = minimum_size(discriminator)
     for side in (least, max(least, 32) + 3):
         x = torch.rand(2, 3, side, side)
-        for one in maps(discriminator(*given(discriminator, x))):
+        for one in maps_of(discriminator(*given(discriminator, x))):
             assert one.dim() == 4
             assert one.shape[:2] == (2, 1)
     if least > 1:
@@ -167,7 +164,7 @@ def test_a_discriminator_gives_maps_down_to_its_smallest_picture(discriminator: 
 
 def test_a_discriminator_can_be_differentiated_twice(discriminator: Any) -> None:
     x = torch.rand(1, 3, max(minimum_size(discriminator), 48), 48, requires_grad=True)
-    total = torch.stack([one.sum() for one in maps(discriminator(*given(discriminator, x)))]).sum()
+    total = torch.stack([one.sum() for one in maps_of(discriminator(*given(discriminator, x)))]).sum()
     (slope,) = torch.autograd.grad(total, x, create_graph=True)
     slope.square().sum().backward()
     trained = [p for p in discriminator.parameters() if p.requires_grad]

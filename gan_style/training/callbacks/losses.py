@@ -68,6 +68,7 @@ class LogLosses(RunCallback):
         self._clock, self._clocked_at = now, engine.iteration
         row = {f"train/{name}": value for name, value in self.values.items()}
         row |= {f"lr/{player}": rate for player, rate in engine.learning_rates().items()}
+        row |= {f"weight/{name}": value for name, value in engine.weights(engine.iteration - 1).items()}
         row["time/images_per_s"] = round(self.images_per_s, 2)
         row |= self.cost.row()
         for logger in trainer.loggers:

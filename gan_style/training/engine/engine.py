@@ -36,6 +36,7 @@ class Engine(pl.LightningModule):
         self.automatic_optimization = False
         self.method = method
         self.iterations_per_epoch = iterations_per_epoch
+        self.first_weights = first_weights(method)  # of the lambdas that have a schedule
         self.fast_convolutions = False  # whether what G trains uses `networks.fast_convolutions`, on a CPU in float32
         self.checkpointing = False  # whether what G trains recomputes residual blocks in the backward pass
         self.compiled: Literal["off", "default", "max"] = "off"
@@ -71,9 +72,10 @@ class Engine(pl.LightningModule):
         return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}
 
     def begin_iteration(self) -> None:
-        """Set seed and rates from the iteration's number, so that neither has to be saved."""
+        """Set seed, rates and weights from the iteration's number, so that none has to be saved."""
         torch.manual_seed(derive_seed(self.method.seed, "iteration", self.position, self.global_rank))
         self._set_learning_rates()
+        self._set_weights()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
         if self.method.optimizes_images and batch_idx > 0:  # they are the same in every batch
@@ -151,6 +153,17 @@ class Engine(pl.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
+    def weights(self, iteration: int) -> dict[str, float]:
+        """Return the weights in an iteration of the losses that have a schedule, by name."""
+        return {
+            name: self.method.weight_schedules[name](first, iteration, self.iterations_per_epoch)
+            for name, first in self.first_weights.items()
+        }
+
+    def _set_weights(self) -> None:
+        for name, weight in self.weights(self.iteration).items():
+            setattr(self.method, name, weight)
+
     # State: everything that a resumed run needs beside the weights, which are the method's `state_dict`
 
     def training_state(self) -> dict[str, Any]:
@@ -205,6 +218,20 @@ class Engine(pl.LightningModule):
     def _say(self, text: str | None) -> None:
         if text and self.global_rank == 0:
             say(text, flush=True)
+
+
+def first_weights(method: Translator) -> dict[str, float]:
+    """Return the values at which the weights begin that have a schedule.
+
+    Raises:
+        UserError: a method has no weight of that name.
+    """
+    weights = {name: value for name, value in vars(method).items() if name.startswith("lambda_")}
+    for name in method.weight_schedules:
+        if not isinstance(weights.get(name), (int, float)):
+            known = ", ".join(name for name, value in weights.items() if isinstance(value, (int, float)))
+            raise UserError(f"model.weight_schedules.{name} is no weight of this method, which has {known}")
+    return {name: float(weights[name]) for name in method.weight_schedules}
 
 
 def engine_of(module: pl.LightningModule) -> Engine:

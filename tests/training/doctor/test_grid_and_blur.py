@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_style.metrics.filters import blur, from_grey_levels
+from gan_style.metrics.filters import from_grey_levels
+from gan_style.networks.filters import blur
 from gan_style.training.doctor.detectors import DETECTORS, MIN_DETAIL
 from gan_style.training.doctor.statistics import Sketch, measure, sketch
 from tests.training.doctor.zoo import LEVEL, Planted, Tiny, images, observe, textured, textured_batch_of

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from gan_style.core.errors import TrainingFailed
 from gan_style.losses.adversarial import adversarial
-from gan_style.metrics.filters import blur
 from gan_style.metrics.probe import steganography_probe
 from gan_style.models.translator import Images, Terms, Translator, l1
+from gan_style.networks.filters import blur
 from gan_style.training.callbacks.cost import Cost
 from gan_style.training.callbacks.doctor import Doctor
 from gan_style.training.callbacks.findings_file import read

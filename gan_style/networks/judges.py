@@ -1,0 +1,117 @@
+"""Discriminators of several judges, and one that sees texture alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from gan_style.core.errors import UserError
+from gan_style.core.types import Count, Levels, Positive, Weight
+from gan_style.networks.contract import can_join, minimum_size
+from gan_style.networks.filters import high_passed
+from gan_style.networks.patchgan import PatchDiscriminator
+
+
+class Judges(nn.Module):
+    """Several discriminators that each judge the whole image, every one with a loss of its own.
+
+    Args:
+        in_channels: of the image.
+        judges: by name, factories `(in_channels=)` -> network.
+        weights: what the loss of a judge counts, by name; 1 where it is not named.
+        gan_modes: adversarial loss of a judge, by name; the method's where it is not named.
+
+    Raises:
+        UserError: no judge, or a weight or a loss for a name that is no judge's.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        *,
+        judges: Mapping[str, Any],
+        weights: Mapping[str, Weight] | None = None,
+        gan_modes: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        made: Mapping[str, Callable[..., nn.Module]] = {name: make for name, make in judges.items() if make}
+        if not made:
+            raise UserError("model.discriminator.judges names none: give one or more networks by name")
+        for key, named in (("weights", weights), ("gan_modes", gan_modes)):
+            for name in named or {}:
+                if name not in judges:
+                    raise UserError(f"model.discriminator.{key}.{name} is for no judge: there are {', '.join(judges)}")
+        self.networks = nn.ModuleDict({name: make(in_channels=in_channels) for name, make in made.items()})
+        self.judge_weights = {name: float((weights or {}).get(name, 1.0)) for name in made}
+        self.judge_modes = {name: mode for name, mode in (gan_modes or {}).items() if name in made and mode}
+
+    @property
+    def per_sample(self) -> bool:
+        """True if inputs may be joined along the batch exactly."""
+        return all(can_join(network) for network in self.networks.values())
+
+    @property
+    def minimum_size(self) -> int:
+        """Least height and width of an image that every judge takes."""
+        return max(minimum_size(network) for network in self.networks.values())
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the logits of each judge by its name, of images [B, in_channels, H, W]."""
+        return {name: network(x) for name, network in self.networks.items()}
+
+
+class TextureDiscriminator(PatchDiscriminator):
+    """PatchGAN on what a Gaussian takes away: it sees strokes and edges, and no colour or light.
+
+    With one layer it judges patches of 16x16. It has spectral norm (Miyato et al. 2018) in place of a norm, which would
+    hide how strong a texture is.
+
+    Args:
+        in_channels: of the image.
+        sigma: of the Gaussian, in pixels.
+        gain: factor on the high-passed image, whose values are small.
+        filters: see `PatchDiscriminator`, as the rest.
+        layers: likewise.
+        norm: likewise.
+        spectral: likewise.
+        init: likewise.
+        init_gain: likewise.
+
+    Raises:
+        UserError: in ``forward``, an image smaller than one patch.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        *,
+        sigma: Positive = 1.5,
+        gain: Positive = 4.0,
+        filters: Count = 32,
+        layers: Levels = 1,
+        norm: str = "none",
+        spectral: bool = True,
+        init: str = "normal",
+        init_gain: Positive = 0.02,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            filters=filters,
+            layers=layers,
+            norm=norm,
+            spectral=spectral,
+            init=init,
+            init_gain=init_gain,
+        )
+        self.sigma, self.gain = sigma, gain
+
+    @property
+    def minimum_size(self) -> int:
+        """Side of one patch: in a smaller image all that a logit sees would be border."""
+        return self.receptive_field
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits [B, 1, h, w] of images [B, in_channels, H, W]; H, W >= ``minimum_size``."""
+        return super().forward(self.gain * high_passed(x, self.sigma))
