@@ -245,18 +245,22 @@ class MethodContract:
 # Networks
 
 
-def check_generator(make: Callable[..., nn.Module], sizes: Sequence[tuple[int, int]] = (*SIZES, (5, 9))) -> None:
+def check_generator(
+    make: Callable[..., nn.Module], sizes: Sequence[tuple[int, int]] = (*SIZES, (5, 9)), out_channels: int = 1
+) -> None:
     """Check that a generator keeps any size, gives [-1, 1], trains all weights, and keeps `per_sample`.
 
     Args:
         make: called as `make(in_channels=..., out_channels=...)`, as methods do.
+        sizes: height and width of the images.
+        out_channels: of 3 in; 3 for a generator that begins at its input.
     """
     torch.manual_seed(0)
-    network = make(in_channels=3, out_channels=1)
+    network = make(in_channels=3, out_channels=out_channels)
     for size in sizes:
         x = torch.rand(2, 3, *size) * 2 - 1
         y = network(x)
-        assert y.shape == (2, 1, *size), f"{tuple(x.shape)} becomes {tuple(y.shape)}"
+        assert y.shape == (2, out_channels, *size), f"{tuple(x.shape)} becomes {tuple(y.shape)}"
         assert y.abs().max() <= 1, "the output leaves [-1, 1]"
         _check_alone(network, x, [y], lambda one: [network(one)])
     _check_gradients(network, lambda: network(torch.rand(1, 3, 32, 32) * 2 - 1).square().mean())

@@ -137,6 +137,7 @@ def names_of(network: nn.Module) -> Names:
     """
     if any("parametrizations" in name for name in network.state_dict()):
         raise UserError("the official layout has no spectral norm: export to .onnx, .pt2 or .safetensors")
+    _refuse_ours(network)
     if type(network) is ResnetGenerator:
         found = Names(*_resnet_names(network), [])
     elif type(network) is UNetGenerator:
@@ -151,6 +152,17 @@ def names_of(network: nn.Module) -> Names:
         for official in [name for name in found.ours if name.endswith("bias") and name != last]:
             found.silent.append(found.ours.pop(official))
     return found
+
+
+def _refuse_ours(network: nn.Module) -> None:
+    """Raise a UserError that names an option of ours that the official code's networks do not have."""
+    ours = []
+    if isinstance(network, ResnetGenerator | UNetGenerator) and network.head is not None:
+        ours.append("head other than tanh")
+    if isinstance(network, UNetGenerator) and network.full_size_skip:
+        ours.append("skip connection at full size")
+    if ours:
+        raise UserError(f"the official layout has no {' or '.join(ours)}: export to .onnx, .pt2 or .safetensors")
 
 
 def _resnet_names(network: ResnetGenerator) -> tuple[dict[str, str], State]:

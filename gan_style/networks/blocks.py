@@ -171,13 +171,22 @@ class Upsample(nn.Sequential):
                 layer.weight.copy_(layer.weight[::4].repeat_interleave(4, dim=0))
 
 
-def add_spectral_norm(module: nn.Module) -> None:
+def last_convolution(module: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:
+    """Return the last convolution of a module that has one, in the order of its layers."""
+    return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][-1]
+
+
+def add_spectral_norm(module: nn.Module, but: nn.Module | None = None) -> None:
     """Divide the weight of every convolution and linear layer by its largest singular value.
 
     Miyato et al. 2018. To be called after the initialisation, which needs the bare weights.
+
+    Args:
+        module: changed in place.
+        but: a layer that keeps its weight, such as one that starts small.
     """
     for layer in list(module.modules()):
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if layer is not but and isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             spectral_norm(layer)
 
 

@@ -17,6 +17,7 @@ from gan_style.networks.blocks import (
     needs_bias,
     pad_to_multiple,
 )
+from gan_style.networks.heads import HeadName, make_head, start_small
 from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d
 
@@ -54,9 +55,13 @@ class ResnetGenerator(nn.Module):
         dropout: probability inside the residual blocks, in [0, 1).
         upsample: ``deconv``, ``resize``, ``pixelshuffle``, ``blur`` or ``bilinear``.
         downsample: ``stride``, or ``blur``, which with `upsample` ``bilinear`` is the official CUT's anti-aliasing.
-        spectral: spectral norm on every convolution.
+        spectral: spectral norm on every convolution; the last one has none where `head` starts small.
         init: see `gan_style.networks.init.initialize`.
         init_gain: likewise.
+        head: ``tanh``, or ``residual`` or ``band``, which begin at the input (`gan_style.networks.heads`).
+
+    Raises:
+        UserError: a head that begins at the input, with other channels out than in.
     """
 
     feature_channels: tuple[int, ...]
@@ -75,8 +80,10 @@ class ResnetGenerator(nn.Module):
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
+        head: HeadName = "tanh",
     ) -> None:
         super().__init__()
+        self.head = make_head(head, in_channels, out_channels)
         wide = 4 * filters
         down = stem(in_channels, filters, norm, downsample)
         residual = [ResidualBlock(wide, norm=norm, dropout=dropout) for _ in range(blocks)]
@@ -84,16 +91,19 @@ class ResnetGenerator(nn.Module):
         for channels in (wide, 2 * filters):
             up.append(Upsample(channels, channels // 2, upsample, bias=needs_bias(norm)))
             up += [make_norm(norm, channels // 2), ReLU(inplace=True)]
-        last = [ReflectionPad2d(3), nn.Conv2d(filters, out_channels, 7), nn.Tanh()]
-        self.layers = nn.Sequential(*down, *residual, *up, *last)
+        last = nn.Conv2d(filters, out_channels + (self.head.extra_channels if self.head else 0), 7)
+        activation = [] if self.head else [nn.Tanh()]
+        self.layers = nn.Sequential(*down, *residual, *up, ReflectionPad2d(3), last, *activation)
 
         # The first and the fifth of nine residual blocks, or the first and the middle one of fewer than five.
         deep = sorted({0, 4 if blocks >= 5 else blocks // 2}) if blocks else []
         self._feature_layers = (0, 4, 7 + (downsample == "blur"), *(len(down) + block for block in deep))
         self.feature_channels = (in_channels, 2 * filters, wide, *(wide for _ in deep))
         initialize(self, init, init_gain)
+        if self.head:
+            start_small(last)
         if spectral:
-            add_spectral_norm(self)
+            add_spectral_norm(self, but=last if self.head else None)
 
     @property
     def per_sample(self) -> bool:
@@ -102,8 +112,8 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate [B, in_channels, H, W] to [B, out_channels, H, W] in [-1, 1]; any H, W >= 1."""
-        x, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
-        return crop(self.layers(x), size)
+        padded, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
+        return self._finish(self.layers(padded), size, x)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the features of the five layers where CUT compares patches (Park et al. 2020, section 3.2).
@@ -122,11 +132,15 @@ class ResnetGenerator(nn.Module):
 
     def forward_with_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return ``forward(x)`` and ``features(x)``, computed in one pass."""
-        x, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
-        x, features = self._encode(x)
+        padded, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
+        y, features = self._encode(padded)
         for layer in self.layers[self._feature_layers[-1] + 1 :]:
-            x = layer(x)
-        return crop(x, size), features
+            y = layer(y)
+        return self._finish(y, size, x), features
+
+    def _finish(self, y: Tensor, size: tuple[int, int], image: Tensor) -> Tensor:
+        y = crop(y, size)
+        return self.head(y, image) if self.head else y
 
     def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = []

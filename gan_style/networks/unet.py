@@ -9,11 +9,14 @@ from gan_style.networks.blocks import (
     add_spectral_norm,
     crop,
     is_per_sample,
+    last_convolution,
     make_norm,
     needs_bias,
     pad_to_multiple,
 )
+from gan_style.networks.heads import HeadName, make_head, start_small
 from gan_style.networks.init import initialize
+from gan_style.networks.padding import ReflectionPad2d
 
 
 class UNetGenerator(nn.Module):
@@ -31,12 +34,16 @@ class UNetGenerator(nn.Module):
         dropout: probability in the decoder levels of full width except the innermost, in [0, 1); a network
             too shallow for such a level gets it next to the innermost.
         upsample: ``deconv`` (4x4), ``resize``, ``pixelshuffle`` or ``blur``.
-        spectral: spectral norm on every convolution.
+        spectral: spectral norm on every convolution; the last one has none where `head` starts small.
         init: see `gan_style.networks.init.initialize`.
         init_gain: likewise.
+        head: ``tanh``, or ``residual`` or ``band``, which begin at the input (`gan_style.networks.heads`).
+        full_size_skip: let the first level be a 3x3 convolution at full size, with `depth` halvings after it, and the
+            last one its counterpart, so that the outermost skip connection has the picture's own resolution.
 
     Raises:
-        ValueError: depth below 2, or dropout in a network of depth 2, which has no level for it.
+        ValueError: depth below 2, or dropout in a network without a level for it.
+        UserError: a head that begins at the input, with other channels out than in.
     """
 
     def __init__(
@@ -52,6 +59,8 @@ class UNetGenerator(nn.Module):
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
+        head: HeadName = "tanh",
+        full_size_skip: bool = False,
     ) -> None:
         super().__init__()
         if depth < 2:
@@ -59,14 +68,22 @@ class UNetGenerator(nn.Module):
         if depth == 2 and dropout > 0:
             raise ValueError("A U-Net of depth 2 has no level for dropout; take a depth of 3 or more.")
         self._multiple = 2**depth
-        widths = [filters * min(2**level, 8) for level in range(depth)]
-        self.down = nn.ModuleList(_down(level, in_channels, widths, norm) for level in range(depth))
-        self.up = nn.ModuleList(
-            _up(level, out_channels, widths, norm, dropout, upsample) for level in reversed(range(depth))
+        self.head, self.full_size_skip = make_head(head, in_channels, out_channels), full_size_skip
+        widths = [filters * min(2**level, 8) for level in range(depth + full_size_skip)]
+        levels = range(1, len(widths))
+        self.down = nn.ModuleList([_outer_down(in_channels, widths[0], norm, full_size_skip)])
+        self.down.extend(_down(level, widths, norm) for level in levels)
+        self.up = nn.ModuleList(_up(level, widths, norm, dropout, upsample) for level in reversed(levels))
+        made_channels = out_channels + (self.head.extra_channels if self.head else 0)
+        self.up.append(
+            _outer_up(2 * widths[0], made_channels, None if full_size_skip else upsample, tanh=not self.head)
         )
         initialize(self, init, init_gain)
+        last = last_convolution(self.up[-1]) if self.head else None
+        if last is not None:
+            start_small(last)
         if spectral:
-            add_spectral_norm(self)
+            add_spectral_norm(self, but=last)
 
     @property
     def per_sample(self) -> bool:
@@ -75,6 +92,7 @@ class UNetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Translate [B, in_channels, H, W] to [B, out_channels, H, W] in [-1, 1]; any H, W >= 1."""
+        image = x
         x, size = pad_to_multiple(x, self._multiple)
         skips = []
         for down in self.down:
@@ -85,13 +103,27 @@ class UNetGenerator(nn.Module):
             x = up(x)
             if skips:
                 x = torch.cat((skips.pop(), x), dim=1)
-        return crop(x, size)
+        x = crop(x, size)
+        return self.head(x, image) if self.head else x
 
 
-def _down(level: int, in_channels: int, widths: list[int], norm: str) -> nn.Sequential:
-    """Build a level that halves the size; level 0 is the outermost."""
-    if level == 0:
-        return nn.Sequential(nn.Conv2d(in_channels, widths[0], 4, 2, 1, bias=needs_bias(norm)))
+def _outer_down(in_channels: int, width: int, norm: str, full_size: bool) -> nn.Sequential:
+    """Build level 0, the outermost, which halves the size or keeps it."""
+    if full_size:
+        return nn.Sequential(ReflectionPad2d(1), nn.Conv2d(in_channels, width, 3, bias=needs_bias(norm)))
+    return nn.Sequential(nn.Conv2d(in_channels, width, 4, 2, 1, bias=needs_bias(norm)))
+
+
+def _outer_up(width: int, out_channels: int, mode: str | None, *, tanh: bool) -> nn.Sequential:
+    """Build the last level, which doubles the size by a mode of `Upsample`, or keeps it where that is None."""
+    relu, activation = nn.ReLU(inplace=True), [nn.Tanh()] if tanh else []
+    if mode is None:
+        return nn.Sequential(relu, ReflectionPad2d(1), nn.Conv2d(width, out_channels, 3), *activation)
+    return nn.Sequential(relu, Upsample(width, out_channels, mode, kernel=4), *activation)
+
+
+def _down(level: int, widths: list[int], norm: str) -> nn.Sequential:
+    """Build a level below the outermost, which halves the size."""
     # In place, it changes the skip connection, too; harmless, because the decoder applies a ReLU to it first.
     layers: list[nn.Module] = [
         nn.LeakyReLU(0.2, inplace=True),
@@ -102,15 +134,12 @@ def _down(level: int, in_channels: int, widths: list[int], norm: str) -> nn.Sequ
     return nn.Sequential(*layers)
 
 
-def _up(level: int, out_channels: int, widths: list[int], norm: str, dropout: float, mode: str) -> nn.Sequential:
+def _up(level: int, widths: list[int], norm: str, dropout: float, mode: str) -> nn.Sequential:
     """Build a level that doubles the size; the input of all but the innermost carries the skip connection."""
     innermost = len(widths) - 1
     width = widths[level] if level == innermost else 2 * widths[level]
-    relu = nn.ReLU(inplace=True)
-    if level == 0:
-        return nn.Sequential(relu, Upsample(width, out_channels, mode, kernel=4), nn.Tanh())
     convolution = Upsample(width, widths[level - 1], mode, kernel=4, bias=needs_bias(norm))
-    layers = [relu, convolution, make_norm(norm, widths[level - 1])]
+    layers = [nn.ReLU(inplace=True), convolution, make_norm(norm, widths[level - 1])]
     if dropout > 0 and min(4, innermost - 1) <= level < innermost:
         layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)

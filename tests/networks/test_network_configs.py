@@ -14,11 +14,16 @@ PARAMETERS = {
     "generator/resnet6": 7_837_699,
     "generator/unet256": 54_409_603,
     "generator/unet128": 41_825_667,
+    "generator/painter": 777_364,
     "discriminator/patch70": 2_764_737,
     "discriminator/pixel": 8_705,
     "discriminator/multiscale": 2 * 2_764_737,
 }
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
+DIFFERENT["generator/painter"] = {
+    **{"filters": 16, "depth": 4, "upsample": "blur"},
+    **{"head": "band", "full_size_skip": True},
+}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -83,6 +83,48 @@ def test_every_level_has_a_skip_connection() -> None:
     assert reached == [True, True, True, False]
 
 
+def test_a_full_size_skip_has_the_widths_of_the_config_and_the_pictures_resolution() -> None:
+    net = tiny(filters=16, depth=4, full_size_skip=True, upsample="blur")
+    widths = [next(m.out_channels for m in down.modules() if isinstance(m, nn.Conv2d)) for down in net.down]
+    assert widths == [16, 32, 64, 128, 128]
+    sizes = []
+    for down in net.down:
+        down.register_forward_hook(lambda _, __, y: sizes.append(tuple(y.shape[2:])))
+    net(torch.rand(1, 3, 32, 48))
+    assert sizes == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
+
+
+def with_full_size_skip(net: UNetGenerator, x: Tensor) -> Tensor:
+    """Written out for depth 2: two halvings between two convolutions at full size."""
+    pairs = iter(list(zip(*[iter(net.state_dict().values())] * 2, strict=True)))
+
+    def full(x: Tensor) -> Tensor:
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), *next(pairs))
+
+    one = full(x)
+    two = norm(F.conv2d(F.leaky_relu(one, 0.2), *next(pairs), stride=2, padding=1))
+    three = F.conv2d(F.leaky_relu(two, 0.2), *next(pairs), stride=2, padding=1)
+    up = norm(F.conv_transpose2d(three.clamp(min=0), *next(pairs), stride=2, padding=1))
+    up = torch.cat((two, up), dim=1).clamp(min=0)
+    up = norm(F.conv_transpose2d(up, *next(pairs), stride=2, padding=1))
+    return torch.tanh(full(torch.cat((one, up), dim=1).clamp(min=0)))
+
+
+def test_layers_with_a_full_size_skip() -> None:
+    net = tiny(depth=2, full_size_skip=True).double()
+    x = torch.randn(2, 3, 12, 20, dtype=torch.float64)
+    torch.testing.assert_close(net(x), with_full_size_skip(net, x), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLES)
+def test_any_size_keeps_its_size_with_a_full_size_skip(upsample: str) -> None:
+    net = tiny(upsample=upsample, full_size_skip=True).train()
+    for size in SIZES:
+        out = net(torch.rand(1, 3, *size) * 2 - 1)
+        assert out.shape == (1, 3, *size)
+        assert out.isfinite().all()
+
+
 @pytest.mark.parametrize(("given", "made"), [(1, 3), (3, 1), (4, 7), (7, 4)])
 def test_channels(given: int, made: int) -> None:
     net = tiny(in_channels=given, out_channels=made)

@@ -21,7 +21,10 @@ Pair = tuple[int, int]
 
 
 def sliced(x: Streamed, key: Any) -> Streamed:
-    """Return `x[..., a:b, c:d]`."""
+    """Return `x[..., a:b, c:d]`, or the channels `x[:, a:b]`."""
+    if isinstance(key, tuple) and len(key) == 2 and key[0] == slice(None) and isinstance(key[1], slice):
+        channels = len(range(*key[1].indices(x.channels)))
+        return pointwise(lambda tile: tile[key], x, channels=channels)
     if not (isinstance(key, tuple) and len(key) == 3 and key[0] is Ellipsis):
         raise unknown(f"[{key}]")
     spans = [one.indices(side) for one, side in zip(key[1:], x.sides, strict=True)]
@@ -209,7 +212,17 @@ TILED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{
         function: _elementwise(function)
         for function in (
-            *(F.relu, torch.relu, F.leaky_relu, torch.tanh, torch.sigmoid, torch.clamp, torch.lerp, torch.addcmul),
+            *(
+                F.relu,
+                torch.relu,
+                F.leaky_relu,
+                torch.tanh,
+                torch.atanh,
+                torch.sigmoid,
+                torch.clamp,
+                torch.lerp,
+                torch.addcmul,
+            ),
             *(F.elu, F.gelu, F.silu, F.softplus),
             *(torch.add, torch.sub, torch.mul, torch.div),
         )

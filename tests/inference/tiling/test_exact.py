@@ -29,6 +29,7 @@ TILES = (5, 16, 33)
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet": lambda **words: ResnetGenerator(filters=4, blocks=2, **words),
     "unet": lambda **words: UNetGenerator(filters=4, depth=5, **words),
+    "painter": lambda **words: UNetGenerator(filters=4, depth=3, full_size_skip=True, **({"upsample": "blur"} | words)),
     "two_branch": lambda **words: TwoBranchGenerator(filters=4, blocks=1, **words),
 }
 
@@ -82,6 +83,12 @@ def test_tiled_equals_whole_with_trained_weights(name: str, tmp_path: Path) -> N
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
     assert_exact(network.eval(), tmp_path)
+
+
+@pytest.mark.parametrize("head", ["residual", "band"])
+@pytest.mark.parametrize("name", ["resnet", "unet", "painter"])
+def test_heads_that_begin_at_the_picture(name: str, head: str, tmp_path: Path) -> None:
+    assert_exact(NETWORKS[name](head=head, init_gain=0.2).eval(), tmp_path)
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
