@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_style.core.errors import UserError
 from gan_style.losses.precision import at_least_float32
 
 Maps = Tensor | Sequence[Tensor]  # one map of logits, or one for each scale
@@ -58,7 +59,7 @@ class Adversarial:
 
     Args:
         mode: name of the loss.
-        weights: what each judge's loss counts; one that is not there counts once.
+        weights: what each judge's loss counts.
         modes: name of the loss of each judge that has another than `mode`.
     """
 
@@ -97,8 +98,16 @@ class Adversarial:
         """Return the name of the loss of a judge."""
         return self.modes.get(judge, self.mode)
 
+    def _weight(self, judge: str) -> float:
+        if judge and judge not in self.weights:
+            raise UserError(
+                f"this method was not told what the discriminator's judge {judge} counts: its code gives "
+                "adversarial(mode, *judges_of(discriminator)); until then take model/discriminator=patch70"
+            )
+        return self.weights.get(judge, 1.0)
+
     def _summed(self, name: str, terms: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        weighted = [self.weights.get(judge, 1.0) * term for judge, term in terms.items()]
+        weighted = [self._weight(judge) * term for judge, term in terms.items()]
         return torch.stack(weighted).sum(), {f"{name}_{judge}" if judge else name: t for judge, t in terms.items()}
 
 

@@ -105,6 +105,11 @@ def test_a_name_that_is_no_judge_is_refused(more: dict[str, Any], said: str) -> 
         Judges(**({"judges": TWO} | more))
 
 
+def test_a_loss_that_does_not_know_the_weights_is_refused() -> None:
+    with pytest.raises(UserError, match="judge patch counts"):
+        adversarial("lsgan").generator(Judges(judges=TWO)(images()))
+
+
 @pytest.mark.parametrize("model", ["cyclegan", "cut", "perceptual_gan"])
 def test_every_judge_is_logged_by_its_name(run: Run, model: str) -> None:
     small = [f"model.discriminator.judges.{name}.filters=4" for name in TWO]

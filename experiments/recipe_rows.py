@@ -1,0 +1,98 @@
+"""Rows of docs/recipes.md: how a checkpoint of `data=scenes` paints, and what it leaves of real photos.
+
+    python experiments/recipe_rows.py RUN/checkpoints/last.ckpt ... --photos A.jpg B.jpg C.jpg --out sheet.png
+
+Prints a line of JSON for each checkpoint: the measures of docs/benchmark.md in both directions at the size of its
+training, and on the photos by how much a grid stands out of the photo's own at each stride (largest less smallest value
+of the folded cell, in grey levels) and how much of the gradients' energy is kept. `--out` draws scenes and photos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import gan_style
+from gan_style.evaluation import DrawnJudge
+from gan_style.metrics.detail import gradient_energy
+from gan_style.metrics.filters import from_grey_levels, grey_levels
+from gan_style.metrics.grid import STRIDES, fold
+
+Array = NDArray[np.uint8]
+SHOWN = ("psnr", "label_iou", "energy_distance", "detail", "fine_detail", "texture", "grid")
+SCENES, CROP = 6, 128  # in the sheet: scenes of each direction, and pixels of each photo, both shown twice as large
+
+
+def of_scenes(model: Any, size: int, count: int) -> tuple[dict[str, float], list[Array]]:
+    """Score both directions on drawn test scenes. Returns: the scores, and the images for the sheet."""
+    found, rows = {}, []
+    for direction in ("A2B", "B2A"):
+        judge = DrawnJudge("paint", direction, size=size, seed=0, count=count, samples=8)
+        made = np.stack([np.asarray(model.translate(one, direction=direction)) for one in judge.inputs])
+        scores = judge.scores(made, draws=0)
+        found |= {f"{direction} {name}": round(scores[name]["value"], 3) for name in SHOWN if name in scores}
+        rows += [np.concatenate(list(images[:SCENES]), 1) for images in (judge.inputs, judge.truths[:, 0], made)]
+    return found, rows
+
+
+def peak_to_peak(image: Array, stride: int) -> float:
+    cell = fold(grey_levels(from_grey_levels(image[None])), stride)
+    return float(cell.max() - cell.min())
+
+
+def of_photos(model: Any, paths: list[Path]) -> tuple[dict[str, float], list[Array]]:
+    """Compare translations of photos with the photos. Returns: means over them, and crops for the sheet."""
+    above: dict[int, list[float]] = {stride: [] for stride in STRIDES}
+    kept, crops = [], []
+    for path in paths:
+        photo = np.asarray(Image.open(path).convert("RGB"))
+        made = np.asarray(model.translate(photo, direction="A2B"))
+        for stride in STRIDES:
+            above[stride].append(peak_to_peak(made, stride) - peak_to_peak(photo, stride))
+        before, after = (gradient_energy(from_grey_levels(image[None])).item() for image in (photo, made))
+        kept.append(after / before)
+        y, x = (max(0, (side - CROP) // 2) for side in photo.shape[:2])
+        crops += [image[y : y + CROP, x : x + CROP] for image in (photo, made)]
+    found = {f"grid above the photos' at {stride} px": round(float(np.mean(v)), 2) for stride, v in above.items()}
+    return found | {"gradients kept of photos": round(float(np.mean(kept)), 3)}, crops
+
+
+def sheet(rows: list[Array], crops: list[Array]) -> Image.Image:
+    """Draw rows of scenes above a row of photos and their translations, at twice the size."""
+    parts = rows + ([np.concatenate(crops, 1)] if crops else [])
+    width = max(part.shape[1] for part in parts)
+    whole = np.concatenate([np.pad(p, ((0, 4), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in parts])
+    image = Image.fromarray(whole)
+    return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("checkpoints", nargs="+", type=Path)
+    parser.add_argument("--photos", nargs="*", type=Path, default=[])
+    parser.add_argument("--size", type=int, default=64, help="of the scenes, in pixels; default: 64")
+    parser.add_argument("--count", type=int, default=32, help="test scenes; default: 32")
+    parser.add_argument(
+        "--out", type=Path, help="a PNG; with several checkpoints the number of each goes into its name"
+    )
+    given = parser.parse_args()
+    torch.set_grad_enabled(False)
+    for number, path in enumerate(given.checkpoints):
+        model = gan_style.load(path)
+        scores, rows = of_scenes(model, given.size, given.count)
+        more, crops = of_photos(model, given.photos) if given.photos else ({}, [])
+        print(json.dumps({"checkpoint": path.parts[-3], **scores, **more}), flush=True)
+        if given.out:
+            name = given.out if number == 0 else given.out.with_stem(f"{given.out.stem}-{number}")
+            sheet(rows, crops).save(name)
+
+
+if __name__ == "__main__":
+    main()
