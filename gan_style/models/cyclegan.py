@@ -26,6 +26,7 @@ class CycleGAN(Translator):
 
     Args:
         generator: factory, `(in_channels=, out_channels=)` -> network; called once per direction.
+        generator_BA: factory of the other direction, B to A, where that is to be another network.
         discriminator: factory, `(in_channels=)` -> network; called once per domain.
         channels_A, channels_B: of the pictures of each domain.
         gan_mode: adversarial loss; `wgan` wants lambda_gp.
@@ -47,6 +48,7 @@ class CycleGAN(Translator):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         *,
+        generator_BA: Callable[..., nn.Module] | None = None,
         channels_A: Count = 3,
         channels_B: Count = 3,
         gan_mode: Literal["lsgan", "vanilla", "hinge", "wgan"] = "lsgan",
@@ -65,7 +67,7 @@ class CycleGAN(Translator):
                 "set model.lambda_idt=0"
             )
         self.G_AB = make_generator(generator, in_channels=channels_A, out_channels=channels_B)
-        self.G_BA = make_generator(generator, in_channels=channels_B, out_channels=channels_A)
+        self.G_BA = make_generator(generator_BA or generator, in_channels=channels_B, out_channels=channels_A)
         self.D_A = discriminator(in_channels=channels_A)
         self.D_B = discriminator(in_channels=channels_B)
         self.gan_mode, self.gan = gan_mode, adversarial(gan_mode)
