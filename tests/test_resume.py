@@ -65,6 +65,19 @@ def test_resume_is_bit_exact(run: Run, trained: Run, cut: int, workers: int) -> 
     assert_same(whole, parts)
 
 
+def test_noise_goes_on_after_a_resume(run: Run) -> None:
+    extra = ("model/generator=painter", "model.generator.depth=2", "trainer.val_every=2")
+    extra += (
+        "model/generator@model.generator_BA=resnet6",
+        "model.generator_BA.filters=2",
+        "model.generator_BA.blocks=1",
+    )
+    whole = run("whole", *extra, "trainer.max_steps=4")
+    parts = run("parts", *extra, "trainer.max_steps=3")
+    run("parts", *extra, "trainer.max_steps=4", "resume=last")
+    assert_same(whole, parts)
+
+
 def test_a_checkpoint_older_than_a_key_goes_on(run: Run, trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
     last = trained("run", "trainer.max_steps=1") / "checkpoints" / "last.ckpt"
     content = load(last)

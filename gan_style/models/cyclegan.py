@@ -29,6 +29,7 @@ class CycleGAN(Translator):
 
     Args:
         generator: factory, `(in_channels=, out_channels=)` -> network; called once per direction.
+        generator_BA: factory of the other direction, B to A, where that is to be another network.
         discriminator: factory, `(in_channels=)` -> network; called once per domain.
         channels_A, channels_B: of the pictures of each domain.
         gan_mode: adversarial loss; `wgan` wants lambda_gp.
@@ -56,6 +57,7 @@ class CycleGAN(Translator):
         generator: Callable[..., nn.Module],
         discriminator: Callable[..., nn.Module],
         *,
+        generator_BA: Callable[..., nn.Module] | None = None,
         channels_A: Count = 3,
         channels_B: Count = 3,
         gan_mode: Literal["lsgan", "vanilla", "hinge", "wgan"] = "lsgan",
@@ -85,7 +87,7 @@ class CycleGAN(Translator):
         if cycle_blur == 0 and cycle_full < 1:
             raise ValueError(f"cycle_full={cycle_full:g} leaves the rest of the cycle to a blur: set model.cycle_blur")
         self.G_AB = make_generator(generator, in_channels=channels_A, out_channels=channels_B)
-        self.G_BA = make_generator(generator, in_channels=channels_B, out_channels=channels_A)
+        self.G_BA = make_generator(generator_BA or generator, in_channels=channels_B, out_channels=channels_A)
         self.D_A = discriminator(in_channels=channels_A)
         self.D_B = discriminator(in_channels=channels_B)
         self.gan_mode, self.gan = gan_mode, adversarial(gan_mode, *judges_of(self.D_B))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +17,7 @@ from gan_style.core.types import Count, Positive, Seed
 from gan_style.losses.adversarial import Logits
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.schedules import ConstantThenLinear
-from gan_style.networks.contract import Branched
+from gan_style.networks.contract import Branched, Noised, noised
 
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
 StyleCode = dict[str, Tensor]  # name -> [B, ...]: representation of a style
@@ -166,6 +167,24 @@ class Translator(nn.Module):
         if alpha < 1 and translated.shape != images.shape:
             raise UserError(f"alpha={alpha:g} mixes a picture with a translation of other channels: take alpha=1")
         return torch.lerp(images, translated, alpha) if alpha < 1 else translated
+
+    def noised(self, direction: str | None = None) -> list[Noised]:
+        """List the parts that draw noise when translating in a direction; None is in any."""
+        network = None if direction is None else self.generator_of(direction)
+        return noised(self if network is None else network)
+
+    @contextmanager
+    def seeded(self, seed: int | Tensor) -> Iterator[None]:
+        """Let all noise in evaluation mode follow from another seed, inside a `with` block."""
+        parts = self.noised()
+        before = [part.noise_seed for part in parts]
+        try:
+            for part in parts:
+                part.noise_seed = seed
+            yield
+        finally:
+            for part, one in zip(parts, before, strict=True):
+                part.noise_seed = one
 
     @property
     def last_iteration(self) -> int | None:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_style.networks.contract import Noised
 from gan_style.networks.padding import ReflectionPad2d, ReplicationPad2d, pad
 
 NORMS = ("instance", "batch", "none")
@@ -193,10 +194,12 @@ def add_spectral_norm(module: nn.Module, but: nn.Module | None = None) -> None:
 def is_per_sample(module: nn.Module) -> bool:
     """Check whether the network treats each picture of a batch by itself and always alike.
 
-    If so, one pass over two inputs joined along the batch equals two passes. Three layers break this: batch norm
-    uses the whole batch, dropout draws once per call, and spectral norm updates its estimate in every pass.
+    If so, one pass over two inputs joined along the batch equals two passes. Four layers break this: batch norm
+    uses the whole batch, dropout and noise draw once per call, and spectral norm updates its estimate in every pass.
     """
     for layer in module.modules():
+        if isinstance(layer, Noised):
+            return False
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) or parametrize.is_parametrized(layer):
             return False
         if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0:

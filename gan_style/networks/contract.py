@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 
 @runtime_checkable
@@ -51,6 +52,31 @@ def judges_of(discriminator: nn.Module) -> tuple[Mapping[str, float], Mapping[st
     if not isinstance(discriminator, Judging):
         return {}, {}
     return discriminator.judge_weights, discriminator.judge_modes
+
+
+@runtime_checkable
+class Noised(Protocol):
+    """A network, or a part of one, that draws noise: in evaluation it follows from `noise_seed` alone."""
+
+    noise_seed: int | Tensor  # a tensor is int64 [1]
+
+
+def noised(network: nn.Module) -> list[Noised]:
+    """List the parts of a network that draw noise; none unless declared."""
+    return [module for module in network.modules() if isinstance(module, Noised)]
+
+
+def by_place(function: Callable[[Tensor, int, int], Tensor], x: Tensor) -> Tensor:
+    """Apply a function that looks at each place by itself, and at its row and column, also where x is tiled.
+
+    Args:
+        function: (part [B, C, h, w] of x, its first row, its first column) -> the same shape.
+        x: [B, C, H, W].
+    """
+    if has_torch_function_unary(x):  # a feature map that is computed tile by tile
+        result: Tensor = handle_torch_function(by_place, (x,), function, x)
+        return result
+    return function(x, 0, 0)
 
 
 def can_join(network: nn.Module) -> bool:

@@ -19,6 +19,7 @@ from gan_style.networks.blocks import (
 )
 from gan_style.networks.heads import HeadName, make_head, start_small
 from gan_style.networks.init import initialize
+from gan_style.networks.noise import Noise
 from gan_style.networks.padding import ReflectionPad2d
 
 DOWNSAMPLING = 4  # two convolutions of stride 2
@@ -59,6 +60,7 @@ class ResnetGenerator(nn.Module):
         init: see `gan_style.networks.init.initialize`.
         init_gain: likewise.
         head: ``tanh``, or ``residual`` or ``band``, which begin at the input (`gan_style.networks.heads`).
+        noise: add noise after the residual blocks and after the norms that follow them (`gan_style.networks.noise`).
 
     Raises:
         UserError: a head that begins at the input, with other channels out than in.
@@ -81,6 +83,7 @@ class ResnetGenerator(nn.Module):
         init: str = "normal",
         init_gain: Positive = 0.02,
         head: HeadName = "tanh",
+        noise: bool = False,
     ) -> None:
         super().__init__()
         self.head = make_head(head, in_channels, out_channels)
@@ -94,6 +97,10 @@ class ResnetGenerator(nn.Module):
         last = nn.Conv2d(filters, out_channels + (self.head.extra_channels if self.head else 0), 7)
         activation = [] if self.head else [nn.Tanh()]
         self.layers = nn.Sequential(*down, *residual, *up, ReflectionPad2d(3), last, *activation)
+
+        before = len(down) + len(residual)
+        self._noise_levels = {before: 0, before + 2: 1, before + 5: 2}  # index of a layer -> level of noise before it
+        self.noise = Noise([wide, 2 * filters, filters]) if noise else None
 
         # The first and the fifth of nine residual blocks, or the first and the middle one of fewer than five.
         deep = sorted({0, 4 if blocks >= 5 else blocks // 2}) if blocks else []
@@ -113,7 +120,8 @@ class ResnetGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Translate [B, in_channels, H, W] to [B, out_channels, H, W] in [-1, 1]; any H, W >= 1."""
         padded, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
-        return self._finish(self.layers(padded), size, x)
+        y = self._decode(padded, 0) if self.noise else self.layers(padded)
+        return self._finish(y, size, x)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the features of the five layers where CUT compares patches (Park et al. 2020, section 3.2).
@@ -134,9 +142,16 @@ class ResnetGenerator(nn.Module):
         """Return ``forward(x)`` and ``features(x)``, computed in one pass."""
         padded, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
         y, features = self._encode(padded)
-        for layer in self.layers[self._feature_layers[-1] + 1 :]:
-            y = layer(y)
-        return self._finish(y, size, x), features
+        return self._finish(self._decode(y, self._feature_layers[-1] + 1), size, x), features
+
+    def _decode(self, y: Tensor, first: int) -> Tensor:
+        """Compute the layers from the one of an index on, with noise between them."""
+        add_noise = self.noise.drawn(y) if self.noise else None
+        for index in range(first, len(self.layers)):
+            if add_noise and index in self._noise_levels:
+                y = add_noise(y, self._noise_levels[index])
+            y = self.layers[index](y)
+        return y
 
     def _finish(self, y: Tensor, size: tuple[int, int], image: Tensor) -> Tensor:
         y = crop(y, size)

@@ -16,6 +16,7 @@ from gan_style.networks.blocks import (
 )
 from gan_style.networks.heads import HeadName, make_head, start_small
 from gan_style.networks.init import initialize
+from gan_style.networks.noise import Noise
 from gan_style.networks.padding import ReflectionPad2d
 
 
@@ -40,6 +41,7 @@ class UNetGenerator(nn.Module):
         head: ``tanh``, or ``residual`` or ``band``, which begin at the input (`gan_style.networks.heads`).
         full_size_skip: let the first level be a 3x3 convolution at full size, with `depth` halvings after it, and the
             last one its counterpart, so that the outermost skip connection has the picture's own resolution.
+        noise: add noise after the norm of every level that doubles the size (`gan_style.networks.noise`).
 
     Raises:
         ValueError: depth below 2, or dropout in a network without a level for it.
@@ -61,6 +63,7 @@ class UNetGenerator(nn.Module):
         init_gain: Positive = 0.02,
         head: HeadName = "tanh",
         full_size_skip: bool = False,
+        noise: bool = False,
     ) -> None:
         super().__init__()
         if depth < 2:
@@ -78,6 +81,7 @@ class UNetGenerator(nn.Module):
         self.up.append(
             _outer_up(2 * widths[0], made_channels, None if full_size_skip else upsample, tanh=not self.head)
         )
+        self.noise = Noise([widths[level - 1] for level in reversed(levels)]) if noise else None
         initialize(self, init, init_gain)
         last = last_convolution(self.up[-1]) if self.head else None
         if last is not None:
@@ -99,9 +103,11 @@ class UNetGenerator(nn.Module):
             x = down(x)
             skips.append(x)
         x = skips.pop()
-        for up in self.up:
+        add_noise = self.noise.drawn(x) if self.noise else None
+        for level, up in enumerate(self.up):
             x = up(x)
             if skips:
+                x = add_noise(x, level) if add_noise else x
                 x = torch.cat((skips.pop(), x), dim=1)
         x = crop(x, size)
         return self.head(x, image) if self.head else x

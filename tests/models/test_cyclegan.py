@@ -11,8 +11,9 @@ import torch
 
 from gan_style.core.config import build
 from gan_style.models.cyclegan import CycleGAN
-from tests.conftest import small_config
+from tests.conftest import differences, small_config
 from tests.models import reference_cyclegan
+from tests.small_models import made
 
 
 def make(*overrides: str) -> CycleGAN:
@@ -123,3 +124,17 @@ def test_variants_train_and_log_their_terms(run: Callable[..., Path], overrides:
     assert all(torch.isfinite(torch.tensor(float(v))) for k, v in last.items() if k.startswith("train/"))
     assert ("train/D_r1_A" in last) == ("model.lambda_r1=1" in overrides)
     assert ("train/D_gp_A" in last) == ("model.lambda_gp=10" in overrides)
+
+
+def test_the_way_back_may_be_another_network() -> None:
+    model = made(
+        *("model=cyclegan", "model/generator=painter", "model.generator.depth=3"),
+        *("model/generator@model.generator_BA=resnet6", "model.generator_BA.filters=4", "model.generator_BA.blocks=1"),
+    )
+    assert [type(network).__name__ for network in (model.G_AB, model.G_BA)] == ["UNetGenerator", "ResnetGenerator"]
+    assert [len(model.noised(direction)) for direction in ("A2B", "B2A")] == [1, 0]
+    same = made("model=cyclegan", "model/generator=painter", "model.generator.depth=3")
+    assert (
+        differences(dict(model.G_AB.state_dict()), dict(same.G_AB.state_dict())) == []
+    )  # the first is drawn as before
+    assert len(same.noised()) == 2

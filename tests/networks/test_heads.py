@@ -17,12 +17,11 @@ from gan_style.networks.heads import BandHead, ResidualHead, gauss
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
+UNet: Callable[..., Any] = UNetGenerator
 NETWORKS: dict[str, Callable[..., Any]] = {
     "resnet": lambda **words: ResnetGenerator(**({"filters": 8, "blocks": 2} | words)),
-    "unet": lambda **words: UNetGenerator(**({"filters": 8, "depth": 3} | words)),
-    "painter": lambda **words: UNetGenerator(
-        **({"filters": 8, "depth": 3, "full_size_skip": True, "upsample": "blur"} | words)
-    ),
+    "unet": lambda **words: UNet(**({"filters": 8, "depth": 3} | words)),
+    "painter": lambda **words: UNet(**({"filters": 8, "depth": 3, "full_size_skip": True, "upsample": "blur"} | words)),
 }
 HEADS = ("residual", "band")
 BOTH = pytest.mark.parametrize("head", HEADS)

@@ -14,7 +14,7 @@ PARAMETERS = {
     "generator/resnet6": 7_837_699,
     "generator/unet256": 54_409_603,
     "generator/unet128": 41_825_667,
-    "generator/painter": 777_364,
+    "generator/painter": 777_604,
     "discriminator/patch70": 2_764_737,
     "discriminator/pixel": 8_705,
     "discriminator/multiscale": 2 * 2_764_737,
@@ -22,7 +22,7 @@ PARAMETERS = {
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
 DIFFERENT["generator/painter"] = {
     **{"filters": 16, "depth": 4, "upsample": "blur"},
-    **{"head": "band", "full_size_skip": True},
+    **{"head": "band", "full_size_skip": True, "noise": True},
 }
 
 

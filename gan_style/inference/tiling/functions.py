@@ -14,8 +14,9 @@ from torch import Tensor
 
 from gan_style.inference.tiling.known_functions import FUNCTIONS, METHODS, unknown
 from gan_style.inference.tiling.statistics import flatten, group_norm, instance_norm, mean
-from gan_style.inference.tiling.steps import Convolution, Crop, Enlargement, Pad
+from gan_style.inference.tiling.steps import ByPlace, Convolution, Crop, Enlargement, Pad
 from gan_style.inference.tiling.streamed import Streamed, pointwise
+from gan_style.networks.contract import by_place
 
 Pair = tuple[int, int]
 
@@ -196,6 +197,10 @@ def _expand(x: Streamed, *sizes: int) -> Streamed:
     return x if channels == x.channels else pointwise(lambda t: t.repeat(1, channels, 1, 1), x, channels=channels)
 
 
+def _by_place(function: Callable[[Tensor, int, int], Tensor], x: Streamed) -> Streamed:
+    return Streamed(x.work, (x.channels, x.sides[0], x.sides[1]), ByPlace(function), [x])
+
+
 TILED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.conv2d: _conv2d,
     F.conv_transpose2d: _conv_transpose2d,
@@ -209,6 +214,7 @@ TILED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.instance_norm: instance_norm,
     F.batch_norm: _batch_norm,
     F.dropout: _dropout,
+    by_place: _by_place,
     **{
         function: _elementwise(function)
         for function in (

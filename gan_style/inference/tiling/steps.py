@@ -65,6 +65,16 @@ class Pointwise(Step):
 
 
 @dataclass(frozen=True)
+class ByPlace(Step):
+    """Operation that looks at each place by itself, and at its row and column."""
+
+    function: Callable[[Tensor, int, int], Tensor]
+
+    def __call__(self, tiles: Sequence[Tensor], window: Window, had: Window) -> Tensor:
+        return self.function(tiles[0], window.rows[0], window.columns[0])
+
+
+@dataclass(frozen=True)
 class Crop(Step):
     """Crop that begins at `start`."""
 

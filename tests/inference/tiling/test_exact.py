@@ -91,6 +91,17 @@ def test_heads_that_begin_at_the_picture(name: str, head: str, tmp_path: Path) -
     assert_exact(NETWORKS[name](head=head, init_gain=0.2).eval(), tmp_path)
 
 
+@pytest.mark.parametrize("words", [{}, {"head": "band"}])
+@pytest.mark.parametrize("name", ["resnet", "unet", "painter"])
+def test_noise_is_drawn_by_place_and_not_by_tile(name: str, words: dict[str, Any], tmp_path: Path) -> None:
+    network = NETWORKS[name](noise=True, init_gain=0.2, **words).eval()
+    with torch.no_grad():
+        for strength in network.noise.strengths:  # so much that noise of another place would be seen
+            strength.fill_(1.0)
+    network.noise.noise_seed = 3
+    assert_exact(network, tmp_path)
+
+
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_other_norms(norm: str, tmp_path: Path) -> None:
     for name in ("resnet", "unet"):
