@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "training": {"core", "data", "networks", "metrics.own", "metrics.table", "models", "checkpoints", "report"},
     "training.doctor": {
         *("core.direction", "losses.adversarial", "losses.precision", "metrics.detail", "metrics.grid", "models"),
+        "networks.contract",
     },
     "training.engine": {"core", "losses.precision", "models"},
     "training.callbacks": {
@@ -67,7 +68,7 @@ MAY_IMPORT = {
     "apps.studio": {"core", "data", "networks", "models", "report", "checkpoints", "inference"},
     "apps.sweep": {"core", "report"},
     "cli": {*HOUSE.packages},
-    "testing": {"core", "data", "networks.contract", "models", "checkpoints", "training"},
+    "testing": {"core", "data", "losses.adversarial", "networks.contract", "models", "checkpoints", "training"},
     # the functions behind the verbs, and no verb
     "__init__": {
         "core",
