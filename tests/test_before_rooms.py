@@ -22,7 +22,8 @@ from gan_style.cli.main import main
 from gan_style.core.allowed import ALLOWED
 from gan_style.core.config import _locate, build
 from gan_style.core.errors import UserError
-from gan_style.core.moved import MODULES, NAMES, moved, renew
+from gan_style.core.moved import MODULES, NAMES, moved
+from gan_style.core.plain_data import plain_copy
 from gan_style.training.run import train
 
 BEFORE = Path(__file__).parent / "golden" / "before_rooms"
@@ -84,17 +85,29 @@ def test_moved_leaves_everything_else_alone() -> None:
     assert moved("gan_style.loading.restore") == "gan_style.checkpoints.restore.restore"
 
 
-def test_a_config_of_any_shape_is_renewed() -> None:
+def test_a_config_is_renewed_at_any_depth_in_a_copy() -> None:
     node: dict[str, Any] = {"_target_": "gan_style.schedules.ConstantThenLinear", "inner": [{"_target_": 5}, 1, None]}
+    inner: Any = node
+    for _ in range(20):
+        inner = [{"a": inner}] if isinstance(inner, dict) else {"b": inner}
+    renewed, notes = plain_copy(inner, "")
+    while "_target_" not in renewed:
+        renewed = renewed[0]["a"] if isinstance(renewed, list) else renewed["b"]
+    today = "gan_style.models.schedules.ConstantThenLinear"
+    assert (renewed, notes) == ({**node, "_target_": today}, [])
+    assert node["_target_"] == "gan_style.schedules.ConstantThenLinear"
+    assert renewed["inner"] is not node["inner"]
+
+
+def test_a_config_of_any_shape_is_refused_before_it_is_renewed() -> None:
+    node: dict[str, Any] = {"_target_": "gan_style.schedules.ConstantThenLinear"}
     node["itself"] = node
-    renew(node)
-    assert node["_target_"] == "gan_style.models.schedules.ConstantThenLinear"
-    assert node["inner"][0] == {"_target_": 5}
     deep: Any = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    renew(deep)
-    renew("text")
+    for endless in (node, deep):
+        with pytest.raises(UserError, match="holds more than 32 levels"):
+            plain_copy(endless, "")
 
 
 def test_an_old_name_opens_no_new_door() -> None:

@@ -179,8 +179,8 @@ def test_the_command_prints_what_it_wrote(runs: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_report_names_the_task_of_drawn_pictures() -> None:
-    data = {"_target_": "gan_style.data.drawn.ScenesDataModule", "image_size": 64}
-    named = [data_name(Run("run", config={"data": {**data, **more}})) for more in ({}, {"task": "night"})]
+    data = {"data._target_": "gan_style.data.drawn.ScenesDataModule", "data.image_size": 64}
+    named = [data_name(Run("run", settings={**data, **more})) for more in ({}, {"data.task": "night"})]
     assert named == ["scenes", "scenes, night"]
     about = credits_of(ScenesDataModule(task="night"))
     assert about is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,6 +32,7 @@ CONFIGS = {
     "a tag": ("a: !!python/object/apply:os.system [touch pwned]", "could not determine a constructor"),
     "a name of Python's": ("a: !!python/name:os.system", "could not determine a constructor"),
     "much": ("a: " + "x" * MAX_FILE_CHARACTERS, f"it has more than {MAX_FILE_CHARACTERS:,} characters"),
+    "long keys": (f"? {'x' * 90_000}\n: {{{', '.join(f'{i}: 1' for i in range(2000))}}}", "its keys have more than"),
     "no mapping key": ("? [1, 2]\n: 3", "found unhashable key"),
 }
 OTHERS = {
@@ -65,7 +68,7 @@ def test_a_hostile_config_is_a_sentence(run: Path, name: str) -> None:
         found = read_run(run)
         pages = render(found) + gallery(run.parent)
     assert time.monotonic() - before < 30
-    assert found.config == {}
+    assert found.settings == {}
     assert found.problems["config.yaml"].startswith("config.yaml cannot be read: ")
     assert reason in found.problems["config.yaml"]
     assert reason in pages
@@ -107,7 +110,7 @@ def test_interpolations_stay_the_text_that_they_are(
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
     config = {"name": text, "model": {"_target_": f"a.{text}", "lambda_x": text}, "data": {"set": text}, text: text}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    assert read_run(run).config["name"] == text
+    assert read_run(run).settings["name"] == text
     assert main(["report", str(run)]) == 0
     page = (run / "report.html").read_text() + gallery(run.parent) + "".join(capsys.readouterr())
     assert text in page
@@ -118,7 +121,29 @@ def test_a_config_of_ours_is_read_as_it_was_written() -> None:
     config = small_config("model=cyclegan", "trainer.max_steps=1", "data=scenes", "model.lambda_cycle=1e-5")
     from omegaconf import OmegaConf
 
-    assert from_yaml(OmegaConf.to_yaml(config)) == config
+    found = from_yaml(OmegaConf.to_yaml(config))
+    assert found["model.generator.norm"] == config["model"]["generator"]["norm"]
+    composed = OmegaConf.create(config)
+    for key, value in found.items():  # OmegaConf finds each of them by its full key
+        there = OmegaConf.select(composed, key)
+        assert (there if value != {} else OmegaConf.to_container(there)) == value, key
+    assert len(found) == sum(not isinstance(value, dict) or not value for value in values_in(config))
+
+
+def values_in(config: dict[str, Any]) -> Iterator[Any]:
+    for value in config.values():
+        yield value
+        yield from values_in(value) if isinstance(value, dict) else ()
+
+
+def test_a_list_of_parts_is_read_by_their_numbers() -> None:
+    text = "data: {transforms: [{_target_: a.B, p: 0.5}, {_target_: a.C}], flips: [1, 2]}"
+    assert from_yaml(text) == {
+        "data.transforms.0._target_": "a.B",
+        "data.transforms.0.p": 0.5,
+        "data.transforms.1._target_": "a.C",
+        "data.flips": [1, 2],
+    }
 
 
 def test_files_that_would_fill_the_memory_are_not_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ MOST = {
     "a command of translate": (1, 1),
     "a style": (7, 4),
     "one image": (9, 5),
-    "the config of train": (19, 8),
+    "the config of train": (8, 4),
 }
 
 

@@ -28,9 +28,8 @@ from gan_style.checkpoints import safetensors
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
-from gan_style.core.moved import renew
 from gan_style.core.paths import why
-from gan_style.core.plain_data import require_plain
+from gan_style.core.plain_data import plain_copy
 from gan_style.core.version import __version__
 
 FORMAT = 1
@@ -115,8 +114,8 @@ def load(path: Path) -> dict[str, Any]:
     if missing:
         raise UserError(f"{path} is not a whole checkpoint of gan_style: it has no {', '.join(missing)}")
     for part in DESCRIPTIONS:
-        require_plain(content.get(part), f"{path}: {part}", interpolations=part != "config")
-    renew(content["config"])
+        if part in content:
+            content[part], _ = plain_copy(content[part], f"{path}: {part}", interpolations=part != "config")
     return content
 
 

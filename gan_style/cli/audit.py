@@ -19,7 +19,7 @@ from gan_style.core.terminal import say
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
 from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import Checked, checked, engine_of_run, model_of
+from gan_style.training.run import Checked, check_model, checked, engine_of_run, known_of_data
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
@@ -115,7 +115,9 @@ def _train(run: Checked, settings: TrainerSettings, recorder: pl.Callback) -> No
     torch.manual_seed(run.config["seed"])
     data: UnpairedDataModule = build(run.data)
     data.setup()
-    engine = engine_of_run(model_of(run.model, run.config["name"], settings, data), settings, data)
+    model = build(run.model, **known_of_data(data, run.model.parameters))
+    check_model(model, settings, data, run.config["name"])
+    engine = engine_of_run(model, settings, data)
     settings.tell(engine, data.image_size)
     with tempfile.TemporaryDirectory() as nowhere:
         silent = pl.callbacks.ProgressBar()  # the base class draws nothing, and keeps Lightning from drawing its own

@@ -1,7 +1,7 @@
 """From YAML to objects: `_target_` is an import path, its signature is the schema.
 
-A config node with `_target_` names a class or function. Its constructor says which keys exist, of which
-type, so that no second list of them has to be kept: `check` compares the two before anything is built.
+A config node with `_target_` names a class or function. Its constructor says which keys exist, of which type, so that
+no second list of them has to be kept: `read` compares the two before anything is built.
 
 Hydra composes a command line and resolves its interpolations, once (`plain`). From then on, and in
 files, a config is dicts, lists and scalars: `build` makes the objects itself, so a text in a file stays a text.
@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
-from gan_style.core.allowed import ALLOWED, is_below, is_of_file, refusal
+from gan_style.core.allowed import ALLOWED, in_config, is_below, is_of_file, refusal
 from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.hints import converted, missing, require_type
 from gan_style.core.memory import raise_if_out
 from gan_style.core.moved import moved
-from gan_style.core.plain_data import require_plain
+from gan_style.core.plain_data import plain_copy
 from gan_style.core.quoting import one_line, shortened
 
 SPECIAL = {"_target_", "_partial_"}
@@ -50,10 +49,17 @@ def plain(config: Any) -> Any:
 
 @dataclass(frozen=True)
 class Node:
-    """A checked node: its target, and its keys, `_target_` among them."""
+    """A checked node.
+
+    Args:
+        target: what it names.
+        values: by key, `_target_` among them; inside them, whatever has a target is a node.
+        parameters: names that the target takes.
+    """
 
     target: Callable[..., Any]
     values: dict[str, Any]
+    parameters: frozenset[str]
 
 
 def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
@@ -70,13 +76,14 @@ def build(node: Any, allowed: Sequence[str] = ALLOWED, /, **extra: Any) -> Any:
             data, or an error of the constructor.
     """
     if not isinstance(node, Node):
-        require_plain(node, "")
+        node, _ = plain_copy(node, "")
         if not isinstance(node, Mapping) or "_target_" not in node:
             raise no_node(node)
         node = read(node, allowed=allowed)
-    _require_complete(node, "", extra)
-    factory = _factory(node)
-    if node.values.get("_partial_"):
+    partial = bool(node.values.get("_partial_"))
+    _require_given(node.target, [*node.values], "", extra, partial)
+    factory = _made(node, factory=True)
+    if partial:
         return functools.partial(factory, **extra) if extra else factory
     try:
         return factory(**extra)
@@ -91,29 +98,24 @@ def no_node(value: Any) -> UserError:
     return UserError(f"{shortened(value)} is no node with a _target_: it names nothing that could be built")
 
 
-def _factory(node: Node) -> functools.partial[Any]:
-    """Return the target of a checked node with its keys as arguments; objects among these are made now, once."""
-    arguments = {key: _made(value) for key, value in node.values.items() if key not in SPECIAL}
-    hints = _parameters(node.target)[1]
-    for key, made in arguments.items():
-        if made is not node.values[key]:
-            _require_type(made, hints.get(key, Any), f"{node.values['_target_']}: {key}")
-    return functools.partial(node.target, **arguments)
-
-
-def _made(value: Any) -> Any:
-    """Turn a value of a checked node into an object or a factory where it has a target."""
+def _made(value: Any, *, factory: bool = False) -> Any:
+    """Turn a value of a checked node into an object or a factory where it has a target; of a node, into its factory."""
     if isinstance(value, list):
         return [_made(one) for one in value]
     if isinstance(value, dict):
         return {key: _made(one) for key, one in value.items()}
     if not isinstance(value, Node):
         return value
-    factory = _factory(value)
-    if value.values.get("_partial_"):
-        return factory
+    arguments = {key: _made(one) for key, one in value.values.items() if key not in SPECIAL}
+    hints = _parameters(value.target)[1]
+    for key, made in arguments.items():
+        if made is not value.values[key]:
+            require_type(made, hints.get(key, Any), f"{value.values['_target_']}: {key}")
+    make = functools.partial(value.target, **arguments)
+    if factory or value.values.get("_partial_"):
+        return make
     try:
-        return factory()
+        return make()
     except UserError:
         raise
     except Exception as error:  # any error of a constructor is taken for a mistake in the config
@@ -137,72 +139,79 @@ def _plain(read: Any) -> Any:
     return {key: _plain(one) for key, one in values.items()} if isinstance(values, dict) else values
 
 
-def read(values: Any, path: str = "", *, allowed: Sequence[str] = ALLOWED) -> Any:
+def read(
+    values: Any,
+    path: str = "",
+    *,
+    allowed: Sequence[str] | None = ALLOWED,
+    target: Callable[..., Any] | None = None,
+    inside: bool = False,
+) -> Any:
     """Compare values with the signatures of the targets that they name, and turn all that has a target into a `Node`.
 
     Args:
         values: a plain dict or list; dicts without `_target_` are only walked through.
         path: how the user writes this node, e.g. "model.generator"; used in messages.
-        allowed: prefixes under which the targets must be defined.
+        allowed: prefixes under which the targets must be defined; None for those that `allow` among the values adds.
+        target: of values that do not name one, as those of a whole config.
+        inside: whether they are of a node, whose object nothing is given to in code: all that it needs must be there.
 
-    Returns: numbers have the type that the signature asks for ("5" and 5.0 become 5). Keys that are missing are found
-        when the object is built, by when some are given in code.
+    Returns: numbers have the type that the signature asks for ("5" and 5.0 become 5). Keys that are missing in a node
+        that is in no other are found when its object is built.
 
     Raises:
         UserError: names the full key, what was expected, and the nearest valid key.
     """
     if isinstance(values, list):
-        return [read(value, path, allowed=allowed) for value in values]
+        return [read(value, path, allowed=allowed, inside=inside) for value in values]
     if not isinstance(values, Mapping):
         return values
-    values, target = dict(values), None
+    values = dict(values)
     for key in REFUSED_KEYS:
         if key in values:
             raise UserError(f"{_join(path, key)} is not taken: give the arguments of _target_ by their names")
-    if "_target_" in values:
-        target = _locate(values["_target_"], path, allowed)
+    if named := target is None and "_target_" in values:
+        target = _locate(values["_target_"], path, allowed or ())
         if not isinstance(values.get("_partial_", False), bool):
             raise UserError(
                 f"{_join(path, '_partial_')}={shortened(values['_partial_'])} is not valid: give true or false"
             )
-        values = check_signature(target, values, path)
-    found = {key: read(value, _join(path, key), allowed=allowed) for key, value in values.items()}
-    return found if target is None else Node(target, found)
-
-
-def _require_complete(found: Any, path: str, given: Iterable[str] = ()) -> None:
-    """Raise a UserError if a key is missing that neither a node nor `given` has, or is there that is given in code."""
-    if isinstance(found, list):
-        for one in found:
-            _require_complete(one, path)
-        return
-    if isinstance(found, Node):
-        _require_given(found.target, [*found.values], path, given, bool(found.values.get("_partial_")))
-    values = found.values if isinstance(found, Node) else found if isinstance(found, dict) else {}
-    for key, one in values.items():
-        _require_complete(one, _join(path, key))
+    parameters, hints = _parameters(target) if target is not None else ({}, {})
+    names = [*parameters]
+    for key in values if target is not None else ():
+        if named and key in SPECIAL:
+            continue
+        _require_known(key, names, path)
+        parts = values[key] if isinstance(values[key], list) else [values[key]]
+        if not any(isinstance(part, Mapping) and "_target_" in part for part in parts):
+            values[key] = converted(values[key], hints.get(key, Any), _join(path, key))
+        # else an object or a factory, whose own signature is its schema
+    if target is not None and inside:
+        _require_given(target, [*values], path, (), bool(values.get("_partial_")))
+    allowed = in_config(values["allow"]) if allowed is None else allowed
+    found = {
+        key: read(value, _join(path, key), allowed=allowed, inside=inside or named) for key, value in values.items()
+    }
+    return found if target is None else Node(target, found, frozenset(names))
 
 
 def check_signature(
     target: Callable[..., Any], values: Mapping[str, Any], path: str = "", given: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Compare one node with the parameters of `target`: unknown keys, missing keys, wrong types."""
+    """Compare values, none of them an object, with the parameters of `target`: unknown keys, missing keys, types."""
     parameters, hints = _parameters(target)
-    checked = dict(values)
+    checked = {}
     for key, value in values.items():
-        if key in SPECIAL:
-            continue
-        if key not in parameters:
-            raise UserError(f"{_join(path, key)} is not a known key{did_you_mean(key, parameters)}")
-        if value == "???":
-            raise UserError(f"{_join(path, key)} must be given: add {_join(path, key)}=VALUE to the command")
-        parts = value if isinstance(value, list) else [value]
-        if not any(isinstance(part, Mapping) and "_target_" in part for part in parts):
-            checked[key] = _converted(value, hints.get(key, Any), _join(path, key))
-        # else an object or a factory, whose own signature is its schema
+        _require_known(key, parameters, path)
+        checked[key] = converted(value, hints.get(key, Any), _join(path, key))
     if given is not None:
         _require_given(target, [*values], path, given)
     return checked
+
+
+def _require_known(key: str, parameters: Iterable[str], path: str) -> None:
+    if key not in parameters:
+        raise UserError(f"{_join(path, key)} is not a known key{did_you_mean(key, parameters)}")
 
 
 def _require_given(
@@ -216,12 +225,11 @@ def _require_given(
         return
     for key, parameter in _parameters(target)[0].items():
         if parameter.default is parameter.empty and key not in names and key not in given:
-            full = _join(path, key)
-            raise UserError(f"{full} must be given: add {full}=VALUE to the command")
+            raise missing(_join(path, key))
 
 
-def takes(node: Node | Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -> bool:
-    """Check whether the target of a node has a parameter of this name."""
+def takes(node: Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -> bool:
+    """Check whether the target of a plain node has a parameter of this name."""
     return key in _parameters(target_of(node, allowed))[0]
 
 
@@ -231,9 +239,9 @@ def with_defaults(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> 
     return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(node)
 
 
-def target_of(node: Node | Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
-    """Return the class or function that a node names; `allowed` is for a node that was not checked."""
-    return node.target if isinstance(node, Node) else _locate(node["_target_"], "model", allowed)
+def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:
+    """Return the class or function that a plain node names, under the prefixes that are allowed."""
+    return _locate(node["_target_"], "model", allowed)
 
 
 def _join(path: str, key: object) -> str:
@@ -296,49 +304,3 @@ def _parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter
         if not passes_on:
             break
     return parameters, hints
-
-
-def _adapter(hint: Any) -> pydantic.TypeAdapter[Any]:
-    return pydantic.TypeAdapter(hint, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
-
-
-def _require_type(made: Any, hint: Any, full: str) -> None:
-    """Raise a UserError if an object that a node made is not what the signature asks for."""
-    made_kind = _product(hint)
-    if made_kind is not None:
-        source = getattr(made, "func", None)
-        if source is None or (isinstance(source, type) and not issubclass(source, made_kind)):
-            kind = type(made).__name__ if source is None else f"factory of {source.__name__}"
-            raise UserError(f"{full} is not valid: its _target_ makes a {kind}, not a factory of {made_kind.__name__}")
-    try:
-        _adapter(hint).validate_python(made)
-    except pydantic.ValidationError:
-        kind = type(made).__name__
-        raise UserError(f"{full} is not valid: its _target_ makes a {kind}, and another kind is wanted there") from None
-    except (pydantic.errors.PydanticUserError, NameError):
-        return  # a hint that has no check, such as a protocol
-
-
-def _product(hint: Any) -> type | None:
-    """Return the kind of thing that a factory makes: nn.Module for `Callable[..., ResnetGenerator]`, or None."""
-    kinds = [one for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is Callable]
-    made = typing.get_args(kinds[0])[-1] if kinds else None
-    return made.__mro__[-2] if isinstance(made, type) and made.__module__ != "builtins" else None
-
-
-def _converted(value: Any, hint: Any, full: str) -> Any:
-    try:
-        converted = _adapter(hint).validate_python(value)
-    except pydantic.ValidationError as error:
-        text = shortened(value)
-        if isinstance(value, str) and error.errors()[0]["type"] in ("sequence_str", "list_type"):
-            raise UserError(f"{full}={text} is not valid: it is a list, {full}=[{text}]") from None
-        reason = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ") for one in error.errors()[:4]))
-        reason = f"input should be {reason}" if error.errors()[0]["msg"].startswith("Input should be") else reason
-        raise UserError(f"{full}={text} is not valid: {shortened(reason[0].lower() + reason[1:])}") from None
-    except (pydantic.errors.PydanticUserError, NameError):
-        return value  # a hint that has no check, such as a protocol
-    if isinstance(value, bool) and not isinstance(converted, bool):
-        raise UserError(f"{full}={str(value).lower()} is not valid: input should be a number")
-    plain_mapping = isinstance(value, Mapping) and isinstance(converted, dict)
-    return converted if plain_mapping or isinstance(converted, bool | int | float | str) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 # Below gan_style; a module as a whole, and names that moved elsewhere than their module.
 MODULES = {
@@ -225,35 +224,14 @@ def _note(old: str, new: str) -> str:
     return f"note: {old} is called {new} now; the old name will not be understood by the next minor version"
 
 
-def renew(config: Any) -> list[str]:
-    """Change every `_target_` in a plain config to the present import path, and its old keys to those of today.
-
-    Where a key is there by both names, as in an experiment of one's own that gives the old one, the old one wins.
+def key_of_today(inside: str, key: str) -> tuple[str, list[str]]:
+    """Return what a key of a config is called today, and a note where that is another name.
 
     Args:
-        config: dicts, lists and scalars; of a stranger's file also anything else, however deep. Changed in place.
-
-    Returns: a note about each old key.
+        inside: the keys that it is in, each with a dot behind, such as "trainer.".
+        key: such as "quick".
     """
-    left, seen = [config], set()
-    while left:
-        node = left.pop()
-        if not isinstance(node, dict | list) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, list):
-            left += node
-            continue
-        if isinstance(node.get("_target_"), str):
-            node["_target_"] = moved(node["_target_"])
-        left += node.values()
-    notes = []
-    for key, new in KEYS.items():
-        *parents, last = key.split(".")
-        node = config
-        for parent in parents:
-            node = node.get(parent) if isinstance(node, dict) else None
-        if isinstance(node, dict) and last in node:
-            node[new] = node.pop(last)
-            notes.append(_note(key, of_today(key)))
-    return notes
+    full = inside + key
+    if "." in key or full not in KEYS:
+        return key, []
+    return KEYS[full], [_note(full, of_today(full))]

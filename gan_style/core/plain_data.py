@@ -1,10 +1,11 @@
-"""Checks of plain data: dicts with string keys, lists, strings, numbers, booleans and None, of bounded size."""
+"""Copies of plain data: dicts with string keys, lists, strings, numbers, booleans and None, of bounded size."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from gan_style.core.errors import UserError
+from gan_style.core.moved import key_of_today, moved
 from gan_style.core.paths import printable
 
 INTERPOLATION = "${"
@@ -16,30 +17,45 @@ MAX_INTEGER = 2**63
 MAX_SHOWN = 60  # of a text in a message
 
 
-def require_plain(values: Any, name: str, *, interpolations: bool = False) -> None:
-    """Raise a UserError unless values are plain data of a sensible size.
+def plain_copy(values: Any, name: str, *, interpolations: bool = False) -> tuple[Any, list[str]]:
+    """Copy values that are plain data of a sensible size, with today's names of what has moved or was renamed.
+
+    Where a key is there by both names, as in an experiment of one's own that gives the old one, the old one wins.
 
     Args:
-        values: of a config, or of what a file says about itself.
+        values: of a config, or of what a file says about itself; anything else is refused before it is used.
         name: how a message calls it, such as `config`; the key inside it is added.
         interpolations: whether a text may hold `${`, which OmegaConf would resolve.
+
+    Returns: the copy, and a note about each old key.
+
+    Raises:
+        UserError: names the value that no plain data hold, or says that there is too much of it.
     """
-    left = MAX_VALUES - 1
-    waiting: list[tuple[Any, str, int]] = [(values, name, 0)]
+    left, whole, notes = MAX_VALUES - 1, [values], list[str]()
+    waiting: list[tuple[Any, Any, str, str, int]] = [(whole, 0, name, "", 0)]
     while waiting:
-        value, path, depth = waiting.pop()
-        inner: list[tuple[Any, str, int]] = []
+        place, at, path, around, depth = waiting.pop()  # around: the keys it is in, each with a dot behind
+        value, inner = place[at], list[tuple[Any, Any, str, str, int]]()
+        inside = f"{around}{str(at)[:MAX_SHOWN]}." if depth else ""
         if isinstance(value, str):
             _require_text(value, path, interpolations)
+            place[at] = moved(value) if at == "_target_" else value
         elif type(value) is dict:
+            place[at] = copy = {}
             for key, one in value.items():
                 if not isinstance(key, str):
                     raise UserError(f"{path} has a key that is no text: {printable(repr(key)[:MAX_SHOWN])}")
                 _require_text(key, f"a key of {path}", interpolations)
                 shown = printable(key[:MAX_SHOWN])
-                inner.append((one, f"{path}.{shown}" if path else shown, depth + 1))
+                today, note = key_of_today(inside, key)
+                notes += note
+                if note or today not in copy:
+                    copy[today] = one
+                inner.append((copy, today, f"{path}.{shown}" if path else shown, inside, depth + 1))
         elif type(value) is list:
-            inner = [(one, path, depth + 1) for one in value]
+            place[at] = [*value]
+            inner = [(place[at], i, path, inside, depth + 1) for i in range(len(value))]
         elif type(value) is int and abs(value) >= MAX_INTEGER:
             raise UserError(f"{path} is a whole number of more than 64 bits")
         elif value is not None and type(value) not in (bool, int, float):
@@ -49,6 +65,7 @@ def require_plain(values: Any, name: str, *, interpolations: bool = False) -> No
             most = f"{MAX_VALUES:,} values" if left < 0 else f"{MAX_DEPTH} levels"
             raise UserError(f"{name or 'the config'} holds more than {most}, which no config of ours does")
         waiting += reversed(inner)
+    return whole[0], notes
 
 
 def _require_text(text: str, path: str, interpolations: bool) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
-from gan_style.core.plain_data import require_plain
+from gan_style.core.plain_data import plain_copy
 
 
 def read_trained(path: Path) -> dict[str, Tensor]:
@@ -27,7 +27,7 @@ def read_trained(path: Path) -> dict[str, Tensor]:
         averages = content["callbacks"].get("EMA", {})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"model.warm_start={path} is not a checkpoint of gan_style: it has no state_dict") from error
-    require_plain(content.get("config"), f"{path}: config")
+    plain_copy(content.get("config"), f"{path}: config")
     for network, average in averages.items():
         state |= {f"{network}.{name}": value for name, value in average.items()}
     return state

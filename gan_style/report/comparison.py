@@ -74,7 +74,7 @@ def _differing(mappings: list[dict[str, str]], *left_out: str) -> dict[str, list
 
 
 def _sentence(runs: list[Run], found: Results, incomparable: bool) -> str:
-    subjects = dict.fromkeys(f"{model_name(run)} on {data_name(run)}" for run in runs if run.config)
+    subjects = dict.fromkeys(f"{model_name(run)} on {data_name(run)}" for run in runs if run.settings)
     text = f"{len(runs)} runs" + (f" of {', '.join(subjects)}" if len(subjects) in (1, 2) else "")
     chosen = rule_of(runs[0]).rpartition("/")[2]
     keys = list(dict.fromkeys(key for rows in found for key in rows))
@@ -127,7 +127,7 @@ def _common(values: list[float | None], digits: int) -> str:
 
 
 def _configurations(runs: list[Run]) -> str:
-    settings = [flat(run.config) | flat({"protocol": _protocol(run)} if run.scores else {}) for run in runs]
+    settings = [flat(run.settings) | flat({"protocol": _protocol(run)} if run.scores else {}) for run in runs]
     rows = _differing(settings, *_OWN_TO_A_RUN, _CHANGES_WITH_TIME)
     if not rows:
         return '<p class="note">The configurations are the same.</p>'

@@ -35,8 +35,8 @@ def render(run: Run) -> str:
     ]
     if found := findings_section(run):
         sections.insert(0, ("Findings", found))
-    known = definition_list(facts(run)) if run.config else ""
-    return page(str(run.config.get("name") or run.folder), sentence(run), warning + known, sections)
+    known = definition_list(facts(run)) if run.settings else ""
+    return page(str(run.settings.get("name") or run.folder), sentence(run), warning + known, sections)
 
 
 def page(title: str, headline: str, intro: str, sections: Sequence[tuple[str, str]]) -> str:
@@ -59,7 +59,7 @@ def page(title: str, headline: str, intro: str, sections: Sequence[tuple[str, st
 def sentence(run: Run) -> str:
     """Return what the report shows, in one sentence."""
     data, made = data_name(run), iterations(run)
-    text = model_name(run) if run.config else "This run"
+    text = model_name(run) if run.settings else "This run"
     text += f" on {data}" if data else ""
     text += f", {made:,} iteration{'' if made == 1 else 's'}" if made is not None else ""
     result = headline(make_rows(run.scores), rule_of(run))

@@ -10,11 +10,13 @@ import yaml
 from gan_style.core.plain_data import MAX_DEPTH, MAX_FILE_CHARACTERS
 
 _LARGEST = 10**15  # of whole numbers that are kept as numbers; larger ones have too many digits to be shown
+_MOST_OF_KEYS = 10_000_000  # characters, of all full keys together; ours have some thousands
+_LISTS = (list, tuple, set)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def from_yaml(text: str) -> Any:
-    """Parse a config; interpolations in it stay the text that they are.
+def from_yaml(text: str) -> dict[str, Any]:
+    """Parse a config to its settings by full key, such as "model.generator.norm"; interpolations stay text.
 
     Raises:
         ValueError: it is no YAML, or holds what no config of ours has: tags, aliases, many levels.
@@ -30,7 +32,21 @@ def from_yaml(text: str) -> Any:
                 raise ValueError(f"it has more than {MAX_DEPTH} levels")
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError("it has an alias, which no config needs")
-        return plain_value(yaml.load(text, _Loader))
+        whole = yaml.load(text, _Loader)
+        settings, left, size = {}, [*reversed(whole.items())] if isinstance(whole, dict) else [], 0
+        while left:
+            key, value = left.pop()
+            key = str(plain_value(key))
+            if isinstance(value, _LISTS) and any(isinstance(one, (dict, *_LISTS)) for one in value):
+                value = dict(enumerate(value))
+            if not (isinstance(value, dict) and value):
+                settings[key] = plain_value(value)
+                continue
+            size += len(key) * len(value)  # each key inside begins with this one
+            if size > _MOST_OF_KEYS:
+                raise ValueError(f"its keys have more than {_MOST_OF_KEYS:,} characters")
+            left += [(f"{key}.{plain_value(inner)}", one) for inner, one in reversed(value.items())]
+        return settings
     except (yaml.YAMLError, TypeError, AttributeError, LookupError, OverflowError) as error:
         raise ValueError(" ".join(str(error).split()) or "it is no config") from error
 
@@ -57,7 +73,7 @@ def plain_value(value: Any, level: int = 0) -> Any:
         raise ValueError(f"it has more than {MAX_DEPTH} levels")
     if isinstance(value, dict):
         return {str(plain_value(key, level + 1)): plain_value(item, level + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
+    if isinstance(value, _LISTS):
         return [plain_value(item, level + 1) for item in value]
     if value is None or isinstance(value, bool | float):
         return value

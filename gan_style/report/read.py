@@ -44,7 +44,7 @@ class Run:
 
     Attributes:
         folder: The folder's own name.
-        config: The configuration, empty where there is none.
+        settings: The configuration by full key, such as ``model.lambda_cycle``; empty where there is none.
         config_text: The configuration file as it stands.
         metrics: One series per column that has values.
         scores: The content of ``scores.json``.
@@ -55,7 +55,7 @@ class Run:
     """
 
     folder: str
-    config: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     config_text: str = ""
     metrics: list[Series] = field(default_factory=list)
     scores: dict[str, Any] = field(default_factory=dict)
@@ -101,7 +101,7 @@ def read_run(run_dir: Path) -> Run:
     texts = {name: _text(run_dir / name, problems) for name in ("config.yaml", "metrics.csv")}
     return Run(
         folder=resolved(run_dir).name,
-        config=_mapping("config.yaml", texts["config.yaml"], from_yaml, problems),
+        settings=_parsed("config.yaml", texts["config.yaml"], from_yaml, problems),
         config_text=texts["config.yaml"],
         metrics=_metrics(texts["metrics.csv"], problems),
         scores=_json(run_dir / "scores.json", problems),
@@ -127,7 +127,7 @@ def _text(path: Path, problems: dict[str, str]) -> str:
 
 
 def _json(path: Path, problems: dict[str, str]) -> dict[str, Any]:
-    return _mapping(path.name, _text(path, problems), from_json, problems)
+    return _parsed(path.name, _text(path, problems), lambda text: as_mapping(from_json(text)), problems)
 
 
 def _findings(text: str) -> list[dict[str, Any]]:
@@ -138,11 +138,11 @@ def _findings(text: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _mapping(name: str, text: str, read: Callable[[str], Any], problems: dict[str, str]) -> dict[str, Any]:
+def _parsed(name: str, text: str, read: Callable[[str], dict[str, Any]], problems: dict[str, str]) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        return as_mapping(read(text))
+        return read(text)
     except ValueError as error:
         problems[name] = f"{name} cannot be read: {str(error).rstrip('.')}."
         return {}

@@ -15,18 +15,18 @@ Facts = list[tuple[str, str]]
 
 def model_name(run: Run) -> str:
     """Return the name of the model's class, or "Model" where it is not known."""
-    return _class_name(as_mapping(run.config.get("model")).get("_target_")) or "Model"
+    return _class_name(run.settings.get("model._target_")) or "Model"
 
 
 def data_name(run: Run) -> str:
     """Return the name of the data: the named set, their folder, or their class and task."""
-    data = as_mapping(run.config.get("data"))
-    if data.get("set"):
-        return str(data["set"])
-    if isinstance(data.get("root"), str):
-        return str(data["root"]).replace("\\", "/").rstrip("/").split("/")[-1]
-    name = _class_name(data.get("_target_")).removesuffix("DataModule").lower()
-    return f"{name}, {data['task']}" if isinstance(data.get("task"), str) else name
+    known, root, target, task = (run.settings.get(f"data.{key}") for key in ("set", "root", "_target_", "task"))
+    if known:
+        return str(known)
+    if isinstance(root, str):
+        return root.replace("\\", "/").rstrip("/").split("/")[-1]
+    name = _class_name(target).removesuffix("DataModule").lower()
+    return f"{name}, {task}" if isinstance(task, str) else name
 
 
 def iterations(run: Run) -> int | None:
@@ -45,27 +45,26 @@ def failure(run: Run) -> str:
 
 def facts(run: Run) -> Facts:
     """Return the short summary of the configuration."""
-    model, data = (as_mapping(run.config.get(key)) for key in ("model", "data"))
     made, planned = iterations(run), _configured(run)
     length = f"{made:,}" if made is not None else ""
     if made is not None and planned is not None and made < planned:
         length += f" of {planned:,}"
     weights = ", ".join(
         f"{key.removeprefix('lambda_')} {plain(value)}"
-        for key, value in model.items()
+        for key, value in _below(run, "model").items()
         if key.startswith("lambda_") and as_number(value) is not None
     )
-    size = data.get("image_size")
+    size, seed = run.settings.get("data.image_size"), run.settings.get("seed")
     rows = [
-        ("Model", _class_name(model.get("_target_"))),
+        ("Model", _class_name(run.settings.get("model._target_"))),
         ("Data", data_name(run)),
         ("Image size", "" if size is None else f"{plain(size)} {_TIMES} {plain(size)}"),
         ("Iterations", length),
-        ("Batch size", _shown(data.get("batch_size"))),
-        ("Generator", _network(model.get("generator"))),
-        ("Discriminator", _network(model.get("discriminator"))),
+        ("Batch size", _shown(run.settings.get("data.batch_size"))),
+        ("Generator", _network(run, "model.generator")),
+        ("Discriminator", _network(run, "model.discriminator")),
         ("Loss weights", weights),
-        ("Seed", "" if run.config.get("seed") is None else str(run.config["seed"])),
+        ("Seed", "" if seed is None else str(seed)),
     ]
     return [(key, value) for key, value in rows if value]
 
@@ -104,19 +103,24 @@ def _shown(value: object) -> str:
     return "" if value is None else plain(value)
 
 
-def _network(value: object) -> str:
-    section = as_mapping(value)
+def _network(run: Run, key: str) -> str:
     options = [
-        f"{key} {plain(item)}"
-        for key, item in section.items()
-        if key == "norm" or (isinstance(item, int) and not isinstance(item, bool))
+        f"{option} {plain(value)}"
+        for option, value in _below(run, key).items()
+        if option == "norm" or (isinstance(value, int) and not isinstance(value, bool))
     ]
-    name = _class_name(section.get("_target_"))
+    name = _class_name(run.settings.get(f"{key}._target_"))
     return f"{name} ({', '.join(options)})" if name and options else name
 
 
+def _below(run: Run, key: str) -> dict[str, Any]:
+    """Return the settings of a part of the configuration, without those of the parts in it."""
+    parts = ((full.rpartition("."), value) for full, value in run.settings.items())
+    return {last: value for (before, _, last), value in parts if before == key}
+
+
 def _configured(run: Run) -> int | None:
-    value = as_number(as_mapping(run.config.get("trainer")).get("max_steps"))
+    value = as_number(run.settings.get("trainer.max_steps"))
     return None if value is None else round(value)
 
 

@@ -209,6 +209,13 @@ def wandb_run_id(loggers: list[Logger]) -> str | None:
     return None
 
 
+def begun_at(resume: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a logger is given of the checkpoint that its run goes on from."""
+    if resume is None:
+        return {"from_iteration": 0, "run_id": ""}
+    return {"from_iteration": resume["iteration"], "run_id": resume.get("wandb_id") or ""}
+
+
 @rank_zero_only
 def finish(loggers: list[Logger], checkpoint: Path | None) -> None:
     """Log the checkpoint and close the files and connections of a run."""

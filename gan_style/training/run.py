@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from gan_style.checkpoints.restore import fitting, naming
 from gan_style.core import terminal
 from gan_style.core.allowed import in_config
-from gan_style.core.config import Node, build, check_signature, no_node, read, takes
+from gan_style.core.config import Node, build, check_signature, no_node, read
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
-from gan_style.core.moved import renew
 from gan_style.core.paths import write_whole
-from gan_style.core.plain_data import require_plain
+from gan_style.core.plain_data import plain_copy
 from gan_style.core.types import Seed
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.metrics.own import as_nodes, own_scores
@@ -147,28 +145,33 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
     data: UnpairedDataModule = build(run.data)
     data.setup()
     if resume is not None:
-        if takes(run.model, "styles"):
+        if "styles" in run.model.parameters:
             check_styles(resume, data.style_names, resume_from)
         with naming(str(resume_from)), fitting():
             for difference in differences(config, resume, data.describe(), settings):
                 say(f"note: {difference}")
-    model = model_of(run.model, config["name"], settings, data)
+    model = build(run.model, **known_of_data(data, run.model.parameters))
+    check_model(model, settings, data, config["name"])
     if resume is not None:
         check_weights(model, resume, resume_from)
-    chosen = callbacks_of(run.callbacks, config["metrics"], run.allowed)
+    scores = own_scores_taken(config["metrics"], run.allowed, [node.parameters for node in run.callbacks])
+    chosen = [build(node, **taken) for node, taken in zip(run.callbacks, scores, strict=True)]
     before = resume["config"].get("best") if resume is not None else None
     config["best"] = resolve(config["best"], chosen, model, data, before)
+    rule = BestRule(**config["best"])
     engine = engine_of_run(model, settings, data)
     iterations = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
-    if resume is not None and (done := nothing_left(resume, iterations, BestRule(**config["best"]))):
+    if resume is not None and (done := nothing_left(resume, iterations, rule)):
         say(f"{resume_from} {done}: nothing is left to do")
         return
-    if schedule_ends(engine, iterations):
-        say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
-    for name in weights_that_settle(engine, iterations):
-        say(f"note: model.{name} stays the same in the last tenth of the run: its schedule ends before")
-    announce(config["name"], OmegaConf.to_yaml(OmegaConf.create(config)), data, model, iterations, run_dir, resume)
-    trainer, logs, keeper = assemble(run, settings, data, engine, chosen, run_dir, iterations, resume)
+    announce(config["name"], OmegaConf.to_yaml(OmegaConf.create(config)), data, engine, iterations, run_dir, resume)
+    settings.tell(engine, data.image_size)
+    shown: dict[str, Any] = {"settings": config} if "settings" in run.logger.parameters else {}
+    logs = build(run.logger, run_dir=run_dir, **loggers.begun_at(resume), **shown)
+    content = {"config": config, **data.describe(), **arithmetic.describe(settings, data.image_size)}
+    content["wandb_id"] = loggers.wandb_run_id(logs)
+    keeper = Keeper(run_dir / "checkpoints", content, resume=resume, **kept_by(rule, settings, iterations))
+    trainer = trainer_of(settings, chosen, logs, keeper, run_dir)
     try:
         fit(trainer, engine, data, keeper, logs, run_dir)
         summarise(run_dir, keeper)
@@ -183,38 +186,38 @@ def checked(config: Mapping[str, Any]) -> Checked:
     Raises:
         UserError: the first wrong key or value.
     """
-    require_plain(config, "")
-    config = check_signature(RunConfig, copy.deepcopy(dict(config)))
-    for note in renew(config):
+    ours, notes = plain_copy(config, "")
+    for note in notes:
         say(note)
-    config["best"] = check_signature(BestRule, config["best"], "best")
-    config["metrics"] = as_nodes(config.get("metrics"))
-    check_signature(Doctor, config["doctor"], "doctor")
-    allowed = in_config(config["allow"])
-    found = read(config, allowed=allowed)
-    callbacks = {key: value for key, value in (config.get("callbacks") or {}).items() if value}
-    given = [*(config[key] for key in NODES), *callbacks.values()]
-    nodes = [*(found[key] for key in NODES), *(found["callbacks"][key] for key in callbacks)]
-    for value, node in zip(given, nodes, strict=True):
-        if not isinstance(node, Node):
-            raise no_node(value)
-    model, data, trainer, logger, *rest = nodes
-    return Checked(config, allowed, model, data, trainer, logger, rest)
+    ours["metrics"] = as_nodes(ours.get("metrics"))
+    found = read(ours, allowed=None, target=RunConfig).values
+    ours |= {key: value for key, value in found.items() if isinstance(value, bool | int | float | str)}
+    ours["best"] = check_signature(BestRule, ours["best"], "best")
+    check_signature(Doctor, ours["doctor"], "doctor")
+    groups = {key: found[key] for key in NODES} | {
+        key: one for key, one in (found.get("callbacks") or {}).items() if one
+    }
+    for group in groups.values():
+        if not isinstance(group, Node):
+            raise no_node(group)
+    model, data, trainer, logger, *callbacks = groups.values()
+    return Checked(ours, in_config(ours["allow"]), model, data, trainer, logger, callbacks)
 
 
-def model_of(node: Node, name: str, settings: TrainerSettings, data: UnpairedDataModule) -> Translator:
-    """Build a model for the channels and styles of the data; `name` is the run's.
+def known_of_data(data: UnpairedDataModule, parameters: Collection[str]) -> dict[str, int]:
+    """Return what a model is given of its data: the channels of each domain, and how many styles if it takes them."""
+    known = {f"channels_{domain}": count for domain, count in data.channels.items()}
+    return known | {"styles": len(data.style_names)} if data.style_names and "styles" in parameters else known
+
+
+def check_model(model: Translator, settings: TrainerSettings, data: UnpairedDataModule, name: str) -> None:
+    """Check a model against the data and the trainer's settings; `name` is the run's.
 
     Raises:
         UserError: the pictures are too small for it, or the settings do not fit it.
     """
-    extra: dict[str, int] = {f"channels_{domain}": count for domain, count in data.channels.items()}
-    if data.style_names and takes(node, "styles"):
-        extra["styles"] = len(data.style_names)
-    model: Translator = build(node, **extra)
     check_image_sizes(model, data)
     check_settings(model, settings, name)
-    return model
 
 
 def engine_of_run(model: Translator, settings: TrainerSettings, data: UnpairedDataModule) -> Engine:
@@ -222,62 +225,51 @@ def engine_of_run(model: Translator, settings: TrainerSettings, data: UnpairedDa
     return Engine(model, data.epoch_length / (data.batch_size * settings.world_size))
 
 
-def callbacks_of(nodes: Sequence[Node], metrics: Any, allowed: Sequence[str]) -> list[pl.Callback]:
-    """Build callbacks; those that score take the run's own scores, see `own_scores`.
+def own_scores_taken(
+    metrics: Any, allowed: Sequence[str], parameters: Sequence[Collection[str]]
+) -> list[dict[str, Any]]:
+    """Build a run's own scores, and return those that each of its callbacks takes, by the parameters of each.
 
     Raises:
         UserError: a score of its own that nothing takes.
     """
     own = own_scores(metrics, allowed)
-    extra: list[dict[str, Any]] = [{} for _ in nodes]
+    taken: list[dict[str, Any]] = [{} for _ in parameters]
     for key, scorer, rows in (
         ("own_of_sets", "set_scores", [row for row in own if row.of_sets]),
         ("own_of_images", "truth_scores", [row for row in own if not row.of_sets]),
     ):
-        takers = [i for i, node in enumerate(nodes) if takes(node, key)]
+        takers = [more for more, names in zip(taken, parameters, strict=True) if key in names]
         if rows and not takers:
             raise UserError(f"metrics={rows[0].name} is scored by callbacks.{scorer}, which this run leaves out")
-        for i in takers:
-            extra[i][key] = rows
-    return [build(node, **more) for node, more in zip(nodes, extra, strict=True)]
+        for more in takers:
+            more[key] = rows
+    return taken
 
 
-def assemble(
-    run: Checked,
-    settings: TrainerSettings,
-    data: UnpairedDataModule,
-    engine: Engine,
-    chosen: list[pl.Callback],
-    run_dir: Path,
-    iterations: int,
-    resume: Mapping[str, Any] | None,
-) -> tuple[pl.Trainer, list[Any], Keeper]:
-    """Make the callbacks, loggers and trainer of a run, and tell the engine how to compute."""
-    val_every, save_every, log_every = settings.cadence(iterations)
-    settings.tell(engine, data.image_size)
-    done = resume["iteration"] if resume else 0
-    begun: dict[str, Any] = {"from_iteration": done, "run_id": (resume or {}).get("wandb_id") or ""}
-    shown = {"settings": run.config} if takes(run.logger, "settings") else {}
-    logs = build(run.logger, run_dir=run_dir, **begun, **shown)
+def kept_by(rule: BestRule, settings: TrainerSettings, iterations: int) -> dict[str, Any]:
+    """Return when a `Keeper` saves and what it takes for the best, as its arguments."""
+    return {
+        "iterations": iterations,
+        "every": settings.cadence(iterations)[1],
+        "processes": settings.world_size,
+        "rule": str(rule),
+        "monitor": rule.monitor,
+        "mode": "lowest" if rule.mode == "lowest" else "highest",
+        "patience": rule.patience,
+    }
+
+
+def trainer_of(
+    settings: TrainerSettings, chosen: Sequence[pl.Callback], logs: list[Any], keeper: Keeper, run_dir: Path
+) -> pl.Trainer:
+    """Make the trainer of a run, with the callbacks that every run has around those of its config."""
+    val_every, _, log_every = settings.cadence(keeper.iterations)
     cost = Cost()
     losses = LogLosses(log_every, cost)
-    rule = BestRule(**run.config["best"])
-    computed = arithmetic.describe(settings, data.image_size)
-    keeper = Keeper(
-        run_dir / "checkpoints",
-        {"config": run.config, **data.describe(), **computed, "wandb_id": loggers.wandb_run_id(logs)},
-        iterations=iterations,
-        every=save_every,
-        processes=settings.world_size,
-        rule=str(rule),
-        monitor=rule.monitor,
-        mode="lowest" if rule.mode == "lowest" else "highest",
-        patience=rule.patience,
-        resume=resume,
-    )
     # The order matters: Keeper restores the others before they start and saves before they finish; Cost is the last.
-    callbacks = [keeper, losses, *chosen, ShowProgress(losses, iterations), cost]
-    return settings.make(callbacks, logs, run_dir, val_every), logs, keeper
+    callbacks = [keeper, losses, *chosen, ShowProgress(losses, keeper.iterations), cost]
+    return settings.make(callbacks, logs, run_dir, val_every)
 
 
 def fit(
@@ -341,15 +333,19 @@ def announce(
     name: str,
     config: str,
     data: UnpairedDataModule,
-    model: Translator,
+    engine: Engine,
     iterations: int,
     run_dir: Path,
     resume: Mapping[str, Any] | None,
 ) -> None:
     """Write config.yaml, of this text, and print what the run is about to do."""
+    if schedule_ends(engine, iterations):
+        say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
+    for weight in weights_that_settle(engine, iterations):
+        say(f"note: model.{weight} stays the same in the last tenth of the run: its schedule ends before")
     run_dir.mkdir(parents=True, exist_ok=True)
     write_whole(run_dir / "config.yaml", config)
-    counts = model.parameter_counts()
+    counts = engine.method.parameter_counts()
     say(f"{name}: {', '.join(f'{part} {count:,} parameters' for part, count in counts.items())}")
     assert data.splits is not None
     for note in data.splits.notes:

@@ -8,7 +8,8 @@ import pytest
 
 import gan_style
 from gan_style.core.config import plain
-from gan_style.core.moved import KEYS, of_today, renamed, renew
+from gan_style.core.moved import KEYS, of_today, renamed
+from gan_style.core.plain_data import plain_copy
 from tests.conftest import SMALL
 
 
@@ -33,12 +34,16 @@ def test_overrides_are_renamed_with_their_prefix(prefix: str) -> None:
 
 
 def test_a_config_is_renamed_and_what_it_gives_by_the_old_name_wins() -> None:
-    config = {"trainer": {"quick": True, "fast_convolutions": None}, "callbacks": {"cycle_scores": {"pictures": 2}}}
-    assert len(renew(config)) == 2
-    assert config == {"trainer": {"fast_convolutions": True}, "callbacks": {"cycle_scores": {"images": 2}}}
-    assert renew(config) == []
-    for odd in (None, {}, {"trainer": 3}, {"callbacks": None}, []):
-        assert renew(odd) == []
+    given = {"trainer": {"quick": True, "fast_convolutions": None}, "callbacks": {"cycle_scores": {"pictures": 2}}}
+    backwards = {"callbacks": given["callbacks"], "trainer": dict(reversed(given["trainer"].items()))}
+    for config in (given, backwards):
+        renewed, notes = plain_copy(config, "")
+        assert len(notes) == 2
+        assert renewed == {"trainer": {"fast_convolutions": True}, "callbacks": {"cycle_scores": {"images": 2}}}
+        assert plain_copy(renewed, "") == (renewed, [])
+    assert given["trainer"] == {"quick": True, "fast_convolutions": None}
+    for odd in (None, {}, {"trainer": 3}, {"callbacks": None}, [], {"trainer.quick": 1}, {"model": {"quick": 1}}):
+        assert plain_copy(odd, "") == (odd, [])
 
 
 def test_a_training_with_an_old_key_says_so_and_has_the_new_one(

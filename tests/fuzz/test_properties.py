@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.allowed import ALLOWED
 from gan_style.core.compose import explain
-from gan_style.core.config import check, check_signature
+from gan_style.core.config import check, read
 from gan_style.core.errors import UserError
 from gan_style.training.run import RunConfig
 from tests.conftest import composed
@@ -93,7 +93,7 @@ def test_an_override_is_taken_or_refused_by_a_sentence(sign: str, key: str, valu
     word = f"{sign}{key}={value}"
     try:
         config = composed("data=tiny", "name=test", word)
-        check(check_signature(RunConfig, config), allowed=ALLOWED)
+        read(config, allowed=ALLOWED, target=RunConfig)
     except UserError as error:
         one_line(str(error))
     except Exception as error:

@@ -14,7 +14,7 @@ from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
 from gan_style.training.engine.engine import Engine
 from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import callbacks_of, checked, engine_of_run, model_of
+from gan_style.training.run import check_model, checked, engine_of_run, known_of_data, own_scores_taken
 from gan_style.training.trainer import TrainerSettings
 
 
@@ -49,8 +49,10 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     torch.manual_seed(run.config["seed"])
     data: UnpairedDataModule = build(run.data)
     data.setup()
-    model = model_of(run.model, run.config["name"], settings, data)
+    model = build(run.model, **known_of_data(data, run.model.parameters))
+    check_model(model, settings, data, run.config["name"])
     engine = engine_of_run(model, settings, data)
     length = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
-    callbacks = callbacks_of(run.callbacks, run.config["metrics"], run.allowed)
+    scores = own_scores_taken(run.config["metrics"], run.allowed, [node.parameters for node in run.callbacks])
+    callbacks = [build(node, **taken) for node, taken in zip(run.callbacks, scores, strict=True)]
     return Parts(settings, data, engine, callbacks, length)
