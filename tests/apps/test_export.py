@@ -144,6 +144,9 @@ def test_onnx_takes_the_seed_of_the_noise_or_none(tmp_path: Path, capsys: pytest
     onnx.checker.check_model(onnx.load(out))
     assert_same_seeds(checkpoint, by_onnx(out))
     assert_same(checkpoint, by_onnx(out))  # left out, it is 0
+    assert [one.name for one in onnxruntime.InferenceSession(str(out)).get_inputs()] == ["picture"]  # as a server asks
+    assert main(["describe", str(out)]) == 0
+    assert "picture, seed: int64 [1], of the noise" in capsys.readouterr().out
 
 
 @pytest.mark.slow
