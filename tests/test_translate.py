@@ -146,6 +146,48 @@ def test_gatys_is_not_tiled() -> None:
         loaded("model=gatys").translate(torch.zeros(3, 20, 20), style=torch.zeros(3, 20, 20), tile=32)
 
 
+NOISY = ("model=cyclegan", "model/generator=painter", "model.generator.depth=2", "model.generator.init_gain=0.2")
+ONE_WAY = ("model/generator@model.generator_BA=unet128", "model.generator_BA.filters=2", "model.generator_BA.depth=2")
+
+
+def test_a_seed_is_another_rendition_in_tiles_and_batches_alike() -> None:
+    translator, x = loaded(*NOISY), torch.rand(2, 3, 50, 41) * 2 - 1
+    one, other = translator.translate(x, seed=1), translator.translate(x, seed=2)
+    assert not torch.allclose(one, other, atol=1e-2)
+    torch.testing.assert_close(translator.translate(x, seed=0), translator.translate(x))
+    torch.testing.assert_close(translator.translate(x[1], seed=1), one[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(translator.translate(x, seed=1, tile=16), one, atol=1e-4, rtol=0)
+    torch.testing.assert_close(translator.translate(x, style="painting", seed=1), one)
+    torch.testing.assert_close(translator.translate(x), translator.translate(x, seed=0))  # no seed stays
+
+
+def test_the_verb_takes_a_seed(tmp_path: Path) -> None:
+    checkpoint, picture = saved(tmp_path / "a.ckpt", *NOISY), draw(tmp_path / "in.png", 0)
+    for name, words in (("none", ()), ("0", ("--seed", "0")), ("5", ("--seed", "5")), ("again", ("--seed", "5"))):
+        assert main(["translate", str(checkpoint), str(picture), str(tmp_path / f"{name}.png"), *words]) == 0
+    none, zero, five, again = (read_image(tmp_path / f"{name}.png") for name in ("none", "0", "5", "again"))
+    assert np.array_equal(none, zero)
+    assert np.array_equal(five, again)
+    assert not np.array_equal(none, five)
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "sentence"),
+    [
+        (("model=cyclegan",), {}, "seed=3 is of a generator's noise, but this model draws none on the way A2B: leave"),
+        ((*NOISY, *ONE_WAY), {"direction": "B2A"}, "draws none on the way B2A: leave seed out, or train one with"),
+        ((*NOISY, *ONE_WAY), {"style": "photo"}, "draws none on the way B2A"),
+        (("model=adain",), {"style": torch.zeros(3, 20, 20)}, "this model draws none: leave seed out"),
+        (NOISY, {"seed": -1}, "seed=-1 is not valid: give a whole number of at least 0"),
+        (NOISY, {"seed": 1.5}, "seed=1.5 is not valid"),
+        (NOISY, {"seed": 2**63}, "is not valid: give a whole number"),
+    ],
+)
+def test_a_seed_without_noise_is_refused(words: tuple[str, ...], given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        loaded(*words).translate(torch.zeros(3, 20, 20), **({"seed": 3} | given))
+
+
 def test_pictures_of_one_size_in_one_pass(translator: LoadedTranslator, tmp_path: Path) -> None:
     arrays = [read_image(draw(tmp_path / f"{i}.png", i)) for i in range(3)]
     together = translator.translate_all(arrays)

@@ -81,6 +81,7 @@ def rows_of_graph(about: Mapping[str, Any], form: str) -> Rows:
     inputs = list(about.get("inputs", ["picture"]))
     code = about.get("general_code")
     shapes = {"style": f"codes [batch, {len(code)}]" if code else "a style picture for each picture"}
+    shapes["seed"] = "int64 [1], of the noise"
     yield "inputs", ", ".join(f"{name}: {shapes[name]}" if name in shapes else str(name) for name in inputs)
     yield "sizes", "any batch, height and width; float32 in [-1, 1], as is the output"
     yield from _domains(about)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,7 @@ class LoadedTranslator:
         size: int | None = None,
         tile: Tile = "auto",
         tile_mode: Mode = "exact",
+        seed: int | None = None,
         **options: Any,
     ) -> list[Any]:
         """Translate several pictures of one size in one pass; each comes out as `translate` gives it.
@@ -114,6 +116,7 @@ class LoadedTranslator:
             tile: side of a tile for pictures that do not fit into memory whole; "auto" takes tiles where they are
                 needed, None never.
             tile_mode: "exact" gives the result of a pass over the whole picture; "fast" blends independent tiles.
+            seed: of the noise that a generator with `noise` draws, another rendition each; 0 if none is given.
             **options: of the method's own `stylize`, such as the `progress` of Gatys.
 
         Raises:
@@ -138,9 +141,7 @@ class LoadedTranslator:
             given = self._given(images, source, size)
             styles = self._styles(pairs, mask, joined_given(given))
         joined = joined_given(given).images.to(self.device)
-        bf16 = self.precision == "bf16"
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-        with fast_convolutions(self.model, bf16=bf16) if self.fast_convolutions else autocast:
+        with self._precision(), self._seeded(seed, styles):
             output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()
@@ -273,6 +274,27 @@ class LoadedTranslator:
             if name not in known:
                 there = did_you_mean(name, known) if known else "; there are none"
                 raise UserError(f"{name} is not an option of this model{there}")
+
+    def _precision(self) -> AbstractContextManager[None]:
+        """Compute passes inside a `with` block in the precision, and by the convolutions, of this translator."""
+        bf16 = self.precision == "bf16"
+        if self.fast_convolutions:
+            return fast_convolutions(self.model, bf16=bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    def _seeded(self, seed: int | None, styles: Sequence[Style]) -> AbstractContextManager[None]:
+        """Let noise follow from a seed that was given, inside a `with` block; refuse one that would change nothing."""
+        if seed is None:
+            return nullcontext()
+        require_whole("seed", seed, 0, 2**63 - 1)
+        if not any(self.model.noised(style.direction) for style in styles):
+            ways = " and ".join(str(style.direction) for style in styles if style.direction)
+            where = ways and f" on the way {ways}"
+            raise UserError(
+                f"seed={seed} is of a generator's noise, but this model draws none{where}: leave seed out, or train "
+                "one with model.generator.noise=true"
+            )
+        return self.model.seeded(seed)
 
     def _word(self, what: Any) -> str:
         if not isinstance(what, (str, Path)):

@@ -42,10 +42,11 @@ class Noise(nn.Module):
             seeds = torch.randint(2**32, (len(x),), device=x.device)
         else:
             seeds = torch.as_tensor(self.noise_seed, device=x.device).reshape(1)
-        return lambda features, level: self(features, level, seeds)
+        keys = keys_of(seeds, len(self.strengths))
+        return lambda features, level: self(features, level, keys[level])
 
-    def forward(self, x: Tensor, level: int, seeds: Tensor) -> Tensor:
-        """Add the noise of a level, 0 is the first, to [B, C, H, W]; seeds are int64 [B], or [1] for all images."""
+    def forward(self, x: Tensor, level: int, keys: Tensor) -> Tensor:
+        """Add the noise of a level, 0 is the first, to [B, C, H, W]; keys are int64 [B], or [1] for all images."""
         strength = self.strengths[level][:, None, None]
 
         def add(part: Tensor, top: int, left: int) -> Tensor:
@@ -53,23 +54,27 @@ class Noise(nn.Module):
                 torch.arange(side, device=part.device) + start
                 for side, start in zip(part.shape[-2:], (top, left), strict=True)
             )
-            return part + (strength * normal(seeds, level, rows, columns)).to(part.dtype)
+            return part + (strength * normal(keys, rows, columns)).to(part.dtype)
 
         return by_place(add, x)
 
 
-def normal(seeds: Tensor, level: int, rows: Tensor, columns: Tensor) -> Tensor:
+def keys_of(seeds: Tensor, levels: int) -> Tensor:
+    """Hash each seed, of 64 bits, with each level to 32 bits: int64 [B] to [levels, B]."""
+    level = torch.arange(1, levels + 1, device=seeds.device)[:, None]
+    return _hashed((seeds & BITS_32) ^ _hashed((seeds >> 32 & BITS_32) ^ level))
+
+
+def normal(keys: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Compute N(0, 1) noise of places by a hash and the transform of Box and Muller 1958.
 
     Args:
-        seeds: int64 [B], one for each map.
-        level: makes maps of one seed differ.
+        keys: int64 [B], one for each map.
         rows, columns: of the places, int64 [H] and [W].
 
     Returns: float32 [B, 1, H, W].
     """
-    seeds = _hashed((seeds & BITS_32) ^ _hashed((seeds >> 32 & BITS_32) ^ (level + 1)))
-    hashed_rows = _hashed((seeds[:, None] + rows) & BITS_32)  # [B, H]
+    hashed_rows = _hashed((keys[:, None] + rows) & BITS_32)  # [B, H]
     bits = _hashed(hashed_rows[:, None, :, None] ^ _hashed(columns))
     angle = (bits & (2**ANGLE_BITS - 1)).float() * (2 * math.pi / 2**ANGLE_BITS)
     uniform = (bits >> ANGLE_BITS).float() * 2**-RADIUS_BITS + 2 ** -(RADIUS_BITS + 1)  # never 0 or 1

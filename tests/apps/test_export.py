@@ -38,6 +38,8 @@ GENERATORS = [
     ("model/generator=unet256",),
     ("model/generator=unet128",),
     ("model/generator=two_branch",),
+    ("model/generator=painter",),
+    ("model/generator=resnet6", "model.generator.head=residual", "model.generator.noise=true"),
 ]
 WHOLE = [
     *[("model=cyclegan", *words) for words in GENERATORS],
@@ -119,6 +121,38 @@ def test_onnx_is_torch_at_every_size(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert texts["domains"]["B"]["name"] == "painting"
     assert texts["config"]["model"]["generator"]["filters"] == 4
     assert str(Path(gan_style.__file__).parent).encode() not in out.read_bytes()
+
+
+NOISY = ("model=cyclegan", "model/generator=painter", "model.generator.depth=3", "model.generator.init_gain=0.2")
+
+
+def assert_same_seeds(checkpoint: Path, run: Callable[..., Tensor]) -> None:
+    """Two seeds give two pictures, each that of torch; the last sizes are smaller than what the network pads to."""
+    translator = gan_style.load(checkpoint, device="cpu")
+    for batch, height, width in SIZES[1:]:
+        x = torch.rand(batch, 3, height, width) * 2 - 1
+        found = {seed: run(picture=x, seed=torch.tensor([seed])) for seed in (0, 2**62 + 5)}
+        assert not torch.allclose(found[0], found[2**62 + 5], atol=1e-3)
+        for seed, one in found.items():
+            assert float((one - translator.translate(x, seed=seed)).abs().max()) < 1e-5
+
+
+def test_onnx_takes_the_seed_of_the_noise_or_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = saved(tmp_path / "a.ckpt", *NOISY)
+    out = exported(checkpoint, ".onnx")
+    assert "picture, seed to output" in capsys.readouterr().out
+    onnx.checker.check_model(onnx.load(out))
+    assert_same_seeds(checkpoint, by_onnx(out))
+    assert_same(checkpoint, by_onnx(out))  # left out, it is 0
+    assert [one.name for one in onnxruntime.InferenceSession(str(out)).get_inputs()] == ["picture"]  # as a server asks
+    assert main(["describe", str(out)]) == 0
+    assert "picture, seed: int64 [1], of the noise" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_takes_the_seed_of_the_noise(tmp_path: Path) -> None:
+    checkpoint = saved(tmp_path / "a.ckpt", *NOISY)
+    assert_same_seeds(checkpoint, by_torch(exported(checkpoint, ".pt2")))
 
 
 @pytest.mark.slow

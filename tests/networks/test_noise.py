@@ -12,7 +12,7 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from gan_style.networks.contract import Noised, noised
-from gan_style.networks.noise import Noise, normal
+from gan_style.networks.noise import Noise, keys_of, normal
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
@@ -39,7 +39,7 @@ def image(*shape: int) -> Tensor:
 
 
 def drawn(seed: int, level: int = 0, size: tuple[int, int] = (128, 128)) -> Tensor:
-    return normal(torch.tensor([seed]), level, *(torch.arange(side) for side in size))[0, 0]
+    return normal(keys_of(torch.tensor([seed]), 4)[level], *(torch.arange(side) for side in size))[0, 0]
 
 
 def in_whole_numbers(seed: int, level: int, row: int, column: int) -> float:
@@ -63,7 +63,7 @@ def in_whole_numbers(seed: int, level: int, row: int, column: int) -> float:
 @pytest.mark.parametrize("level", [0, 3])
 def test_the_formula_in_whole_numbers(seed: int, level: int) -> None:
     rows, columns = torch.tensor([0, 1, 500, 70_000]), torch.tensor([0, 3, 65_535])
-    found = normal(torch.tensor([seed]), level, rows, columns)[0, 0].double()
+    found = normal(keys_of(torch.tensor([seed]), 4)[level], rows, columns)[0, 0].double()
     wanted = [[in_whole_numbers(seed, level, row, column) for column in columns.tolist()] for row in rows.tolist()]
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64), rtol=1e-5, atol=2e-6)
 
@@ -85,7 +85,7 @@ def test_places_levels_and_seeds_are_independent() -> None:
 
 
 def test_a_part_is_that_part_of_the_whole() -> None:
-    part = normal(torch.tensor([3]), 1, torch.arange(40, 70), torch.arange(11, 90))[0, 0]
+    part = normal(keys_of(torch.tensor([3]), 4)[1], torch.arange(40, 70), torch.arange(11, 90))[0, 0]
     assert torch.equal(part, drawn(3, 1)[40:70, 11:90])
 
 

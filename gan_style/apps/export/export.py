@@ -1,6 +1,6 @@
 """A trained model for other programs, compared with torch before its file is complete.
 
-    .onnx, .pt2     one graph, any batch, height and width: `image` (and `style`) in, `output` out
+    .onnx, .pt2     one graph, any batch, height and width: `picture` (and `style` or `seed`) in, `output` out
     .safetensors    all weights but the discriminators', which `gan_style.load` reads
     .pth            one generator in the layout of the official CycleGAN, pix2pix and CUT code
 
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gan_style.apps.export.graph import SIZES, TRACED, Distance, Graph, distance, worst
+from gan_style.apps.export.graph import SEED, SIZES, TRACED, Distance, Graph, distance, graph_of, worst
 from gan_style.checkpoints import checkpoint, exported, official, safetensors
 from gan_style.checkpoints.hub import weights_of
 from gan_style.checkpoints.restore import fitting, naming, restore
@@ -39,6 +39,7 @@ from gan_style.models.styled import styled
 from gan_style.models.translator import Translator
 
 OPSET = 18
+INT64 = 7  # onnx.TensorProto.INT64
 Put = Callable[[Path], tuple[str, Distance]]  # writes a file, reads it back: a description, the distance from torch
 
 
@@ -110,7 +111,7 @@ def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
     for module in ("onnx", "onnxscript"):
         extra("export", module)
     runtime = extra("export", "onnxruntime")
-    graph, channels = Graph(translator.model, direction), _channels(translator, direction)
+    graph, channels = graph_of(translator.model, direction), _channels(translator, direction)
     program = _traced(graph, channels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -124,9 +125,12 @@ def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
             external_data=False,
         )
     made.model.metadata_props.update(safetensors.texts(_described(translator, graph, direction)))
+    content: Any = made.model_proto
+    if SEED in graph.inputs:  # an input with an initial value may be left out
+        content.graph.initializer.add(name=SEED, data_type=INT64, dims=[1], int64_data=[0])
 
     def put(path: Path) -> tuple[str, Distance]:
-        path.write_bytes(made.model_proto.SerializeToString())
+        path.write_bytes(content.SerializeToString())
         options = runtime.SessionOptions()
         options.log_severity_level = 3
         session = runtime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
@@ -142,7 +146,7 @@ def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
 
 
 def _program(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
-    graph, channels = Graph(translator.model, direction), _channels(translator, direction)
+    graph, channels = graph_of(translator.model, direction), _channels(translator, direction)
     program = _traced(graph, channels)
     program.example_inputs = None  # else they are saved, too
     described = {exported.TEXT: json.dumps(_described(translator, graph, direction))}
@@ -169,7 +173,7 @@ def _tensors(translator: LoadedTranslator, direction: Direction, alone: bool, al
         said = f"safetensors, {sum(isinstance(value, Tensor) for value in state.values())} tensors, for gan_style.load"
         found = []
         for each in [direction] if alone else translator.model.directions:
-            graph, again = Graph(translator.model, each), Graph(model, each)
+            graph, again = graph_of(translator.model, each), graph_of(model, each)
             found.append(distance(graph, functools.partial(_called, again), _channels(translator, each)))
         return said, worst(found)
 
@@ -236,6 +240,8 @@ def _open_sizes(graph: Graph) -> tuple[dict[int, Any], ...]:
     """Return the dynamic axes of each input."""
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
     sizes: tuple[dict[int, Any], ...] = ({0: batch, 2: height, 3: width},)
+    if SEED in graph.inputs:
+        return *sizes, {}
     if len(graph.inputs) == 1:
         return sizes
     style_axes = {} if graph.code_size else {2: "style_height", 3: "style_width"}

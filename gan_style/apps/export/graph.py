@@ -18,6 +18,7 @@ from gan_style.models.translator import Translator
 SIZES = (((1, 64, 96), (48, 80)), ((2, 97, 129), (70, 51)), ((3, 150, 41), (64, 64)))
 TRACED = ((2, 528, 820), (544, 792))  # so that the innermost feature map of the deepest U-Net is larger than 1x1
 MAX_ERROR = 1e-5  # of values in [-1, 1]
+SEED = "seed"  # of the noise, an input
 # Sums in another order round differently, and deep networks amplify it: torch in float32 may exceed MAX_ERROR itself.
 MAX_ROUNDING_RATIO = 3
 
@@ -65,6 +66,30 @@ class Graph(nn.Module):
         return image, torch.rand(batch, channels, *side, generator=generator) * 2 - 1
 
 
+class SeededGraph(Graph):
+    """Exported network that draws noise: from a picture and a seed, int64 [1], to a picture."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return "picture", SEED
+
+    def forward(self, picture: Tensor, seed: Tensor) -> Tensor:  # type: ignore[override]
+        """Translate [B, C, H, W] with the noise of a seed."""
+        with self.model.seeded(seed):
+            return super().forward(picture)
+
+    def example(self, sizes: tuple[tuple[int, int, int], tuple[int, int]], channels: int) -> tuple[Tensor, ...]:
+        """Draw pictures, and a seed that differs with their size."""
+        (batch, height, width), _ = sizes
+        return *super().example(sizes, channels), torch.tensor([batch * 2**40 + height * width])
+
+
+def graph_of(model: Translator, direction: str) -> Graph:
+    """Make the graph of a direction, with a seed among its inputs where it draws noise."""
+    seeded = model.noised(direction) and not model.takes_style
+    return SeededGraph(model, direction) if seeded else Graph(model, direction)
+
+
 class Distance(NamedTuple):
     """Largest differences from torch in float64, of pictures in [-1, 1]; NaN where a value is.
 
@@ -97,7 +122,7 @@ def distance(graph: Graph, run: Run, channels: int) -> Distance:
         inputs = graph.example(sizes, channels)
         with torch.no_grad():
             try:
-                truth = precise(*(one.double() for one in inputs))
+                truth = precise(*(one.double() if one.is_floating_point() else one for one in inputs))
             except RuntimeError as error:  # of a user's own method
                 raise_if_out(error)
                 reason = " ".join(str(error).split())[:120]
