@@ -18,8 +18,8 @@ from gan_style.core.paths import write_whole
 from gan_style.core.terminal import say
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
-from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import Checked, checked, engine_of_run, model_of
+from gan_style.training.refusals import check_beginning
+from gan_style.training.run import Checked, begun_from, checked, engine_of_run, model_of
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
@@ -62,7 +62,7 @@ def compare(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
     settings: TrainerSettings = build(run.trainer)
     settings.refuse_what_cannot_work(multirun=False)
     _refuse_what_is_not_audited(run.config["resume"], settings)
-    check_warm_start(run.config["model"].get("warm_start"))
+    check_beginning(run.config["init_from"], run.config["model"].get("warm_start"))
     quiet_lightning()
     strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     try:
@@ -115,7 +115,10 @@ def _train(run: Checked, settings: TrainerSettings, recorder: pl.Callback) -> No
     torch.manual_seed(run.config["seed"])
     data: UnpairedDataModule = build(run.data)
     data.setup()
-    engine = engine_of_run(model_of(run.model, run.config["name"], settings, data), settings, data)
+    model = model_of(run.model, run.config["name"], settings, data)
+    if run.config["init_from"]:
+        begun_from(run, model)
+    engine = engine_of_run(model, settings, data)
     settings.tell(engine, data.image_size)
     with tempfile.TemporaryDirectory() as nowhere:
         silent = pl.callbacks.ProgressBar()  # the base class draws nothing, and keeps Lightning from drawing its own

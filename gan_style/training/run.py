@@ -36,13 +36,14 @@ from gan_style.training.callbacks.keeper import Keeper
 from gan_style.training.callbacks.losses import LogLosses
 from gan_style.training.callbacks.progress import ShowProgress
 from gan_style.training.engine.engine import Engine
+from gan_style.training.init_from import begin_from, goes_on_from
 from gan_style.training.refusals import (
     check_architecture,
+    check_beginning,
     check_image_sizes,
     check_resumable,
     check_settings,
     check_styles,
-    check_warm_start,
     check_weights,
     differences,
 )
@@ -61,6 +62,8 @@ class RunConfig:
         seed: everything random follows from it.
         run_dir: null makes `runs/<model>-<data>/<time>`.
         resume: a checkpoint, or "last" for the newest of run_dir.
+        init_from: a checkpoint whose networks a new run begins with, where they fit; one that resumes has its own.
+        init_discriminators: whether it takes discriminators, too.
         name: `<model>-<data>`.
         best: what chooses best.ckpt, see `BestRule`.
         doctor: see `Doctor`, which takes these keys.
@@ -81,6 +84,8 @@ class RunConfig:
     allow: list[str]
     callbacks: dict[str, Any] | None = None
     metrics: list[Any] | None = None
+    init_from: str | None = None
+    init_discriminators: bool = True
 
 
 NODES = ("model", "data", "trainer", "logger")  # groups of one object each
@@ -140,7 +145,7 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
             check_resumable(resume, resume_from)
             check_architecture(config, resume, resume_from)
     else:
-        check_warm_start(config["model"].get("warm_start"))
+        check_beginning(config["init_from"], config["model"].get("warm_start"))
     quiet_lightning()
 
     torch.manual_seed(config["seed"])
@@ -155,6 +160,10 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
     model = model_of(run.model, config["name"], settings, data)
     if resume is not None:
         check_weights(model, resume, resume_from)
+        config["init_from"] = goes_on_from(config["init_from"], resume)
+        begun = resume.get("init_from")
+    else:
+        begun = begun_from(run, model) if config["init_from"] else None
     chosen = callbacks_of(run.callbacks, config["metrics"], run.allowed)
     before = resume["config"].get("best") if resume is not None else None
     config["best"] = resolve(config["best"], chosen, model, data, before)
@@ -166,7 +175,7 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
     if schedule_ends(engine, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     announce(config["name"], OmegaConf.to_yaml(OmegaConf.create(config)), data, model, iterations, run_dir, resume)
-    trainer, logs, keeper = assemble(run, settings, data, engine, chosen, run_dir, iterations, resume)
+    trainer, logs, keeper = assemble(run, settings, data, engine, chosen, run_dir, iterations, resume, begun)
     try:
         fit(trainer, engine, data, keeper, logs, run_dir)
         summarise(run_dir, keeper)
@@ -187,6 +196,7 @@ def checked(config: Mapping[str, Any]) -> Checked:
         say(note)
     config["best"] = check_signature(BestRule, config["best"], "best")
     config["metrics"] = as_nodes(config.get("metrics"))
+    config = {"init_from": None, "init_discriminators": True, **config}
     check_signature(Doctor, config["doctor"], "doctor")
     allowed = in_config(config["allow"])
     found = read(config, allowed=allowed)
@@ -213,6 +223,18 @@ def model_of(node: Node, name: str, settings: TrainerSettings, data: UnpairedDat
     check_image_sizes(model, data)
     check_settings(model, settings, name)
     return model
+
+
+def begun_from(run: Checked, model: Translator) -> dict[str, Any]:
+    """Give a new model the networks of the file that `init_from` names, and say which. Returns: the record of it.
+
+    Raises:
+        UserError: no such checkpoint, or none whose generators fit.
+    """
+    config = run.config
+    begun = begin_from(config["init_from"], model, config["model"], config["init_discriminators"])
+    say(begun.note())
+    return begun.record()
 
 
 def engine_of_run(model: Translator, settings: TrainerSettings, data: UnpairedDataModule) -> Engine:
@@ -249,21 +271,28 @@ def assemble(
     run_dir: Path,
     iterations: int,
     resume: Mapping[str, Any] | None,
+    begun: Mapping[str, Any] | None,
 ) -> tuple[pl.Trainer, list[Any], Keeper]:
     """Make the callbacks, loggers and trainer of a run, and tell the engine how to compute."""
     val_every, save_every, log_every = settings.cadence(iterations)
     settings.tell(engine, data.image_size)
     done = resume["iteration"] if resume else 0
-    begun: dict[str, Any] = {"from_iteration": done, "run_id": (resume or {}).get("wandb_id") or ""}
+    since: dict[str, Any] = {"from_iteration": done, "run_id": (resume or {}).get("wandb_id") or ""}
     shown = {"settings": run.config} if takes(run.logger, "settings") else {}
-    logs = build(run.logger, run_dir=run_dir, **begun, **shown)
+    logs = build(run.logger, run_dir=run_dir, **since, **shown)
     cost = Cost()
     losses = LogLosses(log_every, cost)
     rule = BestRule(**run.config["best"])
     computed = arithmetic.describe(settings, data.image_size)
     keeper = Keeper(
         run_dir / "checkpoints",
-        {"config": run.config, **data.describe(), **computed, "wandb_id": loggers.wandb_run_id(logs)},
+        {
+            "config": run.config,
+            **data.describe(),
+            **computed,
+            "wandb_id": loggers.wandb_run_id(logs),
+            **({"init_from": dict(begun)} if begun else {}),
+        },
         iterations=iterations,
         every=save_every,
         processes=settings.world_size,

@@ -13,8 +13,8 @@ from gan_style.core.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
 from gan_style.training.engine.engine import Engine
-from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import callbacks_of, checked, engine_of_run, model_of
+from gan_style.training.refusals import check_beginning
+from gan_style.training.run import begun_from, callbacks_of, checked, engine_of_run, model_of
 from gan_style.training.trainer import TrainerSettings
 
 
@@ -45,11 +45,13 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     run = checked(config)
     settings: TrainerSettings = build(run.trainer)
     settings.refuse_what_cannot_work(multirun=False)
-    check_warm_start(run.config["model"].get("warm_start"))
+    check_beginning(run.config["init_from"], run.config["model"].get("warm_start"))
     torch.manual_seed(run.config["seed"])
     data: UnpairedDataModule = build(run.data)
     data.setup()
     model = model_of(run.model, run.config["name"], settings, data)
+    if run.config["init_from"]:
+        begun_from(run, model)
     engine = engine_of_run(model, settings, data)
     length = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
     callbacks = callbacks_of(run.callbacks, run.config["metrics"], run.allowed)
