@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_style.losses.adversarial import Logits
+from gan_style.losses.adversarial import THRESHOLDS, Logits
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.translator import Images, Translator
 
@@ -42,9 +42,6 @@ def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict
     finally:
         for network, before in zip(networks, training, strict=True):
             network.train(before)
-
-
-THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "hinge": 0.0}  # the logit between fake and real
 
 
 def _mean_probability(logits: Logits, mode: str) -> Tensor:
