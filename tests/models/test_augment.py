@@ -175,7 +175,7 @@ def test_fakes_are_shown_as_reals_with_probability_p_in_the_turn_of_d_alone() ->
     model, engine = method("model.augment=apa", "model.pool_size=0")
     assert engine.pseudo is not None
     images = model.generate(example_batch())
-    engine.pseudo.p = 1.0
+    engine.pseudo.p = {"A": 1.0, "B": 1.0}
     total, _ = engine.loss_of("D", images)
     expected = torch.zeros(())
     with torch.no_grad():
@@ -186,14 +186,16 @@ def test_fakes_are_shown_as_reals_with_probability_p_in_the_turn_of_d_alone() ->
     assert torch.equal(engine.loss_of("G", images)[0], model.generator_loss(images)[0])
     total.backward()
     assert all(p.grad is None for p in model.parameters_of("G"))
-    engine.pseudo.p = 0.0
-    assert torch.equal(engine.pseudo.shown(images)["real_B"], images["real_B"])
+    engine.pseudo.p = {"A": 1.0, "B": 0.0}
+    shown = engine.pseudo.shown(images)
+    assert torch.equal(shown["real_A"], images["fake_A"])
+    assert torch.equal(shown["real_B"], images["real_B"])
 
 
 def test_so_many_are_replaced_each_by_the_fake_of_its_place() -> None:
-    engine = method("model.augment=apa")[1]
+    engine = method("model=cut", "model.augment=apa")[1]
     assert engine.pseudo is not None
-    engine.pseudo.p = 0.3
+    engine.pseudo.p = {"B": 0.3}
     numbers = torch.arange(2000.0)[:, None, None, None]
     images = Generated({"real_A": -numbers, "real_B": -numbers, "fake_B": numbers}, labels="kept")
     shown = engine.pseudo.shown(images)
@@ -204,11 +206,11 @@ def test_so_many_are_replaced_each_by_the_fake_of_its_place() -> None:
 
 
 def test_pictures_of_other_sizes_are_replaced_together() -> None:
-    engine = method("model.augment=apa")[1]
+    engine = method("model=cut", "model.augment=apa")[1]
     assert engine.pseudo is not None
     images = {"real_B": torch.zeros(1, 3, 8, 8), "fake_B": torch.ones(1, 3, 8, 12)}
     for p, side in ((1.0, 12), (0.0, 8)):
-        engine.pseudo.p = p
+        engine.pseudo.p = {"B": p}
         assert engine.pseudo.shown(images)["real_B"].shape[-1] == side
 
 
@@ -238,15 +240,26 @@ def test_p_follows_the_sign_of_real_logits(gan_mode: str, logits: list[float], g
     model, engine = method("model=cut", f"model.gan_mode={gan_mode}", "model.augment=apa")
     assert engine.pseudo is not None
     model.D_B = Judge(*logits).train()
-    images, engine.pseudo.p = model.generate(example_batch()), 0.5
+    images, engine.pseudo.p = model.generate(example_batch()), {"B": 0.5}
     for model.iteration in range(1, 9):
         engine.pseudo.adapt(example_batch(), images)
     step = 8 * 2 / pseudo.PICTURES_FROM_0_TO_1  # so many iterations of two pictures
-    assert engine.pseudo.p == pytest.approx(0.5 + step if grows else 0.5 - step)
+    assert engine.pseudo.p == {"B": round(0.5 + step if grows else 0.5 - step, 9)}
     assert model.D_B.training
-    engine.pseudo.p = float(grows)
+    engine.pseudo.p = {"B": float(grows)}
     engine.pseudo.adapt(example_batch(), images)
-    assert engine.pseudo.p == float(grows), "p is a probability"
+    assert engine.pseudo.p == {"B": float(grows)}, "p is a probability"
+
+
+def test_each_domain_has_a_p_of_its_own() -> None:
+    model, engine = method("model.augment=apa")
+    assert engine.pseudo is not None
+    images, model.iteration = model.generate(example_batch()), 4
+    model.D_A, model.D_B = Judge(0.9), Judge(0.1)
+    engine.pseudo.p = {"A": 0.5, "B": 0.5}
+    engine.pseudo.adapt(example_batch(), images)
+    step = 4 * 2 / pseudo.PICTURES_FROM_0_TO_1
+    assert engine.pseudo.p == pytest.approx({"A": 0.5 + step, "B": 0.5 - step})
 
 
 def test_p_follows_the_mean_over_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,11 +269,11 @@ def test_p_follows_the_mean_over_the_processes(monkeypatch: pytest.MonkeyPatch) 
     images, model.iteration = model.generate(example_batch()), 4
     found = {}
     for mine, other in ((1.0, -1.0), (-1.0, 1.0)):
-        model.D_B, engine.pseudo.p = Judge(0.5 + mine), 0.5
+        model.D_B, engine.pseudo.p = Judge(0.5 + mine), {"B": 0.5}
         monkeypatch.setattr(pseudo, "count", lambda: 2)
         monkeypatch.setattr(pseudo, "summed", lambda tensors, other=other: [x + other for x in tensors])
         engine.pseudo.adapt(example_batch(), images)
-        found[mine] = engine.pseudo.p
+        found[mine] = engine.pseudo.p["B"]
     assert found[1.0] == found[-1.0] == pytest.approx(0.5 - 4 * 2 * 2 / pseudo.PICTURES_FROM_0_TO_1)
 
 
@@ -294,13 +307,13 @@ def test_a_resume_is_exact_with_p(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     words = ("model.augment=apa", "~callbacks.set_scores", "~callbacks.cycle_scores", "~callbacks.image_grid")
     check_resume(small_config(*words), tmp_path)
     content = torch.load(tmp_path / "parts" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert content["pseudo"] == {"p": 0.75}
+    assert content["pseudo"] == {"A": 0.75, "B": 0.75}
     run("parts", *words, "model.augment=null", "trainer.max_steps=7", "resume=last")
     content = torch.load(tmp_path / "parts" / "checkpoints" / "last.ckpt", weights_only=True)
     assert "pseudo" not in content
     run("parts", *words, "trainer.max_steps=8", "resume=last")
     content = torch.load(tmp_path / "parts" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert content["pseudo"] == {"p": 0.125}, "a run that had none begins at 0"
+    assert content["pseudo"] == {"A": 0.125, "B": 0.125}, "a run that had none begins at 0"
     rows = (tmp_path / "parts" / "metrics.csv").read_text().splitlines()
-    place = rows[0].split(",").index("train/D_pseudo")
+    place = rows[0].split(",").index("train/D_pseudo_A")
     assert [float(row.split(",")[place]) for row in rows[1:] if row.split(",")[place]][:4] == [0, 0.125, 0.25, 0.375]

@@ -73,7 +73,8 @@ class Engine(pl.LightningModule):
                     losses |= {f"{turn}_{name}": value.detach() for name, value in terms.items()}
         method.iteration += 1
         if self.pseudo is not None:
-            losses["D_pseudo"] = torch.tensor(self.pseudo.p, device=self.device)
+            for domain, p in self.pseudo.p.items():
+                losses[f"D_pseudo_{domain}"] = torch.tensor(p, device=self.device)
             self.pseudo.adapt(batch, images)
         method.after_iteration(self.optimizer_of())
         return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}
@@ -187,7 +188,7 @@ class Engine(pl.LightningModule):
         for name, pool in self.pools().items():
             pool.load_state_dict(state["pools"][self.global_rank % len(state["pools"])][name])
         if self.pseudo is not None:
-            self.pseudo.load_state_dict(state.get("pseudo", {"p": 0.0}))  # a run without it had none
+            self.pseudo.load_state_dict(state.get("pseudo", {}))  # a run without it had none
         self._restored_gradients = own_gradients(state["gradients"], self.global_rank)
         for player, scaler in self.scalers.items():
             if player in state.get("scalers", {}):  # a checkpoint of another precision has none
