@@ -63,14 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", metavar="key=value")
     allow_option(parser)
     parsed = parser.parse_intermixed_args(arguments)  # words on either side of an option
-
-    def score() -> int:
+    with exit_status("evaluate") as ending:
         find_here(parsed.allow)
         settings = read(parsed.words, parsed.allow)
         with stoppable():
-            return run(settings)
-
-    return exit_status(score, "evaluate")
+            ending.status = run(settings)
+    return ending.status
 
 
 def read(words: Sequence[str], allow: Sequence[str] = ()) -> Settings:

@@ -23,13 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own YAML files, as for train.py")
     parsed = parser.parse_intermixed_args(arguments)  # words on either side of an option
     options = ["--config-dir", parsed.config_dir] if parsed.config_dir else []
-
-    def search() -> None:
+    with exit_status("train", unnamed="a file of the sweep") as ending:
         from gan_style.apps.sweep import runner, settings
 
         runner.run(settings.read(parsed.words, options))
-
-    return exit_status(search, "train", unnamed="a file of the sweep")
+    return ending.status
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_moved_leaves_everything_else_alone() -> None:
 def test_a_config_is_renewed_at_any_depth_in_a_copy() -> None:
     node: dict[str, Any] = {"_target_": "gan_style.schedules.ConstantThenLinear", "inner": [{"_target_": 5}, 1, None]}
     inner: Any = node
-    for _ in range(20):
+    for _ in range(9):
         inner = [{"a": inner}] if isinstance(inner, dict) else {"b": inner}
     renewed, notes = plain_copy(inner, "")
     while "_target_" not in renewed:

@@ -62,6 +62,7 @@ VERBS: dict[str, str] = {
     "import": "import {bomb} {out}.ckpt",
     "import --back": "import {official} {out}.ckpt --back {bomb}",
     "train resume=": "train data=tiny resume={bomb}",
+    "train init_from=": "train data=tiny model=cut trainer.max_steps=1 init_from={bomb}",
     "train model.warm_start=": "train data=tiny model=style_conditional trainer.max_steps=1 model.warm_start={bomb}",
     "train model.vgg.weights=": "train data=tiny model=adain model.vgg.weights={bomb}",
 }

@@ -62,6 +62,7 @@ SAID = {
     "model.accumulate": ((), ("model.accumulate=2",)),
     "model.clip_grad_norm": ((), ("model.clip_grad_norm=1",)),
     "model.pool_size": ((), ("model.pool_size=3",)),
+    "model.augment": ((), ("model.augment=apa",)),
     "model.join_passes": ((), ("model.join_passes=false",)),
     "model.optimizer_G.lr": ((), ("model.optimizer_G.lr=0.1", "model.optimizer_D.lr=2.0e-4")),
     "data.batch_size": ((), ("data.batch_size=2",)),

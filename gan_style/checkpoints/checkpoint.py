@@ -8,6 +8,7 @@
     state_dict, ema     weights of every network; averaged weights of the generators
     optimizers, pools, gradients, callbacks, precision     what a resumed run needs beside them
     best                the rule that chooses best.ckpt, and what it chose so far
+    init_from           name and hash of the file that its networks came from, where there was one
 
 `torch.load(path, weights_only=True)` opens it: nothing in it can run code. A `.safetensors` (see safetensors.py) holds
 the same without what only training needs.
@@ -36,7 +37,7 @@ FORMAT = 1
 # What every checkpoint of that format has.
 PARTS = ("config", "iteration", "domains", "preprocessing", "state_dict", "optimizers", "pools", "callbacks", "best")
 
-DESCRIPTIONS = ("config", "domains", "preprocessing", "best", "styles", "imported", "version", "wandb_id")
+DESCRIPTIONS = ("config", "domains", "preprocessing", "best", "styles", "imported", "init_from", "version", "wandb_id")
 
 
 def save(content: Mapping[str, Any], path: Path, advice: str = "free some space, then go on with resume=last") -> None:

@@ -1,7 +1,8 @@
 """Weights as safetensors, which other tools and other languages read: tensors by name, and texts that describe them.
 
 The texts are JSON: gan_style, format, config (of the model), iteration, domains, preprocessing, best, styles, imported,
-weights (`averaged` or `raw`) and extra (what a state dict holds beside tensors). Discriminators are left out.
+init_from, weights (`averaged` or `raw`) and extra (what a state dict holds beside tensors). Discriminators are left
+out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gan_style.core.version import __version__
 
 SUFFIX = ".safetensors"
 FORMAT = 1
-DESCRIBED = ("config", "iteration", "domains", "preprocessing", "best", "styles", "imported", "weights")
+DESCRIBED = ("config", "iteration", "domains", "preprocessing", "best", "styles", "imported", "init_from", "weights")
 
 
 def described(content: Mapping[str, Any], *, averaged: bool) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from gan_style.core.paths import write_whole
 from gan_style.core.terminal import say
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
-from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import Checked, check_model, checked, engine_of_run, known_of_data
+from gan_style.training.refusals import check_beginning
+from gan_style.training.run import Checked, begun_from, check_model, checked, engine_of_run, known_of_data
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
@@ -62,7 +62,7 @@ def compare(config: Mapping[str, Any], iterations: int) -> dict[str, Any]:
     settings: TrainerSettings = build(run.trainer)
     settings.refuse_what_cannot_work(multirun=False)
     _refuse_what_is_not_audited(run.config["resume"], settings)
-    check_warm_start(run.config["model"].get("warm_start"))
+    check_beginning(run.config["init_from"], run.config["model"].get("warm_start"))
     quiet_lightning()
     strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     try:
@@ -117,6 +117,8 @@ def _train(run: Checked, settings: TrainerSettings, recorder: pl.Callback) -> No
     data.setup()
     model = build(run.model, **known_of_data(data, run.model.parameters))
     check_model(model, settings, data, run.config["name"])
+    if run.config["init_from"]:
+        begun_from(run.config["init_from"], model, run.config["model"], run.config["init_discriminators"])
     engine = engine_of_run(model, settings, data)
     settings.tell(engine, data.image_size)
     with tempfile.TemporaryDirectory() as nowhere:

@@ -35,17 +35,18 @@ def main(arguments: list[str] | None = None) -> int:
         hold_back()
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *arguments[1:]])
     parsed = _parsed(arguments)
-
-    def verb() -> object:
+    with exit_status(parsed.verb) as ending:
         names = list(getattr(parsed, "allow", ()))
         if overrides := getattr(parsed, "overrides", ()):  # of a config, which may allow packages as well
             from gan_style.core.hydra_guard import named_packages
 
             names = named_packages(overrides)
         allowed.find_here(names)
-        return parsed.run(parsed)
-
-    return exit_status(verb, parsed.verb)
+        run = parsed.run if callable(parsed.run) else _imported(*parsed.run)
+        with stoppable():
+            status = run(parsed)
+        ending.status = status if isinstance(status, int) else 0
+    return ending.status
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--iterations", type=int, default=4, metavar="N", help="of a trial, the first is not timed; 4")
     plan.add_argument("--json", type=expanded, metavar="FILE.json", help="write all numbers")
     _configs_option(plan)
-    plan.set_defaults(run=_verb("cli.plan", "plan"))
+    plan.set_defaults(run=("cli.plan", "plan"))
     report = verbs.add_parser("report", help="write report.html of a run folder again, or compare several runs")
     report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
     report.add_argument("--out", type=expanded, metavar="FILE.html", help="default: report.html in the one folder")
@@ -142,14 +143,14 @@ def _files(verbs: Any) -> None:
     export.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
     allow_option(export)
     export.add_argument("--raw", action="store_true", help="the weights of the last step, not the averaged ones")
-    export.set_defaults(run=_verb("cli.export", "export"))
+    export.set_defaults(run=("cli.export", "export"))
     take_in = verbs.add_parser("import", help="make a checkpoint of an official CycleGAN, pix2pix or CUT generator")
     take_in.add_argument("source", metavar="NET_G.pth")
     take_in.add_argument("output", metavar="OUT.ckpt")
     take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
     take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
     take_in.add_argument("--size", type=int, default=256, metavar="N", help="of the training pictures; 256")
-    take_in.set_defaults(run=_verb("cli.export", "import_official"))
+    take_in.set_defaults(run=("cli.export", "import_official"))
 
 
 def _scores(verbs: Any) -> None:
@@ -160,14 +161,14 @@ def _scores(verbs: Any) -> None:
     evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
     evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
     allow_option(evaluate)
-    evaluate.set_defaults(run=_verb("cli.evaluate", "evaluate"))
+    evaluate.set_defaults(run=("cli.evaluate", "evaluate"))
     compare = verbs.add_parser("compare", help="score a folder of made pictures against a folder of real ones")
     compare.add_argument("real", metavar="DIR_REAL")
     compare.add_argument("fake", metavar="DIR_FAKE")
     compare.add_argument("--source", metavar="DIR", help="what the made ones were made of: gives the ceiling")
     compare.add_argument("--train", metavar="DIR", help="more real pictures: the floor is then at the same numbers")
     compare.add_argument("--size", type=int, default=256, metavar="N", help="side that all are resized to; 256")
-    compare.set_defaults(allow=[], run=_verb("cli.evaluate", "compare"))
+    compare.set_defaults(allow=[], run=("cli.evaluate", "compare"))
     for verb in (evaluate, compare):
         add = verb.add_argument
         others = "a checkpoint, or scores.json" if verb is evaluate else "scores.json"
@@ -199,7 +200,7 @@ def _images(verbs: Any) -> None:
     stylize.add_argument("--checkpoint", help="of a trained model that takes styles")
     allow_option(stylize)
     stylize.add_argument("--every", type=int, default=0, metavar="N", help="save the picture every N steps of gatys")
-    stylize.set_defaults(run=_verb("cli.stylize", "stylize"))
+    stylize.set_defaults(run=("cli.stylize", "stylize"))
     translate = verbs.add_parser("translate", help="translate a picture, a folder or a video with a trained model")
     translate.add_argument("checkpoint")
     translate.add_argument("input")
@@ -211,7 +212,7 @@ def _images(verbs: Any) -> None:
     translate.add_argument("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
     _pass_options(translate)
     allow_option(translate)
-    translate.set_defaults(run=_verb("cli.translate", "translate"))
+    translate.set_defaults(run=("cli.translate", "translate"))
     sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
     sheet.add_argument("output")
     sheet.add_argument("--content", action="append", required=True, metavar="IMAGE")
@@ -224,7 +225,7 @@ def _images(verbs: Any) -> None:
     sheet.add_argument("--cell", type=int, default=256, metavar="N", help="side of a picture on the sheet")
     _method_options(sheet)
     allow_option(sheet)
-    sheet.set_defaults(run=_verb("cli.sheet", "sheet"))
+    sheet.set_defaults(run=("cli.sheet", "sheet"))
 
 
 def _studio(verbs: Any) -> None:
@@ -259,7 +260,7 @@ def _bench(verbs: Any) -> None:
     add("--export", type=expanded, metavar="DIR", help="write the tasks' pictures for other programs, and end")
     _configs_option(bench)
     allow_option(bench)
-    bench.set_defaults(run=_verb("cli.bench", "bench"))
+    bench.set_defaults(run=("cli.bench", "bench"))
 
 
 def _style_options(parser: argparse.ArgumentParser) -> None:
@@ -293,15 +294,10 @@ def _method_options(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")
 
 
-def _verb(module: str, name: str) -> Callable[..., Any]:
-    """Return a function that imports and runs a verb; while it runs, a signal ends the process at once."""
-
-    def run(*arguments: Any, **options: Any) -> Any:
-        verb = getattr(importlib.import_module(f"gan_style.{module}"), name)
-        with stoppable():
-            return verb(*arguments, **options)
-
-    return run
+def _imported(module: str, name: str) -> Callable[..., Any]:
+    """Import a function of the package, such as a verb, once it is needed."""
+    found: Callable[..., Any] = getattr(importlib.import_module(f"gan_style.{module}"), name)
+    return found
 
 
 def _download(parsed: argparse.Namespace) -> None:
@@ -319,40 +315,40 @@ def _download(parsed: argparse.Namespace) -> None:
         if getattr(parsed, option) == "":
             raise UserError(f"--{option} is empty: give it a value, or leave it out")
     root = Path(parsed.root) if parsed.root else Path("data") / named_set(parsed.name).name
-    fetch = _verb("data.named.download", "fetch")
+    fetch = _imported("data.named.download", "fetch")
     fetch(parsed.name, root, url=parsed.url, archive=parsed.archive, sha256=parsed.sha256)
 
 
 def _describe(parsed: argparse.Namespace) -> None:
-    for name, value in _verb("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow).items():
+    for name, value in _imported("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow).items():
         say(f"{name:14}{value}")
 
 
 def _serve(parsed: argparse.Namespace) -> None:
     options = {name: getattr(parsed, name) for name in ("runs", "weights", "port", "host", "allow")}
-    _verb("apps.studio.verb", "studio")(parsed.checkpoint, **options)
+    _imported("apps.studio.verb", "studio")(parsed.checkpoint, **options)
 
 
 def _report(parsed: argparse.Namespace) -> None:
-    say(_verb("report", "write_report")(*parsed.run_dir, out=parsed.out))
+    say(_imported("report", "write_report")(*parsed.run_dir, out=parsed.out))
 
 
 def _new(parsed: argparse.Namespace) -> None:
-    folder = _verb("cli.new", "new")(parsed.name, Path())
+    folder = _imported("cli.new", "new")(parsed.name, Path())
     say(f"{folder}: a package of your own; README.md in it says how to train it")
 
 
 def _audit(parsed: argparse.Namespace) -> int:
-    return int(_verb("cli.audit", "audit")(parsed.overrides, parsed.iterations, parsed.json, parsed.config_dir))
+    return int(_imported("cli.audit", "audit")(parsed.overrides, parsed.iterations, parsed.json, parsed.config_dir))
 
 
 def _inspect(parsed: argparse.Namespace) -> int:
-    inspect = _verb("cli.inspect", "inspect")
+    inspect = _imported("cli.inspect", "inspect")
     return int(inspect(parsed.set, out=parsed.out, sheet=parsed.sheet, image_size=parsed.image_size))
 
 
 def _shards(parsed: argparse.Namespace) -> None:
-    _verb("data.shard_writer", "shards")(parsed.set, parsed.out, size=parsed.size, shuffle=parsed.shuffle)
+    _imported("data.shard_writer", "shards")(parsed.set, parsed.out, size=parsed.size, shuffle=parsed.shuffle)
 
 
 if __name__ == "__main__":

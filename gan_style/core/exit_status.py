@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from gan_style.core import memory
 from gan_style.core.errors import Interrupted, UserError
@@ -13,26 +15,34 @@ from gan_style.core.terminal import warn
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk; `write` raises them without the name of the file
 
 
-def exit_status(work: Callable[[], object], verb: str, unnamed: str = "a file") -> int:
-    """Run a command, print one line where it fails, and return its exit status.
+@dataclass
+class Ending:
+    """How a command ends: 0 done, or a status that the command sets itself."""
+
+    status: int = 0
+
+
+@contextmanager
+def exit_status(verb: str, unnamed: str = "a file") -> Iterator[Ending]:
+    """Print one line where what runs in the `with` block fails, end the block, and keep the exit status.
 
     Args:
-        work: the command; it may return a status of its own.
         verb: of the command; its advice is printed where memory runs out.
         unnamed: what to call a file whose name the system does not say, as where a disk is full.
 
-    Returns:
-        0 done (or what the work returned), 2 the user's mistake, or a machine without memory or a file it refuses, 130
-        interrupted.
+    Yields:
+        The ending, whose status is afterwards 0 done (or what was set), 2 the user's mistake, or a machine without
+        memory or a file it refuses, 130 interrupted. A fault of ours, or a closed pipe, goes on as it is.
     """
+    ending = Ending()
     try:
-        status = work()
+        yield ending
     except UserError as error:
         warn(f"gan_style: {error}")
-        return 2
+        ending.status = 2
     except (Interrupted, KeyboardInterrupt) as error:
         warn(f"gan_style: {str(error) or 'interrupted'}")
-        return 130
+        ending.status = 130
     except Exception as error:
         if memory.ran_out(error):
             warn(f"gan_style: {memory.sentence(error, memory.advice_of(verb))}")
@@ -41,6 +51,5 @@ def exit_status(work: Callable[[], object], verb: str, unnamed: str = "a file") 
         elif isinstance(error, OSError) and None not in (error.errno, error.filename):
             warn(f"gan_style: {cannot_use(error)}: check its name, its rights and the disk")
         else:
-            raise  # a fault of ours, or a closed pipe
-        return 2
-    return status if isinstance(status, int) else 0
+            raise
+        ending.status = 2

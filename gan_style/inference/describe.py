@@ -165,6 +165,9 @@ def _history(about: Mapping[str, Any]) -> Rows:
 def _sources(about: Mapping[str, Any]) -> Rows:
     for direction, source in about.get("imported", {}).items():
         yield f"{direction} from", f"{source['file']}, sha256 {source['sha256']}"
+    if began := about.get("init_from"):
+        networks = ", ".join(began["networks"])
+        yield "began from", f"{networks} of {began['file']} of iteration {began['iteration']}, sha256 {began['sha256']}"
 
 
 def _weights(content: Mapping[str, Any]) -> str:

@@ -140,6 +140,8 @@ def adversarial(
     return Adversarial(mode, weights or {}, modes or {})
 
 
+THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "hinge": 0.0}  # the logit between fake and real; wgan has none
+
 _EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
     "lsgan": (lsgan_generator, lsgan_discriminator),
     "vanilla": (vanilla_generator, vanilla_discriminator),

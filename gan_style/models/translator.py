@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -71,6 +71,8 @@ class Translator(nn.Module):
         schedule: iteration, iterations per epoch -> factor on the learning rate.
         clip_grad_norm: largest norm of one player's gradient; None does not clip.
         accumulate: iterations per optimiser step; their gradients are averaged.
+        augment: what keeps discriminators from learning few pictures by heart: "diffaug", the augmentation of
+            models/diffaug.py, or "apa", that of models/pseudo.py; None does nothing.
         seed: dropout, pools and other random choices of iteration t follow from (seed, rank, t) alone.
         weight_schedules: name of a `lambda_` -> `schedules.LinearTo`, or anything that is called like it; its
             weight begins at the value of that name.
@@ -112,10 +114,17 @@ class Translator(nn.Module):
         schedule: Callable[[int, float], float] | None = None,
         clip_grad_norm: Positive | None = None,
         accumulate: Count = 1,
+        augment: Literal["diffaug", "apa"] | None = None,
         seed: Seed = 0,
         weight_schedules: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if augment is not None and not self.discriminators:
+            raise UserError(
+                f"model.augment={augment} is for what discriminators see, and {type(self).__name__} has none: "
+                "leave it out"
+            )
+        self.augment = augment
         self.make_optimizer = {"G": optimizer_G, "D": optimizer_D or optimizer_G}
         self.schedule = schedule or ConstantThenLinear(decay=0)
         self.clip_grad_norm, self.accumulate, self.seed = clip_grad_norm, accumulate, seed

@@ -23,12 +23,17 @@ def read_trained(path: Path) -> dict[str, Tensor]:
         raise UserError(f"there is no checkpoint {path}: check model.warm_start")
     content: Any = torch_files.read(path, "a checkpoint of gan_style (model.warm_start)")
     try:
-        state = dict(content["state_dict"])
-        averages = content["callbacks"].get("EMA", {})
+        state = with_averages(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"model.warm_start={path} is not a checkpoint of gan_style: it has no state_dict") from error
     plain_copy(content.get("config"), f"{path}: config")
-    for network, average in averages.items():
+    return state
+
+
+def with_averages(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tensors of a checkpoint by name; of its averaged networks the averages."""
+    state = dict(content["state_dict"])
+    for network, average in content["callbacks"].get("EMA", {}).items():
         state |= {f"{network}.{name}": value for name, value in average.items()}
     return state
 

@@ -59,6 +59,7 @@ def facts(run: Run) -> Facts:
         ("Model", _class_name(run.settings.get("model._target_"))),
         ("Data", data_name(run)),
         ("Image size", "" if size is None else f"{plain(size)} {_TIMES} {plain(size)}"),
+        ("Began from", _beginning(run)),
         ("Iterations", length),
         ("Batch size", _shown(run.settings.get("data.batch_size"))),
         ("Generator", _network(run, "model.generator")),
@@ -74,6 +75,7 @@ def origin(record: dict[str, Any]) -> tuple[Facts, Facts, Facts]:
     left = {key: value for key, value in record.items() if key not in ("best", "last")}  # these stand by the scores
     data = as_mapping(left.pop("data", None))
     versions = [(label, _shown(left.pop(key, None))) for key, label in _VERSIONS.items()]
+    left.pop("init_from", None)  # stands among the facts
     cost = [(label, _shown(left.pop(key, None))) for key, label in _COST.items()]
     since = as_number(left.pop("from_iteration", None))
     duration = _duration(as_number(left.pop("seconds", None)))
@@ -89,6 +91,15 @@ def origin(record: dict[str, Any]) -> tuple[Facts, Facts, Facts]:
     if "data" in record and not data:
         named = [("Licence", "not recorded: the pictures are of no named set")]
     return _filled(cost), _filled(named), _filled(versions)
+
+
+def _beginning(run: Run) -> str:
+    """Return with what networks of which file a run began; of one that has not ended the file alone."""
+    began = as_mapping(run.record.get("init_from"))
+    if not began:
+        return _shown(run.settings.get("init_from"))
+    said = f"{_shown(began.get('networks'))} of {_shown(began.get('file'))} (sha256 {_shown(began.get('sha256'))[:8]})"
+    return f"{said}; anew: {_shown(began['anew'])}" if began.get("anew") else said
 
 
 def _filled(rows: Facts) -> Facts:

@@ -137,16 +137,26 @@ def check_weights(model: Translator, resume: Mapping[str, Any], path: Path | Non
         raise UserError(f"{path} is of another architecture: {found}")
 
 
-def check_warm_start(given: str | None) -> None:
-    """Check that the file of `model.warm_start` exists.
+def check_beginning(init_from: str | None, warm_start: str | None) -> None:
+    """Check that the file with which a new run begins, `init_from` or `model.warm_start`, exists.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or both are given.
     """
-    if given == "":
-        raise UserError("model.warm_start= is empty: name a checkpoint, or leave it out")
-    if given is not None and not expanded(given).is_file():
-        raise UserError(f"there is no checkpoint {given}: check model.warm_start")
+    for key, given in (("init_from", init_from), ("model.warm_start", warm_start)):
+        if given == "":
+            raise UserError(f"{key}= is empty: name a checkpoint, or leave it out")
+        if given is not None and expanded(given).is_dir():
+            raise UserError(
+                f"{key}={given} is a folder: name a checkpoint in it, such as checkpoints/best.ckpt of a run"
+            )
+        if given is not None and not expanded(given).is_file():
+            raise UserError(f"there is no checkpoint {given}: check {key}")
+    if init_from is not None and warm_start is not None:
+        raise UserError(
+            "init_from and model.warm_start both say with which weights to begin: leave one out (init_from takes whole "
+            "networks, model.warm_start single tensors)"
+        )
 
 
 def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:

@@ -34,13 +34,14 @@ from gan_style.training.callbacks.keeper import Keeper
 from gan_style.training.callbacks.losses import LogLosses
 from gan_style.training.callbacks.progress import ShowProgress
 from gan_style.training.engine.engine import Engine
+from gan_style.training.init_from import begin_from, goes_on_from
 from gan_style.training.refusals import (
     check_architecture,
+    check_beginning,
     check_image_sizes,
     check_resumable,
     check_settings,
     check_styles,
-    check_warm_start,
     check_weights,
     differences,
 )
@@ -59,6 +60,8 @@ class RunConfig:
         seed: everything random follows from it.
         run_dir: null makes `runs/<model>-<data>/<time>`.
         resume: a checkpoint, or "last" for the newest of run_dir.
+        init_from: a checkpoint whose networks a new run begins with, where they fit; one that resumes has its own.
+        init_discriminators: whether it takes discriminators, too.
         name: `<model>-<data>`.
         best: what chooses best.ckpt, see `BestRule`.
         doctor: see `Doctor`, which takes these keys.
@@ -79,6 +82,8 @@ class RunConfig:
     allow: list[str]
     callbacks: dict[str, Any] | None = None
     metrics: list[Any] | None = None
+    init_from: str | None = None
+    init_discriminators: bool = True
 
 
 NODES = ("model", "data", "trainer", "logger")  # groups of one object each
@@ -138,7 +143,7 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
             check_resumable(resume, resume_from)
             check_architecture(config, resume, resume_from)
     else:
-        check_warm_start(config["model"].get("warm_start"))
+        check_beginning(config["init_from"], config["model"].get("warm_start"))
     quiet_lightning()
 
     torch.manual_seed(config["seed"])
@@ -154,6 +159,12 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
     check_model(model, settings, data, config["name"])
     if resume is not None:
         check_weights(model, resume, resume_from)
+        config["init_from"] = goes_on_from(config["init_from"], resume)
+        begun = resume.get("init_from")
+    elif config["init_from"]:
+        begun = begun_from(config["init_from"], model, config["model"], config["init_discriminators"])
+    else:
+        begun = None
     scores = own_scores_taken(config["metrics"], run.allowed, [node.parameters for node in run.callbacks])
     chosen = [build(node, **taken) for node, taken in zip(run.callbacks, scores, strict=True)]
     before = resume["config"].get("best") if resume is not None else None
@@ -170,6 +181,7 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
     logs = build(run.logger, run_dir=run_dir, **loggers.begun_at(resume), **shown)
     content = {"config": config, **data.describe(), **arithmetic.describe(settings, data.image_size)}
     content["wandb_id"] = loggers.wandb_run_id(logs)
+    content |= {"init_from": dict(begun)} if begun else {}
     keeper = Keeper(run_dir / "checkpoints", content, resume=resume, **kept_by(rule, settings, iterations))
     trainer = trainer_of(settings, chosen, logs, keeper, run_dir)
     try:
@@ -189,6 +201,7 @@ def checked(config: Mapping[str, Any]) -> Checked:
     ours, notes = plain_copy(config, "")
     for note in notes:
         say(note)
+    ours = {"init_from": None, "init_discriminators": True, **ours}
     ours["metrics"] = as_nodes(ours.get("metrics"))
     found = read(ours, allowed=None, target=RunConfig).values
     ours |= {key: value for key, value in found.items() if isinstance(value, bool | int | float | str)}
@@ -218,6 +231,23 @@ def check_model(model: Translator, settings: TrainerSettings, data: UnpairedData
     """
     check_image_sizes(model, data)
     check_settings(model, settings, name)
+
+
+def begun_from(path: str, model: Translator, settings: Mapping[str, Any], discriminators: bool) -> dict[str, Any]:
+    """Give a new model the networks of a file, and say which. Returns: the record of it.
+
+    Args:
+        path: the file.
+        model: the new model.
+        settings: of the new model, as in the config.
+        discriminators: whether they are taken, too.
+
+    Raises:
+        UserError: no such checkpoint, or none whose generators fit.
+    """
+    begun = begin_from(path, model, settings, discriminators)
+    say(begun.note())
+    return begun.record()
 
 
 def engine_of_run(model: Translator, settings: TrainerSettings, data: UnpairedDataModule) -> Engine:

@@ -152,6 +152,7 @@ def write_run_file(run_dir: Path, trainer: pl.Trainer, model: Translator, second
         "best": keeper.best,
         "last": {"iteration": keeper.saved_at},
         "data": credits_of(trainer.datamodule),  # type: ignore[attr-defined]
+        **({"init_from": keeper.about["init_from"]} if "init_from" in keeper.about else {}),
         "stopped": stopped,
         **({"ended early": keeper.ended_early} if keeper.ended_early else {}),
     }

@@ -128,12 +128,10 @@ def _translations(translator: Any, judge: DrawnJudge) -> NDArray[np.uint8]:
 def main(arguments: Sequence[str]) -> int:
     spec = Spec.from_json(arguments[0])
     given = dict(word.split("=", 1) for word in arguments[1:])
-
-    def work() -> None:
+    with exit_status("bench") as ending:
         allowed.find_here(list(spec.allow))
         run(spec, Path(unquoted(given["run_dir"])), given.get("resume") == "last")
-
-    return exit_status(work, "bench")
+    return ending.status
 
 
 if __name__ == "__main__":

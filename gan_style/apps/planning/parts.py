@@ -13,8 +13,8 @@ from gan_style.core.config import build
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
 from gan_style.training.engine.engine import Engine
-from gan_style.training.refusals import check_warm_start
-from gan_style.training.run import check_model, checked, engine_of_run, known_of_data, own_scores_taken
+from gan_style.training.refusals import check_beginning
+from gan_style.training.run import begun_from, check_model, checked, engine_of_run, known_of_data, own_scores_taken
 from gan_style.training.trainer import TrainerSettings
 
 
@@ -45,12 +45,14 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     run = checked(config)
     settings: TrainerSettings = build(run.trainer)
     settings.refuse_what_cannot_work(multirun=False)
-    check_warm_start(run.config["model"].get("warm_start"))
+    check_beginning(run.config["init_from"], run.config["model"].get("warm_start"))
     torch.manual_seed(run.config["seed"])
     data: UnpairedDataModule = build(run.data)
     data.setup()
     model = build(run.model, **known_of_data(data, run.model.parameters))
     check_model(model, settings, data, run.config["name"])
+    if run.config["init_from"]:
+        begun_from(run.config["init_from"], model, run.config["model"], run.config["init_discriminators"])
     engine = engine_of_run(model, settings, data)
     length = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
     scores = own_scores_taken(run.config["metrics"], run.allowed, [node.parameters for node in run.callbacks])

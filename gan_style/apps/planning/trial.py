@@ -142,12 +142,9 @@ def _tensors(node: Any) -> Iterator[Tensor]:
 def main() -> int:
     """Run a trial; exit status 0, or 2 for a mistake of the user."""
     given = json.load(sys.stdin)
-
-    def trial() -> None:
-        with tempfile.TemporaryDirectory(prefix="gan-style-plan-") as folder:
-            say(json.dumps(tried(parts_of(given["config"]), given["iterations"], Path(folder))))
-
-    return exit_status(trial, "plan")
+    with exit_status("plan") as ending, tempfile.TemporaryDirectory(prefix="gan-style-plan-") as folder:
+        say(json.dumps(tried(parts_of(given["config"]), given["iterations"], Path(folder))))
+    return ending.status
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_style.losses.adversarial import Maps, by_judge, maps_of
+from gan_style.losses.adversarial import THRESHOLDS, Maps, by_judge, maps_of
 from gan_style.losses.precision import at_least_float32
 from gan_style.models.translator import Images, Translator
 from gan_style.networks.contract import judges_of
@@ -51,9 +51,6 @@ def _of_judge(real: Maps, fake: Maps, mode: str) -> dict[str, Tensor]:
         return {}
     right = _share(_flat(real) > THRESHOLDS[mode]) + _share(_flat(fake) < THRESHOLDS[mode])
     return {"right": right / 2, "certainty": _mean_probability(real, mode) - _mean_probability(fake, mode)}
-
-
-THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "hinge": 0.0}  # the logit between fake and real
 
 
 def _mean_probability(logits: Maps, mode: str) -> Tensor:

@@ -31,12 +31,11 @@ def first_broken_layer(engine: Engine, batch: Mapping[str, Any]) -> str:
     model.iteration -= 1  # so that it repeats the random draws of the failed iteration
     try:
         engine.begin_iteration()
-        losses = {"G": model.generator_loss, "D": model.discriminator_loss}
         with alone(), torch.enable_grad(), engine.compute_modes():
             images = model.generate(batch)
             for turn in (turn for turn in model.turns if turn in model.players()):
                 if not found:
-                    losses[turn](images)
+                    engine.loss_of(turn, images)
     finally:
         model.iteration += 1
         for handle in handles:

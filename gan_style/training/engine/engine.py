@@ -14,10 +14,12 @@ from torch.nn.parallel import DistributedDataParallel
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.core.terminal import say
+from gan_style.models.diffaug import show_augmented
 from gan_style.models.image_descent import step_by_closure
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import compile_networks, compute_modes
 from gan_style.models.processes import gather
+from gan_style.models.pseudo import PseudoAugmentation
 from gan_style.models.translator import Images, Terms, Translator
 from gan_style.training.engine.optimizers import restore, take_step
 from gan_style.training.engine.players import own_gradients, refuse_missing_gradients
@@ -43,6 +45,9 @@ class Engine(pl.LightningModule):
         self.wrapped: dict[str, DistributedDataParallel] = {}  # players; none in a single process
         self._restored_gradients: dict[str, Tensor] = {}
         self.scalers: dict[str, torch.amp.GradScaler] = {}  # in float16
+        if method.augment == "diffaug":
+            show_augmented(method.networks("D"))
+        self.pseudo = PseudoAugmentation(method) if method.augment == "apa" else None
 
     @property
     def iteration(self) -> int:
@@ -68,8 +73,18 @@ class Engine(pl.LightningModule):
                     terms = self._take_turn(turn, images)
                     losses |= {f"{turn}_{name}": value.detach() for name, value in terms.items()}
         method.iteration += 1
+        if self.pseudo is not None:
+            for domain, p in self.pseudo.p.items():
+                losses[f"D_pseudo_{domain}"] = torch.tensor(p, device=self.device)
+            self.pseudo.adapt(batch, images)
         method.after_iteration(self.optimizer_of())
         return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}
+
+    def loss_of(self, turn: str, images: Images) -> tuple[Tensor, Terms]:
+        """Return a player's total loss and its unweighted terms, of the pictures of an iteration."""
+        if turn == "G":
+            return self.method.generator_loss(images)
+        return self.method.discriminator_loss(images if self.pseudo is None else self.pseudo.shown(images))
 
     def begin_iteration(self) -> None:
         """Set seed, rates and weights from the iteration's number, so that none has to be saved."""
@@ -95,12 +110,13 @@ class Engine(pl.LightningModule):
         self._say(self.method.before_validation())
 
     def _take_turn(self, turn: str, images: Images) -> Terms:
-        loss = self.method.generator_loss if turn == "G" else self.method.discriminator_loss
         optimizer = _listed(self.optimizers())[self.method.players().index(turn)]
         if self.method.optimizes_images:
-            return step_by_closure(optimizer, lambda: loss(images), lambda total: self.backward_of(turn, total))
+            return step_by_closure(
+                optimizer, lambda: self.loss_of(turn, images), lambda total: self.backward_of(turn, total)
+            )
         with self.toggled_optimizer(optimizer):
-            total, terms = loss(images)
+            total, terms = self.loss_of(turn, images)
             if total.device.type == "cpu" and self.trainer.world_size == 1 and not bool(torch.isfinite(total)):
                 # On a CPU the check costs nothing, and it keeps the weights from the broken step, for inspection.
                 # Each term may be finite by itself, so the total is returned among them.
@@ -175,6 +191,7 @@ class Engine(pl.LightningModule):
             "pools": gather({name: pool.state_dict() for name, pool in self.pools().items()}),
             "gradients": gather(self.open_gradients()),
             "scalers": {player: scaler.state_dict() for player, scaler in self.scalers.items()},
+            **({} if self.pseudo is None else {"pseudo": self.pseudo.state_dict()}),
         }
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
@@ -183,6 +200,8 @@ class Engine(pl.LightningModule):
             restore(optimizer, state["optimizers"][player])
         for name, pool in self.pools().items():
             pool.load_state_dict(state["pools"][self.global_rank % len(state["pools"])][name])
+        if self.pseudo is not None:
+            self.pseudo.load_state_dict(state.get("pseudo", {}))  # a run without it had none
         self._restored_gradients = own_gradients(state["gradients"], self.global_rank)
         for player, scaler in self.scalers.items():
             if player in state.get("scalers", {}):  # a checkpoint of another precision has none

@@ -1,0 +1,158 @@
+"""Networks of another training, or of another tool, for a new training to begin with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gan_style.checkpoints import checkpoint
+from gan_style.checkpoints.restore import fitting, naming
+from gan_style.core.errors import UserError
+from gan_style.core.paths import expanded
+from gan_style.models.translator import Translator
+from gan_style.models.warm_start import with_averages
+from gan_style.training.run_folder import say
+
+MAX_SETTINGS_ADVISED = 6  # in a message
+NO_SHAPE = ("init", "init_gain", "checkpointing")  # arguments of networks that change no tensor's shape
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Networks that a training took from a file, and those that begin anew.
+
+    Args:
+        path, sha256: of the file.
+        iteration: at which it was saved.
+        taken: names of networks.
+        anew: network -> why, as a clause.
+    """
+
+    path: Path
+    sha256: str
+    iteration: int
+    taken: list[str]
+    anew: dict[str, str]
+
+    def note(self) -> str:
+        """Return the line that a run prints."""
+        anew = "; ".join(f"{name}, {why}" for name, why in self.anew.items())
+        return f"begins with {', '.join(self.taken)} of {self.path}" + (f"; anew begin {anew}" if anew else "")
+
+    def record(self) -> dict[str, Any]:
+        """Return what checkpoints and run.json keep."""
+        about = {"file": self.path.name, "sha256": self.sha256, "iteration": self.iteration}
+        return {**about, "networks": self.taken, "anew": list(self.anew)}
+
+
+def begin_from(given: str, model: Translator, config: Mapping[str, Any], discriminators: bool) -> Beginning:
+    """Copy into a new model the networks of a checkpoint that fit whole; of generators the averaged weights.
+
+    Discriminators are taken, too, where they fit: what a new one says is noise, and spoils a trained generator before
+    it has learned anything (Wang et al. 2018, arXiv:1805.01677, found them the more useful half).
+
+    Args:
+        given: the path of a checkpoint of a run, of an import or of an export.
+        model: at iteration 0.
+        config: of the model, for the advice where nothing fits.
+        discriminators: whether to take those.
+
+    Raises:
+        UserError: no such checkpoint, one that is no checkpoint of ours, or one without a generator that fits.
+    """
+    path = expanded(given)
+    content = checkpoint.load(path)
+    with naming(path), fitting():
+        state = with_averages(content)
+        why_not = {}
+        names = (*model.generators, *model.helpers, *model.discriminators)
+        for name in names:
+            own: Mapping[str, Any] = getattr(model, name).state_dict()
+            theirs = {key: state[f"{name}.{key}"] for key in _keys_of(name, state)}
+            difference = _difference(name, theirs, own)
+            if name in model.discriminators and not discriminators:
+                difference = "as init_discriminators=false says"
+            if difference:
+                why_not[name] = difference
+            else:
+                getattr(model, name).load_state_dict(theirs)
+        if all(name in why_not for name in model.generators):
+            raise UserError(_nothing_fits(given, model, why_not, content, config))
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Beginning(path, sha256, int(content["iteration"]), [name for name in names if name not in why_not], why_not)
+
+
+def goes_on_from(given: str | None, resume: Mapping[str, Any]) -> str | None:
+    """Return the `init_from` of a run that goes on, which reads no such file; a line tells of another one given."""
+    before: str | None = resume["config"].get("init_from")
+    if given is not None and given != before:
+        say(f"note: init_from={given} is not read: a run that goes on has networks of its own")
+    return before
+
+
+def _keys_of(network: str, state: Mapping[str, Any]) -> list[str]:
+    """Return the names of a network's tensors without its own."""
+    return [key.removeprefix(f"{network}.") for key in state if key.startswith(f"{network}.")]
+
+
+def _difference(network: str, theirs: Mapping[str, Any], own: Mapping[str, Any]) -> str | None:
+    """Return the first tensor by which two networks differ, as a clause; None where one fits the other."""
+    if not theirs:
+        return f"as there is no {network}"
+    for key in [*own, *(key for key in theirs if key not in own)]:
+        then, now = _size(theirs.get(key)), _size(own.get(key))
+        if then != now:
+            return f"as {network}.{key} is {then} there and {now} here"
+    return None
+
+
+def _size(value: Any) -> str:
+    if value is None:
+        return "missing"
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return "x".join(map(str, value.shape)) or "a number"
+
+
+def _nothing_fits(
+    given: str,
+    model: Translator,
+    why_not: Mapping[str, str],
+    content: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> str:
+    """Return why no generator could be taken, and the settings with which it could."""
+    there = list(dict.fromkeys(key.split(".")[0] for key in content["state_dict"] if "." in key))
+    if not model.generators:
+        return f"{type(model).__name__} trains no generator that could begin elsewhere: leave init_from={given} out"
+    missing = [name for name in model.generators if name not in there]
+    if len(missing) == len(model.generators):
+        return (
+            f"init_from={given} has no {' or '.join(missing)}, but {', '.join(there) or 'no network'}: name a "
+            f"checkpoint with a generator of {type(model).__name__}'s names"
+        )
+    why = next(why_not[name] for name in model.generators if name not in missing).removeprefix("as ")
+    advice = list(_settings(content["config"]["model"], config))[:MAX_SETTINGS_ADVISED]
+    do = f"train with {' '.join(advice)}" if advice else "train with the networks of that checkpoint"
+    return f"init_from={given} is of another architecture, so no generator fits: {why}; {do}, or name another file"
+
+
+def _settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield overrides with which the networks of a config would be those of a saved one."""
+    then = checkpoint.parts(saved)
+    for part, node in checkpoint.parts(now).items():
+        if part not in then or not node.get("_partial_"):
+            continue
+        kinds = [str(one["_target_"]).rpartition(".")[2] for one in (then[part], node)]
+        if kinds[0] != kinds[1]:
+            yield f"the model/{part} of a {kinds[0]} in place of a {kinds[1]}"
+            continue
+        for key, value in then[part].items():
+            if not key.startswith("_") and key not in NO_SHAPE and value != node.get(key):
+                yield f"model.{part}.{key}={'null' if value is None else value}"
