@@ -16,6 +16,7 @@ from gan_style.core.direction import Direction
 from gan_style.core.types import Count, CountOrNone, Share, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
+from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator, l1
@@ -128,7 +129,7 @@ class CycleGAN(Translator):
         """Return the L1, the share `cycle_full` of it on the images and the rest on their blur."""
         if self.cycle_blur == 0:
             return l1(reconstruction, real)
-        coarse = l1(blur(reconstruction, self.cycle_blur), blur(real, self.cycle_blur))
+        coarse = l1(blur(at_least_float32(reconstruction), self.cycle_blur), blur(real, self.cycle_blur))
         if self.cycle_full == 0:
             return coarse
         return (1 - self.cycle_full) * coarse + self.cycle_full * l1(reconstruction, real)

@@ -1,21 +1,31 @@
 """Gaussian blur of images, and what it takes away."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_style.networks.padding import pad
+
+REACH_SIGMAS = 3  # where the Gaussian is cut off
+
 
 def blur(images: Tensor, sigma: float = 1.0) -> Tensor:
-    """Blur images [B, C, H, W] by a Gaussian of `sigma` pixels, cut off at three of them; borders are repeated."""
-    reach = int(3 * sigma + 0.5)
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2).to(images.dtype)
-    taps = taps / taps.sum()
-    channels = images.shape[1]
-    padded = F.pad(images, (reach,) * 4, "replicate")
-    across = F.conv2d(padded, taps.expand(channels, 1, 1, -1), groups=channels)
-    return F.conv2d(across, taps[:, None].expand(channels, 1, -1, 1), groups=channels)
+    """Blur [B, C, H, W] of any H, W >= 1 by a Gaussian of `sigma` pixels, cut off at three of them.
+
+    Borders are repeated. Autocast is off: what is left of an image without its blur is small beside half precision.
+    """
+    reach, channels = int(REACH_SIGMAS * sigma + 0.5), images.shape[1]
+    weights = [math.exp(-0.5 * (tap / sigma) ** 2) for tap in range(-reach, reach + 1)]
+    taps = torch.tensor([weight / sum(weights) for weight in weights], dtype=images.dtype, device=images.device)
+    padded = pad(images, (reach,) * 4, "replicate")
+    with torch.autocast(images.device.type, enabled=False):
+        across = F.conv2d(padded, taps.expand(channels, 1, 1, -1), groups=channels)
+        return F.conv2d(across, taps[:, None].expand(channels, 1, -1, 1), groups=channels)
 
 
 def high_passed(images: Tensor, sigma: float = 1.0) -> Tensor:
-    """Subtract from images [B, C, H, W] their blur by a Gaussian of `sigma` pixels."""
+    """Subtract from images [B, C, H, W] their blur by a Gaussian of `sigma` pixels, in float32 at least."""
+    images = images.to(torch.promote_types(images.dtype, torch.float32))
     return images - blur(images, sigma)

@@ -7,20 +7,17 @@ can also take its fine detail away, place by place, so that strokes may stand wh
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
-from gan_style.networks.padding import pad
+from gan_style.networks.filters import blur
 
 HeadName = Literal["tanh", "residual", "band"]
 LARGEST = 0.98  # of the picture's values, before atanh: that of 1 is infinite
 SIGMA_PIXELS = 2.0  # of the blur that parts fine detail from the rest
-REACH_SIGMAS = 3  # where that blur is cut off
 GATE_SLOPE, GATE_START = 4.0, 1.5  # the gate opens by sigmoid(4 m + 1.5): m = 0 keeps 82% of the detail
 INITIAL_SCALE = 0.1  # of the last convolution
 
@@ -46,7 +43,7 @@ class BandHead(nn.Module):
         channels = image.shape[1]
         with torch.autocast(image.device.type, enabled=False):
             level, features = _level(image), _precise(features)
-            low = gauss(level, SIGMA_PIXELS)
+            low = blur(level, SIGMA_PIXELS)
             gate = torch.sigmoid(GATE_SLOPE * features[:, channels:] + GATE_START)
             return torch.tanh(low + gate * (level - low) + features[:, :channels])
 
@@ -77,16 +74,6 @@ def make_head(kind: str, in_channels: int, out_channels: int) -> ResidualHead | 
 def start_small(last: nn.Conv2d | nn.ConvTranspose2d) -> None:
     """Scale down the initial weights of a last convolution, so that a network with a head begins near the identity."""
     last.weight.mul_(INITIAL_SCALE)
-
-
-def gauss(x: Tensor, sigma: float) -> Tensor:
-    """Blur [B, C, H, W] of any H, W >= 1 by a Gaussian of `sigma` pixels, cut off at three; borders are repeated."""
-    reach, channels = int(REACH_SIGMAS * sigma + 0.5), x.shape[1]
-    weights = [math.exp(-0.5 * (tap / sigma) ** 2) for tap in range(-reach, reach + 1)]
-    taps = torch.tensor([weight / sum(weights) for weight in weights], dtype=x.dtype, device=x.device)
-    padded = pad(x, (reach,) * 4, "replicate")
-    across = F.conv2d(padded, taps.expand(channels, 1, 1, -1), groups=channels)
-    return F.conv2d(across, taps[:, None].expand(channels, 1, -1, 1), groups=channels)
 
 
 def _level(image: Tensor) -> Tensor:

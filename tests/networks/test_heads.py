@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.data.scenes import draw_scene
-from gan_style.networks.heads import BandHead, ResidualHead, gauss
+from gan_style.networks.filters import blur
+from gan_style.networks.heads import BandHead, ResidualHead
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
@@ -67,7 +68,7 @@ def test_the_band_heads_formula(size: tuple[int, int]) -> None:
 def test_the_gate_is_of_a_place_and_erases_detail_alone() -> None:
     x, y = scene(), torch.zeros(1, 4, 48, 48)
     y[:, 3, :, :24], y[:, 3, :, 24:] = 9.0, -9.0
-    found, low = torch.atanh(BandHead()(y, x)), gauss(torch.atanh(x.clamp(-0.98, 0.98)), 2.0)
+    found, low = torch.atanh(BandHead()(y, x)), blur(torch.atanh(x.clamp(-0.98, 0.98)), 2.0)
     torch.testing.assert_close(found[..., :24], torch.atanh(x.clamp(-0.98, 0.98))[..., :24], atol=1e-4, rtol=0)
     torch.testing.assert_close(found[..., 24:], low[..., 24:], atol=1e-4, rtol=0)
 
