@@ -21,7 +21,7 @@ from gan_style.models.schedules import LinearTo
 from tests.conftest import small_config
 
 Run = Callable[..., Path]
-TO_ONE = "+model.weight_schedules.lambda_cycle={_target_:gan_style.models.schedules.LinearTo,end:1.0,length:"
+TO_ONE = "model.weight_schedules={lambda_cycle:{_target_:gan_style.models.schedules.LinearTo,end:1.0,length:"
 
 
 def make(*overrides: str) -> CycleGAN:
@@ -81,7 +81,7 @@ def test_a_weight_follows_a_line(schedule: LinearTo, expected: list[float]) -> N
 
 def test_a_scheduled_weight_is_that_of_its_iteration_in_the_loss_and_in_the_log(run: Run) -> None:
     words = ("trainer.max_steps=4", "model.lambda_cycle=5", "model.lambda_idt=0", "model.gan_mode=wgan")
-    found = rows(run("falling", *words, TO_ONE + "4}"))
+    found = rows(run("falling", *words, TO_ONE + "4}}"))
     assert [float(row["weight/lambda_cycle"]) for row in found] == pytest.approx([5, 4, 3, 2])
     model = make("model.lambda_idt=0")
     for weight in (5.0, 2.0):
@@ -109,7 +109,7 @@ def test_resume_is_exact_in_every_part_of_it(tmp_path: Path) -> None:
         "model.cycle_full=0.3",
         "model.cycle_noise=0.05",
         "model.pretrain=2",
-        TO_ONE + "5}",
+        TO_ONE + "5}}",
     )
     testing.check_resume(small_config(*words, "~callbacks.set_scores", "~callbacks.cycle_scores"), tmp_path)
 
@@ -123,15 +123,15 @@ def refused(*overrides: str, **channels: Any) -> str:
 def test_what_cannot_be_is_refused_in_one_sentence(run: Run) -> None:
     assert "set model.cycle_blur" in refused("model.cycle_full=0.5")
     assert "model.pretrain=0" in refused("model.pretrain=1", "model.lambda_idt=0", channels_A=1)
-    assert "weight_schedules.lambda_cycle.length" in refused(TO_ONE + "0}")
-    other = "+model.weight_schedules.lambda_style={_target_:gan_style.models.schedules.LinearTo,end:1,length:9}"
+    assert "weight_schedules.lambda_cycle.length" in refused(TO_ONE + "0}}")
+    other = "model.weight_schedules={lambda_style:{_target_:gan_style.models.schedules.LinearTo,end:1,length:9}}"
     with pytest.raises(UserError, match="lambda_style is no weight of this method, which has lambda_cycle, lambda_idt"):
         run("other", other, "trainer.max_steps=1")
 
 
 def test_a_schedule_that_ends_before_the_run_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     said = "model.lambda_cycle stays the same in the last tenth of the run"
-    run("short", TO_ONE + "5}", "trainer.max_steps=10")
+    run("short", TO_ONE + "5}}", "trainer.max_steps=10")
     assert said in capsys.readouterr().out
-    run("whole", TO_ONE + "10}", "trainer.max_steps=10")
+    run("whole", TO_ONE + "10}}", "trainer.max_steps=10")
     assert said not in capsys.readouterr().out
