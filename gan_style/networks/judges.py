@@ -33,7 +33,7 @@ class Judges(nn.Module):
         *,
         judges: Mapping[str, Any],
         weights: Mapping[str, Weight] | None = None,
-        gan_modes: Mapping[str, str] | None = None,
+        gan_modes: Mapping[str, str | None] | None = None,
     ) -> None:
         super().__init__()
         made: Mapping[str, Callable[..., nn.Module]] = {name: make for name, make in judges.items() if make}
