@@ -33,6 +33,7 @@ CONFIGS = {
     "a name of Python's": ("a: !!python/name:os.system", "could not determine a constructor"),
     "much": ("a: " + "x" * MAX_FILE_CHARACTERS, f"it has more than {MAX_FILE_CHARACTERS:,} characters"),
     "long keys": (f"? {'x' * 90_000}\n: {{{', '.join(f'{i}: 1' for i in range(2000))}}}", "its keys have more than"),
+    "a number of base 60": ("a: " + ":".join(["1"] * 90_000), "it has a number that no config has"),
     "no mapping key": ("? [1, 2]\n: 3", "found unhashable key"),
 }
 OTHERS = {

@@ -103,7 +103,8 @@ def weights_of(
     state = {key: value for key, value in model.state_dict().items() if key.split(".")[0] not in model.discriminators}
     if direction is None or len(model.directions) == 1:
         return state, about
-    network, generator = model.generator_of(direction), about["config"]["model"].get("generator")
+    network, settings = model.generator_of(direction), about["config"]["model"]
+    generator = settings.get(f"generator_{network_of(direction).removeprefix('G_')}") or settings.get("generator")
     whole = "leave --direction out, which writes both directions"
     if network is None:
         raise UserError(f"{type(model).__name__} has no generator of {direction} alone: {whole}")

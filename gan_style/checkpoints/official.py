@@ -26,6 +26,7 @@ from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
 from gan_style.networks.blocks import BlurPool, ResidualBlock, Upsample
+from gan_style.networks.contract import noised
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
@@ -161,6 +162,8 @@ def _refuse_ours(network: nn.Module) -> None:
         ours.append("head other than tanh")
     if isinstance(network, UNetGenerator) and network.full_size_skip:
         ours.append("skip connection at full size")
+    if noised(network):
+        ours.append("noise")
     if ours:
         raise UserError(f"the official layout has no {' or '.join(ours)}: export to .onnx, .pt2 or .safetensors")
 

@@ -38,6 +38,10 @@ def plain_copy(values: Any, name: str, *, interpolations: bool = False) -> tuple
         place, at, path, around, depth = waiting.pop()  # around: the keys it is in, each with a dot behind
         value, inner = place[at], list[tuple[Any, Any, str, str, int]]()
         inside = f"{around}{str(at)[:MAX_SHOWN]}." if depth else ""
+        if type(value) in (dict, list) and len(value) > left:  # before it is copied
+            raise UserError(
+                f"{name or 'the config'} holds more than {MAX_VALUES:,} values, which no config of ours does"
+            )
         if isinstance(value, str):
             _require_text(value, path, interpolations)
             place[at] = moved(value) if at == "_target_" else value

@@ -141,7 +141,7 @@ class LoadedTranslator:
             given = self._given(images, source, size)
             styles = self._styles(pairs, mask, joined_given(given))
         joined = joined_given(given).images.to(self.device)
-        with self._precision(), self._seeded(seed, styles):
+        with self._precision(), self._seeded(seed, [style.direction for style in styles]):
             output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()
@@ -282,13 +282,13 @@ class LoadedTranslator:
             return fast_convolutions(self.model, bf16=bf16)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
-    def _seeded(self, seed: int | None, styles: Sequence[Style]) -> AbstractContextManager[None]:
+    def _seeded(self, seed: int | None, directions: Sequence[str | None]) -> AbstractContextManager[None]:
         """Let noise follow from a seed that was given, inside a `with` block; refuse one that would change nothing."""
         if seed is None:
             return nullcontext()
         require_whole("seed", seed, 0, 2**63 - 1)
-        if not any(self.model.noised(style.direction) for style in styles):
-            ways = " and ".join(str(style.direction) for style in styles if style.direction)
+        if not any(map(self.model.noised, directions)):
+            ways = " and ".join(str(direction) for direction in directions if direction)
             where = ways and f" on the way {ways}"
             raise UserError(
                 f"seed={seed} is of a generator's noise, but this model draws none{where}: leave seed out, or train "

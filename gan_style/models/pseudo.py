@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from gan_style.core.errors import UserError
-from gan_style.losses.adversarial import THRESHOLDS, Logits, maps_of
+from gan_style.losses.adversarial import THRESHOLDS, Logits, by_judge, maps_of
 from gan_style.models.processes import count, summed
 from gan_style.models.translator import Generated, Images, Translator
+from gan_style.networks.contract import judges_of
 
 TARGET = 0.6  # of lambda_r
 EVERY = 4  # iterations between two steps of p
@@ -41,13 +42,19 @@ class PseudoAugmentation:
     """
 
     def __init__(self, method: Translator) -> None:
-        if method.gan_mode not in THRESHOLDS:
-            raise UserError(
-                f"model.augment=apa needs a logit between fake and real, which gan_mode={method.gan_mode} has not: "
-                f"take model.augment=diffaug, or gan_mode {', '.join(THRESHOLDS)}"
-            )
-        self.method, self.threshold = method, THRESHOLDS[method.gan_mode]
+        self.method = method
+        for name in method.discriminators:
+            if not any(mode in THRESHOLDS for mode in self._modes(name).values()):
+                raise UserError(
+                    f"model.augment=apa needs a logit between fake and real, which gan_mode={method.gan_mode} has not: "
+                    f"take model.augment=diffaug, or gan_mode {', '.join(THRESHOLDS)}"
+                )
         self.p = {_domain_of(name): 0.0 for name in method.discriminators}
+
+    def _modes(self, discriminator: str) -> dict[str, str | None]:
+        """Return the adversarial loss of each judge of a discriminator; that of its only judge by an empty name."""
+        weights, modes = judges_of(getattr(self.method, discriminator))
+        return {judge: modes.get(judge, self.method.gan_mode) for judge in weights or ("",)}
 
     def shown(self, images: Images) -> Images:
         """Return the pictures of an iteration with some of `real_A` and `real_B` replaced by `fake_A` and `fake_B`.
@@ -78,7 +85,7 @@ class PseudoAugmentation:
             network.eval()
         signs: dict[str, list[Tensor]] = {domain: [] for domain in self.p}
         for name, (real, _) in self.method.logits(batch, images).items():
-            signs[_domain_of(name)].append(_signs(real, self.threshold))
+            signs[_domain_of(name)].append(_signs(real, self._modes(name)))
         for network, training in zip(networks, before, strict=True):
             network.train(training)
         (totals,) = summed([torch.stack([torch.stack(of_domain).mean() for of_domain in signs.values()])])
@@ -99,6 +106,12 @@ def _domain_of(discriminator: str) -> str:
     return discriminator[-1] if discriminator[-1] in "AB" else "B"
 
 
-def _signs(logits: Logits, threshold: float) -> Tensor:
-    """Return the mean sign over the patches of all scales, in [-1, 1]."""
-    return torch.cat([(one.float() - threshold).sign().flatten() for one in maps_of(logits)]).mean()
+def _signs(logits: Logits, modes: Mapping[str, str | None]) -> Tensor:
+    """Return the mean sign over the patches of all judges and scales, in [-1, 1]; wgan has no threshold and no part."""
+    signs = [
+        (one.float() - THRESHOLDS[mode]).sign().flatten()
+        for judge, maps in by_judge(logits).items()
+        if (mode := modes[judge]) in THRESHOLDS
+        for one in maps_of(maps)
+    ]
+    return torch.cat(signs).mean()

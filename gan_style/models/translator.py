@@ -93,6 +93,7 @@ class Translator(nn.Module):
     find_unused_parameters: ClassVar[bool] = False  # whether a turn may leave some of its player without a gradient
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
     carries_vgg: ClassVar[bool] = False  # whether it translates by a VGG, which checkpoints carry
+    pretrain: int = 0  # iterations at the beginning that are trained in another way, and are not judged by the doctor
     gan_mode: str | None = None  # of its adversarial loss, as `adversarial(mode)` calls it; None has no such loss
     shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
 

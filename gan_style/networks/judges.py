@@ -43,6 +43,9 @@ class Judges(nn.Module):
             for name in named or {}:
                 if name not in judges:
                     raise UserError(f"model.discriminator.{key}.{name} is for no judge: there are {', '.join(judges)}")
+        for name in made:
+            if not name.isidentifier() or name in dir(nn.ModuleDict):
+                raise UserError(f"model.discriminator.judges.{name} cannot be the name of a judge: take another one")
         self.networks = nn.ModuleDict({name: make(in_channels=in_channels) for name, make in made.items()})
         self.judge_weights = {name: float((weights or {}).get(name, 1.0)) for name in made}
         self.judge_modes = {name: mode for name, mode in (gan_modes or {}).items() if name in made and mode}

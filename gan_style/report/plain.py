@@ -12,6 +12,7 @@ from gan_style.core.plain_data import MAX_DEPTH, MAX_FILE_CHARACTERS
 _LARGEST = 10**15  # of whole numbers that are kept as numbers; larger ones have too many digits to be shown
 _MOST_OF_KEYS = 10_000_000  # characters, of all full keys together; ours have some thousands
 _LISTS = (list, tuple, set)
+MAX_NUMBER_CHARACTERS = 400
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -30,6 +31,8 @@ def from_yaml(text: str) -> dict[str, Any]:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise ValueError(f"it has more than {MAX_DEPTH} levels")
+            if isinstance(event, yaml.ScalarEvent) and _endless(event.value):
+                raise ValueError("it has a number that no config has")
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError("it has an alias, which no config needs")
         whole = yaml.load(text, _Loader)
@@ -49,6 +52,11 @@ def from_yaml(text: str) -> dict[str, Any]:
         return settings
     except (yaml.YAMLError, TypeError, AttributeError, LookupError, OverflowError) as error:
         raise ValueError(" ".join(str(error).split()) or "it is no config") from error
+
+
+def _endless(text: str) -> bool:
+    """Tell whether a text may be a whole number of base 60, such as 1:30:00, that takes time by its length squared."""
+    return len(text) > MAX_NUMBER_CHARACTERS and not any(letter.isalpha() for letter in text)
 
 
 def from_json(text: str) -> Any:

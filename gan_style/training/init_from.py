@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gan_style.checkpoints import checkpoint
 from gan_style.checkpoints.restore import fitting, naming
+from gan_style.core.config import with_defaults
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.models.translator import Translator
@@ -20,6 +21,7 @@ from gan_style.training.run_folder import say
 
 MAX_SETTINGS_ADVISED = 6  # in a message
 NO_SHAPE = ("init", "init_gain", "checkpointing")  # arguments of networks that change no tensor's shape
+SAME_FUNCTION = (*NO_SHAPE, "dropout", "weights", "gan_modes")  # and nothing that trained weights compute
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Beginning:
         iteration: at which it was saved.
         taken: names of networks.
         anew: network -> why, as a clause.
+        otherwise: network that was taken -> settings by which it computes something else with the same weights.
     """
 
     path: Path
@@ -38,11 +41,17 @@ class Beginning:
     iteration: int
     taken: list[str]
     anew: dict[str, str]
+    otherwise: dict[str, list[str]]
 
     def note(self) -> str:
         """Return the line that a run prints."""
         anew = "; ".join(f"{name}, {why}" for name, why in self.anew.items())
-        return f"begins with {', '.join(self.taken)} of {self.path}" + (f"; anew begin {anew}" if anew else "")
+        otherwise = "; ".join(f"{name} has {', '.join(found)}" for name, found in self.otherwise.items())
+        return (
+            f"begins with {', '.join(self.taken)} of {self.path}"
+            + (f"; anew begin {anew}" if anew else "")
+            + (f"; note that {otherwise}" if otherwise else "")
+        )
 
     def record(self) -> dict[str, Any]:
         """Return what checkpoints and run.json keep."""
@@ -74,7 +83,7 @@ def begin_from(given: str, model: Translator, config: Mapping[str, Any], discrim
         for name in names:
             own: Mapping[str, Any] = getattr(model, name).state_dict()
             theirs = {key: state[f"{name}.{key}"] for key in _keys_of(name, state)}
-            difference = _difference(name, theirs, own)
+            difference = _difference(name, theirs, own) or _other_head(name, content["config"]["model"], config)
             if name in model.discriminators and not discriminators:
                 difference = "as init_discriminators=false says"
             if difference:
@@ -85,7 +94,12 @@ def begin_from(given: str, model: Translator, config: Mapping[str, Any], discrim
             raise UserError(_nothing_fits(given, model, why_not, content, config))
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Beginning(path, sha256, int(content["iteration"]), [name for name in names if name not in why_not], why_not)
+        iteration = content["iteration"]
+        if type(iteration) is not int or not 0 <= iteration < 2**63:
+            raise ValueError("its iteration is no whole number")
+        taken = [name for name in names if name not in why_not]
+        others = {name: _other_settings(name, content["config"]["model"], config) for name in taken}
+    return Beginning(path, sha256, iteration, taken, why_not, {name: found for name, found in others.items() if found})
 
 
 def goes_on_from(given: str | None, resume: Mapping[str, Any]) -> str | None:
@@ -110,6 +124,34 @@ def _difference(network: str, theirs: Mapping[str, Any], own: Mapping[str, Any])
         if then != now:
             return f"as {network}.{key} is {then} there and {now} here"
     return None
+
+
+def _node_of(network: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node that makes a generator or a discriminator, with its target's defaults; empty if none does."""
+    kind = {"G": "generator", "D": "discriminator"}.get(network.split("_")[0])
+    node = config.get(f"{kind}_{network[2:]}") or config.get(str(kind))
+    return _completed(node) if isinstance(node, Mapping) and "_target_" in node else {}
+
+
+def _completed(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a node with the defaults of its target; of one of another package only what it says."""
+    try:
+        return with_defaults(node)
+    except UserError:
+        return dict(node)
+
+
+def _other_settings(network: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """List the settings of a network by which the same weights compute something else."""
+    then, ours = _node_of(network, saved), _node_of(network, now)
+    keys = [key for key in then if key in ours and key not in SAME_FUNCTION and then[key] != ours[key]]
+    return [f"{key}={then[key]} there and {ours[key]} here" for key in keys]
+
+
+def _other_head(network: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Tell, as a clause, that the last features become an image in another way, so that the weights mean nothing."""
+    found = [one for one in _other_settings(network, saved, now) if one.startswith("head=")]
+    return f"as it has {found[0]}" if found else None
 
 
 def _size(value: Any) -> str:
@@ -153,6 +195,7 @@ def _settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
         if kinds[0] != kinds[1]:
             yield f"the model/{part} of a {kinds[0]} in place of a {kinds[1]}"
             continue
-        for key, value in then[part].items():
-            if not key.startswith("_") and key not in NO_SHAPE and value != node.get(key):
+        saved_node, here = _completed(then[part]), _completed(node)
+        for key, value in saved_node.items():
+            if not key.startswith("_") and key not in NO_SHAPE and value != here.get(key):
                 yield f"model.{part}.{key}={'null' if value is None else value}"

@@ -39,6 +39,10 @@ def check_resumable(resume: Mapping[str, Any], path: Path | None) -> None:
         )
 
 
+# Settings of a discriminator that are losses and no architecture: a note tells of them, as of a lambda.
+LOSSES_OF_JUDGES = ("model.discriminator.weights", "model.discriminator.gan_modes")
+
+
 def check_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], path: Path | None) -> None:
     """Check that the networks of a checkpoint are those of the command, before anything is built.
 
@@ -51,7 +55,8 @@ def check_architecture(config: Mapping[str, Any], resume: Mapping[str, Any], pat
     for part in ("_target_", *networks):
         saved, now = resume["config"]["model"].get(part), config["model"].get(part)
         saved = _completed(saved, now, in_config(config["allow"]))
-        found = next(checkpoint.differences(saved, now, f"model.{part}"), None)
+        changes = checkpoint.differences(saved, now, f"model.{part}")
+        found = next((one for one in changes if not one.startswith(LOSSES_OF_JUDGES)), None)
         if found:
             raise UserError(f"{path} is of another architecture: {found}")
 

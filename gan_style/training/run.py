@@ -207,13 +207,11 @@ def checked(config: Mapping[str, Any]) -> Checked:
     ours |= {key: value for key, value in found.items() if isinstance(value, bool | int | float | str)}
     ours["best"] = check_signature(BestRule, ours["best"], "best")
     check_signature(Doctor, ours["doctor"], "doctor")
-    groups = {key: found[key] for key in NODES} | {
-        key: one for key, one in (found.get("callbacks") or {}).items() if one
-    }
-    for group in groups.values():
-        if not isinstance(group, Node):
-            raise no_node(group)
-    model, data, trainer, logger, *callbacks = groups.values()
+    nodes = [found[key] for key in NODES] + [one for one in (found.get("callbacks") or {}).values() if one]
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise no_node(node)
+    model, data, trainer, logger, *callbacks = nodes
     return Checked(ours, in_config(ours["allow"]), model, data, trainer, logger, callbacks)
 
 
@@ -353,7 +351,7 @@ def schedule_ends(engine: Engine, iterations: int) -> bool:
 
 
 def weights_that_settle(engine: Engine, iterations: int) -> list[str]:
-    """Return the names of weights whose schedules end before the last tenth of a run."""
+    """Return the names of weights whose schedules do nothing in the last tenth of a run."""
     last, before = (engine.weights(iteration) for iteration in (iterations - 1, int(0.9 * iterations) - 1))
     return [name for name, weight in last.items() if weight == before[name] and iterations >= 10]
 
@@ -372,7 +370,9 @@ def announce(
     if schedule_ends(engine, iterations):
         say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
     for weight in weights_that_settle(engine, iterations):
-        say(f"note: model.{weight} stays the same in the last tenth of the run: its schedule ends before")
+        say(
+            f"note: model.{weight} is the same throughout the last tenth of the run: look at the length of its schedule"
+        )
     run_dir.mkdir(parents=True, exist_ok=True)
     write_whole(run_dir / "config.yaml", config)
     counts = engine.method.parameter_counts()

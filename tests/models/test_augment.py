@@ -251,6 +251,27 @@ def test_p_follows_the_sign_of_real_logits(gan_mode: str, logits: list[float], g
     assert engine.pseudo.p == {"B": float(grows)}, "p is a probability"
 
 
+class Two(nn.Module):
+    """A discriminator of two judges of constant logits."""
+
+    def __init__(self, **modes: str) -> None:
+        super().__init__()
+        self.judge_weights, self.judge_modes = {"patch": 1.0, "texture": 1.0}, modes
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {name: torch.full((len(images), 1, 1, 1), logit) for name, logit in (("patch", 0.7), ("texture", 0.4))}
+
+
+@pytest.mark.parametrize(("modes", "grows"), [({}, False), ({"texture": "hinge"}, True), ({"texture": "wgan"}, True)])
+def test_each_judge_is_right_by_its_own_loss(modes: dict[str, str], grows: bool) -> None:
+    model, engine = method("model=cut", "model.augment=apa")
+    assert engine.pseudo is not None
+    images, model.iteration = model.generate(example_batch()), 4
+    model.D_B, engine.pseudo.p = Two(**modes), {"B": 0.5}
+    engine.pseudo.adapt(example_batch(), images)
+    assert (engine.pseudo.p["B"] > 0.5) == grows
+
+
 def test_each_domain_has_a_p_of_its_own() -> None:
     model, engine = method("model.augment=apa")
     assert engine.pseudo is not None

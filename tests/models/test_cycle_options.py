@@ -129,8 +129,36 @@ def test_what_cannot_be_is_refused_in_one_sentence(run: Run) -> None:
         run("other", other, "trainer.max_steps=1")
 
 
+def test_a_schedule_of_something_else_is_refused(run: Run) -> None:
+    for given, said in (
+        ("{lambda_cycle:3}", "is not called as"),
+        ("{lambda_cycle:{_target_:gan_style.models.schedules.ConstantThenLinear}}", "is not called as"),
+    ):
+        with pytest.raises(UserError, match=said):
+            run("other", f"model.weight_schedules={given}", "trainer.max_steps=1")
+    with pytest.raises(UserError, match="lambda_cycle=0 leaves out what its schedule is to weigh"):
+        run("nothing", TO_ONE + "4}}", "model.lambda_cycle=0", "trainer.max_steps=1")
+
+
+def test_the_doctor_looks_at_what_follows_pretraining(run: Run) -> None:
+    folder = run("looked", "model.pretrain=4", "doctor.every=2", "trainer.max_steps=8")
+    with open(folder / "metrics.csv", newline="") as file:
+        looked = [int(row["iteration"]) for row in csv.DictReader(file) if row.get("doctor/A2B/moved")]
+    assert looked == [6, 8]
+
+
+def test_losses_of_judges_may_change_when_a_run_goes_on(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    small = [f"model.discriminator.judges.{name}.filters=4" for name in ("patch", "texture")]
+    words = ("model/discriminator=patches", *small, "data.image_size=32")
+    run("on", *words, "trainer.max_steps=1")
+    run("on", *words, "trainer.max_steps=2", "resume=last", "model.discriminator.weights.texture=0.5")
+    assert "note: model.discriminator.weights.texture=1.0 there" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"another architecture: model.discriminator.judges.texture.sigma"):
+        run("on", *words, "trainer.max_steps=3", "resume=last", "model.discriminator.judges.texture.sigma=2")
+
+
 def test_a_schedule_that_ends_before_the_run_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    said = "model.lambda_cycle stays the same in the last tenth of the run"
+    said = "model.lambda_cycle is the same throughout the last tenth of the run"
     run("short", TO_ONE + "5}}", "trainer.max_steps=10")
     assert said in capsys.readouterr().out
     run("whole", TO_ONE + "10}}", "trainer.max_steps=10")

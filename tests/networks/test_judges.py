@@ -98,6 +98,8 @@ def test_the_smallest_image_is_one_patch_of_the_largest_judge() -> None:
         ({"weights": {"colour": 1.0}}, "model.discriminator.weights.colour is for no judge: there are patch, texture"),
         ({"gan_modes": {"fine": "hinge"}}, "gan_modes.fine is for no judge"),
         ({"judges": {"patch": None}}, "names none"),
+        ({"judges": {"keys": TWO["patch"]}}, "judges.keys cannot be the name"),
+        ({"judges": {"a b": TWO["patch"]}}, "judges.a b cannot be the name"),
     ],
 )
 def test_a_name_that_is_no_judge_is_refused(more: dict[str, Any], said: str) -> None:

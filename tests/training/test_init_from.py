@@ -163,6 +163,26 @@ def test_another_architecture_is_refused_with_what_to_train(run: Run, tmp_path: 
     assert "train with the model/generator of a ResnetGenerator in place of a UNetGenerator" in said
 
 
+def test_the_same_weights_in_another_function_are_told_of_or_left(
+    run: Run, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("blurred", *BASE, "model.generator.upsample=resize", "trainer.max_steps=1")
+    resized = base.parents[2] / "blurred" / "checkpoints" / "last.ckpt"
+    run("again", *BASE, f"init_from={resized}", "model.generator.upsample=blur", "trainer.max_steps=1")
+    assert "note that G_AB has upsample=resize there and blur here" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"head=tanh there and residual here.*train with model.generator.head=tanh"):
+        run("head", *BASE, f"init_from={base}", "model.generator.head=residual", "trainer.max_steps=1")
+
+
+@pytest.mark.parametrize("iteration", ["abc", float("nan"), [1], -1, 2**70, True])
+def test_an_iteration_that_is_none_is_refused(run: Run, tmp_path: Path, base: Path, iteration: Any) -> None:
+    content = torch.load(base, weights_only=True)
+    path = tmp_path / "hostile.ckpt"
+    torch.save(content | {"iteration": iteration}, path)
+    with pytest.raises(UserError, match=r"hostile\.ckpt"):
+        run("new", *BASE, f"init_from={path}", "trainer.max_steps=1")
+
+
 def test_a_checkpoint_without_such_networks_is_refused(run: Run, tmp_path: Path) -> None:
     path = saved(tmp_path / "x.ckpt", "model=adain")
     said = refused(run, "model=cut", f"init_from={path}")

@@ -101,6 +101,7 @@ def tried(parts: Parts, iterations: int, folder: Path) -> dict[str, Any]:
     """
     quiet_lightning()
     watch, engine, settings = Watch(iterations), parts.engine, parts.settings
+    engine.method.pretrain = 0  # those iterations cost less than all that follow
     averaged = [callback for callback in parts.callbacks if isinstance(callback, EMA)]
     settings.tell(engine, parts.data.image_size)
     trainer = settings.make([*averaged, watch], [], folder, val=1_000_000_000)

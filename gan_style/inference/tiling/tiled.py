@@ -16,6 +16,7 @@ from gan_style.inference.tiling import functions  # noqa: F401 (fills the table)
 from gan_style.inference.tiling.known_functions import UnknownOperationError, unknown
 from gan_style.inference.tiling.store import scratch_folder
 from gan_style.inference.tiling.streamed import Streamed, Work
+from gan_style.networks.contract import noised
 
 Tile = int | Literal["auto", "off"] | None
 Mode = Literal["exact", "fast"]
@@ -77,6 +78,8 @@ class Tiled:
             if exact or self.mode == "exact":
                 parts.append(self._exact(function, one, tile))
             else:
+                if noised(self.model):
+                    raise UserError("--tile-mode fast would repeat this generator's noise in every tile: take exact")
                 parts.append(blended(function, one, tile, self.watch))
         return torch.cat(parts) if isinstance(parts[0], Tensor) else joined(parts)
 

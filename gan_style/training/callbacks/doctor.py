@@ -96,7 +96,7 @@ class Doctor(RunCallback):
             del engine.method.generator_loss  # restores the method of the class
             self._listens = False
         left = -engine.iteration % self.every
-        if not trainer.is_global_zero or left >= WINDOW:
+        if not trainer.is_global_zero or left >= WINDOW or engine.iteration <= engine.method.pretrain:
             return
         if engine.method.directions:  # else the method optimises one image
             self._window.append(sketch(outputs["images"]))

@@ -36,7 +36,7 @@ def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict
     try:
         found: dict[str, Tensor] = {}
         for name, (reals, fakes) in model.logits(batch, whole).items():
-            (_, modes), judged = judges_of(getattr(model, name)), by_judge(fakes)
+            (_, modes), judged = judges_of(getattr(model, name, model)), by_judge(fakes)
             for judge, real in by_judge(reals).items():
                 of_judge = _of_judge(real, judged[judge], modes.get(judge, model.gan_mode))
                 found |= {f"{name}_{judge}/{key}" if judge else f"{name}/{key}": v for key, v in of_judge.items()}

@@ -250,6 +250,18 @@ def first_weights(method: Translator) -> dict[str, float]:
         if not isinstance(weights.get(name), (int, float)):
             known = ", ".join(name for name, value in weights.items() if isinstance(value, (int, float)))
             raise UserError(f"model.weight_schedules.{name} is no weight of this method, which has {known}")
+        if not weights[name]:
+            raise UserError(
+                f"model.{name}=0 leaves out what its schedule is to weigh: begin above 0, or leave "
+                f"model.weight_schedules.{name} out"
+            )
+        try:
+            float(method.weight_schedules[name](float(weights[name]), 0, 1.0))
+        except TypeError as error:
+            raise UserError(
+                f"model.weight_schedules.{name} is not called as (first, iteration, iterations_per_epoch): give "
+                "gan_style.models.schedules.LinearTo, or a function of your own with _partial_: true"
+            ) from error
     return {name: float(weights[name]) for name in method.weight_schedules}
 
 
