@@ -17,7 +17,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk; `write` raises them without th
 
 @dataclass
 class Ending:
-    """How a command ends: 0 done, or a status that the command sets itself."""
+    """Exit status of a command: 0 done, unless something sets another one."""
 
     status: int = 0
 

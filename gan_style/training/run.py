@@ -203,10 +203,12 @@ def checked(config: Mapping[str, Any]) -> Checked:
         say(note)
     ours = {"init_from": None, "init_discriminators": True, **ours}
     ours["metrics"] = as_nodes(ours.get("metrics"))
+    # Before the callbacks, which refer to it: a mistake is named where the user made it.
+    if isinstance(ours.get("doctor"), Mapping):
+        check_signature(Doctor, ours["doctor"], "doctor")
     found = read(ours, allowed=None, target=RunConfig).values
     ours |= {key: value for key, value in found.items() if isinstance(value, bool | int | float | str)}
     ours["best"] = check_signature(BestRule, ours["best"], "best")
-    check_signature(Doctor, ours["doctor"], "doctor")
     nodes = [found[key] for key in NODES] + [one for one in (found.get("callbacks") or {}).values() if one]
     for node in nodes:
         if not isinstance(node, Node):

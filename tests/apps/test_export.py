@@ -137,6 +137,7 @@ def assert_same_seeds(checkpoint: Path, run: Callable[..., Tensor]) -> None:
             assert float((one - translator.translate(x, seed=seed)).abs().max()) < 1e-5
 
 
+@pytest.mark.slow
 def test_onnx_takes_the_seed_of_the_noise_or_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = saved(tmp_path / "a.ckpt", *NOISY)
     out = exported(checkpoint, ".onnx")
