@@ -66,6 +66,15 @@ def test_operations_are_counted_without_shortcuts(tmp_path: Path, monkeypatch: p
     assert short == plain
 
 
+def test_pretraining_is_no_measure_of_a_run(tmp_path: Path) -> None:
+    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "trainer.fast_convolutions=false"]
+    without, with_it = (
+        tried(parts_of(composed([*words, f"model.pretrain={iterations}"])), 2, tmp_path)["flops"]
+        for iterations in (0, 200)
+    )
+    assert with_it == without
+
+
 def test_a_known_network_has_the_known_number_of_parameters() -> None:
     node = composed(["model=cyclegan", *TINY])["model"]
     model = build(node, channels_A=3, channels_B=3)
