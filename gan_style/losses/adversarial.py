@@ -151,4 +151,4 @@ _EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor
 
 
 def _scales(maps: Maps) -> list[Tensor]:
-    return [at_least_float32(one) for one in ([maps] if isinstance(maps, Tensor) else maps)]
+    return [at_least_float32(one) for one in maps_of(maps)]

@@ -27,5 +27,10 @@ def blur(images: Tensor, sigma: float = 1.0) -> Tensor:
 
 def high_passed(images: Tensor, sigma: float = 1.0) -> Tensor:
     """Subtract from images [B, C, H, W] their blur by a Gaussian of `sigma` pixels, in float32 at least."""
-    images = images.to(torch.promote_types(images.dtype, torch.float32))
+    images = precise(images)
     return images - blur(images, sigma)
+
+
+def precise(x: Tensor) -> Tensor:
+    """Convert half precision to float32, which an image's 8 bits need; leave any other tensor as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
