@@ -23,8 +23,9 @@ class SetMetric(Metric):
     It keeps the features of every picture, and on several processes gathers those of all of them.
 
     Args:
-        name: `kid`, `frechet`, `cmmd`, `swd`, `precision`, `recall`, `density` or `coverage`.
-        extractor: a name such as `random` or `inception`, or an `Extractor`; `swd` needs none.
+        name: of a row of sets: `kid`, `frechet`, `cmmd`, `swd`, `patch_distance`, `texture`, `grid`, `domain_detail`,
+            `domain_fine_detail`, `precision`, `recall`, `density` or `coverage`.
+        extractor: a name such as `random` or `inception`, or an `Extractor`; those of patches and pixels need none.
         weights: the file of its weights; None takes the published ones.
         options: of `torchmetrics.Metric`.
 

@@ -1,4 +1,4 @@
-"""Detail: energy of gradients, and of what a narrow Gaussian takes away, over that of the truth."""
+"""Detail: energy of gradients, and of what a narrow Gaussian takes away, over that of the truth or of the domain."""
 
 from __future__ import annotations
 
@@ -37,6 +37,24 @@ def gradient_energy(images: Tensor) -> Tensor:
 def fine_energy(images: Tensor) -> Tensor:
     """Return the mean square of what a Gaussian of one pixel takes away, over channels: [B], of 255^2."""
     return high_passed(grey_levels(images), SIGMA).square().mean((1, 2, 3))
+
+
+def gradient_energies(images: Tensor) -> Tensor:
+    """Return `gradient_energy` as features of a set, [B, 1]."""
+    return gradient_energy(images)[:, None]
+
+
+def fine_energies(images: Tensor) -> Tensor:
+    """Return `fine_energy` as features of a set, [B, 1]."""
+    return fine_energy(images)[:, None]
+
+
+def energy_ratio(real: Tensor, fake: Tensor) -> Tensor:
+    """Divide the mean energy of translated pictures [M, 1] by that of other pictures of the domain [N, 1].
+
+    `detail` without a truth: 1 where the sets have as much detail, whatever the scenes are.
+    """
+    return fake.double().mean() / real.double().mean().clamp_min(MIN_ENERGY)
 
 
 def _over(energy: Callable[[Tensor], Tensor], images: Tensor, samples: Tensor) -> Tensor:

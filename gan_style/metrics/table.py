@@ -151,6 +151,17 @@ TABLE = (
         quicker={"directions": 128},  # for a quarter of the time of 512
     ),
     Score(
+        "patch_distance",
+        "lowest",
+        "sliced.patch_distance",
+        PATCHES,
+        title="Patch distance",
+        text="SWD with the channels of both sets on the scale of the real one, so that other colours, a blur and "
+        "hard contrasts cost what they are; 0 for the same distribution",
+        slow=True,
+        quicker={"directions": 128},
+    ),
+    Score(
         "texture",
         "lowest",
         "texture.texture_distance",
@@ -171,6 +182,24 @@ TABLE = (
         "of 255",
         digits=2,
         slow=True,
+    ),
+    Score(
+        "domain_detail",
+        "one",
+        "detail.energy_ratio",
+        "detail.gradient_energies",
+        title="Detail, of the domain",
+        text="Energy of the gradients of translated pictures over that of real pictures of the domain",
+        digits=2,
+    ),
+    Score(
+        "domain_fine_detail",
+        "one",
+        "detail.energy_ratio",
+        "detail.fine_energies",
+        title="Fine detail, of the domain",
+        text="Energy of what a Gaussian of one pixel takes away over that of real pictures of the domain",
+        digits=2,
     ),
     _neighbours("precision", "Share of translated pictures among the real ones"),
     _neighbours("recall", "Share of real pictures among the translated ones"),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_style.core.errors import UserError
-from gan_style.metrics.detail import detail, fine_detail
+from gan_style.metrics.detail import detail, energy_ratio, fine_detail, fine_energies, gradient_energies
 from gan_style.metrics.grid import amplitude, fold, folded, grid_excess, strides_of
 from gan_style.metrics.labels import LinearJudge, label_iou, mean_iou, overlaps
 from gan_style.metrics.local import energy_distance, local_distance
@@ -61,6 +61,15 @@ def test_detail_in_loops() -> None:
         assert float(function(0.5 * image, image[:, None])[0]) == pytest.approx(0.25, rel=1e-5), "an energy"
         assert float(function(blur(image, 1.0), image[:, None])[0]) < 0.1
         assert math.isfinite(float(function(image, torch.zeros(1, 1, 3, 12, 10))[0]))
+
+
+def test_detail_of_a_domain_is_that_of_its_other_pictures() -> None:
+    real, made = noise(6, 3, 12, 10), noise(4, 3, 12, 10, seed=1, scale=0.2)
+    for energies, of_one in ((gradient_energies, detail), (fine_energies, fine_detail)):
+        expected = np.mean([float(of_one(image[None], real[None])[0]) for image in made])
+        assert float(energy_ratio(energies(real), energies(made))) == pytest.approx(expected, rel=1e-4)
+        assert float(energy_ratio(energies(real), energies(real))) == 1
+        assert math.isfinite(float(energy_ratio(energies(torch.zeros(2, 3, 12, 10)), energies(made))))
 
 
 # Local statistics

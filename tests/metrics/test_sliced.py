@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.metrics.probe import blur
-from gan_style.metrics.sliced import LaplacianPatches, laplacian_pyramid, sliced_wasserstein
+from gan_style.metrics.sliced import LaplacianPatches, laplacian_pyramid, patch_distance, sliced_wasserstein
 
 
 def textures(seed: int, count: int = 24, side: int = 32) -> torch.Tensor:
@@ -51,6 +54,43 @@ def test_distance_equals_a_numpy_version() -> None:
         axes /= np.sqrt((axes**2).sum(0))
         values.append(1000 * np.abs(np.sort(sides[0] @ axes, 0) - np.sort(sides[1] @ axes, 0)).mean())
     assert ours == pytest.approx(np.mean(values), rel=1e-9)
+
+
+def test_patch_distance_is_on_the_real_sets_scale() -> None:
+    """The NumPy version again, with the mean and the deviation of the real set for both."""
+    extract = LaplacianPatches(patches=8)
+    real, fake = extract(textures(0)), extract(textures(1) * 0.5)
+    generator, values = torch.Generator().manual_seed(0), []
+    for level in range(2):
+        parts = [x.double().numpy().reshape(24, 2, 8, 3, 49)[:, level].reshape(-1, 3, 49) for x in (real, fake)]
+        mean, deviation = parts[0].mean(axis=(0, 2), keepdims=True), parts[0].std(axis=(0, 2), keepdims=True)
+        sides = [((x - mean) / deviation).reshape(-1, 147) for x in parts]
+        axes = torch.randn(147, 64, dtype=torch.float64, generator=generator).numpy()
+        axes /= np.sqrt((axes**2).sum(0))
+        values.append(1000 * np.abs(np.sort(sides[0] @ axes, 0) - np.sort(sides[1] @ axes, 0)).mean())
+    assert float(patch_distance(real, fake, patches=8, directions=64)) == pytest.approx(np.mean(values), rel=1e-9)
+
+
+def test_patch_distance_sees_what_the_scale_of_each_set_forgives() -> None:
+    """Half the contrast, other colours, hard edges: nothing to SWD, which brings each set to its own scale."""
+    extract = LaplacianPatches(patches=16)
+    whole = textures(0, count=48)
+    real, other = whole[:24], whole[24:]
+    fine = other - blur(other, 1.0)
+    planted = {
+        "contrast": other * 0.5,
+        "colours": other * 0.5 + 0.4,
+        "hard": other + 0.7 * fine,
+        "blur": blur(other, 1),
+    }
+
+    def score(function: Callable[..., Tensor], images: Tensor) -> float:
+        return float(function(extract(real), extract(images), patches=16, directions=64))
+
+    for name, images in planted.items():
+        assert score(patch_distance, images) > 2 * score(patch_distance, other), name
+    for name in ("contrast", "colours"):
+        assert score(sliced_wasserstein, planted[name]) < 1.3 * score(sliced_wasserstein, other), name
 
 
 def test_nothing_for_the_same_set_and_more_for_more_blur() -> None:

@@ -14,7 +14,7 @@ from gan_style.metrics.table import NAMED, TABLE, better_end, goodness, row_of
 
 HIGHER = {"precision", "recall", "density", "coverage", "psnr", "ssim", "edge_agreement", "cycle_honesty", "diversity"}
 HIGHER |= {"label_iou"}
-AT_ONE = {"detail", "fine_detail", "spread"}
+AT_ONE = {"detail", "fine_detail", "domain_detail", "domain_fine_detail", "spread"}
 
 
 def test_each_name_is_of_one_row_and_each_function_is_there() -> None:

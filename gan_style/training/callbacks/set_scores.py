@@ -26,13 +26,14 @@ from gan_style.metrics.truth import ColourTransfer
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.score_file import Scores, made_of, record
-from gan_style.training.callbacks.truth_scores import colour_transfer
+from gan_style.training.callbacks.truth_scores import TruthScores, colour_transfer
 from gan_style.training.engine.engine import engine_of, method_of
 from gan_style.training.engine.hooks import RunCallback
 
 BATCH_SIZE = 8  # training pictures in a pass of the extractor
 SPLITS = 20  # of the floor
 MIN_POOL_IMAGES = 64  # training pictures that a floor is taken from
+OF_TRUTH = ("grid", "domain_detail", "domain_fine_detail")  # compared with the same scenes where they are known
 
 Features = dict[str, Tensor]  # "extractor" [N, D], "patches" [N, P], and those of scores of one's own by their names
 Rows = dict[str, dict[Hashable, Features]]  # set -> what names a picture in it -> its features, N = 1
@@ -48,11 +49,12 @@ class SetScores(RunCallback):
     counts once. Features of real pictures, the floor and the baselines are computed once.
 
     Args:
-        metrics: of `kid`, `frechet`, `cmmd`, `swd`, `texture`, `grid`, `precision`, `recall`, `density` and
-            `coverage`.
+        metrics: of `kid`, `frechet`, `cmmd`, `swd`, `patch_distance`, `texture`, `grid`, `domain_detail`,
+            `domain_fine_detail`, `precision`, `recall`, `density` and `coverage`.
         extractor: `random`, `squeezenet`, `vgg` or `inception`.
         weights: its file; null takes the published ones.
-        draws: of the bootstrap; 0 leaves the interval out, and `swd`, `texture` and `grid`, which are slow, have none.
+        draws: of the bootstrap; 0 leaves the interval out, and `swd`,
+            `patch_distance`, `texture` and `grid`, which are slow, have none.
         own_of_sets: the run's own scores of sets (`metrics=` of the command).
 
     Raises:
@@ -61,7 +63,7 @@ class SetScores(RunCallback):
 
     def __init__(
         self,
-        metrics: Sequence[str] = ("swd", "kid"),
+        metrics: Sequence[str] = ("swd", "kid", "texture", "grid", "domain_detail"),
         extractor: str = "random",
         weights: str | None = None,
         draws: CountOrNone = 50,
@@ -85,7 +87,8 @@ class SetScores(RunCallback):
         """Return the scores that best.ckpt may be chosen by, and their better ends."""
         prefixes = ["val", *(f"val/{direction}" for direction in model.directions)]
         usable, _ = self.usable(model, data)
-        return {f"{prefix}/{name}": self.scores[name].better for prefix in prefixes for name in usable}
+        ends = {name: better for name in usable if (better := self.scores[name].better) != "one"}  # has no better end
+        return {f"{prefix}/{name}": better for prefix in prefixes for name, better in ends.items()}
 
     def usable(self, model: Translator, data: Any) -> tuple[list[str], list[str]]:
         """Return the scores that these pictures allow, and notes why the others are left out."""
@@ -97,6 +100,8 @@ class SetScores(RunCallback):
         fewest = min(len({pair[side] for pair in pairs}) for side in (0, 1))
         found, notes = [], []
         for name, row in self.scores.items():
+            if name in OF_TRUTH and _knows_truth(data):
+                continue  # truth_scores has it
             if fewest < row.least:
                 notes.append(f"no {name} in validations: it needs {row.least} pictures of each domain, not {fewest}")
             elif _of_patches(row) and not data.look_transform.fixed_size:
@@ -110,6 +115,12 @@ class SetScores(RunCallback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         self._usable, notes = self.usable(method_of(pl_module), data)
+        if _knows_truth(data) and not any(isinstance(one, TruthScores) for one in trainer.callbacks):  # type: ignore[attr-defined]
+            left = [name for name in self.scores if name in OF_TRUTH]
+            notes += [
+                f"no {name} in validations: of data with a truth it is a score of callbacks.truth_scores"
+                for name in left
+            ]
         for name in self._usable:
             if self.scores[name] is NAMED["frechet"]:
                 few = few_images(name, len(data.val_set), len(data.val_set))
@@ -164,7 +175,7 @@ class SetScores(RunCallback):
             "N_real": {d: _count(sets[d.target]) for d in directions},
             "N_fake": {d: _count(sets[d]) for d in directions},
             "file_format": "none, 8 bits",
-            "interval of distances": f"95% bootstrap over pictures, {self.draws} draws; none for swd",
+            "interval of distances": f"95% bootstrap over pictures, {self.draws} draws; none for distances of patches",
         }
         record(trainer, engine_of(pl_module), scores, protocol, self._baselines)
 
@@ -246,9 +257,13 @@ def _row(name: str) -> Score:
     return NAMED[name]
 
 
+def _knows_truth(data: Any) -> bool:
+    return data.splits.truth_A is not None or data.splits.truth_B is not None
+
+
 def _of_patches(row: Score) -> bool:
     """Return whether a score of ours compares patches, of pictures of one size; it is slow then."""
-    return row.features != EXTRACTOR and not row.source
+    return row.slow and row.features != EXTRACTOR and not row.source
 
 
 def _kind(row: Score) -> str:

@@ -18,10 +18,13 @@ from PIL import Image
 from gan_style.checkpoints.checkpoint import load
 from gan_style.core.config import build
 from gan_style.core.errors import Interrupted
+from gan_style.metrics.detail import gradient_energy
 from gan_style.metrics.extractor import RandomExtractor
+from gan_style.metrics.grid import folded, grid_excess
 from gan_style.metrics.probe import steganography_probe
 from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
 from gan_style.metrics.table import NAMED
+from gan_style.metrics.texture import texture_distance, texture_patches
 from gan_style.training.callbacks.keeper import Keeper
 from tests.conftest import differences, small_config
 
@@ -161,6 +164,42 @@ def test_without_a_truth_swd_chooses_and_a_picture_that_comes_twice_counts_once(
     stamp = json.loads((folder / "scores.json").read_text())["protocol"]
     assert (stamp["N_real"], stamp["N_fake"]) == ({"A2B": 6, "B2A": 3}, {"A2B": 3, "B2A": 6})
     assert "monitor: val/swd" in (folder / "config.yaml").read_text(), "what a sweep reads"
+
+
+def test_without_a_truth_texture_grid_and_detail_are_of_the_domain(run: Run, tmp_path: Path) -> None:
+    root = folders(tmp_path / "set", trainA=9, trainB=9, testA=4, testB=5)
+    words = (*UNPAIRED, root, "callbacks.ema.decay=0.5")
+    folder = run("run", *words, "trainer.max_steps=2")
+    model, real = averaged(folder, *words)
+    with torch.no_grad():
+        fake = model.translate(real["A"][:4], "A2B")
+    scores = json.loads((folder / "scores.json").read_text())
+    found = scores["scores"]["A2B"]
+    expected = {
+        "texture": texture_distance(texture_patches(real["B"]), texture_patches(fake)),
+        "grid": grid_excess(folded(real["B"]), folded(fake)),
+        "domain_detail": gradient_energy(fake).mean() / gradient_energy(real["B"]).mean(),
+    }
+    for name, value in expected.items():
+        assert found[name]["value"] == pytest.approx(float(value), rel=1e-3), name
+        assert columns(folder)[2][f"val/A2B/{name}"] == pytest.approx(found[name]["value"])
+        assert found[name]["floor"] is not None
+        assert name in scores["baselines"]["input"]["A2B"]
+    assert found["domain_detail"]["low"] < found["domain_detail"]["value"] < found["domain_detail"]["high"]
+    assert found["texture"]["low"] is None, "an interval of it would take longer than the validation"
+
+
+def test_with_a_truth_grid_and_detail_are_those_to_the_truth(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    row = columns(run("run", "trainer.max_steps=1"))[1]
+    assert {"val/A2B/grid", "val/A2B/detail", "val/A2B/texture"} <= row.keys()
+    assert "val/A2B/domain_detail" not in row
+    assert "callbacks.truth_scores" not in capsys.readouterr().out
+    row = columns(run("without", "~callbacks.truth_scores", "trainer.max_steps=1"))[1]
+    assert "val/A2B/grid" not in row
+    assert (
+        "no grid in validations: of data with a truth it is a score of callbacks.truth_scores"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
