@@ -24,6 +24,14 @@ pytestmark = [pytest.mark.ddp, pytest.mark.timeout(1500)]
 QUICK = ("~callbacks.set_scores", "~callbacks.image_grid")  # their part is tested elsewhere
 BATCH_NORM = ("model.generator.norm=batch", "model.discriminator.norm=batch")
 HALF = ("trainer.precision=16-mixed", "model.accumulate=2")
+PAINTER = (
+    *("model=cyclegan", "data.image_size=32", "callbacks.ema.decay=0.9", "model.pool_size=3"),
+    *("model/generator=painter", "model.generator.filters=4", "model.generator.depth=2"),
+    *("model/discriminator=patches", "model.discriminator.judges.patch.filters=4"),
+    *("model.discriminator.judges.texture.filters=4", "model.cycle_blur=1.5", "model.cycle_full=0.3"),
+    *("model.cycle_noise=0.05", "model.pretrain=1"),
+    "model.weight_schedules={lambda_cycle: {_target_: gan_style.models.schedules.LinearTo, end: 1, length: 5}}",
+)
 SETTINGS: dict[str, tuple[str, ...]] = {
     "cyclegan": HARD,
     "batch norm": (*HARD, *BATCH_NORM),
@@ -33,6 +41,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "float16": (*HARD, "trainer.precision=16-mixed"),
     "accumulate in float16 with batch norm": (*HARD, *HALF, *BATCH_NORM),
     "checkpointing with batch norm": (*HARD, *BATCH_NORM, "trainer.checkpointing=true"),
+    "noise and judges with diffaug": (*PAINTER, "model.augment=diffaug"),
+    "noise and judges with apa": (*PAINTER, "model.augment=apa"),
     "fastcut with batch norm": ("model=fastcut", *fitting("model=fastcut"), *BATCH_NORM),
     **{name: (f"model={name}", *fitting(f"model={name}")) for name in MODELS if name != "cyclegan"},
 }

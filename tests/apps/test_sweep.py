@@ -289,7 +289,7 @@ def test_the_best_of_an_experiment_builds_on_it(tmp_path: Path) -> None:
 MISTAKES = [
     (("sweep=lambda",), "sweep=lambda is not known: did you mean lambdas?"),
     (("sweep=no/such.yaml",), "there is no sweep file no/such.yaml"),
-    (("trials=3",), "sweep=NAME must be given; there are: batch_size, generator, lambdas, seed"),
+    (("trials=3",), "sweep=NAME must be given; there are: batch_size, generator, lambdas, recipe, seed"),
     (("sweep=lambdas", "trials=0"), "trials=0 is not valid"),
     (("sweep=lambdas", "--config-dir", "conf", "trials=0"), "trials=0 is not valid"),
     (("sweep=lambdas", "trials=abc"), "trials=abc is not valid"),
