@@ -38,10 +38,10 @@ MAY_IMPORT = {
     "checkpoints": {"core", "networks", "models"},
     "training": {"core", "data", "networks", "metrics.own", "metrics.table", "models", "checkpoints", "report"},
     "training.doctor": {
-        *("core.direction", "losses.adversarial", "losses.precision", "metrics.detail", "metrics.grid", "models"),
+        *("core.direction", "core.precision", "losses.adversarial", "metrics.detail", "metrics.grid", "models"),
         "networks.contract",
     },
-    "training.engine": {"core", "losses.precision", "models"},
+    "training.engine": {"core", "models"},
     "training.callbacks": {
         *(
             "core",

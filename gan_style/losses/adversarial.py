@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_style.core.errors import UserError
-from gan_style.losses.precision import at_least_float32
+from gan_style.core.precision import at_least_float32
 
 Maps = Tensor | Sequence[Tensor]  # one map of logits, or one for each scale
 Logits = Maps | Mapping[str, Maps]  # of a discriminator of several judges, by their names

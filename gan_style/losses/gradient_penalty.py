@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gan_style.core.precision import at_least_float32
 from gan_style.losses.adversarial import Logits, maps_of
-from gan_style.losses.precision import at_least_float32
 
 Discriminator = Callable[[Tensor], Logits]
 

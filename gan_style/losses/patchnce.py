@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_style.losses.precision import at_least_float32
+from gan_style.core.precision import at_least_float32
 
 
 def patch_nce(query: Tensor, key: Tensor, *, tau: float = 0.07, batch_negatives: bool = False) -> Tensor:

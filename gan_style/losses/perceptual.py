@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
-from gan_style.losses.precision import at_least_float32
+from gan_style.core.precision import at_least_float32
 
 Features = Mapping[str, Tensor]
 StyleCode = dict[str, Tensor]  # "<layer>/<statistic>" -> [B, ...]

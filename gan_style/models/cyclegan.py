@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.direction import Direction
+from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, CountOrNone, Share, Weight
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
-from gan_style.losses.precision import at_least_float32
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator, l1

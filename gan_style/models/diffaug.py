@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.losses.precision import at_least_float32
+from gan_style.core.precision import at_least_float32
 
 TRANSLATION = 1 / 8  # of a side, at most
 CUTOUT = 1 / 2  # of a side

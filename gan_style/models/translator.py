@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
+from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, Positive, Seed
 from gan_style.losses.adversarial import Logits
-from gan_style.losses.precision import at_least_float32
 from gan_style.models.schedules import ConstantThenLinear
 from gan_style.networks.contract import Branched, Noised, noised
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gan_style.core.precision import at_least_float32
 from gan_style.networks.padding import pad
 
 REACH_SIGMAS = 3  # where the Gaussian is cut off
@@ -27,10 +28,5 @@ def blur(images: Tensor, sigma: float = 1.0) -> Tensor:
 
 def high_passed(images: Tensor, sigma: float = 1.0) -> Tensor:
     """Subtract from images [B, C, H, W] their blur by a Gaussian of `sigma` pixels, in float32 at least."""
-    images = precise(images)
+    images = at_least_float32(images)
     return images - blur(images, sigma)
-
-
-def precise(x: Tensor) -> Tensor:
-    """Convert half precision to float32, which an image's 8 bits need; leave any other tensor as it is."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
-from gan_style.networks.filters import blur, precise
+from gan_style.core.precision import at_least_float32
+from gan_style.networks.filters import blur
 
 HeadName = Literal["tanh", "residual", "band"]
 LARGEST = 0.98  # of the picture's values, before atanh: that of 1 is infinite
@@ -30,7 +31,7 @@ class ResidualHead(nn.Module):
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
         """Combine f [B, C, H, W] and x [B, C, H, W] in [-1, 1] to [B, C, H, W] in [-1, 1], in float32 at least."""
         with torch.autocast(image.device.type, enabled=False):
-            return torch.tanh(_level(image) + precise(features))
+            return torch.tanh(_level(image) + at_least_float32(features))
 
 
 class BandHead(nn.Module):
@@ -42,7 +43,7 @@ class BandHead(nn.Module):
         """Combine f and m, [B, C + 1, H, W], and x [B, C, H, W] in [-1, 1] to [B, C, H, W] in [-1, 1]."""
         channels = image.shape[1]
         with torch.autocast(image.device.type, enabled=False):
-            level, features = _level(image), precise(features)
+            level, features = _level(image), at_least_float32(features)
             low = blur(level, SIGMA_PIXELS)
             gate = torch.sigmoid(GATE_SLOPE * features[:, channels:] + GATE_START)
             return torch.tanh(low + gate * (level - low) + features[:, :channels])
@@ -77,4 +78,4 @@ def start_small(last: nn.Conv2d | nn.ConvTranspose2d) -> None:
 
 
 def _level(image: Tensor) -> Tensor:
-    return torch.atanh(precise(image).clamp(-LARGEST, LARGEST))
+    return torch.atanh(at_least_float32(image).clamp(-LARGEST, LARGEST))

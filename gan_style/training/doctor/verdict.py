@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_style.core.precision import at_least_float32
 from gan_style.losses.adversarial import THRESHOLDS, Maps, by_judge, maps_of
-from gan_style.losses.precision import at_least_float32
 from gan_style.models.translator import Images, Translator
 from gan_style.networks.contract import judges_of
 

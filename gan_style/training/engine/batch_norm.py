@@ -11,7 +11,7 @@ from pytorch_lightning.plugins.layer_sync import LayerSync, TorchSyncBatchNorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_style.losses.precision import at_least_float32
+from gan_style.core.precision import at_least_float32
 from gan_style.models.processes import averaged, count
 from gan_style.models.translator import Translator
 from gan_style.training.engine.engine import method_of

@@ -1,4 +1,4 @@
-"""Precision of the losses: float32 also under autocast, where the networks' outputs are not."""
+"""Precision of losses and images: float32 also under autocast, where the networks' outputs are not."""
 
 import torch
 from torch import Tensor
