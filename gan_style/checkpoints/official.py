@@ -162,6 +162,8 @@ def _refuse_ours(network: nn.Module) -> None:
         ours.append("head other than tanh")
     if isinstance(network, UNetGenerator) and network.full_size_skip:
         ours.append("skip connection at full size")
+    if isinstance(network, UNetGenerator) and network.padding != "zeros":
+        ours.append("reflected border")
     if noised(network):
         ours.append("noise")
     if ours:

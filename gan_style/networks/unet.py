@@ -1,5 +1,7 @@
 """The U-Net generator of pix2pix."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,7 @@ class UNetGenerator(nn.Module):
         full_size_skip: let the first level be a 3x3 convolution at full size, with `depth` halvings after it, and the
             last one its counterpart, so that the outermost skip connection has the picture's own resolution.
         noise: add noise after the norm of every level that doubles the size (`gan_style.networks.noise`).
+        padding: of the convolutions that halve the size: ``zeros``, or ``reflect``, which tints no border.
 
     Raises:
         ValueError: depth below 2, or dropout in a network without a level for it.
@@ -64,6 +67,7 @@ class UNetGenerator(nn.Module):
         head: HeadName = "tanh",
         full_size_skip: bool = False,
         noise: bool = False,
+        padding: Literal["zeros", "reflect"] = "zeros",
     ) -> None:
         super().__init__()
         if depth < 2:
@@ -74,8 +78,9 @@ class UNetGenerator(nn.Module):
         self.head, self.full_size_skip = make_head(head, in_channels, out_channels), full_size_skip
         widths = [filters * min(2**level, 8) for level in range(depth + full_size_skip)]
         levels = range(1, len(widths))
-        self.down = nn.ModuleList([_outer_down(in_channels, widths[0], norm, full_size_skip)])
-        self.down.extend(_down(level, widths, norm) for level in levels)
+        self.padding = padding
+        self.down = nn.ModuleList([_outer_down(in_channels, widths[0], norm, full_size_skip, padding)])
+        self.down.extend(_down(level, widths, norm, padding) for level in levels)
         self.up = nn.ModuleList(_up(level, widths, norm, dropout, upsample) for level in reversed(levels))
         made_channels = out_channels + (self.head.extra_channels if self.head else 0)
         self.up.append(
@@ -113,11 +118,19 @@ class UNetGenerator(nn.Module):
         return self.head(x, image) if self.head else x
 
 
-def _outer_down(in_channels: int, width: int, norm: str, full_size: bool) -> nn.Sequential:
+def _outer_down(in_channels: int, width: int, norm: str, full_size: bool, padding: str) -> nn.Sequential:
     """Build level 0, the outermost, which halves the size or keeps it."""
     if full_size:
         return nn.Sequential(ReflectionPad2d(1), nn.Conv2d(in_channels, width, 3, bias=needs_bias(norm)))
-    return nn.Sequential(nn.Conv2d(in_channels, width, 4, 2, 1, bias=needs_bias(norm)))
+    return nn.Sequential(*_halving(in_channels, width, norm, padding))
+
+
+def _halving(in_channels: int, out_channels: int, norm: str, padding: str) -> list[nn.Module]:
+    """Build the 4x4 convolution that halves the size, and what pads its input."""
+    bias = needs_bias(norm)
+    if padding == "reflect":
+        return [ReflectionPad2d(1), nn.Conv2d(in_channels, out_channels, 4, 2, bias=bias)]
+    return [nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=bias)]
 
 
 def _outer_up(width: int, out_channels: int, mode: str | None, *, tanh: bool) -> nn.Sequential:
@@ -128,12 +141,12 @@ def _outer_up(width: int, out_channels: int, mode: str | None, *, tanh: bool) ->
     return nn.Sequential(relu, Upsample(width, out_channels, mode, kernel=4), *activation)
 
 
-def _down(level: int, widths: list[int], norm: str) -> nn.Sequential:
+def _down(level: int, widths: list[int], norm: str, padding: str) -> nn.Sequential:
     """Build a level below the outermost, which halves the size."""
     # In place, it changes the skip connection, too; harmless, because the decoder applies a ReLU to it first.
     layers: list[nn.Module] = [
         nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(widths[level - 1], widths[level], 4, 2, 1, bias=needs_bias(norm)),
+        *_halving(widths[level - 1], widths[level], norm, padding),
     ]
     if level < len(widths) - 1:  # the innermost feature map may be a single pixel, which has no variance
         layers.append(make_norm(norm, widths[level]))

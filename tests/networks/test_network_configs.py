@@ -22,7 +22,7 @@ PARAMETERS = {
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
 DIFFERENT["generator/painter"] = {
     **{"filters": 16, "depth": 4, "upsample": "blur"},
-    **{"head": "band", "full_size_skip": True, "noise": True},
+    **{"head": "band", "full_size_skip": True, "noise": True, "padding": "reflect"},
 }
 
 

@@ -27,14 +27,15 @@ def norm(x: Tensor) -> Tensor:
     return (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
 
 
-def paper(net: UNetGenerator, x: Tensor) -> Tensor:
+def paper(net: UNetGenerator, x: Tensor, border: str = "constant") -> Tensor:
     """The recursion of the paper, nothing in place: the skip connection carries what no LeakyReLU touched."""
     weights = list(net.state_dict().values())
     depth = len(net.down)
     pairs = list(zip(weights[::2], weights[1::2], strict=True))
 
     def level(number: int, x: Tensor) -> Tensor:
-        inner = F.conv2d(x if number == 0 else F.leaky_relu(x, 0.2), *pairs[number], stride=2, padding=1)
+        padded = F.pad(x if number == 0 else F.leaky_relu(x, 0.2), (1, 1, 1, 1), border)
+        inner = F.conv2d(padded, *pairs[number], stride=2)
         if 0 < number < depth - 1:
             inner = norm(inner)
         if number < depth - 1:
@@ -52,9 +53,16 @@ def test_layers_are_the_papers(depth: int) -> None:
     torch.testing.assert_close(net(x), paper(net, x), rtol=1e-9, atol=1e-9)
 
 
+def test_a_reflected_border() -> None:
+    net = tiny(depth=4, padding="reflect").double()
+    x = torch.randn(2, 3, 32, 48, dtype=torch.float64)
+    torch.testing.assert_close(net(x), paper(net, x, "reflect"), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
 @pytest.mark.parametrize("upsample", UPSAMPLES)
-def test_any_size_keeps_its_size(upsample: str) -> None:
-    net = tiny(upsample=upsample).train()
+def test_any_size_keeps_its_size(upsample: str, padding: str) -> None:
+    net = tiny(upsample=upsample, padding=padding).train()
     assert {layer.mode for layer in net.modules() if isinstance(layer, Upsample)} == {upsample}
     for size in SIZES:
         out = net(torch.rand(1, 3, *size) * 2 - 1)

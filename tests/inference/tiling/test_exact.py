@@ -29,7 +29,9 @@ TILES = (5, 16, 33)
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet": lambda **words: ResnetGenerator(filters=4, blocks=2, **words),
     "unet": lambda **words: UNetGenerator(filters=4, depth=5, **words),
-    "painter": lambda **words: UNetGenerator(filters=4, depth=3, full_size_skip=True, **({"upsample": "blur"} | words)),
+    "painter": lambda **words: UNetGenerator(
+        filters=4, depth=3, full_size_skip=True, padding="reflect", **({"upsample": "blur"} | words)
+    ),
     "two_branch": lambda **words: TwoBranchGenerator(filters=4, blocks=1, **words),
 }
 
