@@ -185,6 +185,7 @@ ROOT = "gan_style."
 KEYS = {
     "trainer.quick": "fast_convolutions",
     "callbacks.cycle_scores.pictures": "images",
+    "model.r1_every": "penalty_every",
 }
 
 

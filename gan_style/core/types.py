@@ -1,6 +1,6 @@
-"""Numbers with their bounds; a wrong value for a parameter of such a type is refused by name (see core/config.py)."""
+"""Numbers with their bounds, and words with their choices: other values are refused by name (core/config.py)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Interval
 from pydantic import AllowInfNan
@@ -12,3 +12,5 @@ Weight = Annotated[float, Ge(0), AllowInfNan(False)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
+
+GanMode = Literal["lsgan", "vanilla", "nonsaturating", "hinge", "wgan", "relativistic"]  # see losses/adversarial.py

@@ -1,7 +1,7 @@
 """Losses: tensors in, a scalar out; nothing here weighs or logs itself."""
 
 from gan_style.losses.adversarial import Adversarial
-from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
+from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp, zero_centred
 from gan_style.losses.patchnce import patch_nce
 from gan_style.losses.perceptual import PerceptualLoss, covariance, gram_matrix, mean_std, total_variation
 
@@ -16,4 +16,5 @@ __all__ = [
     "r1_penalty",
     "total_variation",
     "wgan_gp",
+    "zero_centred",
 ]

@@ -1,7 +1,8 @@
-"""The four usual adversarial losses, with one equation per player."""
+"""The usual adversarial losses, with one equation per player."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
+from gan_style.core.types import GanMode
 
 Maps = Tensor | Sequence[Tensor]  # one map of logits, or one for each scale
 Logits = Maps | Mapping[str, Maps]  # of a discriminator of several judges, by their names
@@ -32,6 +34,25 @@ def vanilla_generator(fake: Tensor) -> Tensor:
 def vanilla_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Compute the cross-entropy (Goodfellow et al. 2014, eq. 1); halved as in the official code."""
     return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+
+
+def nonsaturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Compute the cross-entropy as it stands in the paper, twice `vanilla_discriminator` (StyleGAN's)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """Compute ``-log D(fake, real)``, D the sigmoid of fake - real: by how much a fake is more real than its partner.
+
+    Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, with R1 and R2. Here the partner
+    is the same place of the real image.
+    """
+    return F.softplus(real - fake).mean()
+
+
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Compute ``-log D(real, fake)``; see `relativistic_generator`."""
+    return F.softplus(fake - real).mean()
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -67,20 +88,46 @@ class Adversarial:
     weights: Mapping[str, float] = field(default_factory=dict)
     modes: Mapping[str, str] = field(default_factory=dict)
 
-    def generator(self, fake_logits: Logits) -> Tensor:
+    @property
+    def relative(self) -> bool:
+        """True if the generator's loss compares fakes with real images, whose logits it then wants."""
+        return RELATIVE in (self.mode, *self.modes.values())
+
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Tensor:
         """Return the generator's loss, a scalar; ``fake_logits`` are the discriminator's, with gradient."""
-        return self.generator_terms("", fake_logits)[0]
+        return self.generator_terms("", fake_logits, real_logits)[0]
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Tensor:
         """Return the discriminator's loss, a scalar; the fakes must have been detached before they were judged."""
         return self.discriminator_terms("", real_logits, fake_logits)[0]
 
-    def generator_terms(self, name: str, fake_logits: Logits) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the generator's loss and its unweighted terms: one of this name, or `name_judge` of each judge."""
+    def generator_terms(
+        self, name: str, fake_logits: Logits, real_logits: Logits | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the generator's loss and its unweighted terms: one of this name, or `name_judge` of each judge.
+
+        Args:
+            name: of the term.
+            fake_logits: with gradient.
+            real_logits: of as many real images; only a loss that is `relative` looks at them.
+
+        Raises:
+            UserError: such a loss was given none.
+        """
+        if self.relative and real_logits is None:
+            raise UserError(
+                f"gan_mode={RELATIVE} compares fakes with real pictures, and this method's code gives the generator's "
+                "loss none: take another gan_mode"
+            )
+        reals = by_judge(fake_logits if real_logits is None else real_logits)
         terms = {}
         for judge, maps in by_judge(fake_logits).items():
-            equation = _EQUATIONS[self.mode_of(judge)][0]
-            terms[judge] = torch.stack([equation(fake) for fake in _scales(maps)]).mean()
+            pairs = zip(_scales(maps), _scales(reals[judge]), strict=True)
+            if self.mode_of(judge) == RELATIVE:
+                losses = [relativistic_generator(fake, real) for fake, real in pairs]
+            else:
+                losses = [_EQUATIONS[self.mode_of(judge)][0](fake) for fake, _ in pairs]
+            terms[judge] = torch.stack(losses).mean()
         return self._summed(name, terms)
 
     def discriminator_terms(
@@ -89,7 +136,7 @@ class Adversarial:
         """Return the discriminator's loss and its unweighted terms, named as those of `generator_terms`."""
         terms, fakes = {}, by_judge(fake_logits)
         for judge, maps in by_judge(real_logits).items():
-            equation = _EQUATIONS[self.mode_of(judge)][1]
+            equation = _discriminator_of(self.mode_of(judge))
             pairs = zip(_scales(maps), _scales(fakes[judge]), strict=True)
             terms[judge] = torch.stack([equation(real, fake) for real, fake in pairs]).mean()
         return self._summed(name, terms)
@@ -125,7 +172,7 @@ def maps_of(logits: Logits) -> list[Tensor]:
 def adversarial(
     mode: str = "lsgan", weights: Mapping[str, float] | None = None, modes: Mapping[str, str] | None = None
 ) -> Adversarial:
-    """Build the loss of this name: ``lsgan`` (CycleGAN's), ``vanilla``, ``hinge`` or ``wgan``.
+    """Build the loss of this name: ``lsgan`` (CycleGAN's), or another of `GanMode`.
 
     Args:
         mode: the name.
@@ -135,19 +182,26 @@ def adversarial(
         ValueError: unknown name.
     """
     for one in (mode, *(modes or {}).values()):
-        if one not in _EQUATIONS:
-            raise ValueError(f"Unknown adversarial loss {one!r}; choose one of {', '.join(_EQUATIONS)}.")
+        if one not in get_args(GanMode):
+            raise ValueError(f"Unknown adversarial loss {one!r}; choose one of {', '.join(get_args(GanMode))}.")
     return Adversarial(mode, weights or {}, modes or {})
 
 
-THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "hinge": 0.0}  # the logit between fake and real; wgan has none
+RELATIVE = "relativistic"
+# The logit between fake and real; wgan and relativistic, whose logits mean something in differences alone, have none.
+THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "nonsaturating": 0.0, "hinge": 0.0}
 
 _EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
     "lsgan": (lsgan_generator, lsgan_discriminator),
     "vanilla": (vanilla_generator, vanilla_discriminator),
+    "nonsaturating": (vanilla_generator, nonsaturating_discriminator),
     "hinge": (linear_generator, hinge_discriminator),
     "wgan": (linear_generator, wgan_discriminator),
 }
+
+
+def _discriminator_of(mode: str) -> Callable[[Tensor, Tensor], Tensor]:
+    return relativistic_discriminator if mode == RELATIVE else _EQUATIONS[mode][1]
 
 
 def _scales(maps: Maps) -> list[Tensor]:

@@ -7,18 +7,17 @@ is the mean over the layers, and with the identity part the mean of the two. Fas
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gan_style.core.seeding import derive_seed
 from gan_style.core.types import Count, Positive, Weight
-from gan_style.losses.adversarial import adversarial
 from gan_style.losses.patchnce import patch_nce
 from gan_style.models.passes import joined
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept
-from gan_style.networks.contract import Featured, judges_of
+from gan_style.networks.contract import Featured
 from gan_style.networks.patch_projector import PatchProjector
 
 
@@ -30,7 +29,6 @@ class CUT(Translator):
             `forward_with_features` (see `ResnetGenerator`).
         discriminator: factory, `(in_channels=)` -> network.
         channels_A, channels_B: of the pictures of each domain; equal, since the generator encodes both.
-        gan_mode: adversarial loss.
         lambda_gan: weight of the adversarial loss.
         lambda_nce: weight of the contrastive loss.
         nce_idt: also contrast a picture of B with itself put through the generator, against needless changes.
@@ -40,7 +38,7 @@ class CUT(Translator):
         flip_equivariance: in half of the iterations the generator gets mirrored pictures, and the features of
             its output are mirrored back before they are compared.
         join_passes: two inputs of one network in one pass; None decides by size and device.
-        **training: optimisers, schedule, clipping, accumulation and seed of `Translator`.
+        **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
     Raises:
         ValueError: a generator without features, or domains with different channels.
@@ -49,6 +47,7 @@ class CUT(Translator):
     generators = ("G_AB",)
     helpers = ("H",)
     discriminators = ("D_B",)
+    gan_mode = "lsgan"
     turns = ("D", "G")
 
     def __init__(
@@ -58,7 +57,6 @@ class CUT(Translator):
         *,
         channels_A: Count = 3,
         channels_B: Count = 3,
-        gan_mode: Literal["lsgan", "vanilla", "hinge"] = "lsgan",
         lambda_gan: Weight = 1.0,
         lambda_nce: Weight = 1.0,
         nce_idt: bool = True,
@@ -84,7 +82,6 @@ class CUT(Translator):
         self.G_AB = network
         self.H = PatchProjector(network.feature_channels, num_patches=num_patches)
         self.D_B = discriminator(in_channels=channels_B)
-        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode, *judges_of(self.D_B))
         self.lambda_gan, self.lambda_nce = lambda_gan, lambda_nce
         self.nce_idt, self.nce_tau, self.batch_negatives = nce_idt, nce_tau, batch_negatives
         self.flip_equivariance, self.join_passes = flip_equivariance, join_passes
@@ -119,7 +116,7 @@ class CUT(Translator):
         return Generated(originals | dict(zip(names, fakes, strict=True)), keys=keys, ids=ids, mirrored=mirrored)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        gan, gan_terms = self.gan.generator_terms("gan_B", self.D_B(images["fake_B"]))
+        gan, gan_terms = self.adversarial_loss("gan_B", self.D_B, images["fake_B"], images["real_B"])
         names = {"nce": "fake_B", "nce_idt": "idt_B"} if self.nce_idt else {"nce": "fake_B"}
         features = self._passes("features", [images[name] for name in names.values()])
         terms = {
@@ -130,8 +127,8 @@ class CUT(Translator):
         return self.lambda_gan * gan + self.lambda_nce * nce, {**gan_terms, **terms}
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        real, fake = joined(self.D_B, images["real_B"], images["fake_B"].detach(), join=self.join_passes)
-        return self.gan.discriminator_terms("B", real, fake)
+        real, fake = images["real_B"], images["fake_B"].detach()
+        return self.judging_loss("B", self.D_B, real, fake, self.join_passes)
 
     def _throws_heads(self) -> bool:
         """Draw once per iteration whether to mirror, the same on all processes: the branches make different passes."""

@@ -7,7 +7,7 @@ The weights here are absolute: the official `lambda_identity=0.5` is relative to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,9 @@ from torch import Tensor, nn
 from gan_style.core.direction import Direction
 from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, CountOrNone, Share, Weight
-from gan_style.losses.adversarial import adversarial
-from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
 from gan_style.models.translator import Images, Terms, Translator, l1
-from gan_style.networks.contract import judges_of
 from gan_style.networks.factory import make_generator
 from gan_style.networks.filters import blur
 
@@ -33,7 +30,6 @@ class CycleGAN(Translator):
         generator_BA: factory of the other direction, B to A, where that is to be another network.
         discriminator: factory, `(in_channels=)` -> network; called once per domain.
         channels_A, channels_B: of the pictures of each domain.
-        gan_mode: adversarial loss; `wgan` wants lambda_gp.
         lambda_cycle: weight of the L1 between a picture and its reconstruction.
         lambda_idt: weight of the L1 between a picture and itself put through the generator *into* its own
             domain; 0 leaves these passes out.
@@ -43,14 +39,14 @@ class CycleGAN(Translator):
         cycle_noise: standard deviation, on [-1, 1], of noise on fakes before they are translated back, so that
             the cycle cannot be won by a pattern hidden in them (Chu et al. 2017, arXiv:1712.02950); 0 is off.
         pretrain: iterations at the beginning in which each generator only learns to return its input.
-        lambda_gp, lambda_r1: weights of the discriminators' gradient penalties; 0 is off.
         pool_size: past fakes that each discriminator is shown.
         join_passes: two inputs of one network in one pass; None decides by size and device.
-        **training: optimisers, schedule, clipping, accumulation and seed of `Translator`.
+        **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
     """
 
     generators = ("G_AB", "G_BA")
     discriminators = ("D_A", "D_B")
+    gan_mode = "lsgan"
     directions = (Direction.A2B, Direction.B2A)
 
     def __init__(
@@ -61,15 +57,12 @@ class CycleGAN(Translator):
         generator_BA: Callable[..., nn.Module] | None = None,
         channels_A: Count = 3,
         channels_B: Count = 3,
-        gan_mode: Literal["lsgan", "vanilla", "hinge", "wgan"] = "lsgan",
         lambda_cycle: Weight = 10.0,
         lambda_idt: Weight = 5.0,
         cycle_blur: Weight = 0.0,
         cycle_full: Share = 1.0,
         cycle_noise: Weight = 0.0,
         pretrain: CountOrNone = 0,
-        lambda_gp: Weight = 0.0,
-        lambda_r1: Weight = 0.0,
         pool_size: CountOrNone = 50,
         join_passes: bool | None = None,
         **training: Any,
@@ -91,13 +84,11 @@ class CycleGAN(Translator):
         self.G_BA = make_generator(generator_BA or generator, in_channels=channels_B, out_channels=channels_A)
         self.D_A = discriminator(in_channels=channels_A)
         self.D_B = discriminator(in_channels=channels_B)
-        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode, *judges_of(self.D_B))
         self.pool_A = ImagePool(pool_size, seed=1)
         self.pool_B = ImagePool(pool_size, seed=2)
         self.lambda_cycle, self.lambda_idt = lambda_cycle, lambda_idt
         self.cycle_blur, self.cycle_full, self.cycle_noise = cycle_blur, cycle_full, cycle_noise
         self.pretrain = pretrain
-        self.lambda_gp, self.lambda_r1 = lambda_gp, lambda_r1
         self.join_passes = join_passes
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
@@ -138,8 +129,8 @@ class CycleGAN(Translator):
         if self._pretrains():
             terms = {f"pretrain_{d}": l1(images[f"fake_{d}"], images[f"real_{s}"]) for d, s in ("BA", "AB")}
             return terms["pretrain_B"] + terms["pretrain_A"], terms
-        gan_B, terms_B = self.gan.generator_terms("gan_B", self.D_B(images["fake_B"]))
-        gan_A, terms_A = self.gan.generator_terms("gan_A", self.D_A(images["fake_A"]))
+        gan_B, terms_B = self.adversarial_loss("gan_B", self.D_B, images["fake_B"], images["real_B"])
+        gan_A, terms_A = self.adversarial_loss("gan_A", self.D_A, images["fake_A"], images["real_A"])
         cycle_A = self._cycle_loss(images["rec_A"], images["real_A"])
         cycle_B = self._cycle_loss(images["rec_B"], images["real_B"])
         total = gan_B + gan_A + self.lambda_cycle * (cycle_A + cycle_B)
@@ -151,18 +142,8 @@ class CycleGAN(Translator):
         return total, terms
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        loss_A, terms_A = self._judge("A", images["real_A"], self.pool_A.swap(images["fake_A"]))
-        loss_B, terms_B = self._judge("B", images["real_B"], self.pool_B.swap(images["fake_B"]))
+        real_A, fake_A = images["real_A"], self.pool_A.swap(images["fake_A"])
+        loss_A, terms_A = self.judging_loss("A", self.D_A, real_A, fake_A, self.join_passes)
+        real_B, fake_B = images["real_B"], self.pool_B.swap(images["fake_B"])
+        loss_B, terms_B = self.judging_loss("B", self.D_B, real_B, fake_B, self.join_passes)
         return loss_A + loss_B, terms_A | terms_B
-
-    def _judge(self, domain: str, real: Tensor, fake: Tensor) -> tuple[Tensor, Terms]:
-        discriminator = self.D_A if domain == "A" else self.D_B
-        real_logits, fake_logits = joined(discriminator, real, fake, join=self.join_passes)
-        total, terms = self.gan.discriminator_terms(domain, real_logits, fake_logits)
-        if self.lambda_gp > 0:
-            terms[f"gp_{domain}"] = wgan_gp(discriminator, real, fake)
-            total = total + self.lambda_gp * terms[f"gp_{domain}"]
-        if self.lambda_r1 > 0:
-            terms[f"r1_{domain}"] = r1_penalty(discriminator, real)
-            total = total + self.lambda_r1 * terms[f"r1_{domain}"]
-        return total, terms

@@ -10,20 +10,17 @@ input, so that the style branch learns the change.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count, CountOrNone, Weight
-from gan_style.losses.adversarial import adversarial
-from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
 from gan_style.models.image_pool import ImagePool
-from gan_style.models.passes import joined
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1
-from gan_style.networks.contract import Branched, judges_of
+from gan_style.networks.contract import Branched
 from gan_style.networks.factory import make_generator
 from gan_style.networks.vgg import VGG
 
@@ -36,12 +33,11 @@ class PerceptualGAN(Translator):
         discriminator: factory, `(in_channels=)` -> network.
         vgg: features for both losses; checkpoints do not carry it.
         channels_A, channels_B: of the pictures of each domain, 1 or 3.
-        gan_mode: adversarial loss.
-        lambda_gan, lambda_content, lambda_style, lambda_tv, lambda_r1: weights of the terms; 0 leaves one out.
+        lambda_gan, lambda_content, lambda_style, lambda_tv: weights of the terms; 0 leaves one out.
         lambda_branch: weight of the L1 between the content branch alone and the input.
         content_layers, style_layers, style_weights, statistic, relative: see `PerceptualLoss`.
         pool_size: past fakes that the discriminator is shown.
-        **training: optimisers, schedule, clipping, accumulation and seed of `Translator`.
+        **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
     Raises:
         UserError: lambda_branch with a generator that has no branches.
@@ -49,6 +45,7 @@ class PerceptualGAN(Translator):
 
     generators = ("G_AB",)
     discriminators = ("D_B",)
+    gan_mode = "lsgan"
     shown_only = ("style_share",)
 
     def __init__(
@@ -59,12 +56,10 @@ class PerceptualGAN(Translator):
         *,
         channels_A: Count = 3,
         channels_B: Count = 3,
-        gan_mode: Literal["lsgan", "vanilla", "hinge"] = "lsgan",
         lambda_gan: Weight = 1.0,
         lambda_content: Weight = 1.0,
         lambda_style: Weight = 1.0,
         lambda_tv: Weight = 0.0,
-        lambda_r1: Weight = 0.0,
         lambda_branch: Weight = 0.0,
         content_layers: list[str] | None = None,
         style_layers: list[str] | None = None,
@@ -82,7 +77,6 @@ class PerceptualGAN(Translator):
                 f"model.lambda_branch={lambda_branch} needs a generator with branches: "
                 "add model/generator=two_branch, or set it to 0"
             )
-        self.gan_mode, self.gan = gan_mode, adversarial(gan_mode, *judges_of(self.D_B))
         self.perceptual = PerceptualLoss(
             vgg,
             content_layers=content_layers,
@@ -93,7 +87,7 @@ class PerceptualGAN(Translator):
         )
         self.pool_B = ImagePool(pool_size, seed=2)
         self.lambda_gan, self.lambda_content, self.lambda_style = lambda_gan, lambda_content, lambda_style
-        self.lambda_tv, self.lambda_r1, self.lambda_branch = lambda_tv, lambda_r1, lambda_branch
+        self.lambda_tv, self.lambda_branch = lambda_tv, lambda_branch
         self._last_share = torch.tensor(0.5)  # of the newest iteration, for a note
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
@@ -113,7 +107,7 @@ class PerceptualGAN(Translator):
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         fake = images["fake_B"]
-        gan, terms = self.gan.generator_terms("gan", self.D_B(fake))
+        gan, terms = self.adversarial_loss("gan", self.D_B, fake, images["real_B"])
         of_fake = self.perceptual.features(fake)
         with torch.no_grad():
             of_A, of_B = self.perceptual.features(images["real_A"]), self.perceptual.features(images["real_B"])
@@ -142,12 +136,7 @@ class PerceptualGAN(Translator):
         )
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        real_logits, fake_logits = joined(self.D_B, images["real_B"], self.pool_B.swap(images["fake_B"]))
-        loss, terms = self.gan.discriminator_terms("B", real_logits, fake_logits)
-        if self.lambda_r1 > 0:
-            terms["r1"] = r1_penalty(self.D_B, images["real_B"])
-            loss = loss + self.lambda_r1 * terms["r1"]
-        return loss, terms
+        return self.judging_loss("B", self.D_B, images["real_B"], self.pool_B.swap(images["fake_B"]))
 
 
 def style_share(content: Tensor, style: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def _domain_of(discriminator: str) -> str:
 
 
 def _signs(logits: Logits, modes: Mapping[str, str | None]) -> Tensor:
-    """Return the mean sign over the patches of all judges and scales, in [-1, 1]; wgan has no threshold and no part."""
+    """Return the mean sign in [-1, 1] over the patches of all scales and judges whose loss has a threshold."""
     signs = [
         (one.float() - THRESHOLDS[mode]).sign().flatten()
         for judge, maps in by_judge(logits).items()

@@ -9,7 +9,6 @@ target of the style reconstruction, so that codes do not shrink to be easily rec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from torch import Tensor, nn
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.types import Count, CountOrNone, Weight
-from gan_style.losses.adversarial import Logits, adversarial
-from gan_style.losses.gradient_penalty import r1_penalty
+from gan_style.losses.adversarial import Logits
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName
 from gan_style.models.passes import joined
 from gan_style.models.processes import summed
@@ -55,14 +53,11 @@ class StyleConditional(Styled):
         diversity_iterations: over which that weight falls to 0; 0 leaves it out.
         lambda_cycle: weight of |G(G(x, s), E(x)) - x| (eq. 4).
         lambda_self: weight of |G(x, E(x)) - x|.
-        lambda_r1: weight of R1 on the style pictures; the gradient of D's sum over a map is divided by the square
-            root of the number of positions, so that the weight suits maps of any size.
-        r1_every: iterations between two R1 terms, of so many times the weight (Karras et al. 2020, section 3.1).
         lambda_content, lambda_style: weights of the VGG losses to A, and to B where the code is E(B); None is 1
             with a `vgg` and 0 without.
         statistic: of the VGG style loss, see `PerceptualLoss`.
         warm_start: checkpoint of this method or of `adain`, to begin with its weights where they fit.
-        **training: optimisers, schedule, clipping, accumulation and seed of `Translator`.
+        **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
     Raises:
         ValueError: domains with different channels.
@@ -71,6 +66,8 @@ class StyleConditional(Styled):
 
     generators = ("G", "E", "M")
     discriminators = ("D",)
+    gan_mode = "vanilla"
+    lambda_r1 = 0.05
     turns = ("D", "G")
     takes_noise = True
     style_means: Tensor
@@ -95,8 +92,6 @@ class StyleConditional(Styled):
         diversity_iterations: CountOrNone = 100_000,
         lambda_cycle: Weight = 3.0,
         lambda_self: Weight = 3.0,
-        lambda_r1: Weight = 0.05,
-        r1_every: Count = 1,
         lambda_content: Weight | None = None,
         lambda_style: Weight | None = None,
         statistic: StatisticName = "gram",
@@ -115,7 +110,6 @@ class StyleConditional(Styled):
         self.E = style_encoder(in_channels=channels_A, style_size=style_size)
         self.M = mapping(styles=styles, latent_size=latent_size, style_size=style_size)
         self.D = discriminator(in_channels=channels_B, styles=styles)
-        self.gan_mode, self.gan = "vanilla", adversarial("vanilla")
         self.perceptual = None if vgg is None else PerceptualLoss(vgg, statistic=statistic, relative=True)
         self.lambda_gan, self.lambda_code, self.lambda_cycle, self.lambda_self = (
             lambda_gan,
@@ -126,7 +120,6 @@ class StyleConditional(Styled):
         self.lambda_content = _only_with(vgg, lambda_content, "content")
         self.lambda_style = _only_with(vgg, lambda_style, "style")
         self.lambda_diversity, self.diversity_iterations = lambda_diversity, diversity_iterations
-        self.lambda_r1, self.r1_every = lambda_r1, r1_every
         self.latent_size, self.warm_start = latent_size, warm_start
         self.register_buffer("style_means", torch.zeros(styles, style_size))
         self.register_buffer("style_visits", torch.zeros(styles, dtype=torch.int64))
@@ -207,7 +200,8 @@ class StyleConditional(Styled):
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         fake, real_A = images["fake_B"], images["real_A"]
-        terms = {"gan_B": self.gan.generator(self.D(fake, kept(images, "labels")))}
+        labels = kept(images, "labels")
+        _, terms = self.adversarial_loss("gan_B", lambda x: self.D(x, labels), fake, images["real_B"])
         if self.weights["code"] > 0:
             terms["code"] = l1(self.E(fake), kept(images, "code").detach())
         pairs = (("cycle_A", "rec_A"), ("self", "idt_A"))
@@ -222,13 +216,8 @@ class StyleConditional(Styled):
         return total, terms
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        real, labels = images["real_B"], kept(images, "labels")
-        loss = self.gan.discriminator(self.D(real, labels), self.D(images["fake_B"].detach(), labels))
-        terms = {"B": loss}
-        if self.lambda_r1 > 0 and self.iteration % self.r1_every == 0:
-            terms["r1"] = r1_penalty(lambda x: _evened(self.D(x, labels)), real)
-            loss = loss + self.lambda_r1 * self.r1_every * terms["r1"]
-        return loss, terms
+        labels = kept(images, "labels")
+        return self.judging_loss("B", lambda x: self.D(x, labels), images["real_B"], images["fake_B"].detach())
 
     def logits(self, batch: Mapping[str, Any], images: Images) -> dict[str, tuple[Logits, Logits]]:
         labels = batch.get("style", torch.zeros(len(images["real_B"]), dtype=torch.int64, device=self.device))
@@ -291,12 +280,6 @@ def take_weights(model: StyleConditional, path: Path) -> str:
     for name, tensor in taken.items():
         ours[name].copy_(tensor)  # a state dict shares the memory of its model
     return f"warm start: {len(taken)} of {len(ours)} tensors from {path}"
-
-
-def _evened(logits: Tensor | list[Tensor]) -> list[Tensor]:
-    """Divide each map by the square root of its number of positions."""
-    maps = [logits] if isinstance(logits, Tensor) else logits
-    return [one / math.sqrt(one.shape[-2] * one.shape[-1]) for one in maps]
 
 
 def _only_with(vgg: VGG | None, weight: float | None, name: str) -> float:

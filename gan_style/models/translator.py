@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
-from gan_style.core.types import Count, Positive, Seed
-from gan_style.losses.adversarial import Logits
+from gan_style.core.types import Count, GanMode, Positive, Seed, Weight
+from gan_style.losses.adversarial import Adversarial, Logits, adversarial
+from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp, zero_centred
+from gan_style.models.passes import joined
 from gan_style.models.schedules import ConstantThenLinear
-from gan_style.networks.contract import Branched, Noised, noised
+from gan_style.networks.contract import Branched, Noised, judges_of, noised
 
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
 StyleCode = dict[str, Tensor]  # name -> [B, ...]: representation of a style
@@ -71,6 +74,11 @@ class Translator(nn.Module):
         schedule: iteration, iterations per epoch -> factor on the learning rate.
         clip_grad_norm: largest norm of one player's gradient; None does not clip.
         accumulate: iterations per optimiser step; their gradients are averaged.
+        gan_mode: adversarial loss of the discriminators; None is the method's own.
+        lambda_r1, lambda_r2: weights of the zero-centred gradient penalties on real images and on fakes; None is the
+            method's own.
+        lambda_gp, lambda_gp0: weights of the one-centred and of the zero-centred penalty between the two.
+        penalty_every: iterations between two penalties, of so many times the weight (Karras et al. 2020, section 3.1).
         augment: what keeps discriminators from learning few pictures by heart: "diffaug", the augmentation of
             models/diffaug.py, or "apa", that of models/pseudo.py; None does nothing.
         seed: dropout, pools and other random choices of iteration t follow from (seed, rank, t) alone.
@@ -95,6 +103,7 @@ class Translator(nn.Module):
     carries_vgg: ClassVar[bool] = False  # whether it translates by a VGG, which checkpoints carry
     pretrain: int = 0  # iterations at the beginning that are trained in another way, and are not judged by the doctor
     gan_mode: str | None = None  # of its adversarial loss, as `adversarial(mode)` calls it; None has no such loss
+    lambda_r1: float = 0.0
     shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -115,17 +124,27 @@ class Translator(nn.Module):
         schedule: Callable[[int, float], float] | None = None,
         clip_grad_norm: Positive | None = None,
         accumulate: Count = 1,
+        gan_mode: GanMode | None = None,
+        lambda_r1: Weight | None = None,
+        lambda_r2: Weight = 0.0,
+        lambda_gp: Weight = 0.0,
+        lambda_gp0: Weight = 0.0,
+        penalty_every: Count = 1,
         augment: Literal["diffaug", "apa"] | None = None,
         seed: Seed = 0,
         weight_schedules: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if augment is not None and not self.discriminators:
-            raise UserError(
-                f"model.augment={augment} is for what discriminators see, and {type(self).__name__} has none: "
-                "leave it out"
-            )
-        self.augment = augment
+        weights = {"lambda_r1": lambda_r1, "lambda_r2": lambda_r2, "lambda_gp": lambda_gp, "lambda_gp0": lambda_gp0}
+        for key, value in {"augment": augment, "gan_mode": gan_mode, **weights}.items():
+            if value and not self.discriminators:
+                raise UserError(
+                    f"model.{key}={value} is for discriminators, and {type(self).__name__} has none: leave it out"
+                )
+        self.gan_mode = gan_mode or self.gan_mode
+        self.lambda_r1 = self.lambda_r1 if lambda_r1 is None else lambda_r1
+        self.lambda_r2, self.lambda_gp, self.lambda_gp0 = lambda_r2, lambda_gp, lambda_gp0
+        self.penalty_every, self.augment = penalty_every, augment
         self.make_optimizer = {"G": optimizer_G, "D": optimizer_D or optimizer_G}
         self.schedule = schedule or ConstantThenLinear(decay=0)
         self.clip_grad_norm, self.accumulate, self.seed = clip_grad_norm, accumulate, seed
@@ -211,6 +230,55 @@ class Translator(nn.Module):
 
     def after_iteration(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         """Do work after the turns of an iteration, which `iteration` counts already."""
+
+    # The adversarial game, which every method with discriminators plays by the same settings
+
+    @cached_property
+    def gan(self) -> Adversarial:
+        """Both sides of the adversarial loss, with the weights of the judges of its discriminators."""
+        return adversarial(str(self.gan_mode), *judges_of(self.networks("D")[0]))
+
+    def adversarial_loss(
+        self, name: str, judge: Callable[[Tensor], Logits], fake: Tensor, real: Tensor
+    ) -> tuple[Tensor, Terms]:
+        """Return the generator's adversarial loss and its unweighted terms.
+
+        Args:
+            name: of the term, such as "gan_B".
+            judge: a discriminator, or a function of images that gives its logits.
+            fake, real: [B, C, H, W]; only a loss that compares the two looks at real ones.
+        """
+        reals = None
+        if self.gan.relative:
+            with torch.no_grad():
+                reals = judge(real)
+        return self.gan.generator_terms(name, judge(fake), reals)
+
+    def judging_loss(
+        self, name: str, judge: Callable[[Tensor], Logits], real: Tensor, fake: Tensor, join: bool | None = None
+    ) -> tuple[Tensor, Terms]:
+        """Return the loss of a discriminator with its gradient penalties, and the unweighted terms.
+
+        Args:
+            name: of the term, such as "B"; those of the penalties are `r1_B`, `r2_B`, `gp_B` and `gp0_B`.
+            judge: see `adversarial_loss`.
+            real, fake: [B, C, H, W], fakes without a gradient.
+            join: see `passes.joined`.
+        """
+        logits = joined(judge, real, fake, join=join) if isinstance(judge, nn.Module) else [judge(real), judge(fake)]
+        total, terms = self.gan.discriminator_terms(name, *logits)
+        if self.iteration % self.penalty_every == 0:
+            penalties = {
+                "gp": (self.lambda_gp, lambda: wgan_gp(judge, real, fake)),
+                "gp0": (self.lambda_gp0, lambda: zero_centred(judge, real, fake)),
+                "r1": (self.lambda_r1, lambda: r1_penalty(judge, real)),
+                "r2": (self.lambda_r2, lambda: r1_penalty(judge, fake)),
+            }
+            for kind, (weight, penalty) in penalties.items():
+                if weight > 0:
+                    terms[f"{kind}_{name}"] = penalty()
+                    total = total + weight * self.penalty_every * terms[f"{kind}_{name}"]
+        return total, terms
 
     # What follows from the above
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
-from gan_style.core.types import Count, Levels, Positive, Weight
+from gan_style.core.types import Count, GanMode, Levels, Positive, Weight
 from gan_style.networks.contract import can_join, minimum_size
 from gan_style.networks.filters import high_passed
 from gan_style.networks.patchgan import PatchDiscriminator
@@ -33,7 +33,7 @@ class Judges(nn.Module):
         *,
         judges: Mapping[str, Any],
         weights: Mapping[str, Weight] | None = None,
-        gan_modes: Mapping[str, str | None] | None = None,
+        gan_modes: Mapping[str, GanMode | None] | None = None,
     ) -> None:
         super().__init__()
         made: Mapping[str, Callable[..., nn.Module]] = {name: make for name, make in judges.items() if make}

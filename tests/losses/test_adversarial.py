@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from gan_style.core.errors import UserError
 from gan_style.losses.adversarial import adversarial
 
-MODES = ["lsgan", "vanilla", "hinge", "wgan"]
+MODES = ["lsgan", "vanilla", "nonsaturating", "hinge", "wgan"]
 
 
 def log_sigmoid(logit: float) -> float:
@@ -24,6 +25,7 @@ def generator_by_hand(mode: str, fake: np.ndarray) -> float:
     equation = {
         "lsgan": lambda logit: (logit - 1) ** 2,
         "vanilla": lambda logit: -log_sigmoid(logit),
+        "nonsaturating": lambda logit: -log_sigmoid(logit),
         "hinge": lambda logit: -logit,
         "wgan": lambda logit: -logit,
     }[mode]
@@ -34,6 +36,7 @@ def discriminator_by_hand(mode: str, real: np.ndarray, fake: np.ndarray) -> floa
     on_real, on_fake, factor = {
         "lsgan": (lambda logit: (logit - 1) ** 2, lambda logit: logit**2, 0.5),
         "vanilla": (lambda logit: -log_sigmoid(logit), lambda logit: -log_sigmoid(-logit), 0.5),
+        "nonsaturating": (lambda logit: -log_sigmoid(logit), lambda logit: -log_sigmoid(-logit), 1.0),
         "hinge": (lambda logit: max(0.0, 1 - logit), lambda logit: max(0.0, 1 + logit), 1.0),
         "wgan": (lambda logit: -logit, lambda logit: logit, 1.0),
     }[mode]
@@ -72,6 +75,29 @@ def test_scales_count_alike_whatever_their_size(mode: str, logits: tuple[Tensor,
     pairs = zip(reals, fakes, strict=True)
     expected = mean([discriminator_by_hand(mode, one.numpy(), other.numpy()) for one, other in pairs])
     assert loss.discriminator(reals, tuple(fakes)).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_relativistic_compares_each_place_with_the_same_of_the_other(logits: tuple[Tensor, Tensor]) -> None:
+    real, fake = logits[0][:2], logits[1]
+    loss = adversarial("relativistic")
+    assert loss.relative
+    pairs = [(float(r), float(f)) for r, f in zip(real.flatten(), fake.flatten(), strict=True)]
+    of_G, of_D = mean([-log_sigmoid(f - r) for r, f in pairs]), mean([-log_sigmoid(r - f) for r, f in pairs])
+    assert loss.generator(fake, real).item() == pytest.approx(of_G, abs=1e-12)
+    assert loss.discriminator(real, fake).item() == pytest.approx(of_D, abs=1e-12)
+    assert loss.generator([fake, fake], [real, fake]).item() == pytest.approx((of_G + math.log(2)) / 2)
+    with pytest.raises(UserError, match="gan_mode=relativistic compares fakes with real pictures"):
+        loss.generator(fake)
+
+
+def test_one_judge_may_be_relativistic(logits: tuple[Tensor, Tensor]) -> None:
+    real, fake = logits[0][:2], logits[1]
+    loss = adversarial("lsgan", {"one": 1.0, "two": 0.5}, {"two": "relativistic"})
+    assert loss.relative
+    found, terms = loss.generator_terms("gan", {"one": fake, "two": fake}, {"one": real, "two": real})
+    assert terms["gan_two"].item() == pytest.approx(adversarial("relativistic").generator(fake, real).item())
+    assert found.item() == pytest.approx((terms["gan_one"] + 0.5 * terms["gan_two"]).item())
+    assert not adversarial("lsgan", {"one": 1.0}, {"one": "hinge"}).relative
 
 
 def test_different_numbers_of_scales_are_refused(logits: tuple[Tensor, Tensor]) -> None:
@@ -159,5 +185,5 @@ def test_half_precision_logits_give_a_float32_loss(mode: str, dtype: torch.dtype
 
 def test_default_is_cyclegans_and_unknown_modes_are_refused() -> None:
     assert adversarial().mode == "lsgan"
-    with pytest.raises(ValueError, match=r"'lsgann'.*lsgan, vanilla, hinge, wgan"):
+    with pytest.raises(ValueError, match=r"'lsgann'.*lsgan, vanilla, nonsaturating, hinge, wgan, relativistic"):
         adversarial("lsgann")

@@ -1,10 +1,14 @@
 """Gradient penalties of discriminators whose gradient is known."""
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp
+from gan_style.data.scenes import TASKS
+from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp, zero_centred
+from gan_style.metrics.filters import from_grey_levels
 from gan_style.networks.patchgan import MultiScaleDiscriminator, PatchDiscriminator
 
 SHAPE = (3, 2, 4, 5)
@@ -27,8 +31,11 @@ class Linear(nn.Module):
         return (self.w * x).sum((1, 2, 3)).reshape(-1, 1, 1, 1)
 
 
+PLACES = SHAPE[2] * SHAPE[3]
+
+
 def quadratic(x: Tensor) -> Tensor:
-    """``|x|^2``, as a map of logits: the gradient of its sum is 2 x."""
+    """``|x|^2``, as a map of logits: the gradient of its sum is 2 x, and of its share of a place 2 x / sqrt(places)."""
     return x.square().sum(1, keepdim=True)
 
 
@@ -41,7 +48,7 @@ def test_r1_of_a_linear_discriminator_and_its_own_gradient(real: Tensor) -> None
 
 
 def test_r1_of_a_quadratic_discriminator_is_a_mean_over_the_batch(real: Tensor) -> None:
-    expected = sum(0.5 * (2 * image).square().sum().item() for image in real) / len(real)
+    expected = sum(0.5 * (2 * image).square().sum().item() / PLACES for image in real) / len(real)
     assert r1_penalty(quadratic, real).item() == pytest.approx(expected)
 
 
@@ -63,8 +70,33 @@ def test_wgan_gp_vanishes_for_a_slope_of_one(real: Tensor) -> None:
 
 def test_wgan_gp_of_a_quadratic_discriminator(real: Tensor) -> None:
     """With real and fake the same picture, it is where the gradient is taken."""
-    expected = sum(((2 * image).square().sum().item() ** 0.5 - 1) ** 2 for image in real) / len(real)
+    expected = sum((((2 * image).square().sum().item() / PLACES) ** 0.5 - 1) ** 2 for image in real) / len(real)
     assert wgan_gp(quadratic, real, real).item() == pytest.approx(expected)
+
+
+def test_zero_centred_is_the_square_itself_between_real_and_fake(real: Tensor) -> None:
+    assert zero_centred(quadratic, real, real).item() == pytest.approx(2 * r1_penalty(quadratic, real).item())
+    torch.manual_seed(3)
+    weight = torch.rand(len(real), 1, 1, 1, dtype=torch.float64)
+    mixed = real + weight * (-3 * real - real)
+    expected = sum((2 * image).square().sum().item() / PLACES for image in mixed) / len(real)
+    torch.manual_seed(3)
+    assert zero_centred(quadratic, real, -3 * real).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("layers", "sizes"), [(1, (32, 64, 128, 256)), (2, (64, 128, 256))])
+def test_a_weight_means_the_same_at_every_size(layers: int, sizes: tuple[int, ...]) -> None:
+    """The same content, a drawn picture, at sizes into which the patches of 16 and 34 pixels fit."""
+    torch.manual_seed(0)
+    net = PatchDiscriminator(filters=8, layers=layers, norm="none", init="kaiming")
+    assert net.receptive_field <= min(sizes)
+    scenes = [np.asarray(TASKS["paint"].scene(seed=0, index=i, size=256, domain="A").image) for i in range(2)]
+    whole = from_grey_levels(np.stack(scenes))
+    found = []
+    for size in sizes:
+        images = F.interpolate(whole, (size, size), mode="bilinear", antialias=True)
+        found.append(r1_penalty(net, images).item())
+    assert max(found) < 1.2 * min(found), found
 
 
 def test_wgan_gp_mixes_each_pair_at_its_own_uniform_place() -> None:
@@ -91,7 +123,7 @@ def test_lists_of_logits_are_summed(real: Tensor) -> None:
     def twice(x: Tensor) -> list[Tensor]:
         return [discriminator(x), quadratic(x)]
 
-    gradient = discriminator.w.detach() + 2 * real
+    gradient = discriminator.w.detach() + 2 * real / PLACES**0.5
     squares = gradient.square().sum((1, 2, 3))
     assert r1_penalty(twice, real).item() == pytest.approx(0.5 * squares.mean().item())
     expected = (squares.sqrt() - 1).square().mean().item()

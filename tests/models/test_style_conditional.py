@@ -76,7 +76,7 @@ def reference(model: StyleConditional, b: dict[str, Tensor], iteration: int) -> 
             "self": (model.G(x, own) - x).abs().mean(),
             "diversity": (fake - model.G(x, s2).detach()).abs().mean(),
             "B": (softplus(-real_map).mean() + softplus(fake_map).mean()) / 2,
-            "r1": (slope**2).sum() / 2 / judged.numel(),
+            "r1_B": (slope**2).sum() / 2 / judged.numel(),
         }
         for name, value in found.items():
             terms.setdefault(name, []).append(value)
@@ -112,7 +112,7 @@ def test_both_losses_are_the_equations(iteration: int) -> None:
     expected = reference(model, inputs, iteration)
     of_G = sum(weight * expected[name] for name, weight in WEIGHTS.items())
     of_G = of_G - 11 * (1 - iteration / 10) * expected["diversity"]
-    of_D = expected["B"] + 13 * expected["r1"]
+    of_D = expected["B"] + 13 * expected["r1_B"]
     for ours, theirs, player in ((total_G, of_G, "G"), (total_D, of_D, "D")):
         assert isinstance(theirs, Tensor)
         parameters = model.parameters_of(player)
@@ -178,15 +178,15 @@ def test_the_diversity_ends_and_then_costs_nothing() -> None:
 
 
 def test_r1_may_be_lazy() -> None:
-    often, rarely = make("model.lambda_r1=2"), make("model.lambda_r1=2", "model.r1_every=4")
+    often, rarely = make("model.lambda_r1=2"), make("model.lambda_r1=2", "model.penalty_every=4")
     inputs = batch()
     for iteration, factor in ((0, 4), (1, 0), (3, 0), (4, 4)):
         often.iteration = rarely.iteration = iteration
         images = often.generate(inputs)
         terms = often.discriminator_loss(images)[1]
         total, lazy = rarely.discriminator_loss(images)
-        assert ("r1" in lazy) == (factor > 0)
-        assert total.item() == pytest.approx((terms["B"] + factor * 2 * terms["r1"]).item())
+        assert ("r1_B" in lazy) == (factor > 0)
+        assert total.item() == pytest.approx((terms["B"] + factor * 2 * terms["r1_B"]).item())
     off = make("model.lambda_r1=0")
     assert set(off.discriminator_loss(off.generate(inputs))[1]) == {"B"}
 
@@ -304,7 +304,7 @@ def content_of(folder: Path) -> dict[str, Any]:
 
 
 def test_resume_is_bit_exact_with_many_styles(run: Callable[..., Path]) -> None:
-    options = styled_run("model.diversity_iterations=4", "model.r1_every=2")
+    options = styled_run("model.diversity_iterations=4", "model.penalty_every=2")
     whole = run("whole", *options, "trainer.max_steps=6")
     parts = run("parts", *options, "trainer.max_steps=3")
     run("parts", *options, "trainer.max_steps=6", "resume=last")

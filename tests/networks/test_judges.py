@@ -52,7 +52,8 @@ def test_a_gradient_penalty_is_that_of_all_logits_together() -> None:
     torch.manual_seed(0)
     judges = Judges(judges=TWO).eval()
     x = images().requires_grad_()
-    (gradient,) = torch.autograd.grad(sum(one.sum() for one in judges(x).values()), x)  # type: ignore[arg-type]
+    shares = [one.sum() / one[0].numel() ** 0.5 for one in judges(x).values()]
+    (gradient,) = torch.autograd.grad(sum(shares), x)  # type: ignore[arg-type]
     expected = 0.5 * gradient.square().sum((1, 2, 3)).mean()
     assert r1_penalty(judges, images()).item() == pytest.approx(expected.item(), rel=1e-5)
 

@@ -20,8 +20,8 @@ def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict
 
     For a discriminator of several judges they are those of each, such as `D_B_texture/right`.
 
-    The networks are in evaluation mode, so that their buffers do not change. Empty for `wgan`, whose logits have no
-    threshold and no bound, and for a method that declares no `gan_mode`.
+    The networks are in evaluation mode, so that their buffers do not change. Empty for `wgan` and `relativistic`, whose
+    logits have no threshold and no bound, and for a method that declares no `gan_mode`.
 
     Args:
         batch, images: of one iteration.
@@ -56,7 +56,7 @@ def _of_judge(real: Maps, fake: Maps, mode: str) -> dict[str, Tensor]:
 def _mean_probability(logits: Maps, mode: str) -> Tensor:
     """Return the mean probability of "real", in [0, 1], between the two targets of the loss."""
     flat = _flat(logits)
-    if mode == "vanilla":
+    if mode in ("vanilla", "nonsaturating"):
         return flat.sigmoid().mean()
     return (flat if mode == "lsgan" else (flat + 1) / 2).clamp(0, 1).mean()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -36,7 +37,14 @@ def test_a_method_says_the_mode_of_its_loss() -> None:
     assert {name: float(value) for name, value in found.items()} == {"D_B/right": 1.0, "D_B/certainty": 1.0}
 
 
-@pytest.mark.parametrize("mode", [None, "wgan", "mine"])
+def test_belief_in_a_cross_entropy_is_its_sigmoid() -> None:
+    for mode in ("vanilla", "nonsaturating"):
+        found = verdict(Own(mode), {}, {"real_B": torch.ones(2, 1, 4, 4), "fake_B": -torch.ones(2, 1, 4, 4)})
+        expected = 1 / (1 + math.exp(-1)) - 1 / (1 + math.exp(1))
+        assert float(found["D_B/certainty"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("mode", [None, "wgan", "relativistic", "mine"])
 def test_logits_without_a_threshold_have_no_verdict(mode: str | None) -> None:
     assert verdict(Own(mode), {}, images()) == {}
 
