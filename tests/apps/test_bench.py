@@ -141,6 +141,23 @@ def test_mistakes_in_rows_are_one_sentence(models: list[str], said: str) -> None
         settings(models=rows_of_models(models))
 
 
+RECIPE = (
+    "recipe=model=cyclegan,model/generator=painter,model/discriminator=patches,model.lambda_idt=0,model.cycle_blur=1.5,"
+    "model.weight_schedules={lambda_cycle:{_target_:gan_style.models.schedules.LinearTo,end:1,length:600}}"
+)
+
+
+def test_a_row_that_chooses_a_network_takes_it_as_its_file_has_it() -> None:
+    words = overrides_of("recipe", rows_of_models([RECIPE])["recipe"], "night", 0, TINY)
+    config = composed(words)
+    assert config["model"]["generator"]["filters"] == 16, "painter's, not that of the other rows"
+    assert config["model"]["optimizer_G"]["lr"] == 4e-4, "what is not of the networks is shared"
+    assert config["model"]["weight_schedules"]["lambda_cycle"]["length"] == 600
+    own = overrides_of("mine", ("model=cyclegan", "model/generator=painter"), "night", 0, TINY)
+    assert "model.discriminator.filters=32" in own
+    assert not [word for word in own if word.startswith("model.generator.")]
+
+
 def test_lists_in_a_row_stay_whole() -> None:
     assert rows_of_models(["x=model=cut,model.nce_layers=[0,4],seed_me={a:1,b:2}"])["x"] == (
         "model=cut",

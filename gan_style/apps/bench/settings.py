@@ -130,10 +130,15 @@ def base_of(model: str, words: Sequence[str]) -> str:
 
 
 def overrides_of(model: str, words: Sequence[str], task: str, seed: int, protocol: Protocol) -> list[str]:
-    """Return the overrides of the training of a row."""
+    """Return the overrides of the training of a row.
+
+    What `small.yaml` says of a network is left out where the row chooses that network itself.
+    """
     known = yaml.safe_load(resources.files("gan_style.apps.bench").joinpath("small.yaml").read_text("utf-8"))
     base = base_of(model, words)
     half = protocol.iterations // 2
+    chosen = {word.partition("=")[0].partition("@")[0] for word in words if word.startswith("model/")}
+    small = [word for word in known["models"].get(base, []) if _network_of(word) not in chosen]
     return [
         *known["all"],
         f"data.task={find_task(task).name}",
@@ -146,10 +151,16 @@ def overrides_of(model: str, words: Sequence[str], task: str, seed: int, protoco
         *(["model.schedule.unit=iterations", f"model.schedule.constant={protocol.iterations - half}"]),
         *([f"model.schedule.decay={half}"]),
         f"model={base}",
-        *known["models"].get(base, []),
+        *small,
         *(word for word in words if not word.startswith("model=")),
         f"seed={seed}",
     ]
+
+
+def _network_of(word: str) -> str:
+    """Return the group of the network that an override is of: "model/generator" of model.generator.filters=24."""
+    key = word.partition("=")[0]
+    return "/".join(key.replace("/", ".").split(".")[:2])
 
 
 def check_rows(settings: Settings, config_dir: str | None) -> None:
