@@ -13,4 +13,5 @@ Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 
-GanMode = Literal["lsgan", "vanilla", "nonsaturating", "hinge", "wgan", "relativistic"]  # see losses/adversarial.py
+# See losses/adversarial.py.
+GanMode = Literal["lsgan", "vanilla", "nonsaturating", "hinge", "hinge_both", "wgan", "relativistic"]

@@ -60,6 +60,16 @@ def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
+def hinge_both_generator(fake: Tensor) -> Tensor:
+    """Compute the hinge loss of fakes at the margin 1, as the official DCLGAN code (Han et al. 2021)."""
+    return F.relu(1 - fake).mean()
+
+
+def hinge_both_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Compute half of `hinge_discriminator`, as the official DCLGAN code (Han et al. 2021)."""
+    return 0.5 * hinge_discriminator(real, fake)
+
+
 def wgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Compute the negative estimate of the Wasserstein distance (Arjovsky et al. 2017, eq. 2)."""
     return fake.mean() - real.mean()
@@ -189,13 +199,14 @@ def adversarial(
 
 RELATIVE = "relativistic"
 # The logit between fake and real; wgan and relativistic, whose logits mean something in differences alone, have none.
-THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "nonsaturating": 0.0, "hinge": 0.0}
+THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "nonsaturating": 0.0, "hinge": 0.0, "hinge_both": 0.0}
 
 _EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
     "lsgan": (lsgan_generator, lsgan_discriminator),
     "vanilla": (vanilla_generator, vanilla_discriminator),
     "nonsaturating": (vanilla_generator, nonsaturating_discriminator),
     "hinge": (linear_generator, hinge_discriminator),
+    "hinge_both": (hinge_both_generator, hinge_both_discriminator),
     "wgan": (linear_generator, wgan_discriminator),
 }
 

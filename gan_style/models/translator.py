@@ -26,7 +26,7 @@ Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in 
 StyleCode = dict[str, Tensor]  # name -> [B, ...]: representation of a style
 Terms = dict[str, Tensor]  # name of a loss term -> scalar, before its weight
 WeightSchedule = Callable[[float, int, float], float]  # see `schedules.LinearTo`
-Optimizers = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+Optimizers = Callable[[Any], torch.optim.Optimizer]  # of parameters, or of groups of them
 
 
 # Hooks of Lightning, which trains an Engine around a method: nobody would notice that they are not called.
@@ -71,6 +71,7 @@ class Translator(nn.Module):
 
     Args:
         optimizer_G, optimizer_D: factories, parameters -> optimiser; D's is not needed without discriminators.
+        optimizer_H: settings of G's optimiser that are others for the helpers, such as {"lr": 1e-3}.
         schedule: iteration, iterations per epoch -> factor on the learning rate.
         clip_grad_norm: largest norm of one player's gradient; None does not clip.
         accumulate: iterations per optimiser step; their gradients are averaged.
@@ -121,6 +122,7 @@ class Translator(nn.Module):
         *,
         optimizer_G: Optimizers,
         optimizer_D: Optimizers | None = None,
+        optimizer_H: Mapping[str, Any] | None = None,
         schedule: Callable[[int, float], float] | None = None,
         clip_grad_norm: Positive | None = None,
         accumulate: Count = 1,
@@ -146,6 +148,7 @@ class Translator(nn.Module):
         self.lambda_r2, self.lambda_gp, self.lambda_gp0 = lambda_r2, lambda_gp, lambda_gp0
         self.penalty_every, self.augment = penalty_every, augment
         self.make_optimizer = {"G": optimizer_G, "D": optimizer_D or optimizer_G}
+        self.settings_of_helpers = dict(optimizer_H or {})
         self.schedule = schedule or ConstantThenLinear(decay=0)
         self.clip_grad_norm, self.accumulate, self.seed = clip_grad_norm, accumulate, seed
         self.iteration = 0  # batches done, counted by the engine
@@ -304,6 +307,16 @@ class Translator(nn.Module):
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         """Return the parameters that a player's optimiser trains."""
         return list(itertools.chain.from_iterable(network.parameters() for network in self.networks(player)))
+
+    def parameter_groups(self, player: str) -> list[nn.Parameter] | list[dict[str, Any]]:
+        """Return `parameters_of` a player, in groups where its helpers have settings of their own."""
+        if player != "G" or not self.settings_of_helpers:
+            return self.parameters_of(player)
+        own = [
+            list(itertools.chain.from_iterable(getattr(self, name).parameters() for name in names))
+            for names in (self.generators, self.helpers)
+        ]
+        return [{"params": own[0]}, {"params": own[1], **self.settings_of_helpers}]
 
     def parameter_counts(self) -> dict[str, int]:
         """Return network -> number of its trained parameters."""

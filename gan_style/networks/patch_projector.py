@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from gan_style.core.types import Count, Positive
 from gan_style.networks.init import initialize
 
+EPSILON = 1e-7
+
 
 class PatchProjector(nn.Module):
     """Projection heads H of CUT: two linear layers and a ReLU per feature layer (Park et al. 2020, section 3).
@@ -68,7 +70,34 @@ class PatchProjector(nn.Module):
         return vectors
 
 
+class FeatureSummary(nn.Module):
+    """Summary of the vectors of all layers of a picture, for SimDCL's similarity loss (Han et al. 2021, section 3.3).
+
+    A convolution over the table of vectors, the layers its channels, its mean, and two linear layers whose vector is
+    brought to length 1.
+
+    Args:
+        layers: of features.
+        width: of what it computes, 64 in the official code.
+        init: see `gan_style.networks.init.initialize`.
+        init_gain: likewise.
+    """
+
+    def __init__(self, layers: int, *, width: Count = 64, init: str = "xavier", init_gain: Positive = 0.02) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(layers, width, 3, 2)
+        self.linear = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        initialize(self, init, init_gain)
+
+    def forward(self, vectors: Sequence[Tensor]) -> Tensor:
+        """Summarise one [B, N, D] per layer, N and D of 3 or more, as [B, width]."""
+        with torch.autocast(vectors[0].device.type, enabled=False):
+            table = torch.stack(list(vectors), dim=1).to(self.convolution.weight.dtype)
+            return _unit(self.linear(torch.relu(self.convolution(table)).mean(dim=(2, 3))))
+
+
 def _unit(vectors: Tensor) -> Tensor:
-    # A zero vector stays zero: dividing it by a small epsilon instead would give a huge gradient.
+    # The official code adds this epsilon, which counts: vectors of the initial weights are no longer than 1e-3. A zero
+    # vector stays zero and has no gradient; by the epsilon alone it would have a huge one.
     length = vectors.norm(dim=-1, keepdim=True)
-    return vectors / length.masked_fill(length == 0, torch.inf)
+    return vectors / (length + EPSILON).masked_fill(length == 0, torch.inf)

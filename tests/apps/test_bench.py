@@ -117,7 +117,8 @@ def test_a_row_of_ones_own_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["cyclegan", "cut", "fastcut", "perceptual_gan", "two_branch", "style_conditional", "adain"]
+    "model",
+    ["cyclegan", "cut", "fastcut", "dclgan", "simdcl", "perceptual_gan", "two_branch", "style_conditional", "adain"],
 )
 def test_the_overrides_of_every_model_compose(model: str) -> None:
     words = overrides_of(model, (f"model={model}",), "night", 3, TINY)

@@ -10,7 +10,7 @@ from torch import Tensor
 from gan_style.core.errors import UserError
 from gan_style.losses.adversarial import adversarial
 
-MODES = ["lsgan", "vanilla", "nonsaturating", "hinge", "wgan"]
+MODES = ["lsgan", "vanilla", "nonsaturating", "hinge", "hinge_both", "wgan"]
 
 
 def log_sigmoid(logit: float) -> float:
@@ -27,6 +27,7 @@ def generator_by_hand(mode: str, fake: np.ndarray) -> float:
         "vanilla": lambda logit: -log_sigmoid(logit),
         "nonsaturating": lambda logit: -log_sigmoid(logit),
         "hinge": lambda logit: -logit,
+        "hinge_both": lambda logit: max(0.0, 1 - logit),
         "wgan": lambda logit: -logit,
     }[mode]
     return mean([equation(float(logit)) for logit in fake.flat])
@@ -38,6 +39,7 @@ def discriminator_by_hand(mode: str, real: np.ndarray, fake: np.ndarray) -> floa
         "vanilla": (lambda logit: -log_sigmoid(logit), lambda logit: -log_sigmoid(-logit), 0.5),
         "nonsaturating": (lambda logit: -log_sigmoid(logit), lambda logit: -log_sigmoid(-logit), 1.0),
         "hinge": (lambda logit: max(0.0, 1 - logit), lambda logit: max(0.0, 1 + logit), 1.0),
+        "hinge_both": (lambda logit: max(0.0, 1 - logit), lambda logit: max(0.0, 1 + logit), 0.5),
         "wgan": (lambda logit: -logit, lambda logit: logit, 1.0),
     }[mode]
     reals, fakes = (
@@ -185,5 +187,7 @@ def test_half_precision_logits_give_a_float32_loss(mode: str, dtype: torch.dtype
 
 def test_default_is_cyclegans_and_unknown_modes_are_refused() -> None:
     assert adversarial().mode == "lsgan"
-    with pytest.raises(ValueError, match=r"'lsgann'.*lsgan, vanilla, nonsaturating, hinge, wgan, relativistic"):
+    with pytest.raises(
+        ValueError, match=r"'lsgann'.*lsgan, vanilla, nonsaturating, hinge, hinge_both, wgan, relativistic"
+    ):
         adversarial("lsgann")

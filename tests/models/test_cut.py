@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,9 @@ from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.models.cut import CUT
+from gan_style.networks.blocks import BlurPool, Upsample
 from tests.conftest import composed, small_config
-from tests.models.reference_cyclegan import Adam, Weights, patchgan, resnet
+from tests.models.reference_cyclegan import Adam, Weights, halved, patchgan, resnet
 
 NAMES = {"cut": ("G_nce", "G_nce_idt"), "fastcut": ("G_nce",)}
 
@@ -33,7 +35,7 @@ def batch(size: int = 32, count: int = 1) -> dict[str, Tensor]:
     return {domain: torch.rand(count, 3, size, size) * 2 - 1 for domain in "AB"}
 
 
-def encode(weights: Weights, x: Tensor) -> list[Tensor]:
+def encode(weights: Weights, x: Tensor, anti_aliased: bool) -> list[Tensor]:
     """The reference's features: padded pixels, second and third convolution, first and second of two blocks."""
     w = iter(weights)
 
@@ -46,8 +48,9 @@ def encode(weights: Weights, x: Tensor) -> list[Tensor]:
     kept = [F.pad(x, (3, 3, 3, 3), mode="reflect")]
     x = F.relu(norm(convolve(x, 3)))
     for _ in range(2):
-        kept.append(convolve(x, 0, stride=2, padding=1))
+        kept.append(convolve(x, 0, stride=1 if anti_aliased else 2, padding=1))
         x = F.relu(norm(kept[-1]))
+        x = halved(x) if anti_aliased else x
     for _ in range(2):
         x = x + norm(convolve(F.relu(norm(convolve(x, 1))), 1))
         kept.append(x)
@@ -57,7 +60,7 @@ def encode(weights: Weights, x: Tensor) -> list[Tensor]:
 def head(weights: Weights, patch: Tensor) -> Tensor:
     """Four tensors of one layer; `patch` is [C]."""
     vector = weights[2] @ torch.relu(weights[0] @ patch + weights[1]) + weights[3]
-    return vector / vector.pow(2).sum().sqrt() if vector.any() else vector.detach()
+    return vector / (vector.pow(2).sum().sqrt() + 1e-7) if vector.any() else vector.detach()
 
 
 def contrast(H: Weights, key_maps: list[Tensor], query_maps: list[Tensor], places: list[list[int]]) -> Tensor:
@@ -77,10 +80,11 @@ def contrast(H: Weights, key_maps: list[Tensor], query_maps: list[Tensor], place
 
 
 def train_reference(
-    kind: str, initial: dict[str, Weights], batches: list[tuple[Tensor, Tensor]], patches: int
+    kind: str, initial: dict[str, Weights], batches: list[tuple[Tensor, Tensor]], patches: int, anti_aliased: bool
 ) -> list[dict[str, float]]:
     """The official step: D's turn, then G's; keys and queries in passes of their own."""
     G, D, H = ([w.detach().clone().requires_grad_() for w in initial[n]] for n in ("G_AB", "D_B", "H"))
+    generate, judge, features = (functools.partial(f, anti_aliased=anti_aliased) for f in (resnet, patchgan, encode))
     adam_G, adam_D = Adam(G + H), Adam(D)
     history = []
     for t, (A, B) in enumerate(batches):
@@ -88,14 +92,14 @@ def train_reference(
         coin = torch.Generator().manual_seed(derive_seed(0, "mirrored", t))
         mirrored = kind == "fastcut" and bool(torch.randint(2, (), generator=coin))
         sources = [A, B] if kind == "cut" else [A]
-        fakes = [resnet(G, x.flip(3) if mirrored else x) for x in sources]
-        loss_D = 0.5 * (((patchgan(D, B) - 1) ** 2).mean() + (patchgan(D, fakes[0].detach()) ** 2).mean())
+        fakes = [generate(G, x.flip(3) if mirrored else x) for x in sources]
+        loss_D = 0.5 * (((judge(D, B) - 1) ** 2).mean() + (judge(D, fakes[0].detach()) ** 2).mean())
         adam_D.step(torch.autograd.grad(loss_D, D), 2e-4)
-        loss = {"D_B": loss_D, "G_gan_B": ((patchgan(D, fakes[0]) - 1) ** 2).mean()}
-        keys = [encode(G, x) for x in sources]
+        loss = {"D_B": loss_D, "G_gan_B": ((judge(D, fakes[0]) - 1) ** 2).mean()}
+        keys = [features(G, x) for x in sources]
         places = [[torch.randperm(m.shape[2] * m.shape[3])[:patches].tolist() for m in maps] for maps in keys]
         for i, name in enumerate(NAMES[kind]):
-            queries = [m.flip(3) if mirrored else m for m in encode(G, fakes[i])]
+            queries = [m.flip(3) if mirrored else m for m in features(G, fakes[i])]
             loss[name] = contrast(H, keys[i], queries, places[i])
         nce = 10 * loss["G_nce"] if kind == "fastcut" else (loss["G_nce"] + loss["G_nce_idt"]) / 2
         adam_G.step(torch.autograd.grad(loss["G_gan_B"] + nce, G + H), 2e-4)
@@ -103,10 +107,19 @@ def train_reference(
     return history
 
 
-@pytest.mark.parametrize(("kind", "joined"), [("cut", "true"), ("cut", "false"), ("fastcut", "null")])
-def test_first_iterations_equal_an_independent_cut(run: Callable[..., Path], kind: str, joined: str) -> None:
+CYCLEGANS = ("model/generator=resnet9", "model/discriminator=patch70")  # networks
+
+
+@pytest.mark.parametrize(
+    ("kind", "joined", "networks"),
+    [("cut", "true", ()), ("cut", "false", CYCLEGANS), ("fastcut", "null", ())],
+)
+def test_first_iterations_equal_an_independent_cut(
+    run: Callable[..., Path], kind: str, joined: str, networks: tuple[str, ...]
+) -> None:
     overrides = (
         f"model={kind}",
+        *networks,
         "trainer.max_steps=6",
         "trainer.precision=64-true",
         "model.generator.blocks=2",
@@ -125,7 +138,7 @@ def test_first_iterations_equal_an_independent_cut(run: Callable[..., Path], kin
     torch.manual_seed(0)
     model = build(config["model"])
     initial = {n: [p.detach().double() for p in getattr(model, n).parameters()] for n in ("G_AB", "D_B", "H")}
-    theirs = train_reference(kind, initial, batches, patches=7)
+    theirs = train_reference(kind, initial, batches, patches=7, anti_aliased=not networks)
 
     assert len(ours) == len(theirs) == 6
     assert {row.pop("mirrored") for row in theirs} == ({0.0, 1.0} if kind == "fastcut" else {0.0})
@@ -279,6 +292,25 @@ def test_yaml_holds_the_published_settings() -> None:
     assert (cut["nce_idt"], cut["flip_equivariance"], cut["batch_negatives"]) == (True, False, False)
     assert (cut["schedule"]["constant"], cut["schedule"]["decay"]) == (200, 200)
     assert composed("model=fastcut", "model/generator=resnet6", "name=test")["model"]["generator"]["blocks"] == 6
+
+
+def test_networks_are_the_published_ones() -> None:
+    """Anti-aliased both, patches of 84 pixels, Xavier's initial weights of gain 0.02 (the official code's defaults)."""
+    torch.manual_seed(0)
+    model = build(composed("model=cut", "name=test")["model"], channels_A=3, channels_B=3)
+    for network, halvings in ((model.G_AB, 2), (model.D_B, 3)):
+        assert sum(isinstance(layer, BlurPool) for layer in network.modules()) == halvings
+        convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+        assert {layer.stride for layer in convolutions} == {(1, 1)}
+        for layer in [layer for layer in convolutions if layer.weight.numel() > 10_000]:
+            area = layer.kernel_size[0] * layer.kernel_size[1]
+            fans = area * (layer.in_channels + layer.out_channels)
+            assert layer.weight.std().item() == pytest.approx(0.02 * (2 / fans) ** 0.5, rel=0.05)
+            assert not layer.bias.any()
+    assert model.D_B.receptive_field == 84
+    assert [layer.mode for layer in model.G_AB.modules() if isinstance(layer, Upsample)] == ["bilinear"] * 2
+    back = build(composed("model=cut", "model/generator=resnet9", "model/discriminator=patch70", "name=test")["model"])
+    assert back.D_B.receptive_field == 70
 
 
 @pytest.mark.parametrize("kind", ["cut", "fastcut"])

@@ -11,15 +11,19 @@ from omegaconf import OmegaConf
 CONF = Path(__file__).parents[2] / "conf" / "model"
 PARAMETERS = {
     "generator/resnet9": 11_378_179,
+    "generator/resnet9_antialiased": 11_378_179,
     "generator/resnet6": 7_837_699,
     "generator/unet256": 54_409_603,
     "generator/unet128": 41_825_667,
     "generator/painter": 777_604,
     "discriminator/patch70": 2_764_737,
+    "discriminator/patch84": 2_764_737,
     "discriminator/pixel": 8_705,
     "discriminator/multiscale": 2 * 2_764_737,
 }
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
+DIFFERENT["generator/resnet9_antialiased"] = {"upsample": "bilinear", "downsample": "blur", "init": "xavier"}
+DIFFERENT["discriminator/patch84"] = {"downsample": "blur", "init": "xavier"}
 DIFFERENT["generator/painter"] = {
     **{"filters": 16, "depth": 4, "upsample": "blur"},
     **{"head": "band", "full_size_skip": True, "noise": True, "padding": "reflect"},

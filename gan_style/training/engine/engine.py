@@ -145,7 +145,7 @@ class Engine(pl.LightningModule):
         made = []
         for player in self.method.players():
             try:
-                made.append(self.method.make_optimizer[player](self.method.parameters_of(player)))
+                made.append(self.method.make_optimizer[player](self.method.parameter_groups(player)))
             except (ValueError, TypeError) as error:
                 raise UserError(f"model.optimizer_{player}: {' '.join(str(error).split())}") from error
         if self._trainer is not None and self._trainer.precision == "16-mixed":
