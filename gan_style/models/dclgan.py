@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_style.core.direction import Direction
@@ -26,6 +27,7 @@ DOMAINS = ("A", "B")
 OTHER = {"A": "B", "B": "A"}
 IMAGES = ("real_A", "fake_B", "real_B", "fake_A")  # which have a summary each
 MIN_PATCHES_OF_A_SUMMARY = 3
+COSINE_EPSILON = 1e-8  # least length of a vector, that of torch's CosineSimilarity
 
 
 class DCLGAN(Translator):
@@ -147,9 +149,13 @@ class DCLGAN(Translator):
         return self.H_A if domain == "A" else self.H_B
 
     def _contrast(self, queries: Sequence[Tensor], keys: Sequence[Tensor]) -> Tensor:
-        """Return the contrastive loss, the mean over the layers; keys get no gradient."""
-        pairs = zip(queries, keys, strict=True)
-        return torch.stack([patch_nce(query, key, tau=self.nce_tau) for query, key in pairs]).mean()
+        """Return the contrastive loss of cosines, the mean over the layers; keys get no gradient."""
+        losses = []
+        for pair in zip(queries, keys, strict=True):
+            # The heads' vectors are a little shorter than 1, see `patch_projector.EPSILON`: of no account in cosines.
+            query, key = (F.normalize(one, dim=-1, eps=COSINE_EPSILON) for one in pair)
+            losses.append(patch_nce(query, key, tau=self.nce_tau))
+        return torch.stack(losses).mean()
 
     def _similarity(self, vectors: Mapping[str, list[Tensor]], fakes: Mapping[str, list[Tensor]]) -> Tensor:
         """Return the difference of the summaries of images of one look (eq. 7), of fakes at places of their own.

@@ -83,7 +83,8 @@ def train_reference(
             queries = vectors(w[f"H_{target}"], fake[target], places)
             layers = []
             for keys, query in zip(seen[f"real_{source}"], queries, strict=True):
-                similar = query @ keys.detach().T / 0.07
+                one, other = (x / x.norm(dim=1, keepdim=True) for x in (query, keys.detach()))
+                similar = one @ other.T / 0.07
                 layers.append((similar.logsumexp(1) - similar.diagonal()).mean())
             loss[f"G_nce_{source}"] = torch.stack(layers).mean()
         loss["G_idt_A"], loss["G_idt_B"] = (idt_A - A).abs().mean(), (idt_B - B).abs().mean()

@@ -1,0 +1,248 @@
+"""Are our losses and steps those of the authors' code? Trains both on shared weights, pictures and patches.
+
+    python experiments/faithful.py cut --peer CHECKOUT       # of the official code; its licence is between you and it
+
+Both take twenty optimiser steps in float64 at 32 px, each by its own classes: the authors' model from their options,
+ours from its config, with the filters lowered alike, pools switched off, and places of patches and coins drawn alike.
+Printed for each loss term, and for the weights of each network after the last step: the largest relative difference.
+Of weights those are left out whose gradient is rounding: biases before a norm, of which Adam makes steps all the same.
+
+| method | --peer is a checkout of |
+| --- | --- |
+| cyclegan, cut, fastcut | taesungp/contrastive-unpaired-translation |
+| dclgan, simdcl | JunlinHan/DCLGAN |
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gan_style.core.compose import composed
+from gan_style.core.config import build
+
+FILTERS = 8
+ROUNDING = 1e-9  # of a gradient, relative to the largest of its network
+BOTH = "--normG instance --normD instance --gpu_ids -1 --num_threads 0 --pool_size 0 --preprocess none"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The authors' code of a method.
+
+    Attributes:
+        options: of its command line.
+        networks: of ours -> of theirs.
+        terms: of ours -> theirs, and what theirs is multiplied with that ours is not.
+        words: overrides of ours.
+        size: of the pictures, in pixels.
+    """
+
+    options: str
+    networks: Mapping[str, str]
+    terms: Mapping[str, tuple[str, float]]
+    words: tuple[str, ...] = ()
+    size: int = 32
+
+
+_CUT = {"G_AB": "netG", "D_B": "netD", "H": "netF"}
+_DCL = {"G_AB": "netG_A", "G_BA": "netG_B", "D_B": "netD_A", "D_A": "netD_B", "H_A": "netF1", "H_B": "netF2"}
+_DCL_TERMS = {
+    **{"D_B": ("D_A", 1.0), "D_A": ("D_B", 1.0), "gan_B": ("G_A", 1.0), "gan_A": ("G_B", 1.0)},
+    **{"idt_B": ("idt_A", 1.0), "idt_A": ("idt_B", 1.0)},
+}
+PEERS = {
+    "cyclegan": Peer(
+        "--model cycle_gan --netG resnet_9blocks --no_antialias --no_antialias_up --init_type normal",
+        {"G_AB": "netG_A", "G_BA": "netG_B", "D_B": "netD_A", "D_A": "netD_B"},
+        {
+            **{"D_B": ("D_A", 1.0), "D_A": ("D_B", 1.0), "gan_B": ("G_A", 1.0), "gan_A": ("G_B", 1.0)},
+            **{"cycle_A": ("cycle_A", 10.0), "cycle_B": ("cycle_B", 10.0)},
+            **{"idt_B": ("idt_A", 5.0), "idt_A": ("idt_B", 5.0)},
+        },
+        ("model.pool_size=0",),
+    ),
+    "cut": Peer(
+        "--model cut --CUT_mode CUT",
+        _CUT,
+        {"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "nce": ("NCE", 1.0), "nce_idt": ("NCE_Y", 1.0)},
+    ),
+    "fastcut": Peer(
+        "--model cut --CUT_mode FastCUT",
+        _CUT,
+        {"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "nce": ("NCE", 10.0)},
+    ),
+    "dclgan": Peer("--model dcl", _DCL, {**_DCL_TERMS, "nce_A": ("NCE1", 2.0), "nce_B": ("NCE2", 2.0)}),
+    "simdcl": Peer(
+        "--model simdcl",
+        {**_DCL, "S.real_A": "netF3", "S.fake_B": "netF4", "S.real_B": "netF5", "S.fake_A": "netF6"},
+        {**_DCL_TERMS, "nce_A": ("NCE1", 1.0), "nce_B": ("NCE2", 1.0), "sim": ("Sim", 10.0)},
+        size=64,  # their summary wants 256 places in the deepest layer
+    ),
+}
+
+
+_instance_norm = nn.functional.instance_norm
+
+
+def instance_norm(*given: Any, **more: Any) -> Tensor:
+    """Torch's own, with contiguous gradients: for others its backward pass is wrong, of one image on a CPU (2.15)."""
+    output = _instance_norm(*given, **more)
+    if output.requires_grad:
+        output.register_hook(lambda gradient: gradient.contiguous())
+    return output
+
+
+class Draws:
+    """Permutations and coins of a step, the same for both sides, however often and in which order they draw."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def numbers(self, count: int) -> Any:
+        return np.random.default_rng(1000 * self.step + count).permutation(count)
+
+    def permutation(self, count: int, **_: Any) -> Tensor:
+        return torch.from_numpy(self.numbers(count))
+
+    def coin(self) -> float:
+        return 0.25 if self.step % 2 else 0.75  # below 0.5 is heads
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with (
+            mock.patch.object(torch, "randperm", self.permutation),
+            mock.patch.object(nn.functional, "instance_norm", instance_norm),
+            mock.patch.object(np.random, "permutation", self.numbers),
+            mock.patch.object(np.random, "random", self.coin),
+            mock.patch("gan_style.models.cut.CUT._throws_heads", side_effect=lambda: self.coin() < 0.5),
+        ):
+            yield
+
+
+def theirs(peer: Peer, checkout: Path, batch: Mapping[str, Any]) -> Any:
+    """Build the authors' model, with all its networks."""
+    sys.path.insert(0, str(checkout))
+    words = f"--dataroot . --name x --checkpoints_dir {checkout} --ngf {FILTERS} --ndf {FILTERS} {BOTH} {peer.options}"
+    with mock.patch.object(sys, "argv", ["train.py", *words.split()]):
+        from models import create_model  # type: ignore[import-not-found]
+        from options.train_options import TrainOptions  # type: ignore[import-not-found]
+
+        given = TrainOptions()
+        parsed = given.gather_options()
+        parsed.isTrain, parsed.gpu_ids, parsed.amp = True, [], False
+    model = create_model(parsed)
+    first = model.data_dependent_initialize
+    first(batch) if first.__code__.co_argcount > 1 else first()
+    return model
+
+
+def ours(method: str, peer: Peer) -> Any:
+    small = [f"model.generator.filters={FILTERS}", f"model.discriminator.filters={FILTERS}"]
+    words = [f"model={method}", *small, *peer.words, "run_dir=unused", "name=faithful"]
+    return build(composed(words)["model"], channels_A=3, channels_B=3).train()
+
+
+def of_name(model: Any, name: str) -> nn.Module:
+    for part in name.split("."):
+        model = model[part] if isinstance(model, nn.ModuleDict) else getattr(model, part)
+    return model
+
+
+def share_weights(mine: nn.Module, their: nn.Module) -> None:
+    """Copy ours into theirs, tensor by tensor in the order of the layers."""
+    pairs = list(zip(mine.parameters(), their.parameters(), strict=True))
+    with torch.no_grad():
+        for a, b in pairs:
+            b.copy_(a)
+
+
+def step(model: Any, batch: Mapping[str, Tensor], optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, float]:
+    """Take one iteration of ours. Returns: the terms of both players."""
+    model.requires_grad_(True)
+    images, terms = model.generate(batch), {}
+    for turn in model.turns:
+        for player in optimizers:
+            for parameter in model.parameters_of(player):
+                parameter.requires_grad_(player == turn)
+        loss = model.generator_loss if turn == "G" else model.discriminator_loss
+        total, found = loss(images)
+        optimizers[turn].zero_grad()
+        total.backward(retain_graph=True)
+        optimizers[turn].step()
+        terms |= {name if turn == "G" else f"D_{name}": value.item() for name, value in found.items()}
+    model.iteration += 1
+    return terms
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """Return the largest difference over the largest value."""
+    return float((a - b).abs().max() / b.abs().max().clamp_min(1e-300))
+
+
+def compare(method: str, checkout: Path, steps: int = 20) -> dict[str, float]:
+    """Return for each term and each network the largest relative difference."""
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    peer, draws = PEERS[method], Draws()
+    pictures = [{d: torch.rand(1, 3, peer.size, peer.size) * 2 - 1 for d in "AB"} for _ in range(steps)]
+    batches = [{**one, "A_paths": ["a"], "B_paths": ["b"]} for one in pictures]
+    with draws.shared():
+        their, mine = theirs(peer, checkout, batches[0]), ours(method, peer)
+        for a, b in peer.networks.items():
+            share_weights(of_name(mine, a), getattr(their, b))
+        optimizers = {p: mine.make_optimizer[p](mine.parameter_groups(p)) for p in mine.players()}
+        found: dict[str, float] = dict.fromkeys(peer.terms, 0.0)
+        for number, (picture, batch) in enumerate(zip(pictures, batches, strict=True)):
+            draws.step = number
+            their.set_input(batch)
+            their.optimize_parameters()
+            terms = step(mine, picture, optimizers)
+            for name, (attribute, factor) in peer.terms.items():
+                value = float(getattr(their, f"loss_{attribute}")) / factor
+                found[name] = max(found[name], abs(terms[name] - value) / max(abs(value), 1e-300))
+    for a, b in peer.networks.items():
+        pairs = zip(of_name(mine, a).parameters(), getattr(their, b).parameters(), strict=True)
+        found[f"weights of {a}"] = of_weights(list(pairs))
+    return found
+
+
+def of_weights(pairs: list[tuple[nn.Parameter, nn.Parameter]]) -> float:
+    """Return the largest relative difference of weights that count.
+
+    A bias before a norm does not: its gradient is rounding, of which Adam makes steps of full length.
+    """
+    largest = max(float(y.grad.abs().max()) for _, y in pairs if y.grad is not None)
+    counting = [(x, y) for x, y in pairs if y.grad is not None and float(y.grad.abs().max()) > ROUNDING * largest]
+    return max(relative(x, y) for x, y in counting)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("method", choices=PEERS)
+    parser.add_argument("--peer", type=Path, required=True, help="a checkout of the authors' code")
+    parser.add_argument("--steps", type=int, default=20)
+    given = parser.parse_args()
+    if not (given.peer / "models").is_dir():
+        sys.exit(f"{given.peer} has no models/: give a checkout of the authors' repository")
+    found = compare(given.method, given.peer.resolve(), given.steps)
+    for name, value in found.items():
+        print(f"{name:20} {value:.1e}")
+    print(json.dumps({"method": given.method, "steps": given.steps, "largest": max(found.values())}))
+
+
+if __name__ == "__main__":
+    main()
