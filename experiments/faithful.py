@@ -11,6 +11,7 @@ Of weights those are left out whose gradient is rounding: biases before a norm, 
 | --- | --- |
 | cyclegan, cut, fastcut | taesungp/contrastive-unpaired-translation |
 | dclgan, simdcl | JunlinHan/DCLGAN |
+| santa | Mid-Push/santa |
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from torch import Tensor, nn
 
 from gan_style.core.compose import composed
 from gan_style.core.config import build
+from gan_style.networks.path import PathGenerator
 
 FILTERS = 8
 ROUNDING = 1e-9  # of a gradient, relative to the largest of its network
@@ -106,6 +108,16 @@ def instance_norm(*given: Any, **more: Any) -> Tensor:
     return output
 
 
+PEERS["santa"] = Peer(
+    "--model santa",
+    {"G_AB": "netG", "D_B": "netD"},
+    {
+        **{"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "rec_A": ("G_rec", 1.0), "idt_B": ("G_idt", 1.0)},
+        **{"kl": ("G_kl", 1.0), "path": ("G_path", 1.0)},
+    },
+)
+
+
 class Draws:
     """Permutations and coins of a step, the same for both sides, however often and in which order they draw."""
 
@@ -145,8 +157,9 @@ def theirs(peer: Peer, checkout: Path, batch: Mapping[str, Any]) -> Any:
         parsed = given.gather_options()
         parsed.isTrain, parsed.gpu_ids, parsed.amp = True, [], False
     model = create_model(parsed)
-    first = model.data_dependent_initialize
-    first(batch) if first.__code__.co_argcount > 1 else first()
+    first = getattr(model, "data_dependent_initialize", None)
+    if first is not None:
+        first(*[batch][: first.__code__.co_argcount - 1])
     return model
 
 
@@ -162,11 +175,21 @@ def of_name(model: Any, name: str) -> nn.Module:
     return model
 
 
+def ordered(network: nn.Module) -> list[nn.Parameter]:
+    """Return the weights of one of ours in the order of its layers, which that of the attributes may not be."""
+    if not isinstance(network, PathGenerator):
+        return list(network.parameters())
+    parts: list[nn.Module] = [network.encoder]
+    for block in network.blocks:
+        parts += [part for pair in zip(block.convolutions, block.norms, strict=True) for part in pair]
+    parts += [part for pair in zip(network.up, network.norms, strict=True) for part in pair]
+    return [*(p for part in [*parts, network.last] for p in part.parameters()), network.domains]
+
+
 def share_weights(mine: nn.Module, their: nn.Module) -> None:
-    """Copy ours into theirs, tensor by tensor in the order of the layers."""
-    pairs = list(zip(mine.parameters(), their.parameters(), strict=True))
+    """Copy ours into theirs, tensor by tensor."""
     with torch.no_grad():
-        for a, b in pairs:
+        for a, b in zip(ordered(mine), their.parameters(), strict=True):
             b.copy_(a)
 
 
@@ -208,14 +231,16 @@ def compare(method: str, checkout: Path, steps: int = 20) -> dict[str, float]:
         found: dict[str, float] = dict.fromkeys(peer.terms, 0.0)
         for number, (picture, batch) in enumerate(zip(pictures, batches, strict=True)):
             draws.step = number
+            torch.manual_seed(number)
             their.set_input(batch)
             their.optimize_parameters()
+            torch.manual_seed(number)
             terms = step(mine, picture, optimizers)
             for name, (attribute, factor) in peer.terms.items():
                 value = float(getattr(their, f"loss_{attribute}")) / factor
                 found[name] = max(found[name], abs(terms[name] - value) / max(abs(value), 1e-300))
     for a, b in peer.networks.items():
-        pairs = zip(of_name(mine, a).parameters(), getattr(their, b).parameters(), strict=True)
+        pairs = zip(ordered(of_name(mine, a)), getattr(their, b).parameters(), strict=True)
         found[f"weights of {a}"] = of_weights(list(pairs))
     return found
 

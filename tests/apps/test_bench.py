@@ -118,7 +118,18 @@ def test_a_row_of_ones_own_name() -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["cyclegan", "cut", "fastcut", "dclgan", "simdcl", "perceptual_gan", "two_branch", "style_conditional", "adain"],
+    [
+        "cyclegan",
+        "cut",
+        "fastcut",
+        "dclgan",
+        "simdcl",
+        "santa",
+        "perceptual_gan",
+        "two_branch",
+        "style_conditional",
+        "adain",
+    ],
 )
 def test_the_overrides_of_every_model_compose(model: str) -> None:
     words = overrides_of(model, (f"model={model}",), "night", 3, TINY)

@@ -17,7 +17,17 @@ from gan_style.models.translator import Images, Translator, kept
 from gan_style.testing import build_model, check_resume, check_turns, example_batch
 from tests.conftest import small_config
 
-METHODS = ("cyclegan", "cut", "fastcut", "dclgan", "simdcl", "perceptual_gan", "two_branch", "style_conditional")
+METHODS = (
+    "cyclegan",
+    "cut",
+    "fastcut",
+    "dclgan",
+    "simdcl",
+    "santa",
+    "perceptual_gan",
+    "two_branch",
+    "style_conditional",
+)
 NO_POOL = {"cyclegan", "perceptual_gan", "two_branch"}  # which have one that a test switches off
 PENALTIES = {"lambda_r1": 2.0, "lambda_r2": 3.0, "lambda_gp": 5.0, "lambda_gp0": 7.0}
 

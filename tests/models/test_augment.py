@@ -20,7 +20,17 @@ from gan_style.testing import build_model, check_resume, check_turns, example_ba
 from gan_style.training.engine.engine import Engine
 from tests.conftest import small_config
 
-METHODS = ("cyclegan", "cut", "fastcut", "dclgan", "simdcl", "perceptual_gan", "two_branch", "style_conditional")
+METHODS = (
+    "cyclegan",
+    "cut",
+    "fastcut",
+    "dclgan",
+    "simdcl",
+    "santa",
+    "perceptual_gan",
+    "two_branch",
+    "style_conditional",
+)
 
 
 def method(*words: str) -> tuple[Translator, Engine]:

@@ -16,6 +16,7 @@ PARAMETERS = {
     "generator/unet256": 54_409_603,
     "generator/unet128": 41_825_667,
     "generator/painter": 777_604,
+    "generator/path": 11_427_731,
     "discriminator/patch70": 2_764_737,
     "discriminator/patch84": 2_764_737,
     "discriminator/pixel": 8_705,
