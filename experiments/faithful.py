@@ -112,7 +112,7 @@ PEERS["santa"] = Peer(
     "--model santa",
     {"G_AB": "netG", "D_B": "netD"},
     {
-        **{"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "rec_A": ("G_rec", 1.0), "idt_B": ("G_idt", 1.0)},
+        **{"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "idt_A": ("G_rec", 1.0), "idt_B": ("G_idt", 1.0)},
         **{"kl": ("G_kl", 1.0), "path": ("G_path", 1.0)},
     },
 )

@@ -102,15 +102,15 @@ class SANTA(Translator):
         of_A, of_B = noisy.split([len(A), len(B)])
         positions = torch.tensor([0.0, 1.0, 1.0], device=A.device).repeat_interleave(len(A))
         made = crop(self.G_AB.decode(torch.cat([of_A, of_A, of_B]), positions), size)
-        rec_A, fake_B, idt_B = made.chunk(3)
-        images = {"real_A": A, "real_B": B, "rec_A": rec_A, "fake_B": fake_B, "idt_B": idt_B}
+        idt_A, fake_B, idt_B = made.chunk(3)
+        images = {"real_A": A, "real_B": B, "idt_A": idt_A, "fake_B": fake_B, "idt_B": idt_B}
         return Generated(images, features=features, of_A=of_A) if self.training else images
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         gan, terms = self.adversarial_loss("gan_B", self.D_B, images["fake_B"], images["real_B"])
-        terms["rec_A"] = l1(images["rec_A"], images["real_A"])
+        terms["idt_A"] = l1(images["idt_A"], images["real_A"])
         terms["idt_B"] = l1(images["idt_B"], images["real_B"])
-        total = self.lambda_gan * gan + self.lambda_rec * terms["rec_A"] + self.lambda_idt * terms["idt_B"]
+        total = self.lambda_gan * gan + self.lambda_rec * terms["idt_A"] + self.lambda_idt * terms["idt_B"]
         if self.noise_std > 0:
             terms["kl"] = kept(images, "features").square().mean()
             total = total + self.lambda_kl * terms["kl"]

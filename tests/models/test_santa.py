@@ -84,7 +84,7 @@ def train_reference(G: dict[str, Tensor], D: Weights, batches: list[tuple[Tensor
         loss["D_B"] = 0.5 * ((real_logits - 1).square().mean() + fake_logits.square().mean())
         adam_D.step(torch.autograd.grad(loss["D_B"], D), 2e-4)
         loss["G_gan_B"] = (patchgan(D, fake, True) - 1).square().mean()
-        loss["G_rec_A"], loss["G_idt_B"] = (rec - A).abs().mean(), (idt - B).abs().mean()
+        loss["G_idt_A"], loss["G_idt_B"] = (rec - A).abs().mean(), (idt - B).abs().mean()
         loss["G_kl"] = clean.square().mean()
         centre, step = torch.rand(1, dtype=torch.float64), 0.05 + 0.05 * torch.rand(1, dtype=torch.float64)
         high, low = (centre + step).clamp(max=1), (centre - step).clamp(min=0)
@@ -93,7 +93,7 @@ def train_reference(G: dict[str, Tensor], D: Weights, batches: list[tuple[Tensor
             for a, b in zip(decode(G, noisy[:1], high), decode(G, noisy[:1], low), strict=True)
         ]
         loss["G_path"] = torch.stack(changes).mean()
-        total = loss["G_gan_B"] + 5 * (loss["G_rec_A"] + loss["G_idt_B"]) + 0.01 * (loss["G_kl"] + loss["G_path"])
+        total = loss["G_gan_B"] + 5 * (loss["G_idt_A"] + loss["G_idt_B"]) + 0.01 * (loss["G_kl"] + loss["G_path"])
         adam_G.step(torch.autograd.grad(total, list(G.values())), 2e-4)
         history.append({name: float(value.detach()) for name, value in loss.items()})
     return history
@@ -146,7 +146,7 @@ def test_validation_adds_no_noise() -> None:
     with torch.no_grad():
         images = model.generate(inputs)
         assert torch.allclose(images["fake_B"], model.translate(inputs["A"]), atol=1e-6)
-        assert torch.allclose(images["rec_A"], model.G_AB(inputs["A"], 0.0), atol=1e-6)
+        assert torch.allclose(images["idt_A"], model.G_AB(inputs["A"], 0.0), atol=1e-6)
         assert torch.allclose(images["idt_B"], model.translate(inputs["B"]), atol=1e-6)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -162,7 +162,7 @@ def test_terms_of_weight_zero_cost_nothing() -> None:
     model = make("model.lambda_path=0", "model.noise_std=0")
     decodings: list[int] = []
     model.G_AB.last.register_forward_hook(lambda *_: decodings.append(1))
-    assert set(model.generator_loss(model.generate(batch()))[1]) == {"gan_B", "rec_A", "idt_B"}
+    assert set(model.generator_loss(model.generate(batch()))[1]) == {"gan_B", "idt_A", "idt_B"}
     assert len(decodings) == 1
 
 
