@@ -12,6 +12,7 @@ Of weights those are left out whose gradient is rounding: biases before a norm, 
 | cyclegan, cut, fastcut | taesungp/contrastive-unpaired-translation |
 | dclgan, simdcl | JunlinHan/DCLGAN |
 | santa | Mid-Push/santa |
+| enco | XiudingCai/EnCo-pytorch |
 """
 
 from __future__ import annotations
@@ -118,6 +119,24 @@ PEERS["santa"] = Peer(
 )
 
 
+PEERS["enco"] = Peer(
+    "--model enco --netF mlp_sample_with_DAG",
+    {"G_AB": "netG", "D_B": "netD", "H": "netF"},
+    {"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "enco": ("BYOL", 1.0), "idt_B": ("BYOL_Y", 10.0)},
+)
+
+
+_interpolate = nn.functional.interpolate
+
+
+def interpolate(x: Tensor, *given: Any, **more: Any) -> Tensor:
+    """Torch's own, with the ties of enlarged logits broken alike: EnCo sorts them, and rounding would decide."""
+    output = _interpolate(x, *given, **more)
+    if output.requires_grad or output.shape[1] > 1:
+        return output
+    return output.round(decimals=9) + 1e-8 * torch.arange(output.numel()).reshape(output.shape)
+
+
 class Draws:
     """Permutations and coins of a step, the same for both sides, however often and in which order they draw."""
 
@@ -138,6 +157,7 @@ class Draws:
         with (
             mock.patch.object(torch, "randperm", self.permutation),
             mock.patch.object(nn.functional, "instance_norm", instance_norm),
+            mock.patch.object(nn.functional, "interpolate", interpolate),
             mock.patch.object(np.random, "permutation", self.numbers),
             mock.patch.object(np.random, "random", self.coin),
             mock.patch("gan_style.models.cut.CUT._throws_heads", side_effect=lambda: self.coin() < 0.5),

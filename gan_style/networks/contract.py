@@ -40,6 +40,17 @@ class Featured(Protocol):
 
 
 @runtime_checkable
+class Paired(Protocol):
+    """A generator whose decoder can be compared with its encoder, as EnCo does."""
+
+    pair_channels: tuple[int, ...]  # of each pair of maps
+
+    def forward_with_pairs(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Return the output and, per entry of `pair_channels`, an encoder's map and a decoder's of the same size."""
+        ...
+
+
+@runtime_checkable
 class Judging(Protocol):
     """A discriminator of several judges, which returns logits by their names."""
 

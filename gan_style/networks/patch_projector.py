@@ -70,6 +70,86 @@ class PatchProjector(nn.Module):
         return vectors
 
 
+class PairProjector(nn.Module):
+    """Heads of EnCo: a projection of each pair of maps, and a prediction of the encoder's vectors (Cai et al. 2024).
+
+    Both are two linear layers, with batch norm over the patches.
+
+    Args:
+        channels: of each pair, as a generator's ``pair_channels``.
+        width: of the projection, 256 in the official code; the prediction's hidden layer has half of it.
+        init: see `gan_style.networks.init.initialize`.
+        init_gain: likewise.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], *, width: Count = 256, init: str = "xavier", init_gain: Positive = 0.02
+    ) -> None:
+        super().__init__()
+        self.projections = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(count, width, bias=False),
+                nn.BatchNorm1d(width),
+                nn.ReLU(),
+                nn.Linear(width, width, bias=False),
+                nn.BatchNorm1d(width, affine=False),
+            )
+            for count in channels
+        )
+        half = max(1, width // 2)
+        self.predictions = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, half, bias=False), nn.BatchNorm1d(half), nn.ReLU(), nn.Linear(half, width))
+            for _ in channels
+        )
+        initialize(self, init, init_gain)
+
+    def forward(self, features: Sequence[Tensor], ids: Sequence[Tensor], *, predict: bool) -> list[Tensor]:
+        """Project features at given places, and where asked predict from that what the encoder's are.
+
+        Args:
+            features: one [B, C, h, w] per pair.
+            ids: one int64 [B, N] per pair, row * w + column, see `doubtful_places`.
+            predict: whether they are the decoder's.
+
+        Returns:
+            One [B * N, width] of unit vectors per pair.
+        """
+        found = []
+        with torch.autocast(features[0].device.type, enabled=False):
+            for index, (x, places) in enumerate(zip(features, ids, strict=True)):
+                flat = x.flatten(2).to(self.projections[0][0].weight.dtype)  # type: ignore[index]
+                patches = flat.gather(2, places[:, None].expand(-1, x.shape[1], -1)).transpose(1, 2).flatten(0, 1)
+                vectors = self.projections[index](patches)
+                found.append(_unit(self.predictions[index](vectors) if predict else vectors))
+        return found
+
+
+def doubtful_places(logits: Tensor, count: int, *, oversample: int = 4, random_share: float = 0.5) -> Tensor:
+    """Draw places for EnCo's loss: half of them where a discriminator is surest of a fake, the others anywhere.
+
+    Cai et al. 2024, "discriminative attention-guided sampling". Of `oversample` times as many random places the least
+    real ones are taken. Draws come from torch's global generator.
+
+    Args:
+        logits: [B, 1, h, w], of the size of the features.
+        count: of places; all where there are fewer.
+        oversample: see above.
+        random_share: of the places.
+
+    Returns: int64 [B, min(count, h * w)].
+    """
+    total = logits.shape[-2] * logits.shape[-1]
+    count = min(count, total)
+    anywhere = int(count * random_share)
+    rows = []
+    for one in logits.flatten(1):
+        drawn = torch.randperm(total, device=one.device)[: count * oversample]
+        least = drawn[one[drawn].argsort()[: count - anywhere]]
+        others = torch.randperm(total, device=one.device)[total - anywhere :]
+        rows.append(torch.cat([least, others]))
+    return torch.stack(rows)
+
+
 class FeatureSummary(nn.Module):
     """Summary of the vectors of all layers of a picture, for SimDCL's similarity loss (Han et al. 2021, section 3.3).
 

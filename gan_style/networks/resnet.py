@@ -67,6 +67,7 @@ class ResnetGenerator(nn.Module):
     """
 
     feature_channels: tuple[int, ...]
+    pair_channels: tuple[int, ...]
 
     def __init__(
         self,
@@ -106,6 +107,10 @@ class ResnetGenerator(nn.Module):
         deep = sorted({0, 4 if blocks >= 5 else blocks // 2}) if blocks else []
         self._feature_layers = (0, 4, 7 + (downsample == "blur"), *(len(down) + block for block in deep))
         self.feature_channels = (in_channels, 2 * filters, wide, *(wide for _ in deep))
+        # Where sizes meet: after the first convolution, the first halving and the second block, and on the way back.
+        middle = [(len(down) + min(1, blocks - 1), len(down) + max(blocks - 3, min(1, blocks - 1)))] if blocks else []
+        self._pairs = [(3, before + 5), (6 + (downsample == "blur"), before + 2), *middle]
+        self.pair_channels = (filters, 2 * filters, wide)[: len(self._pairs)]
         initialize(self, init, init_gain)
         if self.head:
             start_small(last)
@@ -144,13 +149,29 @@ class ResnetGenerator(nn.Module):
         y, features = self._encode(padded)
         return self._finish(self._decode(y, self._feature_layers[-1] + 1), size, x), features
 
-    def _decode(self, y: Tensor, first: int) -> Tensor:
-        """Compute the layers from the one of an index on, with noise between them."""
+    def forward_with_pairs(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Return ``forward(x)``, and maps of the encoder with the decoder's of the same size (Cai et al. 2024).
+
+        Args:
+            x: [B, in_channels, H, W].
+
+        Returns:
+            The pictures, and one pair of [B, C, h, w] per entry C of ``pair_channels``.
+        """
+        padded, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
+        kept = dict.fromkeys(index for pair in self._pairs for index in pair)
+        y = self._decode(padded, 0, kept)
+        return self._finish(y, size, x), [(kept[a], kept[b]) for a, b in self._pairs]  # type: ignore[misc]
+
+    def _decode(self, y: Tensor, first: int, kept: dict[int, Tensor | None] | None = None) -> Tensor:
+        """Compute the layers from the one of an index on, with noise between them; `kept` gets those that it names."""
         add_noise = self.noise.drawn(y) if self.noise else None
         for index in range(first, len(self.layers)):
             if add_noise and index in self._noise_levels:
                 y = add_noise(y, self._noise_levels[index])
             y = self.layers[index](y)
+            if kept is not None and index in kept:
+                kept[index] = y
         return y
 
     def _finish(self, y: Tensor, size: tuple[int, int], image: Tensor) -> Tensor:

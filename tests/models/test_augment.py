@@ -27,6 +27,7 @@ METHODS = (
     "dclgan",
     "simdcl",
     "santa",
+    "enco",
     "perceptual_gan",
     "two_branch",
     "style_conditional",
