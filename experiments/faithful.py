@@ -95,6 +95,19 @@ PEERS = {
         {**_DCL_TERMS, "nce_A": ("NCE1", 1.0), "nce_B": ("NCE2", 1.0), "sim": ("Sim", 10.0)},
         size=64,  # their summary wants 256 places in the deepest layer
     ),
+    "santa": Peer(
+        "--model santa",
+        {"G_AB": "netG", "D_B": "netD"},
+        {
+            **{"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "rec_A": ("G_rec", 1.0), "idt_B": ("G_idt", 1.0)},
+            **{"kl": ("G_kl", 1.0), "path": ("G_path", 1.0)},
+        },
+    ),
+    "enco": Peer(
+        "--model enco --netF mlp_sample_with_DAG",
+        {"G_AB": "netG", "D_B": "netD", "H": "netF"},
+        {"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "enco": ("BYOL", 1.0), "idt_B": ("BYOL_Y", 10.0)},
+    ),
 }
 
 
@@ -107,23 +120,6 @@ def instance_norm(*given: Any, **more: Any) -> Tensor:
     if output.requires_grad:
         output.register_hook(lambda gradient: gradient.contiguous())
     return output
-
-
-PEERS["santa"] = Peer(
-    "--model santa",
-    {"G_AB": "netG", "D_B": "netD"},
-    {
-        **{"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "idt_A": ("G_rec", 1.0), "idt_B": ("G_idt", 1.0)},
-        **{"kl": ("G_kl", 1.0), "path": ("G_path", 1.0)},
-    },
-)
-
-
-PEERS["enco"] = Peer(
-    "--model enco --netF mlp_sample_with_DAG",
-    {"G_AB": "netG", "D_B": "netD", "H": "netF"},
-    {"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "enco": ("BYOL", 1.0), "idt_B": ("BYOL_Y", 10.0)},
-)
 
 
 _interpolate = nn.functional.interpolate
@@ -210,6 +206,7 @@ def share_weights(mine: nn.Module, their: nn.Module) -> None:
     """Copy ours into theirs, tensor by tensor."""
     with torch.no_grad():
         for a, b in zip(ordered(mine), their.parameters(), strict=True):
+            assert a.shape == b.shape, f"{type(mine).__name__} and theirs are laid out otherwise"
             b.copy_(a)
 
 
@@ -281,6 +278,8 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, required=True, help="a checkout of the authors' code")
     parser.add_argument("--steps", type=int, default=20)
     given = parser.parse_args()
+    if given.steps < 1:
+        sys.exit(f"--steps {given.steps} must be 1 or more")
     if not (given.peer / "models").is_dir():
         sys.exit(f"{given.peer} has no models/: give a checkout of the authors' repository")
     found = compare(given.method, given.peer.resolve(), given.steps)

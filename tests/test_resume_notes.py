@@ -108,6 +108,24 @@ def test_a_setting_that_changes_no_number_is_not_said(name: str) -> None:
     assert notes(saved(other), one) == []
 
 
+@pytest.mark.parametrize("method", ["cyclegan", "cut", "style_conditional"])
+def test_a_run_from_before_the_penalties_were_one_choice_goes_on_without_a_note(method: str) -> None:
+    now = kept(CPU, f"model={method}")
+    then = saved(now)
+    for key in ("gan_mode", "lambda_r2", "lambda_gp", "lambda_gp0", "lambda_r1", "penalty_every"):
+        del then["config"]["model"][key]
+    assert notes(then, now) == []
+
+
+def test_a_weight_that_means_something_else_now_is_said() -> None:
+    now = kept(CPU, "model.lambda_r1=1")
+    assert notes(saved(now), now) == []
+    then = saved(now)
+    del then["config"]["model"]["penalty_every"]
+    (note,) = notes(then, now)
+    assert note.startswith("model.lambda_r1 was the weight of a sum over the places of the discriminator")
+
+
 def test_what_null_stands_for_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Null means another setting on a processor where fast convolutions pay than on one where they do not."""
     content = saved(kept(CPU))

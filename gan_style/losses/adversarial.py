@@ -158,8 +158,8 @@ class Adversarial:
     def _weight(self, judge: str) -> float:
         if judge and judge not in self.weights:
             raise UserError(
-                f"this method was not told what the discriminator's judge {judge} counts: its code gives "
-                "adversarial(mode, *judges_of(discriminator)); until then take model/discriminator=patch70"
+                f"this method was not told what the discriminator's judge {judge} counts: let its code call "
+                "adversarial_loss and judging_loss; until then take model/discriminator=patch70"
             )
         return self.weights.get(judge, 1.0)
 

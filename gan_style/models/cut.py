@@ -77,7 +77,7 @@ class CUT(Translator):
         if not isinstance(network, Featured):
             raise ValueError(
                 f"model/generator: {type(network).__name__} gives no features to compare; "
-                "take model/generator=resnet9 or resnet6"
+                "take model/generator=resnet9_antialiased, resnet9 or resnet6"
             )
         self.G_AB = network
         self.H = PatchProjector(network.feature_channels, num_patches=num_patches)

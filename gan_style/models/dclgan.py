@@ -122,7 +122,7 @@ class DCLGAN(Translator):
         for source in DOMAINS:
             target = OTHER[source]
             ids = self._head(source).sample(reals[source])
-            with torch.set_grad_enabled(self.lambda_sim > 0):  # as keys they are constants
+            with torch.set_grad_enabled(len(self.S) > 0):  # as keys they are constants
                 vectors[f"real_{source}"] = self._head(source)(reals[source], ids)
             queries = self._head(target)(fakes[target], ids)
             terms[f"nce_{source}"] = self._contrast(queries, vectors[f"real_{source}"])
@@ -130,7 +130,7 @@ class DCLGAN(Translator):
         total = self.lambda_gan * (gan_A + gan_B) / 2
         total = total + self.lambda_nce * (terms["nce_A"] + terms["nce_B"]) / 2
         total = total + self.lambda_idt * (terms["idt_A"] + terms["idt_B"]) / 2
-        if self.lambda_sim > 0:
+        if self.S:  # also where the weight has fallen to 0: its networks want a gradient in every turn
             terms["sim"] = self._similarity(vectors, fakes)
             total = total + self.lambda_sim * terms["sim"]
         return total, terms

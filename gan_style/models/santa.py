@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
+from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, Positive, Weight
+from gan_style.models.passes import joined
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1
 from gan_style.networks.blocks import crop
 from gan_style.networks.path import PathGenerator
@@ -31,9 +33,9 @@ class SANTA(Translator):
         lambda_gan: weight of the adversarial loss.
         lambda_rec: weight of |G(A, 0) - A|.
         lambda_idt: weight of |G(B, 1) - B|.
-        lambda_kl: weight of the mean square of the features, to which noise is added in training.
+        lambda_kl: weight of the mean square of the features, where noise is added to them.
         lambda_path: weight of the change of the decoder's features along the path.
-        noise_std: deviation of that noise.
+        noise_std: deviation of that noise, in training alone; 0 adds none.
         step_min, step_max: of half the way between the two positions whose features are compared, drawn uniformly.
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
@@ -95,24 +97,24 @@ class SANTA(Translator):
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         """Make the images; in training of features with noise, of which those of A are kept for the path."""
         A, B = batch["A"], batch["B"]
-        features, size = self.G_AB.encode(torch.cat([A, B]))
+        features = joined(self.G_AB, A, B, method="encode")
         noisy = features
         if self.training and self.noise_std > 0:
-            noisy = features + self.noise_std * torch.randn_like(features)
-        of_A, of_B = noisy.split([len(A), len(B)])
-        positions = torch.tensor([0.0, 1.0, 1.0], device=A.device).repeat_interleave(len(A))
-        made = crop(self.G_AB.decode(torch.cat([of_A, of_A, of_B]), positions), size)
-        idt_A, fake_B, idt_B = made.chunk(3)
+            noisy = [one + self.noise_std * torch.randn_like(one) for one in features]
+        ends = torch.tensor([0.0, 1.0], device=A.device).repeat_interleave(len(A))
+        idt_A, fake_B = crop(self.G_AB.decode(noisy[0].repeat(2, 1, 1, 1), ends), (A.shape[-2], A.shape[-1])).chunk(2)
+        idt_B = crop(self.G_AB.decode(noisy[1]), (B.shape[-2], B.shape[-1]))
         images = {"real_A": A, "real_B": B, "idt_A": idt_A, "fake_B": fake_B, "idt_B": idt_B}
-        return Generated(images, features=features, of_A=of_A) if self.training else images
+        return Generated(images, features=features, of_A=noisy[0]) if self.training else images
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         gan, terms = self.adversarial_loss("gan_B", self.D_B, images["fake_B"], images["real_B"])
-        terms["idt_A"] = l1(images["idt_A"], images["real_A"])
+        terms["rec_A"] = l1(images["idt_A"], images["real_A"])
         terms["idt_B"] = l1(images["idt_B"], images["real_B"])
-        total = self.lambda_gan * gan + self.lambda_rec * terms["idt_A"] + self.lambda_idt * terms["idt_B"]
+        total = self.lambda_gan * gan + self.lambda_rec * terms["rec_A"] + self.lambda_idt * terms["idt_B"]
         if self.noise_std > 0:
-            terms["kl"] = kept(images, "features").square().mean()
+            squares = torch.cat([at_least_float32(one).square().flatten() for one in kept(images, "features")])
+            terms["kl"] = squares.mean()
             total = total + self.lambda_kl * terms["kl"]
         if self.lambda_path > 0:
             terms["path"] = self._path(kept(images, "of_A"))
@@ -123,11 +125,16 @@ class SANTA(Translator):
         return self.judging_loss("B", self.D_B, images["real_B"], images["fake_B"].detach())
 
     def _path(self, features: Tensor) -> Tensor:
-        """Return the mean square of the change of the decoder's features between two near positions."""
-        centre, step = torch.rand(2, len(features), dtype=features.dtype, device=features.device)
-        step = self.step_min + (self.step_max - self.step_min) * step
-        ends = [(centre + step).clamp(0, 1), (centre - step).clamp(0, 1)]
-        way = (ends[0] - ends[1]).clamp_min(MIN_STEP)[:, None, None, None]
-        maps = self.G_AB.path(torch.cat([features, features]), torch.cat(ends))
-        changes = [(further - nearer) / way for further, nearer in (one.chunk(2) for one in maps)]
-        return torch.stack([change.square().mean() for change in changes]).mean()
+        """Return the mean square of the change of the decoder's features between two near positions.
+
+        Without autocast: the change is small beside the features, and half precision would be most of it.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            features = at_least_float32(features)
+            centre, step = torch.rand(2, len(features), dtype=features.dtype, device=features.device)
+            step = self.step_min + (self.step_max - self.step_min) * step
+            ends = [(centre + step).clamp(0, 1), (centre - step).clamp(0, 1)]
+            way = (ends[0] - ends[1]).clamp_min(MIN_STEP)[:, None, None, None]
+            maps = self.G_AB.path(torch.cat([features, features]), torch.cat(ends))
+            changes = [(further - nearer) / way for further, nearer in (one.chunk(2) for one in maps)]
+            return torch.stack([change.square().mean() for change in changes]).mean()

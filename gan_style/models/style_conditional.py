@@ -201,7 +201,8 @@ class StyleConditional(Styled):
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         fake, real_A = images["fake_B"], images["real_A"]
         labels = kept(images, "labels")
-        _, terms = self.adversarial_loss("gan_B", lambda x: self.D(x, labels), fake, images["real_B"])
+        gan, of_D = self.adversarial_loss("gan_B", lambda x: self.D(x, labels), fake, images["real_B"])
+        terms = {"gan_B": gan}
         if self.weights["code"] > 0:
             terms["code"] = l1(self.E(fake), kept(images, "code").detach())
         pairs = (("cycle_A", "rec_A"), ("self", "idt_A"))
@@ -209,6 +210,7 @@ class StyleConditional(Styled):
         if self.perceptual is not None:
             terms |= self._vgg_terms(self.perceptual, images)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+        terms = of_D | {name: value for name, value in terms.items() if name != "gan_B"}  # of several judges by name
         second: Tensor | None = kept(images, "second")
         if second is not None:
             terms["diversity"] = l1(fake, second)

@@ -105,6 +105,9 @@ class Translator(nn.Module):
     pretrain: int = 0  # iterations at the beginning that are trained in another way, and are not judged by the doctor
     gan_mode: str | None = None  # of its adversarial loss, as `adversarial(mode)` calls it; None has no such loss
     lambda_r1: float = 0.0
+    lambda_r2: float = 0.0
+    lambda_gp: float = 0.0
+    lambda_gp0: float = 0.0
     shown_only: ClassVar[tuple[str, ...]] = ()  # terms of `generator_loss` that are in no total
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -138,14 +141,12 @@ class Translator(nn.Module):
     ) -> None:
         super().__init__()
         weights = {"lambda_r1": lambda_r1, "lambda_r2": lambda_r2, "lambda_gp": lambda_gp, "lambda_gp0": lambda_gp0}
-        for key, value in {"augment": augment, "gan_mode": gan_mode, **weights}.items():
-            if value and not self.discriminators:
-                raise UserError(
-                    f"model.{key}={value} is for discriminators, and {type(self).__name__} has none: leave it out"
-                )
+        self._check_game({"gan_mode": gan_mode, **weights}, augment)
+        self._check_helpers(optimizer_G, optimizer_H)
         self.gan_mode = gan_mode or self.gan_mode
-        self.lambda_r1 = self.lambda_r1 if lambda_r1 is None else lambda_r1
-        self.lambda_r2, self.lambda_gp, self.lambda_gp0 = lambda_r2, lambda_gp, lambda_gp0
+        if self.gan_mode is not None:
+            self.lambda_r1 = self.lambda_r1 if lambda_r1 is None else lambda_r1
+            self.lambda_r2, self.lambda_gp, self.lambda_gp0 = lambda_r2, lambda_gp, lambda_gp0
         self.penalty_every, self.augment = penalty_every, augment
         self.make_optimizer = {"G": optimizer_G, "D": optimizer_D or optimizer_G}
         self.settings_of_helpers = dict(optimizer_H or {})
@@ -154,6 +155,35 @@ class Translator(nn.Module):
         self.iteration = 0  # batches done, counted by the engine
         self.skipped = 0  # batches that a rollback undid
         self.weight_schedules: dict[str, WeightSchedule] = {k: v for k, v in (weight_schedules or {}).items() if v}
+
+    def _check_game(self, settings: Mapping[str, Any], augment: str | None) -> None:
+        """Raise a UserError for a setting of an adversarial loss that the method does not have."""
+        name = type(self).__name__
+        for key, value in {"augment": augment, **settings}.items():
+            if value and not self.discriminators:
+                raise UserError(f"model.{key}={value} is for discriminators, and {name} has none: leave it out")
+        for key, value in settings.items():
+            if value and self.gan_mode is None:
+                raise UserError(
+                    f"model.{key}={value} is for methods that declare gan_mode and call judging_loss, and {name} does "
+                    "not: leave it out"
+                )
+
+    def _check_helpers(self, make: Optimizers, settings: Mapping[str, Any] | None) -> None:
+        """Raise a UserError for settings of the helpers' optimiser that it does not take."""
+        if not settings:
+            return
+        if not self.helpers:
+            raise UserError(f"model.optimizer_H is for helpers, and {type(self).__name__} has none: leave it out")
+        own, of_helpers = (nn.Parameter(torch.zeros(1)) for _ in range(2))
+        try:
+            optimizer = make([{"params": [own]}, {"params": [of_helpers], **settings}])
+            unknown = [key for key in settings if key not in optimizer.defaults]
+            type(optimizer)([of_helpers], **settings)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"model.optimizer_H: {' '.join(str(error).split())}") from error
+        if unknown:
+            raise UserError(f"model.optimizer_H.{unknown[0]} is no setting of {type(optimizer).__name__}: leave it out")
 
     # To be written
 
@@ -239,7 +269,13 @@ class Translator(nn.Module):
     @cached_property
     def gan(self) -> Adversarial:
         """Both sides of the adversarial loss, with the weights of the judges of its discriminators."""
-        return adversarial(str(self.gan_mode), *judges_of(self.networks("D")[0]))
+        assert self.gan_mode is not None, f'{type(self).__name__} wants an adversarial loss, such as gan_mode = "lsgan"'
+        return adversarial(self.gan_mode, *judges_of(self.networks("D")[0]))
+
+    @property
+    def penalised(self) -> bool:
+        """True if a gradient penalty differentiates the discriminators twice."""
+        return any(weight > 0 for weight in (self.lambda_r1, self.lambda_r2, self.lambda_gp, self.lambda_gp0))
 
     def adversarial_loss(
         self, name: str, judge: Callable[[Tensor], Logits], fake: Tensor, real: Tensor

@@ -69,16 +69,15 @@ class PathGenerator(nn.Module):
             x: the pictures.
             d: position on the path of all pictures, or of each, [B].
         """
-        features, size = self.encode(x)
-        return crop(self.decode(features, d), size)
+        return crop(self.decode(self.encode(x), d), (x.shape[-2], x.shape[-1]))
 
-    def encode(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """Return the features [B, 4 filters, h, w] of [B, in_channels, H, W], and its size, for `crop`."""
-        padded, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
-        return self.encoder(padded), size
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the features [B, 4 filters, h, w] of [B, in_channels, H, W], padded."""
+        features: Tensor = self.encoder(pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)[0])
+        return features
 
     def decode(self, features: Tensor, d: float | Tensor = 1.0) -> Tensor:
-        """Decode features at positions d, see `forward`; the size is that of the padded picture."""
+        """Decode features at positions d, see `forward`, to a picture that is still padded, see `crop`."""
         return torch.tanh(self.path(features, d)[-1])
 
     def path(self, features: Tensor, d: float | Tensor) -> list[Tensor]:

@@ -79,7 +79,9 @@ def begin_from(given: str, model: Translator, config: Mapping[str, Any], discrim
     with naming(path), fitting():
         state = with_averages(content)
         why_not = {}
-        names = (*model.generators, *model.helpers, *model.discriminators)
+        names = [
+            n for n in (*model.generators, *model.helpers, *model.discriminators) if getattr(model, n).state_dict()
+        ]
         for name in names:
             own: Mapping[str, Any] = getattr(model, name).state_dict()
             theirs = {key: state[f"{name}.{key}"] for key in _keys_of(name, state)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from gan_style.checkpoints import checkpoint
 from gan_style.core.allowed import in_config
-from gan_style.core.config import with_defaults
+from gan_style.core.config import target_of, with_defaults
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.datamodule import UnpairedDataModule
@@ -71,7 +71,7 @@ def differences(
         data: description of the pictures, see `UnpairedDataModule.describe`.
         settings: of the command's trainer.
     """
-    for found in (*_of_settings(config, resume), *_of_images(resume, data)):
+    for found in (*_of_settings(config, resume), *_of_penalties(resume), *_of_images(resume, data)):
         yield f"{found}; {arithmetic.NOT_EXACTLY}"
     yield from arithmetic.changes(settings, data["preprocessing"]["image_size"], resume)
 
@@ -85,6 +85,14 @@ def _of_settings(config: Mapping[str, Any], resume: Mapping[str, Any]) -> Iterat
             key = ".".join(found.split("=")[0].split(".")[:2])
             if key not in same:
                 yield found
+
+
+def _of_penalties(resume: Mapping[str, Any]) -> Iterator[str]:
+    """Yield that a weight means something else than in the version that saved, which had no `penalty_every`."""
+    model = resume["config"]["model"]
+    for key in ("lambda_r1", "lambda_gp"):
+        if model.get(key) and "penalty_every" not in model and "r1_every" not in model:
+            yield f"model.{key} was the weight of a sum over the places of the discriminator and is that of their mean"
 
 
 def _of_images(resume: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
@@ -104,8 +112,18 @@ def _completed(saved: Any, now: Any, allowed: Sequence[str]) -> Any:
     if not (isinstance(saved, Mapping) and isinstance(now, Mapping)):
         return saved
     if "_target_" in saved and saved["_target_"] == now.get("_target_"):
-        saved = {key: value for key, value in with_defaults(saved, allowed).items() if key in saved or key in now}
+        target = target_of(now, allowed)
+        whole = {
+            key: _own(target, key) if value is None else value for key, value in with_defaults(saved, allowed).items()
+        }
+        saved = {key: value for key, value in whole.items() if key in saved or key in now}
     return {key: _completed(value, now.get(key), allowed) for key, value in saved.items()}
+
+
+def _own(target: Any, key: str) -> Any:
+    """Return what a method has as its own where a setting is None, such as `gan_mode`; None where it has nothing."""
+    value = getattr(target, key, None)
+    return value if isinstance(value, str | float) else None
 
 
 def check_styles(resume: Mapping[str, Any], names: Sequence[str], path: Path | None) -> None:
@@ -165,11 +183,20 @@ def check_beginning(init_from: str | None, warm_start: str | None) -> None:
 
 
 def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
-    """Check that crops are large enough for the discriminators, before a run folder is created.
+    """Check that crops suit the discriminators and their losses, before a run folder is created.
 
     Raises:
-        UserError: names the sizes.
+        UserError: names the sizes, or the loss that wants pictures of one size.
     """
+    pairing = {"model.lambda_gp": model.lambda_gp, "model.lambda_gp0": model.lambda_gp0}
+    if model.gan_mode is not None and model.gan.relative:
+        pairing["an adversarial loss that is relativistic"] = 1.0
+    for name, weight in pairing.items():
+        if weight > 0 and not data.transform.fixed_size:
+            raise UserError(
+                f"{name} puts pictures of A and B, real and made, side by side and wants them of one size: take "
+                "data.preprocess=resize_and_crop or crop, or leave it out"
+            )
     for network in model.networks("D"):
         needed = minimum_size(network)
         if data.image_size < needed:

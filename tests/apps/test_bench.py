@@ -165,6 +165,8 @@ def test_a_row_that_chooses_a_network_takes_it_as_its_file_has_it() -> None:
     assert config["model"]["generator"]["filters"] == 16, "painter's, not that of the other rows"
     assert config["model"]["optimizer_G"]["lr"] == 4e-4, "what is not of the networks is shared"
     assert config["model"]["weight_schedules"]["lambda_cycle"]["length"] == 600
+    back = ("model=cyclegan", "model/generator@model.generator_BA=painter")
+    assert "model.generator.filters=24" in overrides_of("back", back, "night", 0, TINY), "of the other generator"
     own = overrides_of("mine", ("model=cyclegan", "model/generator=painter"), "night", 0, TINY)
     assert "model.discriminator.filters=32" in own
     assert not [word for word in own if word.startswith("model.generator.")]

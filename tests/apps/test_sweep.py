@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from hydra import compose, initialize_config_dir
 
@@ -21,7 +22,7 @@ from gan_style.apps.sweep import plots, settings
 from gan_style.apps.sweep.scores import Rule, read_scores
 from gan_style.apps.sweep.space import read_space
 from gan_style.core import training_process as process
-from gan_style.core.config import check, config_dir, plain
+from gan_style.core.config import build, check, config_dir, plain
 from gan_style.core.errors import UserError
 from gan_style.training.best_rule import PREFERRED
 from tests.conftest import composed
@@ -366,7 +367,10 @@ def test_shipped_sweeps_name_keys_that_exist(name: str) -> None:
     one = settings.read([f"sweep={name}"])
     for end in (0, -1):
         params = {key: d.values[end] if hasattr(d, "values") else (d.low, d.high)[end] for key, d in one.space.items()}
-        check(composed(*runner.command_of(one, params)[2:], "name=x"))
+        config = composed(*runner.command_of(one, params)[2:], "name=x")
+        check(config)
+        with torch.device("meta"):
+            build(config["model"])
 
 
 def test_the_wandb_sweep_drives_the_same_command() -> None:

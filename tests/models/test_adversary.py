@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.types import GanMode
 from gan_style.losses.adversarial import adversarial
-from gan_style.models.translator import Images, Translator, kept
+from gan_style.models.translator import Images, Terms, Translator, kept
 from gan_style.testing import build_model, check_resume, check_turns, example_batch
+from gan_style.training.engine.optimizers import goes_on
 from tests.conftest import small_config
 
 METHODS = (
@@ -123,3 +124,95 @@ def test_a_relativistic_run_with_both_penalties_resumes_bit_for_bit(tmp_path: Pa
 def test_a_method_without_discriminators_refuses_them(key: str, value: Any) -> None:
     with pytest.raises(UserError, match=rf"model\.{key}={value} is for discriminators, and AdaIN has none"):
         build_model(small_config("model=adain", f"+model.{key}={value}"))
+
+
+class OldContract(Translator):
+    """A method as they were written before the losses were the base class's."""
+
+    generators = ("G_AB",)
+    discriminators = ("D_B",)
+
+    def __init__(self, **training: Any) -> None:
+        super().__init__(optimizer_G=torch.optim.Adam, **training)
+        self.G_AB, self.D_B = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 1, 1)
+        self.gan_mode, self.gan = "lsgan", adversarial("lsgan")
+
+    def generate(self, batch: Mapping[str, Tensor]) -> Images:
+        return {"real_A": batch["A"], "real_B": batch["B"], "fake_B": self.G_AB(batch["A"])}
+
+    def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        gan = self.gan.generator(self.D_B(images["fake_B"]))
+        return gan, {"gan": gan}
+
+    def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        loss = self.gan.discriminator(self.D_B(images["real_B"]), self.D_B(images["fake_B"].detach()))
+        return loss, {"B": loss}
+
+
+def test_a_method_with_losses_of_its_own_trains_and_refuses_what_it_would_not_use() -> None:
+    check_turns(OldContract(), example_batch())
+    for key, value in {"gan_mode": "hinge", "lambda_r1": 1.0, "lambda_gp": 10.0}.items():
+        with pytest.raises(UserError, match=rf"model\.{key}={value} is for methods that declare gan_mode"):
+            OldContract(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("model.lambda_gp=10",), "model.lambda_gp puts pictures of A and B"),
+        (("model.lambda_gp0=1",), "model.lambda_gp0 puts pictures of A and B"),
+        (("model.gan_mode=relativistic",), "an adversarial loss that is relativistic puts pictures"),
+    ],
+)
+def test_losses_that_pair_pictures_want_them_of_one_size(
+    run: Callable[..., Path], words: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        run("sizes", *words, "data.preprocess=none", "trainer.max_steps=1")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("dclgan", {"lrr": 1e-3}, "model.optimizer_H"),
+        ("dclgan", {"lr": -1.0}, "model.optimizer_H: Invalid learning rate"),
+        ("cyclegan", {"lr": 1e-3}, "model.optimizer_H is for helpers, and CycleGAN has none"),
+    ],
+)
+def test_settings_of_helpers_are_checked(name: str, settings: dict[str, float], said: str) -> None:
+    text = ",".join(f"{key}:{value}" for key, value in settings.items())
+    plus = "" if name == "dclgan" else "+"
+    words = ["~model.optimizer_H", f"+model.optimizer_H={{{text}}}"] if not plus else [f"+model.optimizer_H={{{text}}}"]
+    with pytest.raises(UserError, match=said):
+        method(name, *words)
+
+
+def test_an_optimiser_with_other_groups_begins_anew() -> None:
+    grouped, plain = method("dclgan"), method("dclgan", "model.optimizer_H=null")
+    make = plain.make_optimizer["G"]
+    saved = grouped.make_optimizer["G"](grouped.parameter_groups("G")).state_dict()
+    assert not goes_on(make(plain.parameter_groups("G")), make, saved)
+    assert goes_on(make(grouped.parameter_groups("G")), make, saved)
+
+
+def test_several_conditional_judges_are_weighed_and_named() -> None:
+    words = [
+        "model/discriminator=conditional",
+        "model.discriminator.filters=4",
+    ]
+    model = method("style_conditional", *words)
+    images = model.generate(example_batch())
+    one = model.D
+
+    class Two(nn.Module):
+        judge_weights, judge_modes = {"a": 1.0, "b": 0.5}, {}
+
+        def forward(self, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
+            return {"a": one(x, labels), "b": 2 * one(x, labels)}
+
+    before, terms = model.generator_loss(images)
+    model.D, model.__dict__["gan"] = Two(), adversarial("vanilla", Two.judge_weights)
+    total, found = model.generator_loss(images)
+    assert {"gan_B_a", "gan_B_b"} <= found.keys()
+    expected = before - terms["gan_B"] + found["gan_B_a"] + 0.5 * found["gan_B_b"]
+    assert total.item() == pytest.approx(expected.item(), rel=1e-4)

@@ -186,3 +186,12 @@ def test_what_cannot_be_is_refused() -> None:
         build(small_config("model=dclgan")["model"], channels_A=1, channels_B=3)
     with pytest.raises(UserError, match=r"UNetGenerator gives no features to compare"):
         build(small_config("model=dclgan", "model/generator=unet128")["model"])
+
+
+def test_a_similarity_whose_weight_has_fallen_to_nothing_still_gives_its_networks_a_gradient() -> None:
+    """Several processes want one of every weight in every turn."""
+    model, inputs = make("model=simdcl"), batch()
+    model.lambda_sim = 0.0
+    total, _ = model.generator_loss(model.generate(inputs))
+    total.backward()
+    assert all(p.grad is not None for p in model.S.parameters())

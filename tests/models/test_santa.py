@@ -16,6 +16,7 @@ from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.models.santa import SANTA
+from gan_style.models.translator import kept
 from gan_style.networks.path import PathGenerator
 from gan_style.testing import check_generator
 from tests.conftest import composed, small_config
@@ -84,7 +85,7 @@ def train_reference(G: dict[str, Tensor], D: Weights, batches: list[tuple[Tensor
         loss["D_B"] = 0.5 * ((real_logits - 1).square().mean() + fake_logits.square().mean())
         adam_D.step(torch.autograd.grad(loss["D_B"], D), 2e-4)
         loss["G_gan_B"] = (patchgan(D, fake, True) - 1).square().mean()
-        loss["G_idt_A"], loss["G_idt_B"] = (rec - A).abs().mean(), (idt - B).abs().mean()
+        loss["G_rec_A"], loss["G_idt_B"] = (rec - A).abs().mean(), (idt - B).abs().mean()
         loss["G_kl"] = clean.square().mean()
         centre, step = torch.rand(1, dtype=torch.float64), 0.05 + 0.05 * torch.rand(1, dtype=torch.float64)
         high, low = (centre + step).clamp(max=1), (centre - step).clamp(min=0)
@@ -93,7 +94,7 @@ def train_reference(G: dict[str, Tensor], D: Weights, batches: list[tuple[Tensor
             for a, b in zip(decode(G, noisy[:1], high), decode(G, noisy[:1], low), strict=True)
         ]
         loss["G_path"] = torch.stack(changes).mean()
-        total = loss["G_gan_B"] + 5 * (loss["G_idt_A"] + loss["G_idt_B"]) + 0.01 * (loss["G_kl"] + loss["G_path"])
+        total = loss["G_gan_B"] + 5 * (loss["G_rec_A"] + loss["G_idt_B"]) + 0.01 * (loss["G_kl"] + loss["G_path"])
         adam_G.step(torch.autograd.grad(total, list(G.values())), 2e-4)
         history.append({name: float(value.detach()) for name, value in loss.items()})
     return history
@@ -158,12 +159,32 @@ def test_each_picture_may_have_a_position_of_its_own() -> None:
         torch.testing.assert_close(model.G_AB(image[None], torch.tensor(d))[0], made, rtol=1e-6, atol=1e-6)
 
 
+def test_pictures_of_different_sizes() -> None:
+    model = make()
+    inputs = {"A": torch.rand(1, 3, 40, 48) * 2 - 1, "B": torch.rand(1, 3, 32, 56) * 2 - 1}
+    images = model.generate(inputs)
+    assert [images[f"idt_{domain}"].shape for domain in "AB"] == [inputs[domain].shape for domain in "AB"]
+    total, _ = model.generator_loss(images)
+    assert torch.isfinite(total)
+
+
+def test_the_path_and_the_features_are_measured_in_float32_under_autocast() -> None:
+    model, inputs = make(), batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        images = model.generate(inputs)
+        torch.manual_seed(7)
+        _, terms = model.generator_loss(images)
+    assert terms["kl"].dtype == terms["path"].dtype == torch.float32
+    torch.manual_seed(7)
+    assert terms["path"].item() == pytest.approx(model._path(kept(images, "of_A").float()).item(), rel=1e-3)
+
+
 def test_terms_of_weight_zero_cost_nothing() -> None:
     model = make("model.lambda_path=0", "model.noise_std=0")
     decodings: list[int] = []
     model.G_AB.last.register_forward_hook(lambda *_: decodings.append(1))
-    assert set(model.generator_loss(model.generate(batch()))[1]) == {"gan_B", "idt_A", "idt_B"}
-    assert len(decodings) == 1
+    assert set(model.generator_loss(model.generate(batch()))[1]) == {"gan_B", "rec_A", "idt_B"}
+    assert len(decodings) == 2, "of both ends of A's path, and of B"
 
 
 def test_what_cannot_be_is_refused() -> None:

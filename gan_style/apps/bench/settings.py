@@ -137,7 +137,7 @@ def overrides_of(model: str, words: Sequence[str], task: str, seed: int, protoco
     known = yaml.safe_load(resources.files("gan_style.apps.bench").joinpath("small.yaml").read_text("utf-8"))
     base = base_of(model, words)
     half = protocol.iterations // 2
-    chosen = {word.partition("=")[0].partition("@")[0] for word in words if word.startswith("model/")}
+    chosen = {word.partition("=")[0] for word in words if word.startswith("model/")}  # not GROUP@ELSEWHERE
     small = [word for word in known["models"].get(base, []) if _network_of(word) not in chosen]
     return [
         *known["all"],

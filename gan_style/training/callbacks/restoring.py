@@ -53,7 +53,7 @@ def fitting(state: Mapping[str, Any], engine: Engine, data: Any) -> tuple[dict[s
     fits["optimizers"] = dict(state["optimizers"])
     for player, optimizer in engine.optimizer_of().items():
         if not goes_on(optimizer, engine.method.make_optimizer[player], state["optimizers"][player]):
-            fits["optimizers"][player] = {**state["optimizers"][player], "state": {}}
+            fits["optimizers"][player] = {**optimizer.state_dict(), "state": {}}
             notes.append(f"the optimiser of {player} is of another kind than the one that was saved: it begins anew")
     gradients = own_gradients(state["gradients"], engine.global_rank)
     if gradients and _gathered_otherwise(state, gradients, engine):

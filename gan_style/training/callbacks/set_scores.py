@@ -33,7 +33,7 @@ from gan_style.training.engine.hooks import RunCallback
 BATCH_SIZE = 8  # training pictures in a pass of the extractor
 SPLITS = 20  # of the floor
 MIN_POOL_IMAGES = 64  # training pictures that a floor is taken from
-OF_TRUTH = ("grid", "domain_detail", "domain_fine_detail")  # compared with the same scenes where they are known
+OF_TRUTH = ("grid", "domain_detail")  # compared with the same scenes where they are known
 
 Features = dict[str, Tensor]  # "extractor" [N, D], "patches" [N, P], and those of scores of one's own by their names
 Rows = dict[str, dict[Hashable, Features]]  # set -> what names a picture in it -> its features, N = 1

@@ -67,7 +67,7 @@ CODES = {
         "warn",
         "the discriminator tells every patch with certainty",
         "it learns faster than the generator, or knows the few training pictures by heart",
-        "lower {rate_D}, set model.lambda_r1=1 where the model has it, or add pictures",
+        "lower {rate_D}, set model.lambda_r1=1, or add pictures",
         5,
     ),
     "no-change": Code(
@@ -107,7 +107,8 @@ CODES = {
     ),
 }
 
-CONTENT_WEIGHTS = ("lambda_cycle", "lambda_nce", "lambda_content")  # of losses between output and input, by method
+# Of losses between output and input, by method.
+CONTENT_WEIGHTS = ("lambda_cycle", "lambda_nce", "lambda_enco", "lambda_path", "lambda_content")
 IDENTITY_WEIGHTS = ("lambda_idt", "lambda_self")  # of losses between a picture of the target and its translation
 
 

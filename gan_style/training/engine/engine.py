@@ -212,8 +212,12 @@ class Engine(pl.LightningModule):
 
     def on_train_start(self) -> None:
         if self.compiled != "off":
-            networks = [network for player in self.method.players() for network in self.method.networks(player)]
+            # A penalty differentiates D twice, which a compiled network cannot do.
+            players = [player for player in self.method.players() if player != "D" or not self.method.penalised]
+            networks = [network for player in players for network in self.method.networks(player)]
             said = compile_networks(networks, self.compiled)
+            if said is None and "D" not in players and self.method.discriminators:
+                said = "discriminators are not compiled, because a gradient penalty differentiates them twice"
             self._say(f"note: {said}" if said else None)
         self.restore_gradients()
 

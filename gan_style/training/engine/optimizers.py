@@ -41,7 +41,11 @@ def goes_on(
         make: makes one of its kind.
         saved: a state dict.
     """
-    own, other = (_switches(state["param_groups"][0]) for state in (optimizer.state_dict(), saved))
+    states = optimizer.state_dict(), saved
+    sizes = [[len(group["params"]) for group in state["param_groups"]] for state in states]
+    if sizes[0] != sizes[1]:
+        return False
+    own, other = ([_switches(group) for group in state["param_groups"]] for state in states)
     if own == other:
         return True
     parameter = nn.Parameter(torch.zeros(1, 1))
