@@ -14,6 +14,7 @@ from gan_style.cli.main import main
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.networks.blocks import ResidualBlock
 from tests.conftest import BASICS, fitting, small_config
+from tests.models.test_contract import MODELS
 
 UNSEEDED = torch.Generator()
 
@@ -30,10 +31,7 @@ def command(*options: str) -> int:
     return main(["audit", *BASICS, "trainer=cpu", "data.num_workers=0", *fitting(model), model, *options])
 
 
-@pytest.mark.parametrize(
-    "model",
-    ["adain", "cut", "cyclegan", "fastcut", "gatys", "perceptual_gan", "style_conditional", "two_branch"],
-)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_model_repeats(model: str) -> None:
     finding = compare(small_config(f"model={model}", "trainer=cpu", "data.num_workers=0"), 1)
     assert finding["first"] is None

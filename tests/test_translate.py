@@ -25,6 +25,7 @@ GENERATORS = {
     "resnet": ("model=cut",),
     "unet": ("model=cyclegan", "model/generator=unet128", "model.generator.depth=3"),
     "two_branch": ("model=two_branch", "model.generator.depth=2"),
+    "path": ("model=santa",),
     "styled": ("model=style_conditional",),
     "adain": ("model=adain",),
 }

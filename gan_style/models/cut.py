@@ -18,6 +18,7 @@ from gan_style.losses.patchnce import patch_nce
 from gan_style.models.passes import joined
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept
 from gan_style.networks.contract import Featured
+from gan_style.networks.factory import no_features, require_same_channels
 from gan_style.networks.patch_projector import PatchProjector
 
 
@@ -41,7 +42,7 @@ class CUT(Translator):
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
     Raises:
-        ValueError: a generator without features, or domains with different channels.
+        UserError: a generator without features, or domains with different channels.
     """
 
     generators = ("G_AB",)
@@ -68,17 +69,10 @@ class CUT(Translator):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        if channels_A != channels_B:
-            raise ValueError(
-                f"the contrastive loss needs as many channels in A ({channels_A}) as in B ({channels_B}): "
-                "take model=cyclegan"
-            )
+        require_same_channels(channels_A, channels_B, "the contrastive loss")
         network = generator(in_channels=channels_A, out_channels=channels_B)
         if not isinstance(network, Featured):
-            raise ValueError(
-                f"model/generator: {type(network).__name__} gives no features to compare; "
-                "take model/generator=resnet9_antialiased, resnet9 or resnet6"
-            )
+            raise no_features(network, "features")
         self.G_AB = network
         self.H = PatchProjector(network.feature_channels, num_patches=num_patches)
         self.D_B = discriminator(in_channels=channels_B)

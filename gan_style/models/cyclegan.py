@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from gan_style.core.direction import Direction
@@ -17,7 +16,7 @@ from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, CountOrNone, Share, Weight
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import joined
-from gan_style.models.translator import Images, Terms, Translator, l1
+from gan_style.models.translator import Images, Terms, Translator, l1, normal_like
 from gan_style.networks.factory import make_generator
 from gan_style.networks.filters import blur
 
@@ -114,7 +113,7 @@ class CycleGAN(Translator):
 
     def _noised(self, fake: Tensor) -> Tensor:
         noisy = self.training and self.cycle_noise > 0
-        return fake + self.cycle_noise * torch.randn_like(fake) if noisy else fake
+        return fake + self.cycle_noise * normal_like(fake) if noisy else fake
 
     def _cycle_loss(self, reconstruction: Tensor, real: Tensor) -> Tensor:
         """Return the L1, the share `cycle_full` of it on the images and the rest on their blur."""

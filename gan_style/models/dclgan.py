@@ -21,6 +21,7 @@ from gan_style.losses.patchnce import patch_nce
 from gan_style.models.passes import joined
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1
 from gan_style.networks.contract import Featured
+from gan_style.networks.factory import no_features, require_same_channels
 from gan_style.networks.patch_projector import FeatureSummary, PatchProjector
 
 DOMAINS = ("A", "B")
@@ -48,7 +49,7 @@ class DCLGAN(Translator):
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
     Raises:
-        ValueError: a generator without features, or domains with different channels.
+        UserError: a generator without features, or domains with different channels.
     """
 
     generators = ("G_AB", "G_BA")
@@ -75,17 +76,10 @@ class DCLGAN(Translator):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        if channels_A != channels_B:
-            raise ValueError(
-                f"the contrastive loss needs as many channels in A ({channels_A}) as in B ({channels_B}): "
-                "take model=cyclegan"
-            )
+        require_same_channels(channels_A, channels_B, "the contrastive loss")
         G_AB, G_BA = (generator(in_channels=channels_A, out_channels=channels_A) for _ in DOMAINS)
         if not (isinstance(G_AB, Featured) and isinstance(G_BA, Featured)):
-            raise ValueError(
-                f"model/generator: {type(G_AB).__name__} gives no features to compare; "
-                "take model/generator=resnet9_antialiased, resnet9 or resnet6"
-            )
+            raise no_features(G_AB, "features")
         self.G_AB, self.G_BA = G_AB, G_BA
         channels = G_AB.feature_channels[1:]
         self.H_A, self.H_B = (PatchProjector(channels, num_patches=num_patches) for _ in DOMAINS)
@@ -107,8 +101,8 @@ class DCLGAN(Translator):
             fake_B, idt_B = joined(self.G_AB, A, B, join=self.join_passes)
             fake_A, idt_A = joined(self.G_BA, B, A, join=self.join_passes)
             return images | {"fake_A": fake_A, "fake_B": fake_B, "idt_A": idt_A, "idt_B": idt_B}
-        (fake_B, of_A), (idt_B, _) = self._passes(self.G_AB, "forward_with_features", A, B)
-        (fake_A, of_B), (idt_A, _) = self._passes(self.G_BA, "forward_with_features", B, A)
+        (fake_B, of_A), (idt_B, _) = self._passes(self.G_AB, A, B)
+        (fake_A, of_B), (idt_A, _) = self._passes(self.G_BA, B, A)
         images |= {"fake_A": fake_A, "fake_B": fake_B, "idt_A": idt_A, "idt_B": idt_B}
         return Generated(images, features={"A": of_A[1:], "B": of_B[1:]})
 
@@ -176,5 +170,6 @@ class DCLGAN(Translator):
         summary = {name: self.S[name]([one[:, :count] for one in each]) for name, each in drawn.items()}
         return l1(summary["real_A"], summary["fake_A"]) + l1(summary["fake_B"], summary["real_B"])
 
-    def _passes(self, network: nn.Module, method: str, *inputs: Tensor) -> list[Any]:
-        return joined(network, *inputs, join=self.join_passes, method=method)
+    def _passes(self, network: nn.Module, *inputs: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
+        """Return pictures and features of each input, in one joined pass where that is faster."""
+        return joined(network, *inputs, join=self.join_passes, method="forward_with_features")

@@ -18,6 +18,7 @@ from gan_style.losses.adversarial import maps_of
 from gan_style.models.passes import joined
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1
 from gan_style.networks.contract import Paired
+from gan_style.networks.factory import no_features, require_same_channels
 from gan_style.networks.patch_projector import PairProjector, doubtful_places
 
 
@@ -39,7 +40,7 @@ class EnCo(Translator):
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
     Raises:
-        ValueError: a generator without such pairs, or domains with different channels.
+        UserError: a generator without such pairs, or domains with different channels.
     """
 
     generators = ("G_AB",)
@@ -65,17 +66,10 @@ class EnCo(Translator):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        if channels_A != channels_B:
-            raise ValueError(
-                f"the identity loss needs as many channels in A ({channels_A}) as in B ({channels_B}): "
-                "take model=cyclegan"
-            )
+        require_same_channels(channels_A, channels_B, "the identity loss")
         network = generator(in_channels=channels_A, out_channels=channels_B)
         if not isinstance(network, Paired):
-            raise ValueError(
-                f"model/generator: {type(network).__name__} gives no pairs of features to compare; "
-                "take model/generator=resnet9_antialiased, resnet9 or resnet6"
-            )
+            raise no_features(network, "pairs of features")
         self.G_AB = network
         self.H = PairProjector(network.pair_channels)
         self.D_B = discriminator(in_channels=channels_B)

@@ -16,8 +16,9 @@ from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, Positive, Weight
 from gan_style.models.passes import joined
-from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1
+from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1, normal_like
 from gan_style.networks.blocks import crop
+from gan_style.networks.factory import require_same_channels
 from gan_style.networks.path import PathGenerator
 
 MIN_STEP = 0.1  # the change of features is divided by the way between two positions, at least by this
@@ -40,8 +41,7 @@ class SANTA(Translator):
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
     Raises:
-        ValueError: domains with different channels.
-        UserError: a generator of another kind, or a range of steps without a step in it.
+        UserError: domains with different channels, a generator of another kind, or an empty range of steps.
     """
 
     generators = ("G_AB",)
@@ -67,11 +67,7 @@ class SANTA(Translator):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        if channels_A != channels_B:
-            raise ValueError(
-                f"one path between the domains needs as many channels in A ({channels_A}) as in B ({channels_B}): "
-                "take model=cyclegan"
-            )
+        require_same_channels(channels_A, channels_B, "one path between the domains")
         if step_min > step_max:
             raise UserError(f"model.step_min={step_min:g} is above model.step_max={step_max:g}: exchange them")
         network = generator(in_channels=channels_A, out_channels=channels_B)
@@ -100,7 +96,7 @@ class SANTA(Translator):
         features = joined(self.G_AB, A, B, method="encode")
         noisy = features
         if self.training and self.noise_std > 0:
-            noisy = [one + self.noise_std * torch.randn_like(one) for one in features]
+            noisy = [one + self.noise_std * normal_like(one) for one in features]
         ends = torch.tensor([0.0, 1.0], device=A.device).repeat_interleave(len(A))
         idt_A, fake_B = crop(self.G_AB.decode(noisy[0].repeat(2, 1, 1, 1), ends), (A.shape[-2], A.shape[-1])).chunk(2)
         idt_B = crop(self.G_AB.decode(noisy[1]), (B.shape[-2], B.shape[-1]))

@@ -27,7 +27,7 @@ from gan_style.models.styled import Styled
 from gan_style.models.translator import Generated, Images, StyleCode, Terms, kept, l1
 from gan_style.models.warm_start import fitting_tensors, read_trained
 from gan_style.networks.blocks import crop
-from gan_style.networks.factory import require_argument
+from gan_style.networks.factory import require_argument, require_same_channels
 from gan_style.networks.styled import StyledGenerator
 from gan_style.networks.vgg import VGG
 
@@ -60,8 +60,7 @@ class StyleConditional(Styled):
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
 
     Raises:
-        ValueError: domains with different channels.
-        UserError: a network of another kind, or VGG losses without a VGG.
+        UserError: domains with different channels, a network of another kind, or VGG losses without a VGG.
     """
 
     generators = ("G", "E", "M")
@@ -99,11 +98,7 @@ class StyleConditional(Styled):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        if channels_A != channels_B:
-            raise ValueError(
-                f"one generator for contents and styles needs as many channels in A ({channels_A}) as in B "
-                f"({channels_B}): take model=cyclegan"
-            )
+        require_same_channels(channels_A, channels_B, "one generator for contents and styles")
         require_argument(generator, "style_size", "style_conditional", "model/generator=styled")
         require_argument(discriminator, "styles", "style_conditional", "model/discriminator=conditional or vgg")
         self.G = generator(in_channels=channels_A, out_channels=channels_B, style_size=style_size)

@@ -372,3 +372,8 @@ def network_of(direction: str) -> str:
 def l1(output: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute difference, at least in float32."""
     return F.l1_loss(at_least_float32(output), target)
+
+
+def normal_like(x: Tensor) -> Tensor:
+    """Draw N(0, 1) noise of the shape of a tensor; torch's own gives another place each number where strides differ."""
+    return torch.randn(x.shape, dtype=x.dtype, device=x.device)

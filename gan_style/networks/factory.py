@@ -34,3 +34,17 @@ def require_argument(factory: Callable[..., nn.Module], argument: str, model: st
     if argument not in parameters and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
         name = getattr(getattr(factory, "func", factory), "__name__", factory)
         raise UserError(f"{name} has no {argument}, which model={model} needs: take {choice}")
+
+
+def require_same_channels(channels_A: int, channels_B: int, why: str) -> None:
+    """Raise a UserError that begins with what needs it, unless both domains have as many channels."""
+    if channels_A != channels_B:
+        raise UserError(f"{why} needs as many channels in A ({channels_A}) as in B ({channels_B}): take model=cyclegan")
+
+
+def no_features(network: nn.Module, what: str) -> UserError:
+    """Return the error of a generator that cannot be compared with itself inside, as CUT and its kin do."""
+    return UserError(
+        f"model/generator: {type(network).__name__} gives no {what} to compare; "
+        "take model/generator=resnet9_antialiased, resnet9 or resnet6"
+    )

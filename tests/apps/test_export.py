@@ -45,7 +45,7 @@ WHOLE = [
     *[("model=cyclegan", *words) for words in GENERATORS],
     *[("model=cyclegan", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[("model=cyclegan", "model/generator=unet128", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
-    *[(f"model={name}",) for name in ("cut", "perceptual_gan", "two_branch", "style_conditional", "adain")],
+    *[(f"model={name}",) for name in ("cut", "santa", "perceptual_gan", "two_branch", "style_conditional", "adain")],
     ("model=adain", "model.vgg.depth=relu4_1"),
 ]
 
@@ -179,7 +179,9 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert str(Path(gan_style.__file__).parent).encode() not in out.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["cyclegan", "cut", "perceptual_gan", "two_branch", "style_conditional", "adain"])
+@pytest.mark.parametrize(
+    "name", ["cyclegan", "dclgan", "enco", "santa", "perceptual_gan", "two_branch", "style_conditional", "adain"]
+)
 def test_safetensors_load_as_the_checkpoint(tmp_path: Path, name: str) -> None:
     styles = ("ink", "dots") if name == "style_conditional" else ()
     checkpoint = saved(tmp_path / "a.ckpt", f"model={name}", styles=styles)

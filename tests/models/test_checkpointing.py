@@ -24,6 +24,9 @@ RUNS = {
     "spectral norm": ("model.generator.spectral=true",),
     "quick": ("trainer.fast_convolutions=true", "model.generator.filters=16"),
     "cut": ("model=cut", "model.generator.blocks=2"),
+    "dclgan": ("model=dclgan", "model.generator.blocks=2"),
+    "santa": ("model=santa", "model.generator.blocks=3"),
+    "enco": ("model=enco", "model.generator.blocks=3"),
     "two_branch": ("model=two_branch",),
     "style_conditional": ("model=style_conditional",),
 }

@@ -22,6 +22,9 @@ from tests.conftest import small_config
 MODELS = {
     "cyclegan": ("model.generator.filters=16",),
     "cut": ("model.generator.filters=16",),
+    "dclgan": ("model.generator.filters=16",),
+    "santa": ("model.generator.filters=16",),
+    "enco": ("model.generator.filters=16",),
     "unet": (
         *("model/generator=unet128", "model.generator.depth=4"),
         *("model.generator.filters=16", "model.generator.upsample=resize"),

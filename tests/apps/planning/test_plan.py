@@ -15,8 +15,8 @@ from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from tests.conftest import fitting
+from tests.models.test_contract import MODELS
 
-MODELS = ("adain", "cut", "cyclegan", "fastcut", "gatys", "perceptual_gan", "style_conditional", "two_branch")
 TINY = ("data=tiny", "trainer=cpu", "trainer.max_steps=8")
 
 

@@ -17,6 +17,7 @@ from gan_style.inference.tiling.tiled import counted, streamed
 from gan_style.networks.adain import AdaINDecoder, adain
 from gan_style.networks.blocks import UPSAMPLES
 from gan_style.networks.fast_convolutions import fast_convolutions
+from gan_style.networks.path import PathGenerator
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.styled import StyledGenerator
 from gan_style.networks.two_branch import TwoBranchGenerator
@@ -32,6 +33,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "painter": lambda **words: UNetGenerator(
         filters=4, depth=3, full_size_skip=True, padding="reflect", **({"upsample": "blur"} | words)
     ),
+    "path": lambda **words: PathGenerator(filters=4, blocks=3, **words),
     "two_branch": lambda **words: TwoBranchGenerator(filters=4, blocks=1, **words),
 }
 
