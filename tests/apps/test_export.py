@@ -316,7 +316,7 @@ def test_averaged_weights_unless_asked(tmp_path: Path, capsys: pytest.CaptureFix
 def test_an_export_that_differs_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], amount: float
 ) -> None:
-    checkpoint, out = saved(tmp_path / "a.ckpt", "model=cut"), tmp_path / "a.safetensors"
+    checkpoint, out = saved(tmp_path / "a.ckpt", "model=cut", "model/generator=resnet9"), tmp_path / "a.safetensors"
     out.write_text("what was there")
     write = export.safetensors.write
 

@@ -110,3 +110,38 @@ class Adam:
                 v.mul_(second).addcmul_(g, g, value=1 - second)
                 m_hat, v_hat = m / (1 - first**self.t), v / (1 - second**self.t)
                 w -= rate * m_hat / (v_hat.sqrt() + 1e-8)
+
+
+def train(
+    initial: dict[str, Weights], batches: list[tuple[Tensor, Tensor]], rates: list[float], pool_size: int
+) -> list[dict[str, float]]:
+    """The losses of one iteration per batch, from the initial weights of `G_AB G_BA D_A D_B`."""
+    nets = {n: [w.detach().clone().requires_grad_() for w in ws] for n, ws in initial.items()}
+    generators, discriminators = nets["G_AB"] + nets["G_BA"], nets["D_A"] + nets["D_B"]
+    adam_G, adam_D = Adam(generators), Adam(discriminators)
+    pool_A, pool_B = Pool(pool_size, 1), Pool(pool_size, 2)
+    history = []
+    for (A, B), rate in zip(batches, rates, strict=True):
+        fake_B, fake_A = resnet(nets["G_AB"], A), resnet(nets["G_BA"], B)
+        rec_A, rec_B = resnet(nets["G_BA"], fake_B), resnet(nets["G_AB"], fake_A)
+        idt_A, idt_B = resnet(nets["G_BA"], A), resnet(nets["G_AB"], B)
+        loss = {
+            "G_gan_B": ((patchgan(nets["D_B"], fake_B) - 1) ** 2).mean(),
+            "G_gan_A": ((patchgan(nets["D_A"], fake_A) - 1) ** 2).mean(),
+            "G_cycle_A": (rec_A - A).abs().mean(),
+            "G_cycle_B": (rec_B - B).abs().mean(),
+            "G_idt_A": (idt_A - A).abs().mean(),
+            "G_idt_B": (idt_B - B).abs().mean(),
+        }
+        total = loss["G_gan_B"] + loss["G_gan_A"]
+        for domain in "AB":
+            total = total + 10 * loss[f"G_cycle_{domain}"] + 10 * 0.5 * loss[f"G_idt_{domain}"]
+        gradients_G = torch.autograd.grad(total, generators)
+        adam_G.step(gradients_G, rate)
+        for domain, real, fake, pool in (("A", A, fake_A, pool_A), ("B", B, fake_B, pool_B)):
+            D = nets[f"D_{domain}"]
+            judged = patchgan(D, pool.query(fake))
+            loss[f"D_{domain}"] = 0.5 * (((patchgan(D, real) - 1) ** 2).mean() + (judged**2).mean())
+        adam_D.step(torch.autograd.grad(loss["D_A"] + loss["D_B"], discriminators), rate)
+        history.append({name: float(value.detach()) for name, value in loss.items()})
+    return history

@@ -13,13 +13,14 @@ from gan_style.core.config import build, config_dir
 from gan_style.inference.tiling.known_functions import UnknownOperationError
 from gan_style.inference.tiling.tiled import Tiled
 from gan_style.losses.adversarial import maps_of
-from gan_style.networks.contract import Branched, Featured, can_join, minimum_size, noised
+from gan_style.networks.contract import Branched, Featured, Paired, can_join, minimum_size, noised
 from gan_style.networks.recomputed import blocks_of
 from gan_style.testing import check_discriminator, check_generator
 from tests.conftest import small_config
 from tests.small_models import made
 
 OF_STYLES = {"styled", "conditional", "vgg"}  # they take a code or a label beside a picture
+RESNETS = ["resnet6", "resnet9", "resnet9_antialiased"]
 BEGIN_AT_THE_INPUT = {"painter"}  # generators with as many channels out as in
 
 CHECKS: dict[str, Callable[..., None]] = {"generator": check_generator, "discriminator": check_discriminator}
@@ -106,10 +107,11 @@ def test_features_and_branches_are_those_of_the_pass(generator: Any) -> None:
 
 def test_what_is_optional_is_there_in_one_at_least() -> None:
     found = {name: network("generator", name) for name in names("generator")}
-    assert [name for name, one in found.items() if isinstance(one, Featured)] == ["resnet6", "resnet9"]
+    assert [name for name, one in found.items() if isinstance(one, Featured)] == RESNETS
+    assert [name for name, one in found.items() if isinstance(one, Paired)] == RESNETS
     assert [name for name, one in found.items() if isinstance(one, Branched)] == ["two_branch"]
     assert [name for name, one in found.items() if noised(one)] == ["painter"]
-    assert all(blocks_of(found[name]) for name in ("resnet6", "resnet9", "two_branch", "styled"))
+    assert all(blocks_of(found[name]) for name in (*RESNETS, "path", "two_branch", "styled"))
 
 
 class Model(nn.Module):

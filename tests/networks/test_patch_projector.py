@@ -34,7 +34,7 @@ def test_equals_one_patch_at_a_time() -> None:
                 row, column = divmod(place, x.shape[3])
                 hidden = (first.weight @ x[b, :, row, column] + first.bias).clamp(min=0)
                 vector = second.weight @ hidden + second.bias
-                torch.testing.assert_close(vectors[b, n], vector / vector.square().sum().sqrt())
+                torch.testing.assert_close(vectors[b, n], vector / (vector.square().sum().sqrt() + 1e-7))
 
 
 def test_places_are_different_drawn_from_the_global_generator_and_no_more_than_there_are() -> None:
@@ -68,7 +68,8 @@ def test_half_features_are_projected_in_float32() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = net(maps, ids)
     assert all(torch.equal(a, b) and a.dtype == torch.float32 for a, b in zip(found, expected, strict=True))
-    assert all(torch.allclose(v.norm(dim=-1), torch.ones(())) for v in found)
+    lengths = torch.cat([v.norm(dim=-1).flatten() for v in found])
+    assert ((lengths > 0.98) & (lengths < 1 + 1e-6)).all(), "1 but for the epsilon"
 
 
 def test_a_patch_of_zeros_disturbs_nothing() -> None:
