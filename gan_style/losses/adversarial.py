@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
-from gan_style.core.types import GanMode
 
 Maps = Tensor | Sequence[Tensor]  # one map of logits, or one for each scale
 Logits = Maps | Mapping[str, Maps]  # of a discriminator of several judges, by their names
@@ -132,11 +130,9 @@ class Adversarial:
         reals = by_judge(fake_logits if real_logits is None else real_logits)
         terms = {}
         for judge, maps in by_judge(fake_logits).items():
+            equation, compares = _EQUATIONS[self.mode_of(judge)][0], self.mode_of(judge) == RELATIVE
             pairs = zip(_scales(maps), _scales(reals[judge]), strict=True)
-            if self.mode_of(judge) == RELATIVE:
-                losses = [relativistic_generator(fake, real) for fake, real in pairs]
-            else:
-                losses = [_EQUATIONS[self.mode_of(judge)][0](fake) for fake, _ in pairs]
+            losses = [equation(fake, real) if compares else equation(fake) for fake, real in pairs]
             terms[judge] = torch.stack(losses).mean()
         return self._summed(name, terms)
 
@@ -146,7 +142,7 @@ class Adversarial:
         """Return the discriminator's loss and its unweighted terms, named as those of `generator_terms`."""
         terms, fakes = {}, by_judge(fake_logits)
         for judge, maps in by_judge(real_logits).items():
-            equation = _discriminator_of(self.mode_of(judge))
+            equation = _EQUATIONS[self.mode_of(judge)][1]
             pairs = zip(_scales(maps), _scales(fakes[judge]), strict=True)
             terms[judge] = torch.stack([equation(real, fake) for real, fake in pairs]).mean()
         return self._summed(name, terms)
@@ -182,7 +178,7 @@ def maps_of(logits: Logits) -> list[Tensor]:
 def adversarial(
     mode: str = "lsgan", weights: Mapping[str, float] | None = None, modes: Mapping[str, str] | None = None
 ) -> Adversarial:
-    """Build the loss of this name: ``lsgan`` (CycleGAN's), or another of `GanMode`.
+    """Build the loss of this name: ``lsgan`` (CycleGAN's), or another of `core.types.GanMode`.
 
     Args:
         mode: the name.
@@ -192,8 +188,8 @@ def adversarial(
         ValueError: unknown name.
     """
     for one in (mode, *(modes or {}).values()):
-        if one not in get_args(GanMode):
-            raise ValueError(f"Unknown adversarial loss {one!r}; choose one of {', '.join(get_args(GanMode))}.")
+        if one not in _EQUATIONS:
+            raise ValueError(f"Unknown adversarial loss {one!r}; choose one of {', '.join(_EQUATIONS)}.")
     return Adversarial(mode, weights or {}, modes or {})
 
 
@@ -201,18 +197,16 @@ RELATIVE = "relativistic"
 # The logit between fake and real; wgan and relativistic, whose logits mean something in differences alone, have none.
 THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "nonsaturating": 0.0, "hinge": 0.0, "hinge_both": 0.0}
 
-_EQUATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+# The generator's, of fakes and in a relative loss of real images, too; the discriminator's, of both.
+_EQUATIONS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
     "lsgan": (lsgan_generator, lsgan_discriminator),
     "vanilla": (vanilla_generator, vanilla_discriminator),
     "nonsaturating": (vanilla_generator, nonsaturating_discriminator),
     "hinge": (linear_generator, hinge_discriminator),
     "hinge_both": (hinge_both_generator, hinge_both_discriminator),
     "wgan": (linear_generator, wgan_discriminator),
+    RELATIVE: (relativistic_generator, relativistic_discriminator),
 }
-
-
-def _discriminator_of(mode: str) -> Callable[[Tensor, Tensor], Tensor]:
-    return relativistic_discriminator if mode == RELATIVE else _EQUATIONS[mode][1]
 
 
 def _scales(maps: Maps) -> list[Tensor]:
