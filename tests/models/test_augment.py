@@ -19,19 +19,7 @@ from gan_style.models.translator import Generated, Translator, kept
 from gan_style.testing import build_model, check_resume, check_turns, example_batch
 from gan_style.training.engine.engine import Engine
 from tests.conftest import small_config
-
-METHODS = (
-    "cyclegan",
-    "cut",
-    "fastcut",
-    "dclgan",
-    "simdcl",
-    "santa",
-    "enco",
-    "perceptual_gan",
-    "two_branch",
-    "style_conditional",
-)
+from tests.models.test_adversary import METHODS
 
 
 def method(*words: str) -> tuple[Translator, Engine]:
