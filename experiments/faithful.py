@@ -13,15 +13,17 @@ Of weights those are left out whose gradient is rounding: biases before a norm, 
 | dclgan, simdcl | JunlinHan/DCLGAN |
 | santa | Mid-Push/santa |
 | enco | XiudingCai/EnCo-pytorch |
+| unsb | cyclomon/UNSB |
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from torch import Tensor, nn
 
 from gan_style.core.compose import composed
 from gan_style.core.config import build
+from gan_style.networks.bridge import BridgeGenerator, TimedDiscriminator
 from gan_style.networks.path import PathGenerator
 
 FILTERS = 8
@@ -52,6 +55,7 @@ class Peer:
         terms: of ours -> theirs, and what theirs is multiplied with that ours is not.
         words: overrides of ours.
         size: of the pictures, in pixels.
+        noise: whether the two draw noise in different numbers: then all images of a step have the same, by its shape.
     """
 
     options: str
@@ -59,6 +63,7 @@ class Peer:
     terms: Mapping[str, tuple[str, float]]
     words: tuple[str, ...] = ()
     size: int = 32
+    noise: bool = False
 
 
 _CUT = {"G_AB": "netG", "D_B": "netD", "H": "netF"}
@@ -108,6 +113,15 @@ PEERS = {
         {"G_AB": "netG", "D_B": "netD", "H": "netF"},
         {"D_B": ("D", 1.0), "gan_B": ("G_GAN", 1.0), "enco": ("BYOL", 1.0), "idt_B": ("BYOL_Y", 10.0)},
     ),
+    "unsb": Peer(
+        "--model sb --lambda_SB 1",
+        {"G_AB": "netG", "D_B": "netD", "E": "netE", "H": "netF"},
+        {
+            **{"D_B": ("D", 1.0), "D_critic": ("E", 1.0), "gan_B": ("G_GAN", 1.0), "sb": ("SB", 1.0)},
+            **{"nce": ("NCE", 1.0), "nce_idt": ("NCE_Y", 1.0)},
+        },
+        noise=True,
+    ),
 }
 
 
@@ -148,6 +162,26 @@ class Draws:
     def coin(self) -> float:
         return 0.25 if self.step % 2 else 0.75  # below 0.5 is heads
 
+    def normal(self, *shape: Any, size: Any = None, **_: Any) -> Tensor:
+        shape = tuple(size if size is not None else shape[0] if isinstance(shape[0], (tuple, list)) else shape)
+        numbers = np.random.default_rng(1000 * self.step + sum(shape[1:])).standard_normal(shape[1:])
+        return torch.from_numpy(numbers).expand(shape).clone()
+
+    def whole(self, end: int, size: Any) -> Tensor:
+        return torch.full(tuple(size), self.step % end)
+
+    @contextmanager
+    def noise(self) -> Iterator[None]:
+        """Draw noise alike, and let code for a GPU alone run here, in float64."""
+        with (
+            mock.patch.object(torch, "randn", self.normal),
+            mock.patch.object(torch, "randn_like", lambda x: self.normal(*x.shape)),
+            mock.patch.object(torch, "randint", self.whole),
+            mock.patch.object(Tensor, "cuda", lambda x: x),
+            mock.patch.object(Tensor, "float", Tensor.double),
+        ):
+            yield
+
     @contextmanager
     def shared(self) -> Iterator[None]:
         with (
@@ -175,7 +209,7 @@ def theirs(peer: Peer, checkout: Path, batch: Mapping[str, Any]) -> Any:
     model = create_model(parsed)
     first = getattr(model, "data_dependent_initialize", None)
     if first is not None:
-        first(*[batch][: first.__code__.co_argcount - 1])
+        first(*[batch] * (first.__code__.co_argcount - 1))
     return model
 
 
@@ -193,21 +227,40 @@ def of_name(model: Any, name: str) -> nn.Module:
 
 def ordered(network: nn.Module) -> list[nn.Parameter]:
     """Return the weights of one of ours in the order of its layers, which that of the attributes may not be."""
-    if not isinstance(network, PathGenerator):
-        return list(network.parameters())
-    parts: list[nn.Module] = [network.encoder]
-    for block in network.blocks:
-        parts += [part for pair in zip(block.convolutions, block.norms, strict=True) for part in pair]
-    parts += [part for pair in zip(network.up, network.norms, strict=True) for part in pair]
-    return [*(p for part in [*parts, network.last] for p in part.parameters()), network.domains]
+    parts: list[nn.Module] = [network]
+    if isinstance(network, PathGenerator):
+        parts = [network.encoder]
+        for block in network.blocks:
+            parts += [part for pair in zip(block.convolutions, block.norms, strict=True) for part in pair]
+        parts += [part for pair in zip(network.up, network.norms, strict=True) for part in pair]
+        parts.append(network.last)
+    elif isinstance(network, BridgeGenerator):
+        blocks = [part for block in network.blocks for part in (block.convolution, block.modulation)]
+        parts = [*blocks, network.stem, network.up, network.mapping]
+    elif isinstance(network, TimedDiscriminator):
+        convolutions = [layer for layer in network.layers if isinstance(layer, nn.Conv2d)]
+        parts = [part for pair in zip(convolutions, network.shifts, strict=False) for part in pair]
+        parts += [convolutions[-1], network.time]
+    weights = [p for part in parts for p in part.parameters()]
+    return [*weights, network.domains] if isinstance(network, PathGenerator) else weights
+
+
+def used(network: nn.Module) -> list[nn.Parameter]:
+    """Return the weights of one of theirs without those that UNSB's generator builds and never uses."""
+    unused = re.compile(r"model_res.*(conv_block|Dense_time|\.style)\.|time_embed")
+    return [p for name, p in network.named_parameters() if not unused.match(name)]
 
 
 def share_weights(mine: nn.Module, their: nn.Module) -> None:
     """Copy ours into theirs, tensor by tensor."""
     with torch.no_grad():
-        for a, b in zip(ordered(mine), their.parameters(), strict=True):
+        for a, b in zip(ordered(mine), used(their), strict=True):
             assert a.shape == b.shape, f"{type(mine).__name__} and theirs are laid out otherwise"
             b.copy_(a)
+
+
+def mirrored(batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one.flip(-1) if isinstance(one, Tensor) else one for name, one in batch.items()}
 
 
 def step(model: Any, batch: Mapping[str, Tensor], optimizers: Mapping[str, torch.optim.Optimizer]) -> dict[str, float]:
@@ -240,7 +293,7 @@ def compare(method: str, checkout: Path, steps: int = 20) -> dict[str, float]:
     peer, draws = PEERS[method], Draws()
     pictures = [{d: torch.rand(1, 3, peer.size, peer.size) * 2 - 1 for d in "AB"} for _ in range(steps)]
     batches = [{**one, "A_paths": ["a"], "B_paths": ["b"]} for one in pictures]
-    with draws.shared():
+    with draws.shared(), draws.noise() if peer.noise else nullcontext():
         their, mine = theirs(peer, checkout, batches[0]), ours(method, peer)
         for a, b in peer.networks.items():
             share_weights(of_name(mine, a), getattr(their, b))
@@ -249,7 +302,8 @@ def compare(method: str, checkout: Path, steps: int = 20) -> dict[str, float]:
         for number, (picture, batch) in enumerate(zip(pictures, batches, strict=True)):
             draws.step = number
             torch.manual_seed(number)
-            their.set_input(batch)
+            before = [batches[number - 1] if number else mirrored(batch)]  # a second image of A, for UNSB
+            their.set_input(batch, *before[: their.set_input.__code__.co_argcount - 2])
             their.optimize_parameters()
             torch.manual_seed(number)
             terms = step(mine, picture, optimizers)
@@ -257,7 +311,7 @@ def compare(method: str, checkout: Path, steps: int = 20) -> dict[str, float]:
                 value = float(getattr(their, f"loss_{attribute}")) / factor
                 found[name] = max(found[name], abs(terms[name] - value) / max(abs(value), 1e-300))
     for a, b in peer.networks.items():
-        pairs = zip(ordered(of_name(mine, a)), getattr(their, b).parameters(), strict=True)
+        pairs = zip(ordered(of_name(mine, a)), used(getattr(their, b)), strict=True)
         found[f"weights of {a}"] = of_weights(list(pairs))
     return found
 

@@ -100,7 +100,7 @@ def weights_of(
     about = copy.deepcopy(dict(said or {}))
     if not about or not model.generators:
         raise UserError("only a model that was loaded from a checkpoint, and that was trained, can be written")
-    state = {key: value for key, value in model.state_dict().items() if key.split(".")[0] not in model.discriminators}
+    state = {key: value for key, value in model.state_dict().items() if key.split(".")[0] not in model.names_of("D")}
     if direction is None or len(model.directions) == 1:
         return state, about
     network, settings = model.generator_of(direction), about["config"]["model"]

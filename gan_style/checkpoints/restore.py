@@ -110,13 +110,13 @@ def restore(content: Mapping[str, Any], allow: str | Sequence[str] = ()) -> Tran
         extra["styles"] = len(content["styles"])
     with no_larger_than(state):
         model: Translator = build(config, allowed, **extra)
-    wanted = {key: value for key, value in state.items() if key.split(".")[0] not in model.discriminators}
+    wanted = {key: value for key, value in state.items() if key.split(".")[0] not in model.names_of("D")}
     try:
         missing, unknown = model.load_state_dict(wanted, strict=False)
     except RuntimeError as error:
         memory.raise_if_out(error)
         raise UserError(f"the checkpoint does not fit its own config: {' '.join(str(error).split())[:200]}") from error
-    wrong = [*unknown, *(key for key in missing if key.split(".")[0] not in model.discriminators)]
+    wrong = [*unknown, *(key for key in missing if key.split(".")[0] not in model.names_of("D"))]
     if wrong:
         raise UserError(f"the checkpoint does not fit its own config: {wrong[0]}")
     return model

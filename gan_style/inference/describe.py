@@ -59,7 +59,7 @@ def rows(content: Mapping[str, Any], model: Translator) -> Rows:
     yield from _networks(content)
     yield "directions", ", ".join(model.directions) or "none: it needs a style"
     yield from _domains(content)
-    counts = {name: n for name, n in model.parameter_counts().items() if name not in model.discriminators}
+    counts = {name: n for name, n in model.parameter_counts().items() if name not in model.names_of("D")}
     yield "parameters", ", ".join(f"{name} {count:,}" for name, count in counts.items())
     yield from _history(content)
     yield "weights", _weights(content)

@@ -46,3 +46,17 @@ class ImagePool:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.images = list(state["images"])[: self.size]  # of a larger pool the rest would be kept and never shown
         self.generator.set_state(state["generator"])
+
+
+class PreviousImages(ImagePool):
+    """Memory of one batch: it gives the one before, a draw of its own from the same domain."""
+
+    def __init__(self) -> None:
+        super().__init__(size=1)
+
+    def swap(self, images: Tensor) -> Tensor:
+        """Remember images [B, C, H, W] and return the ones before; mirrored ones where those have another shape."""
+        before, self.images = self.images, [images.detach().clone()]
+        if not before or before[0].shape != images.shape:
+            return images.flip(-1)
+        return before[0].to(images.device, images.dtype)

@@ -23,7 +23,7 @@ from torch import Tensor
 from gan_style.core.errors import UserError
 from gan_style.losses.adversarial import THRESHOLDS, Logits, by_judge, maps_of
 from gan_style.models.processes import count, summed
-from gan_style.models.translator import Generated, Images, Translator
+from gan_style.models.translator import Images, Translator, replaced
 from gan_style.networks.contract import judges_of
 
 TARGET = 0.6  # of lambda_r
@@ -61,15 +61,15 @@ class PseudoAugmentation:
 
         Draws come from torch's global generator, one for each picture.
         """
-        replaced = {}
+        changed = {}
         for domain, p in self.p.items():
             real, fake = images[f"real_{domain}"], images[f"fake_{domain}"]
             chosen, fake = torch.rand(len(real), device=real.device) < p, fake.detach().to(real.dtype)
             if fake.shape == real.shape:
-                replaced[f"real_{domain}"] = torch.where(chosen[:, None, None, None], fake, real)
+                changed[f"real_{domain}"] = torch.where(chosen[:, None, None, None], fake, real)
             elif bool(chosen[0]):  # pictures that are not cropped: those of a batch are replaced together
-                replaced[f"real_{domain}"] = fake
-        return Generated({**images, **replaced}, **(images.kept if isinstance(images, Generated) else {}))
+                changed[f"real_{domain}"] = fake
+        return replaced(images, changed)
 
     @torch.no_grad()
     def adapt(self, batch: Mapping[str, Any], images: Images) -> None:

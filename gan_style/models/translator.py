@@ -63,6 +63,11 @@ def kept(images: Images, name: str) -> Any:
     return found[name]
 
 
+def replaced(images: Images, changed: Mapping[str, Tensor]) -> Generated:
+    """Return images with some exchanged for others, by name; what was kept beside them stays."""
+    return Generated({**images, **changed}, **(images.kept if isinstance(images, Generated) else {}))
+
+
 class Translator(nn.Module):
     """Base class of a method: two players, two optimisers, one batch at a time.
 
@@ -91,6 +96,7 @@ class Translator(nn.Module):
     generators: tuple[str, ...]  # they translate: averaged by EMA, exported, trained by optimizer_G
     helpers: ClassVar[tuple[str, ...]] = ()  # trained with G, not averaged; most are not needed afterwards
     discriminators: ClassVar[tuple[str, ...]] = ()
+    critics: ClassVar[tuple[str, ...]] = ()  # trained with the discriminators; they judge no images
     turns: ClassVar[tuple[str, ...]] = ("G", "D")
 
     # What it can do
@@ -335,10 +341,13 @@ class Translator(nn.Module):
         """Return `("G", "D")`, or `("G",)` for a method without discriminators."""
         return ("G", "D") if self.discriminators else ("G",)
 
+    def names_of(self, player: str) -> tuple[str, ...]:
+        """Return the names of the networks that a player's optimiser trains."""
+        return self.generators + self.helpers if player == "G" else self.discriminators + self.critics
+
     def networks(self, player: str) -> list[nn.Module]:
         """Return the networks that a player's optimiser trains."""
-        names = self.generators + self.helpers if player == "G" else self.discriminators
-        return [getattr(self, name) for name in names]
+        return [getattr(self, name) for name in self.names_of(player)]
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         """Return the parameters that a player's optimiser trains."""

@@ -40,7 +40,7 @@ class _SequentialDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, 1, h, w] of pictures [B, in_channels, H, W]; H, W >= ``minimum_size``."""
-        _check_size(self, x, self.minimum_size)
+        check_size(self, x, self.minimum_size)
         return self.layers(x)
 
     def _windows_from_the_end(self) -> Iterator[tuple[int, int, int]]:
@@ -219,7 +219,7 @@ class MultiScaleDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return logits [B, 1, h, w] of pictures [B, in_channels, H, W], one tensor per scale, the finest first."""
-        _check_size(self, x, self.minimum_size)
+        check_size(self, x, self.minimum_size)
         logits = []
         for number, discriminator in enumerate(self.scales):
             if number > 0:
@@ -228,7 +228,8 @@ class MultiScaleDiscriminator(nn.Module):
         return logits
 
 
-def _check_size(discriminator: nn.Module, x: Tensor, minimum: int) -> None:
+def check_size(discriminator: nn.Module, x: Tensor, minimum: int) -> None:
+    """Raise a UserError where an image [B, C, H, W] is smaller than a discriminator takes."""
     height, width = x.shape[-2:]
     if min(height, width) < minimum:
         raise UserError(

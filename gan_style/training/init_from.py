@@ -79,14 +79,12 @@ def begin_from(given: str, model: Translator, config: Mapping[str, Any], discrim
     with naming(path), fitting():
         state = with_averages(content)
         why_not = {}
-        names = [
-            n for n in (*model.generators, *model.helpers, *model.discriminators) if getattr(model, n).state_dict()
-        ]
+        names = [n for n in (*model.names_of("G"), *model.names_of("D")) if getattr(model, n).state_dict()]
         for name in names:
             own: Mapping[str, Any] = getattr(model, name).state_dict()
             theirs = {key: state[f"{name}.{key}"] for key in _keys_of(name, state)}
             difference = _difference(name, theirs, own) or _other_head(name, content["config"]["model"], config)
-            if name in model.discriminators and not discriminators:
+            if name in model.names_of("D") and not discriminators:
                 difference = "as init_discriminators=false says"
             if difference:
                 why_not[name] = difference

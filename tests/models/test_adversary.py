@@ -14,6 +14,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.types import GanMode
 from gan_style.losses.adversarial import adversarial
 from gan_style.models.translator import Images, Terms, Translator, kept
+from gan_style.models.unsb import UNSB
 from gan_style.testing import build_model, check_resume, check_turns, example_batch
 from gan_style.training.engine.optimizers import goes_on
 from tests.conftest import small_config
@@ -26,6 +27,7 @@ METHODS = (
     "simdcl",
     "santa",
     "enco",
+    "unsb",
     "perceptual_gan",
     "two_branch",
     "style_conditional",
@@ -43,6 +45,8 @@ def judges(model: Translator, images: Images) -> dict[str, Callable[[Tensor], Te
     """Domain -> the function of pictures that gives its discriminator's logits."""
     if "D" in model.discriminators:
         return {"B": lambda x: model.D(x, kept(images, "labels"))}
+    if isinstance(model, UNSB):
+        return {"B": lambda x: model.D_B(x, kept(images, "step"))}
     return {name[-1]: getattr(model, name) for name in model.discriminators}
 
 
@@ -61,7 +65,8 @@ def test_every_method_plays_by_every_loss(name: str, mode: str) -> None:
         assert term.item() == pytest.approx(loss.generator(fake, real).item(), rel=1e-4)
         assert terms_of_D[domain].item() == pytest.approx(loss.discriminator(real, fake).item(), rel=1e-4)
         expected += terms_of_D[domain].item()
-    assert total.item() == pytest.approx(expected)
+    critics = sum(value.item() for term, value in terms_of_D.items() if term == "critic")
+    assert total.item() == pytest.approx(expected + critics)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -110,7 +110,7 @@ def test_what_is_optional_is_there_in_one_at_least() -> None:
     assert [name for name, one in found.items() if isinstance(one, Featured)] == RESNETS
     assert [name for name, one in found.items() if isinstance(one, Paired)] == RESNETS
     assert [name for name, one in found.items() if isinstance(one, Branched)] == ["two_branch"]
-    assert [name for name, one in found.items() if noised(one)] == ["painter"]
+    assert [name for name, one in found.items() if noised(one)] == ["bridge", "painter"]
     assert all(blocks_of(found[name]) for name in (*RESNETS, "path", "two_branch", "styled"))
 
 

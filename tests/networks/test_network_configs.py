@@ -17,8 +17,10 @@ PARAMETERS = {
     "generator/unet128": 41_825_667,
     "generator/painter": 777_604,
     "generator/path": 11_427_731,
+    "generator/bridge": 7_514_883,
     "discriminator/patch70": 2_764_737,
     "discriminator/patch84": 2_764_737,
+    "discriminator/timed": 3_143_041,
     "discriminator/pixel": 8_705,
     "discriminator/multiscale": 2 * 2_764_737,
 }

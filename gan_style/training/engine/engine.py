@@ -46,7 +46,7 @@ class Engine(pl.LightningModule):
         self._restored_gradients: dict[str, Tensor] = {}
         self.scalers: dict[str, torch.amp.GradScaler] = {}  # in float16
         if method.augment == "diffaug":
-            show_augmented(method.networks("D"))
+            show_augmented([getattr(method, name) for name in method.discriminators])
         self.pseudo = PseudoAugmentation(method) if method.augment == "apa" else None
 
     @property
