@@ -14,15 +14,17 @@ Of weights those are left out whose gradient is rounding: biases before a norm, 
 | santa | Mid-Push/santa |
 | enco | XiudingCai/EnCo-pytorch |
 | unsb | cyclomon/UNSB |
+| ugatit, ugatit_light | znxlwm/UGATIT-pytorch |
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +33,14 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import faithful_ugatit
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gan_style.core.compose import composed
 from gan_style.core.config import build
+from gan_style.networks.attention import AttentionDiscriminator, AttentionGenerator
 from gan_style.networks.bridge import BridgeGenerator, TimedDiscriminator
 from gan_style.networks.path import PathGenerator
 
@@ -56,6 +60,8 @@ class Peer:
         words: overrides of ours.
         size: of the pictures, in pixels.
         noise: whether the two draw noise in different numbers: then all images of a step have the same, by its shape.
+        filters: keys of ours that are lowered.
+        make: builds theirs where it is not of the layout of CycleGAN's code: checkout, size and filters -> model.
     """
 
     options: str
@@ -64,6 +70,8 @@ class Peer:
     words: tuple[str, ...] = ()
     size: int = 32
     noise: bool = False
+    filters: tuple[str, ...] = ("generator.filters", "discriminator.filters")
+    make: Callable[[Path, int, int], Any] | None = None
 
 
 _CUT = {"G_AB": "netG", "D_B": "netD", "H": "netF"}
@@ -72,6 +80,8 @@ _DCL_TERMS = {
     **{"D_B": ("D_A", 1.0), "D_A": ("D_B", 1.0), "gan_B": ("G_A", 1.0), "gan_A": ("G_B", 1.0)},
     **{"idt_B": ("idt_A", 1.0), "idt_A": ("idt_B", 1.0)},
 }
+_LOWER = {"global": 5, "local": 4}  # layers of U-GAT-IT's discriminators, for 32 px
+_UGATIT_FILTERS = ("generator.filters", *(f"discriminator.judges.{one}.filters" for one in _LOWER))
 PEERS = {
     "cyclegan": Peer(
         "--model cycle_gan --netG resnet_9blocks --no_antialias --no_antialias_up --init_type normal",
@@ -121,6 +131,22 @@ PEERS = {
             **{"nce": ("NCE", 1.0), "nce_idt": ("NCE_Y", 1.0)},
         },
         noise=True,
+    ),
+    "ugatit": Peer(  # at the 96 px that their seven layers want, rounding grows fivefold a step in the wide grid
+        "",
+        faithful_ugatit.NETWORKS,
+        {name: (name, 1.0) for name in faithful_ugatit.TERMS},
+        ("model.generator.image_size=32", *(f"model.discriminator.judges.{k}.layers={n}" for k, n in _LOWER.items())),
+        filters=_UGATIT_FILTERS,
+        make=functools.partial(faithful_ugatit.Trainer, light=False, layers=_LOWER),
+    ),
+    "ugatit_light": Peer(
+        "",
+        faithful_ugatit.NETWORKS,
+        {name: (name, 1.0) for name in faithful_ugatit.TERMS},
+        size=96,
+        filters=_UGATIT_FILTERS,
+        make=functools.partial(faithful_ugatit.Trainer, light=True),
     ),
 }
 
@@ -197,6 +223,8 @@ class Draws:
 
 def theirs(peer: Peer, checkout: Path, batch: Mapping[str, Any]) -> Any:
     """Build the authors' model, with all its networks."""
+    if peer.make is not None:
+        return peer.make(checkout, peer.size, FILTERS)
     sys.path.insert(0, str(checkout))
     words = f"--dataroot . --name x --checkpoints_dir {checkout} --ngf {FILTERS} --ndf {FILTERS} {BOTH} {peer.options}"
     with mock.patch.object(sys, "argv", ["train.py", *words.split()]):
@@ -214,7 +242,7 @@ def theirs(peer: Peer, checkout: Path, batch: Mapping[str, Any]) -> Any:
 
 
 def ours(method: str, peer: Peer) -> Any:
-    small = [f"model.generator.filters={FILTERS}", f"model.discriminator.filters={FILTERS}"]
+    small = [f"model.{key}={FILTERS}" for key in peer.filters]
     words = [f"model={method}", *small, *peer.words, "run_dir=unused", "name=faithful"]
     return build(composed(words)["model"], channels_A=3, channels_B=3).train()
 
@@ -226,23 +254,14 @@ def of_name(model: Any, name: str) -> nn.Module:
 
 
 def ordered(network: nn.Module) -> list[nn.Parameter]:
-    """Return the weights of one of ours in the order of its layers, which that of the attributes may not be."""
-    parts: list[nn.Module] = [network]
-    if isinstance(network, PathGenerator):
-        parts = [network.encoder]
-        for block in network.blocks:
-            parts += [part for pair in zip(block.convolutions, block.norms, strict=True) for part in pair]
-        parts += [part for pair in zip(network.up, network.norms, strict=True) for part in pair]
-        parts.append(network.last)
-    elif isinstance(network, BridgeGenerator):
-        blocks = [part for block in network.blocks for part in (block.convolution, block.modulation)]
-        parts = [*blocks, network.stem, network.up, network.mapping]
-    elif isinstance(network, TimedDiscriminator):
-        convolutions = [layer for layer in network.layers if isinstance(layer, nn.Conv2d)]
-        parts = [part for pair in zip(convolutions, network.shifts, strict=False) for part in pair]
-        parts += [convolutions[-1], network.time]
-    weights = [p for part in parts for p in part.parameters()]
-    return [*weights, network.domains] if isinstance(network, PathGenerator) else weights
+    """Return the weights of one of ours in the order of theirs, which that of the attributes may not be."""
+    if not isinstance(network, PathGenerator):
+        return [parameter for part in parts_of(network) for parameter in part.parameters()]
+    parts: list[nn.Module] = [network.encoder]
+    for block in network.blocks:
+        parts += [part for pair in zip(block.convolutions, block.norms, strict=True) for part in pair]
+    parts += [part for pair in zip(network.up, network.norms, strict=True) for part in pair]
+    return [*(p for part in [*parts, network.last] for p in part.parameters()), network.domains]
 
 
 def used(network: nn.Module) -> list[nn.Parameter]:
@@ -251,11 +270,41 @@ def used(network: nn.Module) -> list[nn.Parameter]:
     return [p for name, p in network.named_parameters() if not unused.match(name)]
 
 
+def parts_of(network: nn.Module) -> list[nn.Module]:
+    """Return the parts of one of ours in the order of theirs."""
+    if isinstance(network, AttentionGenerator):
+        parts = [part for block in network.blocks for part in zip(block.convolutions, block.norms, strict=True)]
+        blocks = [part for pair in parts for part in pair]
+        return [
+            network.attention,
+            network.scale,
+            network.shift,
+            *blocks,
+            network.encoder,
+            network.modulation,
+            network.up,
+        ]
+    if isinstance(network, AttentionDiscriminator):
+        return [network.attention, network.last, network.layers]
+    if isinstance(network, BridgeGenerator):
+        parts = [(block.convolution, block.modulation) for block in network.blocks]
+        return [*(part for pair in parts for part in pair), network.stem, network.up, network.mapping]
+    if isinstance(network, TimedDiscriminator):
+        *convolutions, last = [layer for layer in network.layers if isinstance(layer, nn.Conv2d)]
+        pairs = zip(convolutions, network.shifts, strict=True)
+        return [*(part for pair in pairs for part in pair), last, network.time]
+    return [network]
+
+
 def share_weights(mine: nn.Module, their: nn.Module) -> None:
-    """Copy ours into theirs, tensor by tensor."""
+    """Copy ours into theirs, tensor by tensor, and the vectors of spectral norms."""
+    spectral = isinstance(mine, AttentionDiscriminator)
+    vectors = [buffer for part in parts_of(mine) for buffer in part.buffers()] if spectral else []
     with torch.no_grad():
         for a, b in zip(ordered(mine), used(their), strict=True):
-            assert a.shape == b.shape, f"{type(mine).__name__} and theirs are laid out otherwise"
+            assert a.squeeze().shape == b.squeeze().shape, f"{type(mine).__name__} and theirs are laid out otherwise"
+            b.copy_(a.reshape(b.shape))
+        for a, b in zip(vectors, their.buffers() if spectral else [], strict=True):
             b.copy_(a)
 
 
@@ -278,12 +327,13 @@ def step(model: Any, batch: Mapping[str, Tensor], optimizers: Mapping[str, torch
         optimizers[turn].step()
         terms |= {name if turn == "G" else f"D_{name}": value.item() for name, value in found.items()}
     model.iteration += 1
+    model.after_iteration(optimizers)
     return terms
 
 
 def relative(a: Tensor, b: Tensor) -> float:
     """Return the largest difference over the largest value."""
-    return float((a - b).abs().max() / b.abs().max().clamp_min(1e-300))
+    return float((a.reshape(b.shape) - b).abs().max() / b.abs().max().clamp_min(1e-300))
 
 
 def compare(method: str, checkout: Path, steps: int = 20) -> dict[str, float]:
@@ -334,7 +384,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.steps < 1:
         sys.exit(f"--steps {given.steps} must be 1 or more")
-    if not (given.peer / "models").is_dir():
+    if PEERS[given.method].make is None and not (given.peer / "models").is_dir():
         sys.exit(f"{given.peer} has no models/: give a checkout of the authors' repository")
     found = compare(given.method, given.peer.resolve(), given.steps)
     for name, value in found.items():

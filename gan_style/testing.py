@@ -39,6 +39,8 @@ SMALL_MODEL = {
     "model.generator.filters": "4",
     "model.generator.blocks": "1",
     "model.discriminator.filters": "4",
+    "model.discriminator.judges.global.filters": "4",
+    "model.discriminator.judges.local.filters": "4",
     "model.num_patches": "16",
     "model.patch_width": "8",
     "model.scales": "1",

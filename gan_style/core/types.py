@@ -14,4 +14,4 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 
 # See losses/adversarial.py.
-GanMode = Literal["lsgan", "vanilla", "nonsaturating", "hinge", "hinge_both", "wgan", "relativistic"]
+GanMode = Literal["lsgan", "lsgan_sum", "vanilla", "nonsaturating", "hinge", "hinge_both", "wgan", "relativistic"]

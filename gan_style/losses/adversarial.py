@@ -24,6 +24,14 @@ def lsgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * ((real - 1).square().mean() + fake.square().mean())
 
 
+def lsgan_sum_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Compute twice `lsgan_discriminator`, as the official code of U-GAT-IT (Kim et al. 2020): beside a weight decay.
+
+    Adam follows a loss and its half alike, but not where a decay of the weights is added to their gradients.
+    """
+    return (real - 1).square().mean() + fake.square().mean()
+
+
 def vanilla_generator(fake: Tensor) -> Tensor:
     """Compute the non-saturating ``-log D(fake)``, D the sigmoid of the logits (Goodfellow et al. 2014, section 3)."""
     return F.softplus(-fake).mean()
@@ -195,11 +203,12 @@ def adversarial(
 
 RELATIVE = "relativistic"
 # The logit between fake and real; wgan and relativistic, whose logits mean something in differences alone, have none.
-THRESHOLDS = {"lsgan": 0.5, "vanilla": 0.0, "nonsaturating": 0.0, "hinge": 0.0, "hinge_both": 0.0}
+THRESHOLDS = {"lsgan": 0.5, "lsgan_sum": 0.5, "vanilla": 0.0, "nonsaturating": 0.0, "hinge": 0.0, "hinge_both": 0.0}
 
 # The generator's, of fakes and in a relative loss of real images, too; the discriminator's, of both.
 _EQUATIONS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
     "lsgan": (lsgan_generator, lsgan_discriminator),
+    "lsgan_sum": (lsgan_generator, lsgan_sum_discriminator),
     "vanilla": (vanilla_generator, vanilla_discriminator),
     "nonsaturating": (vanilla_generator, nonsaturating_discriminator),
     "hinge": (linear_generator, hinge_discriminator),

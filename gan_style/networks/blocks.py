@@ -63,11 +63,18 @@ def needs_bias(norm: str) -> bool:
 
 
 def conv_norm_relu(
-    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0, norm: str
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    norm: str,
+    bias: bool | None = None,
 ) -> list[nn.Module]:
-    """Build a convolution, a norm and a ReLU, to be put into a sequence."""
+    """Build a convolution, a norm and a ReLU, to be put into a sequence; for None the norm decides about a bias."""
     return [
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=needs_bias(norm)),
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=needs_bias(norm) if bias is None else bias),
         make_norm(norm, out_channels),
         # Without a norm an in-place ReLU would overwrite the convolution's output, whose features CUT reads.
         ReLU(inplace=norm != "none"),
@@ -100,18 +107,21 @@ class ResidualBlock(nn.Module):
         channels: of input and output.
         norm: see `make_norm`.
         dropout: probability between the two convolutions, in [0, 1); 0 leaves the layer out.
+        bias: of the convolutions; None: unless the norm brings one.
     """
 
     recomputable = True  # by `networks.recomputed.checkpointed`
 
-    def __init__(self, channels: int, *, norm: str = "instance", dropout: float = 0.0) -> None:
+    def __init__(
+        self, channels: int, *, norm: str = "instance", dropout: float = 0.0, bias: bool | None = None
+    ) -> None:
         super().__init__()
-        layers = [ReflectionPad2d(1), *conv_norm_relu(channels, channels, 3, norm=norm)]
+        layers = [ReflectionPad2d(1), *conv_norm_relu(channels, channels, 3, norm=norm, bias=bias)]
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
         layers += [
             ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=needs_bias(norm)),
+            nn.Conv2d(channels, channels, 3, bias=needs_bias(norm) if bias is None else bias),
             make_norm(norm, channels),
         ]
         self.layers = nn.Sequential(*layers)

@@ -33,7 +33,7 @@ def initialize(module: nn.Module, kind: str = "normal", gain: float = 0.02) -> N
         raise ValueError(f"Unknown init {kind!r}; choose one of {', '.join(INITS)}.")
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            INITS[kind](_bare_weight(layer), gain)
+            INITS[kind](bare_weight(layer), gain)
             if layer.bias is not None:
                 init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm2d | nn.InstanceNorm2d) and layer.affine:
@@ -44,7 +44,7 @@ def initialize(module: nn.Module, kind: str = "normal", gain: float = 0.02) -> N
             layer.tie_subpixels()
 
 
-def _bare_weight(layer: nn.Module) -> Tensor:
+def bare_weight(layer: nn.Module) -> Tensor:
     """Return the parameter behind the weight, also where a spectral norm computes the weight from it."""
     name = "parametrizations.weight.original" if parametrize.is_parametrized(layer, "weight") else "weight"
     return layer.get_parameter(name)

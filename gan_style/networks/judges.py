@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count, GanMode, Levels, Positive, Weight
-from gan_style.networks.contract import can_join, minimum_size
+from gan_style.networks.contract import can_join, judges_of, minimum_size
 from gan_style.networks.filters import high_passed
 from gan_style.networks.patchgan import PatchDiscriminator
 
 
 class Judges(nn.Module):
     """Several discriminators that each judge the whole image, every one with a loss of its own.
+
+    One that has several judges itself gives each of them, as NAME_OWN.
 
     Args:
         in_channels: of the image.
@@ -47,8 +49,15 @@ class Judges(nn.Module):
             if not name.isidentifier() or name in dir(nn.ModuleDict):
                 raise UserError(f"model.discriminator.judges.{name} cannot be the name of a judge: take another one")
         self.networks = nn.ModuleDict({name: make(in_channels=in_channels) for name, make in made.items()})
-        self.judge_weights = {name: float((weights or {}).get(name, 1.0)) for name in made}
-        self.judge_modes = {name: mode for name, mode in (gan_modes or {}).items() if name in made and mode}
+        self.judge_weights: dict[str, float] = {}
+        self.judge_modes: dict[str, str] = {}
+        for name, network in self.networks.items():
+            own_weights, own_modes = judges_of(network)
+            for own in own_weights or ("",):
+                judge = f"{name}_{own}" if own else name
+                self.judge_weights[judge] = float((weights or {}).get(name, 1.0)) * own_weights.get(own, 1.0)
+                mode = (gan_modes or {}).get(name) or own_modes.get(own)
+                self.judge_modes |= {judge: mode} if mode else {}
 
     @property
     def per_sample(self) -> bool:
@@ -60,9 +69,13 @@ class Judges(nn.Module):
         """Least height and width of an image that every judge takes."""
         return max(minimum_size(network) for network in self.networks.values())
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor) -> dict[str, Any]:
         """Return the logits of each judge by its name, of images [B, in_channels, H, W]."""
-        return {name: network(x) for name, network in self.networks.items()}
+        logits: dict[str, Any] = {}
+        for name, network in self.networks.items():
+            own = network(x)
+            logits |= {f"{name}_{part}": maps for part, maps in own.items()} if isinstance(own, dict) else {name: own}
+        return logits
 
 
 class TextureDiscriminator(PatchDiscriminator):

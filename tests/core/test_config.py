@@ -50,8 +50,8 @@ def test_the_tree_mirrors_the_package() -> None:
         ({"pool_size": 2.5}, "model.pool_size=2.5 is not valid: input should be a valid integer"),
         (
             {"gan_mode": "lsgn"},
-            "model.gan_mode=lsgn is not valid: input should be 'lsgan', 'vanilla', 'nonsaturating', 'hinge', "
-            "'hinge_both', 'wgan' or 'relativistic'",
+            "model.gan_mode=lsgn is not valid: input should be 'lsgan', 'lsgan_sum', 'vanilla', 'nonsaturating', "
+            "'hinge', 'hinge_both', 'wgan' or 'relativistic'",
         ),
         ({"accumulate": None}, "model.accumulate=None is not valid"),
     ],

@@ -10,7 +10,7 @@ from torch import Tensor
 from gan_style.core.errors import UserError
 from gan_style.losses.adversarial import adversarial
 
-MODES = ["lsgan", "vanilla", "nonsaturating", "hinge", "hinge_both", "wgan"]
+MODES = ["lsgan", "lsgan_sum", "vanilla", "nonsaturating", "hinge", "hinge_both", "wgan"]
 
 
 def log_sigmoid(logit: float) -> float:
@@ -24,6 +24,7 @@ def mean(values: list[float]) -> float:
 def generator_by_hand(mode: str, fake: np.ndarray) -> float:
     equation = {
         "lsgan": lambda logit: (logit - 1) ** 2,
+        "lsgan_sum": lambda logit: (logit - 1) ** 2,
         "vanilla": lambda logit: -log_sigmoid(logit),
         "nonsaturating": lambda logit: -log_sigmoid(logit),
         "hinge": lambda logit: -logit,
@@ -36,6 +37,7 @@ def generator_by_hand(mode: str, fake: np.ndarray) -> float:
 def discriminator_by_hand(mode: str, real: np.ndarray, fake: np.ndarray) -> float:
     on_real, on_fake, factor = {
         "lsgan": (lambda logit: (logit - 1) ** 2, lambda logit: logit**2, 0.5),
+        "lsgan_sum": (lambda logit: (logit - 1) ** 2, lambda logit: logit**2, 1.0),
         "vanilla": (lambda logit: -log_sigmoid(logit), lambda logit: -log_sigmoid(-logit), 0.5),
         "nonsaturating": (lambda logit: -log_sigmoid(logit), lambda logit: -log_sigmoid(-logit), 1.0),
         "hinge": (lambda logit: max(0.0, 1 - logit), lambda logit: max(0.0, 1 + logit), 1.0),
@@ -188,6 +190,6 @@ def test_half_precision_logits_give_a_float32_loss(mode: str, dtype: torch.dtype
 def test_default_is_cyclegans_and_unknown_modes_are_refused() -> None:
     assert adversarial().mode == "lsgan"
     with pytest.raises(
-        ValueError, match=r"'lsgann'.*lsgan, vanilla, nonsaturating, hinge, hinge_both, wgan, relativistic"
+        ValueError, match=r"'lsgann'.*lsgan, lsgan_sum, vanilla, nonsaturating, hinge, hinge_both, wgan, relativistic"
     ):
         adversarial("lsgann")

@@ -13,9 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_style.inference.tiling.known_functions import FUNCTIONS, METHODS, unknown
-from gan_style.inference.tiling.statistics import flatten, group_norm, instance_norm, mean
+from gan_style.inference.tiling.statistics import (
+    amax,
+    amin,
+    flatten,
+    group_norm,
+    instance_norm,
+    mean,
+    tiled_grid_means,
+)
 from gan_style.inference.tiling.steps import ByPlace, Convolution, Crop, Enlargement, Pad
 from gan_style.inference.tiling.streamed import Streamed, pointwise
+from gan_style.networks.attention import grid_means
 from gan_style.networks.contract import by_place
 
 Pair = tuple[int, int]
@@ -215,6 +224,7 @@ TILED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.batch_norm: _batch_norm,
     F.dropout: _dropout,
     by_place: _by_place,
+    grid_means: tiled_grid_means,
     **{
         function: _elementwise(function)
         for function in (
@@ -239,6 +249,8 @@ METHODS |= {
     "__getitem__": sliced,
     "flatten": flatten,
     "mean": mean,
+    "amax": amax,
+    "amin": amin,
     "expand": _expand,
     **{f.__name__: TILED_FUNCTIONS[f] for f in (torch.clamp, torch.relu, torch.sigmoid, torch.tanh)},
 }

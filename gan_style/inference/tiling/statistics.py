@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gan_style.inference.tiling.known_functions import unknown
 from gan_style.inference.tiling.streamed import Streamed, pointwise
+from gan_style.networks.attention import windows
 
 
 def _normalised(x: Streamed, weight: Tensor | None, bias: Tensor | None, eps: float) -> Streamed:
@@ -55,6 +56,28 @@ def mean(x: Streamed, dim: Any, keepdim: bool = False) -> Tensor:
         raise unknown(f"a mean along {dim}")
     means = x.statistics()[0].to(x.device, torch.float32)
     return means[..., None, None] if keepdim else means
+
+
+def amax(x: Streamed, dim: Any, keepdim: bool = False) -> Tensor:
+    if sorted(d % 4 for d in dim) != [2, 3]:
+        raise unknown(f"a maximum along {dim}")
+    found = torch.full((1, x.channels, 1, 1), -torch.inf, device=x.device)
+    for _, tile in x.tiles():
+        found = torch.maximum(found, tile.float().amax((-2, -1), keepdim=True))
+    return found if keepdim else found[..., 0, 0]
+
+
+def amin(x: Streamed, dim: Any, keepdim: bool = False) -> Tensor:
+    return -amax(x * -1, dim, keepdim)
+
+
+def tiled_grid_means(x: Streamed, side: int) -> Tensor:
+    """Compute `networks.attention.grid_means` as the sum of what each tile adds."""
+    rows, columns = (windows(length, side).to(x.device) for length in x.sides)
+    total = torch.zeros(1, x.channels, side, side, device=x.device)
+    for window, tile in x.tiles():
+        total += rows[:, slice(*window.rows)] @ tile.float() @ columns[:, slice(*window.columns)].T
+    return total
 
 
 class _Flat:

@@ -118,6 +118,14 @@ class Streamed:
         assert self._statistics is not None
         return self._statistics
 
+    def tiles(self) -> Iterator[tuple[Window, Tensor]]:
+        """Yield each window of it, stored first, with its tile; nothing where a pass is only counted."""
+        self._store()
+        for window in self.work.windows(*self.sides):
+            if self.work.folder:
+                yield window, self._computed(window)
+            self.work.count(self._cost(window))
+
     def _prepare(self) -> None:
         """Store the heavy feature maps that this one is computed from."""
         for one in self._inputs:

@@ -58,7 +58,7 @@ def _mean_probability(logits: Maps, mode: str) -> Tensor:
     flat = _flat(logits)
     if mode in ("vanilla", "nonsaturating"):
         return flat.sigmoid().mean()
-    return (flat if mode == "lsgan" else (flat + 1) / 2).clamp(0, 1).mean()
+    return (flat if mode in ("lsgan", "lsgan_sum") else (flat + 1) / 2).clamp(0, 1).mean()
 
 
 def _flat(logits: Maps) -> Tensor:
