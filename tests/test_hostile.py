@@ -155,7 +155,7 @@ def test_weights_that_were_on_a_gpu_are_read_without_one(tmp_path: Path, monkeyp
     image = torch.rand(3, 20, 20) * 2 - 1
     found, expected = (gan_style.load(tmp_path / f"{n}.ckpt", device="cpu").translate(image) for n in ("cuda", "a"))
     assert torch.equal(found, expected)
-    with pytest.raises(UserError, match="is no ResNet or U-Net"):
+    with pytest.raises(UserError, match="is no generator of CycleGAN"):
         read(tmp_path / "cuda.pth")
 
 

@@ -1,11 +1,12 @@
-"""Generators in the layout of the official CycleGAN, pix2pix and CUT code, whose layers are numbered.
+"""Generators in the layouts of official code: CycleGAN, pix2pix and CUT, whose layers are numbered, and `layouts`.
 
 One walk over a network of ours gives the official name of each of its tensors, for reading and writing. The network of
 a file is recognised by names and shapes:
 
     model.1 is a 7x7 convolution; model.N.conv_block      ResNet: filters, channels, blocks
     model.model.0, .1.model, .3.model, ...                U-Net: as many halvings as levels
-    a bias on the first convolution, a weight on a norm   instance norm, batch norm; neither: no norm
+    a bias on the first convolution, a weight on a norm   instance norm, batch norm; neither: no norm; both: instance
+                                                          norm with scale and shift
     conv_block.6 in place of .5                           dropout; that of a U-Net leaves no trace
     filt of 3x3, of 4x4                                   CUT's anti-aliased down- and upsampling
 """
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gan_style.checkpoints.layouts import LAYOUTS, State, binomial, sampling
 from gan_style.core import weights
 from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT
 from gan_style.core.config import build
@@ -30,9 +32,8 @@ from gan_style.networks.contract import noised
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
-State = dict[str, Tensor]
 OLD_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # of instance norms before PyTorch 0.4
-BINOMIAL = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
+WRAPPED = ("module.", "_orig_mod.")  # by DataParallel and its kin, and by torch.compile
 _NONE = torch.empty(0)
 DROPOUT = 0.5  # the official code has no other
 
@@ -54,18 +55,33 @@ class Names(NamedTuple):
     silent: list[str]  # biases of ours that the official network does not have
 
 
-def read(path: Path) -> tuple[Generator, str]:
-    """Read an official `*_net_G*.pth`, and the file's SHA-256.
+def read(path: Path, direction: str = "A2B") -> tuple[Generator, str]:
+    """Read an official generator, and the file's SHA-256.
+
+    Args:
+        path: a state dict such as `latest_net_G.pth`, also of a wrapped or compiled network or inside a dict, or
+            U-GAT-IT's `params_*.pt` of both directions.
+        direction: which of both.
 
     Raises:
         UserError: no such file, one that would run code, or not such a generator.
     """
-    content, sha256 = weights.read(path, "a generator")
+    networks, sha256 = weights.read_networks(path, "a generator")
+    convolving = {name: one for name, one in networks.items() if any(value.dim() == 4 for value in one.values())}
+    networks = convolving or networks  # not the counters and rates beside them
+    content = networks.get(f"gen{direction}") or next(iter(networks.values()), {})
+    if len(networks) > 1 and f"gen{direction}" not in networks:
+        raise UserError(
+            f"{path} holds several networks ({printable(', '.join(sorted(networks)))}), and none is called "
+            f"gen{direction}: save the one that translates by itself, with torch.save"
+        )
     if not content:
         raise UserError(
-            f"{path} holds no tensors by name: expected the *_net_G.pth of CycleGAN, pix2pix or CUT (a checkpoint of "
-            "gan_style needs no import)"
+            f"{path} holds no tensors by name: expected the *_net_G.pth of CycleGAN, pix2pix or CUT, or a generator of "
+            "SANTA, UNSB or U-GAT-IT (a checkpoint of gan_style needs no import)"
         )
+    if any(re.match(r"G(_AB|_BA)?\.", key) for key in content):
+        raise UserError(f"{path} holds networks by our names: a checkpoint of gan_style needs no import")
     state = _cleaned(content)
     sparse = next((key for key, value in state.items() if value.layout != torch.strided), None)
     if sparse:
@@ -75,12 +91,10 @@ def read(path: Path) -> tuple[Generator, str]:
         raise UserError(f"{path} holds NaN or infinite values in {broken}: take another file")
     try:
         return from_official(state), sha256
-    except (IndexError, KeyError) as error:  # a tensor that tells a size is not there, or has too few dimensions
-        raise UserError(
-            f"{path} is no generator of CycleGAN, pix2pix or CUT: its tensors do not fit together"
-        ) from error
     except UserError as error:
         raise UserError(f"{path} {error}") from error
+    except (IndexError, KeyError, ValueError) as error:  # a tensor that tells a size is missing, or of few dimensions
+        raise UserError(f"{path} is no generator of official code: its tensors do not fit together") from error
 
 
 def from_official(state: State) -> Generator:
@@ -89,20 +103,26 @@ def from_official(state: State) -> Generator:
     Raises:
         UserError: we have no such network; the message continues the name of the file.
     """
-    if "model.1.weight" in state and state["model.1.weight"].shape[2:] == (7, 7):
+    layout = next((one for one in LAYOUTS if one.mark in state), None)
+    if layout:
+        state = layout.prepared(state)
+        node, channels = layout.node(state)
+    elif "model.1.weight" in state and state["model.1.weight"].shape[2:] == (7, 7):
         node, channels = _resnet(state)
     elif "model.model.0.weight" in state and "model.model.3.weight" in state:
         node, channels = _unet(state)
     else:
         raise UserError(
-            "is no ResNet or U-Net generator of CycleGAN, pix2pix or CUT: expected a *_net_G.pth with model.1.weight "
-            f"of 7x7 or model.model.0.weight, but it begins with {printable(str(next(iter(state))))}"
+            "is no generator of CycleGAN, pix2pix, CUT, SANTA, UNSB or U-GAT-IT: expected a *_net_G.pth with "
+            "model.1.weight of 7x7, model.model.0.weight or "
+            f"{', '.join(one.mark for one in LAYOUTS)}, but it begins with {printable(str(next(iter(state))))}"
         )
     try:
         network = build(node, ALLOWED_FROM_CHECKPOINT)(in_channels=channels[0], out_channels=channels[1])
     except ValueError as error:
         raise UserError(f"is no network of the official code: {error}") from error
-    names, own = names_of(network), network.state_dict()
+    names = Names(*layout.names(network), []) if layout else names_of(network)
+    own = network.state_dict()
     shapes = {official: own[ours].shape for official, ours in names.ours.items()}
     shapes |= {name: value.shape for name, value in names.filters.items()}
     there = {name: value.shape for name, value in state.items()}
@@ -176,9 +196,9 @@ def _resnet_names(network: ResnetGenerator) -> tuple[dict[str, str], State]:
     for number, layer in enumerate(network.layers):
         prefix = f"layers.{number}."
         if isinstance(layer, BlurPool):
-            filters[f"model.{index}.filt"] = _filter(3, width)
+            filters[f"model.{index}.filt"] = binomial(3, width)
         elif isinstance(layer, Upsample) and layer.mode == "bilinear":
-            filters[f"model.{index}.filt"] = _filter(4, width) * 4
+            filters[f"model.{index}.filt"] = binomial(4, width) * 4
             index += 1
         width = next((m.out_channels for m in layer.modules() if isinstance(m, _CONVOLUTIONS)), width)
         for key in layer.state_dict():
@@ -226,16 +246,11 @@ def _convolution_of(layer: Upsample, key: str, modes: Sequence[str]) -> str:
     return key.partition(".")[2]
 
 
-def _filter(size: int, channels: int) -> Tensor:
-    """Return a binomial kernel [channels, 1, size, size] of sum 1."""
-    row = torch.tensor(BINOMIAL[size])
-    return (row.outer(row) / row.sum() ** 2).repeat(channels, 1, 1, 1)
-
-
 def _cleaned(state: Mapping[str, Tensor]) -> State:
-    """Remove the prefix of DataParallel, and the buffers that old instance norms had."""
-    prefix = "module." if all(key.startswith("module.") for key in state) else ""
-    bare = {key.removeprefix(prefix): value for key, value in state.items()}
+    """Remove the prefixes of wrapped and compiled networks, and the buffers that old instance norms had."""
+    bare = dict(state)
+    while prefix := next((p for p in WRAPPED if all(key.startswith(p) for key in bare)), None):
+        bare = {key.removeprefix(prefix): value for key, value in bare.items()}
 
     def is_old(key: str) -> bool:
         layer, _, part = key.rpartition(".")
@@ -246,7 +261,8 @@ def _cleaned(state: Mapping[str, Tensor]) -> State:
 
 def _norm(state: State, convolution: str, norm: str) -> str:
     if f"{norm}.weight" in state:
-        return "batch"
+        scaled = f"{convolution}.bias" in state and f"{norm}.running_mean" not in state
+        return "instance_affine" if scaled else "batch"
     return "instance" if f"{convolution}.bias" in state else "none"
 
 
@@ -254,7 +270,6 @@ def _resnet(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
     blocks = sorted({int(m[1]) for m in _matches(r"model\.(\d+)\.conv_block\.", state)})
     last = max(int(m[1]) for m in _matches(r"model\.(\d+)\.weight$", state))
     second = f"model.{blocks[0]}.conv_block.6.weight" if blocks else ""  # at 5 where nothing is dropped before it
-    filters = [value.shape[-1] for key, value in state.items() if key.endswith(".filt") and value.dim() == 4]
     node = {
         "_target_": "gan_style.networks.resnet.ResnetGenerator",
         "_partial_": True,
@@ -262,8 +277,7 @@ def _resnet(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
         "blocks": len(blocks),
         "norm": _norm(state, "model.1", "model.2"),
         "dropout": DROPOUT if state.get(second, _NONE).dim() == 4 else 0.0,
-        "upsample": "bilinear" if 4 in filters else "deconv",
-        "downsample": "blur" if 3 in filters else "stride",
+        **sampling(state),
     }
     return node, (state["model.1.weight"].shape[1], state[f"model.{last}.weight"].shape[0])
 
@@ -289,8 +303,14 @@ def _matches(pattern: str, state: State) -> Iterator[re.Match[str]]:
 
 def said(node: Mapping[str, Any]) -> str:
     """Describe a network in a few words."""
-    kind = f"a ResNet of {node['blocks']} blocks" if "blocks" in node else f"a U-Net of {node['depth']} halvings"
-    more = [f"{node['filters']} filters", {"none": "no norm"}.get(node["norm"], f"{node['norm']} norm")]
+    layout = next((one for one in LAYOUTS if node["_target_"] == one.target), None)
+    if layout:
+        kind, norm = f"{layout.said}, {node['blocks']} blocks", "instance"
+    else:
+        kind = f"a ResNet of {node['blocks']} blocks" if "blocks" in node else f"a U-Net of {node['depth']} halvings"
+        norm = node["norm"]
+    more = [f"{node['filters']} filters"]
+    more += [] if layout else [{"none": "no norm", "instance_affine": "scaled instance norm"}.get(norm, f"{norm} norm")]
     more += ["dropout"] if node.get("dropout") else []
     more += ["anti-aliasing"] if node.get("downsample") == "blur" or node.get("upsample") == "bilinear" else []
     return f"{kind}, {', '.join(more)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,22 @@ def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
     Raises:
         UserError: no such file, or not a state dict.
     """
+    content, sha256 = _content(path, what)
+    return _named(content), sha256
+
+
+def read_networks(path: str | Path, what: str) -> tuple[dict[str, dict[str, Tensor]], str]:
+    """Read a file as `read` does, and the state dicts inside its dicts, by their names; that of the file itself by "".
+
+    Those of optimisers are no state dicts of networks: their tensors lie deeper.
+    """
+    content, sha256 = _content(path, what)
+    inside = {str(key): _named(value) for key, value in content.items() if isinstance(value, Mapping)}
+    found = {"": _named(content), **inside}
+    return {key: state for key, state in found.items() if state}, sha256
+
+
+def _content(path: str | Path, what: str) -> tuple[Mapping[Any, Any], str]:
     path = expanded(path)
     if not path.is_file():
         raise UserError(f"there is no file {path} with weights of {what}: check the path")
@@ -35,7 +52,11 @@ def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
     content = _tensors(path) if path.suffix == ".safetensors" else torch_files.read(path, f"weights of {what}")
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds no state dict: expected weights of {what} by name")
-    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}, sha256
+    return content, sha256
+
+
+def _named(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

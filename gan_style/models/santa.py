@@ -85,11 +85,6 @@ class SANTA(Translator):
         output: Tensor = self.G_AB(images)
         return output
 
-    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        """Translate to a position on the path: 0 gives the picture back as the generator knows it, 1 translates."""
-        output: Tensor = self.G_AB(images, alpha)
-        return output
-
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         """Make the images; in training of features with noise, of which those of A are kept for the path."""
         A, B = batch["A"], batch["B"]

@@ -20,7 +20,7 @@ from gan_style.losses.adversarial import Adversarial, Logits, adversarial
 from gan_style.losses.gradient_penalty import r1_penalty, wgan_gp, zero_centred
 from gan_style.models.passes import joined
 from gan_style.models.schedules import ConstantThenLinear
-from gan_style.networks.contract import Branched, Noised, judges_of, noised
+from gan_style.networks.contract import Branched, Graded, Noised, judges_of, noised
 
 Images = dict[str, Tensor]  # name -> [B, C, H, W] in [-1, 1]; the names are in docs/glossary.md
 StyleCode = dict[str, Tensor]  # name -> [B, ...]: representation of a style
@@ -226,8 +226,10 @@ class Translator(nn.Module):
         return network
 
     def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        """Translate with a strength in [0, 1]: by the generator's branches, else by mixing with the images."""
+        """Translate with a strength in [0, 1]: by the generator where it takes one, else by mixing with the images."""
         network = self.generator_of(direction)
+        if isinstance(network, Graded):
+            return network(images, alpha)
         if isinstance(network, Branched):
             return network(images, alpha=alpha * network.alpha)
         if alpha == 0:

@@ -89,11 +89,6 @@ class UNSB(Translator):
         output: Tensor = self.G_AB(images)
         return output
 
-    def interpolate(self, images: Tensor, direction: str, alpha: float) -> Tensor:
-        """Go along the bridge for a share of its steps: 0 gives the image itself, 1 translates."""
-        output: Tensor = self.G_AB(images, alpha)
-        return output
-
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         """Make the images; in training those of one step, drawn anew, with what the losses need of it."""
         A, B = batch["A"], batch["B"]

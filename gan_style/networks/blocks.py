@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gan_style.networks.contract import Noised
 from gan_style.networks.padding import ReflectionPad2d, ReplicationPad2d, pad
 
-NORMS = ("instance", "batch", "none")
+NORMS = ("instance", "instance_affine", "batch", "none")
 UPSAMPLES = ("deconv", "resize", "pixelshuffle", "blur", "bilinear")
 DOWNSAMPLES = ("stride", "blur")
 
@@ -43,13 +43,15 @@ class ReLU(nn.ReLU):
 
 
 def make_norm(kind: str, channels: int) -> nn.Module:
-    """Build a norm layer by name: ``instance`` (no affine, as the CycleGAN paper), ``batch`` or ``none``.
+    """Build a norm layer by name: ``instance`` (no affine, as in CycleGAN), ``instance_affine``, ``batch`` or ``none``.
 
     Raises:
         ValueError: the name is not one of ``NORMS``.
     """
     if kind == "instance":
         return InstanceNorm2d(channels)
+    if kind == "instance_affine":
+        return InstanceNorm2d(channels, affine=True)
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     if kind == "none":

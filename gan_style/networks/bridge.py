@@ -59,6 +59,7 @@ class BridgeGenerator(nn.Module):
         init_gain: likewise.
     """
 
+    graded = True  # forward takes a strength
     feature_channels: tuple[int, ...]  # of what `features` returns
 
     def __init__(

@@ -25,6 +25,17 @@ class Branched(Protocol):
 
 
 @runtime_checkable
+class Graded(Protocol):
+    """A generator whose strength is an input: from the image itself, or what it knows of it, to its translation."""
+
+    graded: bool
+
+    def __call__(self, x: Tensor, strength: float = 1.0) -> Tensor:
+        """Translate [B, in_channels, H, W] with a strength in [0, 1]."""
+        ...
+
+
+@runtime_checkable
 class Featured(Protocol):
     """A generator whose inner features can be compared, as CUT does."""
 

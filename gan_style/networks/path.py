@@ -33,6 +33,8 @@ class PathGenerator(nn.Module):
         init_gain: likewise.
     """
 
+    graded = True  # forward takes a strength
+
     def __init__(
         self,
         in_channels: int = 3,

@@ -18,12 +18,12 @@ from gan_style.core.errors import UserError
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.two_branch import TwoBranchGenerator
 from gan_style.networks.unet import UNetGenerator
-from tests.official_generators import Weights, resnet, unet
+from tests.official_generators import Weights, resnet, santa, ugatit, unet, unsb
 from tests.small_models import saved
 
 Network = Callable[..., torch.Tensor]
 NETWORKS: dict[str, tuple[Network, dict[str, Any]]] = {
-    **{f"resnet, {norm} norm": (resnet, {"norm": norm}) for norm in ("instance", "batch", "none")},
+    **{f"resnet, {norm} norm": (resnet, {"norm": norm}) for norm in ("instance", "instance_affine", "batch", "none")},
     **{f"resnet, {n} blocks": (resnet, {"blocks": n, "ngf": 2}) for n in (0, 6, 9)},
     **{
         f"resnet, {norm} norm, dropout": (resnet, {"norm": norm, "dropout": True})
@@ -33,7 +33,7 @@ NETWORKS: dict[str, tuple[Network, dict[str, Any]]] = {
     "CUT, batch norm, dropout": (resnet, {"antialias": True, "antialias_up": True, "norm": "batch", "dropout": True}),
     "CUT, no_antialias": (resnet, {"antialias_up": True}),
     "CUT, no_antialias_up": (resnet, {"antialias": True}),
-    **{f"unet, {norm} norm": (unet, {"norm": norm}) for norm in ("instance", "batch", "none")},
+    **{f"unet, {norm} norm": (unet, {"norm": norm}) for norm in ("instance", "instance_affine", "batch", "none")},
     "unet_128": (unet, {"depth": 7, "ngf": 2}),
     "unet_256": (unet, {"depth": 8, "ngf": 2, "norm": "batch"}),
 }
@@ -87,6 +87,57 @@ def test_the_numbering_is_the_published_one() -> None:
     unet(weights, torch.zeros(1, 3, 256, 256, dtype=torch.float64), depth=8, norm="batch", ngf=1)
     assert "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.1.weight" in weights
     assert "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model.4.running_var" in weights
+
+
+def test_generators_of_other_methods_give_the_same_picture(tmp_path: Path) -> None:
+    kinds: dict[str, tuple[Network, dict[str, Any]]] = {
+        "santa": (santa, {}),
+        "a santa of few blocks": (santa, {"blocks": 2, "size": 8, "ngf": 2}),
+        "unsb": (unsb, {}),
+        "ugatit": (ugatit, {}),
+        "ugatit_light": (ugatit, {"light": True, "blocks": 4}),
+    }
+    for number, (name, (network, options)) in enumerate(kinds.items()):
+        weights, x = Weights(), torch.rand(2, 3, 32, 32, dtype=torch.float64) * 2 - 1
+        code = torch.randn(1, 16, dtype=torch.float64)
+        expected = network(weights, x, **({"z": code} if name == "unsb" else options))
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        model = gan_style.load(imported(folder, weights.file()), device="cpu").model.double()
+        found = model.G_AB.predict(x, 0, code) if name == "unsb" else model.translate(x)
+        assert float(expected.std()) > 0.01, name
+        assert float((found - expected).abs().max()) < 1e-9, name
+        assert main(["export", str(folder / "mine.ckpt"), str(folder / "back_net_G.pth")]) == 2, (
+            "no place in that layout"
+        )
+
+
+def test_wrapped_compiled_and_nested_files(tmp_path: Path) -> None:
+    weights, *_ = drawn("resnet, instance norm")
+    plain = weights.file()
+    expected = official.from_official(plain).state
+    wrapped = {f"_orig_mod.module.{key}": value for key, value in plain.items()}
+    for number, content in enumerate(({"epoch": torch.tensor(3), "model": wrapped, "optimizer": {"lr": 1}}, wrapped)):
+        torch.save(content, tmp_path / f"{number}.pth")
+        found, _ = official.read(tmp_path / f"{number}.pth")
+        assert all(torch.equal(found.state[key], expected[key]) for key in expected)
+    torch.save({"one": plain, "two": plain}, tmp_path / "both.pth")
+    with pytest.raises(
+        UserError, match=r"both.pth holds several networks \(one, two\), and none is called genA2B: save"
+    ):
+        official.read(tmp_path / "both.pth")
+
+
+def test_both_directions_in_one_file_of_ugatit(tmp_path: Path) -> None:
+    there, back = Weights(), Weights()
+    x = torch.rand(1, 3, 32, 32, dtype=torch.float64) * 2 - 1
+    expected = [ugatit(weights, x, light=True) for weights in (there, back)]
+    torch.save({"genA2B": there.file(), "genB2A": back.file(), "disGA": there.file()}, tmp_path / "params.pt")
+    file, out = str(tmp_path / "params.pt"), str(tmp_path / "mine.ckpt")
+    assert main(["import", file, out, "--back", file]) == 0
+    model = gan_style.load(out, device="cpu").model.double()
+    for direction, image in zip(("A2B", "B2A"), expected, strict=True):
+        assert float((model.translate(x, direction) - image).abs().max()) < 1e-9
 
 
 @pytest.mark.parametrize(("given", "made"), [(1, 3), (3, 1), (4, 2)])
@@ -169,14 +220,14 @@ def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[st
     wrong: list[tuple[Any, str]] = [
         ({}, "holds no tensors by name"),
         ([1, 2], "holds no state dict"),
-        ({"model.0.weight": torch.zeros(64, 6, 4, 4)}, "is no ResNet or U-Net generator"),
+        ({"model.0.weight": torch.zeros(64, 6, 4, 4)}, "is no generator of CycleGAN, pix2pix, CUT, SANTA"),
         (
             {key: value for key, value in good.items() if key != "model.4.weight"},
             "model.4.weight is nothing and should be [8",
         ),
         (
             good | {"model.2.weight": torch.ones(4)},
-            "is not quite a ResNet of 3 blocks, 4 filters, batch norm: model.1.bias",
+            "is not quite a ResNet of 3 blocks, 4 filters, scaled instance norm: model.2.bias",
         ),
         (good | {"model.3.weight": torch.zeros(4)}, "model.3.weight is [4] and should be nothing"),
         (good | {"model.1.bias": torch.full((4,), torch.nan)}, "holds NaN or infinite values in model.1.bias"),

@@ -27,7 +27,8 @@ def import_official(
     """Make a checkpoint of one official generator, or of those of both directions; it translates and does not train.
 
     Args:
-        source: a generator in the layout of the official CycleGAN, pix2pix and CUT code, such as net_G.pth.
+        source: a generator in the layout of the official code of CycleGAN, pix2pix, CUT, DCLGAN, SANTA, UNSB or
+            U-GAT-IT, such as net_G.pth.
         output: ending in .ckpt.
         direction: of `source`, "A2B" or "B2A".
         back: the generator of the other direction.
@@ -62,7 +63,7 @@ def imported(files: dict[Direction, Path], size: int) -> dict[str, Any]:
     Raises:
         UserError: a file is not such a generator, or the two differ in architecture.
     """
-    read = {direction: official.read(path) for direction, path in files.items()}
+    read = {direction: official.read(path, direction) for direction, path in files.items()}
     (first, (one, _)), *others = read.items()
     channels = dict(zip((first.source, first.target), (one.in_channels, one.out_channels), strict=True))
     for direction, (other, _) in others:
