@@ -3,7 +3,8 @@
 Machines are shared and noisy, so the two sides alternate within one process (A, B, A, B) and the medians are compared.
 
     suite=step       one CycleGAN iteration through Lightning, callbacks and all, against a plain reference
-    suite=styles     Gatys against VGG's own passes, AdaIN against its convolutions, CUT against CycleGAN
+    suite=styles     Gatys against VGG's own passes, AdaIN against its convolutions
+    suite=methods    an iteration of every method between two domains beside CycleGAN's
     suite=data       pairs per second of the data side, against Pillow and torchvision as the official code uses them
     suite=inference  pictures per second of `gan-style translate`, against the official test path
     suite=gpu        the same iteration by all the ways of a GPU, in one call of under nine minutes
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-SUITES = ("step", "styles", "data", "inference", "doctor", "memory", "ranks", "gpu")
+SUITES = ("step", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu")
 
 
 def main() -> None:

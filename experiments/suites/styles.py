@@ -1,15 +1,12 @@
-"""The style systems: Gatys against VGG's own passes, AdaIN against its convolutions, CUT against CycleGAN."""
+"""The style systems: Gatys against VGG's own passes, AdaIN against its convolutions."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from suites.common import alternate, composed, report
-from suites.lightning_loop import LightningLoop
 
 from gan_style.core.config import build
 
@@ -19,12 +16,7 @@ def run(words: dict[str, str]) -> dict[str, Any]:
     size, rounds = int(words.pop("size", "256")), int(words.pop("rounds", "5"))
     image, style = torch.rand(1, 3, size, size) * 2 - 1, torch.rand(1, 3, size, size) * 2 - 1
     vgg = ["model.vgg.weights=random", f"model.vgg.depth={words.pop('depth', 'relu4_1')}"]
-    results = [
-        gatys_suite(image, style, vgg, rounds),
-        adain_suite(image, style, vgg, rounds),
-        iterations_suite(size, rounds, words),
-    ]
-    return {"suites": results}
+    return {"suites": [gatys_suite(image, style, vgg, rounds), adain_suite(image, style, vgg, rounds)]}
 
 
 def gatys_suite(image: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds: int) -> dict[str, Any]:
@@ -66,21 +58,3 @@ def adain_suite(image: torch.Tensor, style: torch.Tensor, vgg: list[str], rounds
 
     times = alternate({"convolutions": bare, "adain": lambda: model.stylize(image, code)}, rounds)
     return report(f"AdaIN, one picture of {image.shape[-1]} px", times, against="convolutions")
-
-
-def iterations_suite(size: int, rounds: int, words: dict[str, str]) -> dict[str, Any]:
-    """Whole iterations through Lightning, batch 1."""
-    data = [f"data.image_size={size}", f"data.load_size={size}", "data.batch_size=1", "data.count=8"]
-    with tempfile.TemporaryDirectory() as folder:
-        loops = {
-            name: LightningLoop(
-                composed([f"model={name}", *data, *(f"{k}={v}" for k, v in words.items())]),
-                Path(folder) / name,
-                batches=2 * rounds + 4,
-            )
-            for name in ("cyclegan", "cut", "fastcut")
-        }
-        times = alternate({name: loop.step for name, loop in loops.items()}, rounds)
-        for loop in loops.values():
-            loop.close()
-    return report(f"One iteration, {size} px, batch 1", times, against="cyclegan")
