@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from gan_style.core.config import build
+from gan_style.training.best_rule import BestRule
+from gan_style.training.callbacks.keeper import Keeper
 from gan_style.training.trainer import quiet_lightning
 
 
@@ -29,11 +31,13 @@ class LightningLoop:
         self.batches = [data.on_after_batch_transfer(batch, 0) for batch in self.batches]  # uint8 until then
         torch.manual_seed(0)
         model = build(config["model"], channels_A=3, channels_B=3)
-        settings, chosen = build(config["trainer"]), [build(node) for node in config["callbacks"].values() if node]
+        settings = build(config["trainer"])
+        chosen = [build(node) for node in config["callbacks"].values() if node]
         engine = train_run.engine_of_run(model, settings, data)
-        trainer, _logs, _ = train_run.assemble(
-            train_run.checked(config), settings, data, engine, chosen, folder, batches, None
-        )
+        settings.tell(engine, data.image_size)
+        kept = train_run.kept_by(BestRule(**config["best"]), settings, batches)
+        keeper = Keeper(folder / "checkpoints", {"config": config, **data.describe()}, **kept)
+        trainer = train_run.trainer_of(settings, chosen, [], keeper, folder)
         quiet_lightning()
         self.go, self.done, self.failed = threading.Semaphore(0), threading.Semaphore(0), None
         self.others: list[Callable[[], None]] = []
