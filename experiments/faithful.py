@@ -33,11 +33,11 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import faithful_ugatit
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from experiments import faithful_ugatit
 from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.networks.attention import AttentionDiscriminator, AttentionGenerator

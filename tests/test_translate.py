@@ -26,6 +26,7 @@ GENERATORS = {
     "unet": ("model=cyclegan", "model/generator=unet128", "model.generator.depth=3"),
     "two_branch": ("model=two_branch", "model.generator.depth=2"),
     "path": ("model=santa",),
+    "attention": ("model=ugatit",),
     "styled": ("model=style_conditional",),
     "adain": ("model=adain",),
 }

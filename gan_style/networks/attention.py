@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
@@ -28,6 +27,7 @@ from gan_style.networks.blocks import (
     is_per_sample,
     pad_to_multiple,
 )
+from gan_style.networks.contract import grid_means
 from gan_style.networks.init import bare_weight
 from gan_style.networks.padding import ReflectionPad2d, pad
 from gan_style.networks.resnet import DOWNSAMPLING, MIN_SIDE_PIXELS
@@ -270,25 +270,3 @@ class AttentionDiscriminator(nn.Module):
             "patch": self.last(pad(y, (1, 1, 1, 1), "reflect")),
             "cam": self.attention.logits(features)[:, None, :, None],
         }
-
-
-def grid_means(x: Tensor, side: int) -> Tensor:
-    """Average [B, C, h, w] onto [B, C, side, side], by the windows of torch's `adaptive_avg_pool2d`.
-
-    By two products of matrices: also for sizes that an exported graph does not know, for feature maps that are computed
-    tile by tile, and with gradients that are the same in every run on a GPU.
-    """
-    if has_torch_function_unary(x):
-        result: Tensor = handle_torch_function(grid_means, (x,), x, side)
-        return result
-    if not torch.compiler.is_exporting() and tuple(x.shape[-2:]) == (side, side):
-        return x
-    rows, columns = (windows(length, side).to(x) for length in x.shape[-2:])
-    return rows @ x @ columns.T
-
-
-def windows(length: int, side: int) -> Tensor:
-    """Return the weights [side, length] of the means of `side` windows that cover a length, in float32."""
-    number, position = torch.arange(side)[:, None], torch.arange(length)
-    first, end = number * length // side, ((number + 1) * length + side - 1) // side
-    return ((position >= first) & (position < end)).float() / (end - first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
@@ -99,6 +100,28 @@ def by_place(function: Callable[[Tensor, int, int], Tensor], x: Tensor) -> Tenso
         result: Tensor = handle_torch_function(by_place, (x,), function, x)
         return result
     return function(x, 0, 0)
+
+
+def grid_means(x: Tensor, side: int) -> Tensor:
+    """Average [B, C, h, w] onto [B, C, side, side], by the windows of torch's `adaptive_avg_pool2d`.
+
+    By two products of matrices: also for sizes that an exported graph does not know, for feature maps that are computed
+    tile by tile, and with gradients that are the same in every run on a GPU.
+    """
+    if has_torch_function_unary(x):
+        result: Tensor = handle_torch_function(grid_means, (x,), x, side)
+        return result
+    if not torch.compiler.is_exporting() and tuple(x.shape[-2:]) == (side, side):
+        return x
+    rows, columns = (grid_windows(length, side).to(x) for length in x.shape[-2:])
+    return rows @ x @ columns.T
+
+
+def grid_windows(length: int, side: int) -> Tensor:
+    """Return the weights [side, length] of the means of `side` windows that cover a length, in float32."""
+    number, position = torch.arange(side)[:, None], torch.arange(length)
+    first, end = number * length // side, ((number + 1) * length + side - 1) // side
+    return ((position >= first) & (position < end)).float() / (end - first)
 
 
 def can_join(network: nn.Module) -> bool:

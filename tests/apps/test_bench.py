@@ -125,6 +125,8 @@ def test_a_row_of_ones_own_name() -> None:
         "dclgan",
         "simdcl",
         "santa",
+        "ugatit",
+        "ugatit_light",
         "perceptual_gan",
         "two_branch",
         "style_conditional",

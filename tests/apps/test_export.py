@@ -45,7 +45,8 @@ WHOLE = [
     *[("model=cyclegan", *words) for words in GENERATORS],
     *[("model=cyclegan", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[("model=cyclegan", "model/generator=unet128", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
-    *[(f"model={name}",) for name in ("cut", "santa", "perceptual_gan", "two_branch", "style_conditional", "adain")],
+    *[(f"model={name}",) for name in ("cut", "santa", "ugatit", "ugatit_light", "perceptual_gan", "two_branch")],
+    *[(f"model={name}",) for name in ("style_conditional", "adain")],
     ("model=adain", "model.vgg.depth=relu4_1"),
 ]
 
@@ -181,7 +182,18 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["cyclegan", "dclgan", "enco", "santa", "unsb", "perceptual_gan", "two_branch", "style_conditional", "adain"],
+    [
+        "cyclegan",
+        "dclgan",
+        "enco",
+        "santa",
+        "ugatit",
+        "unsb",
+        "perceptual_gan",
+        "two_branch",
+        "style_conditional",
+        "adain",
+    ],
 )
 def test_safetensors_load_as_the_checkpoint(tmp_path: Path, name: str) -> None:
     styles = ("ink", "dots") if name == "style_conditional" else ()

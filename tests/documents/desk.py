@@ -55,6 +55,7 @@ def _models(desk: Path) -> None:
     for name in ("best.ckpt", "last.ckpt"):
         shutil.copy(desk / "runs" / "mine" / "checkpoints" / name, desk)
     saved(desk / "adain.ckpt", "model=adain")
+    saved(desk / "ugatit.ckpt", "model=ugatit_light")
     for letter, direction in (("A", "A2B"), ("B", "B2A")):
         out = desk / f"latest_net_G_{letter}.pth"
         assert main(["export", str(desk / "best.ckpt"), str(out), "--direction", direction]) == 0

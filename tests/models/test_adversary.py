@@ -28,17 +28,20 @@ METHODS = (
     "santa",
     "enco",
     "unsb",
+    "ugatit",
     "perceptual_gan",
     "two_branch",
     "style_conditional",
 )
 NO_POOL = {"cyclegan", "perceptual_gan", "two_branch"}  # which have one that a test switches off
+SEVERAL_JUDGES = {"ugatit"}  # here one, so that a term is a domain's; all of them: tests/models/test_ugatit.py
 PENALTIES = {"lambda_r1": 2.0, "lambda_r2": 3.0, "lambda_gp": 5.0, "lambda_gp0": 7.0}
 
 
 def method(name: str, *words: str) -> Translator:
     pool = ("model.pool_size=0",) if name in NO_POOL else ()
-    return build_model(small_config(f"model={name}", *pool, *words)).train()
+    judge = ("model/discriminator=patch70",) if name in SEVERAL_JUDGES else ()
+    return build_model(small_config(f"model={name}", *pool, *judge, *words)).train()
 
 
 def judges(model: Translator, images: Images) -> dict[str, Callable[[Tensor], Tensor]]:

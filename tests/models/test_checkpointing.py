@@ -28,6 +28,7 @@ RUNS = {
     "santa": ("model=santa", "model.generator.blocks=3"),
     "enco": ("model=enco", "model.generator.blocks=3"),
     "unsb": ("model=unsb", "model.generator.blocks=2"),
+    "ugatit": ("model=ugatit",),
     "two_branch": ("model=two_branch",),
     "style_conditional": ("model=style_conditional",),
 }

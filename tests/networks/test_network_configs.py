@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.utils import get_class, instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 PARAMETERS = {
@@ -18,6 +18,8 @@ PARAMETERS = {
     "generator/painter": 777_604,
     "generator/path": 11_427_731,
     "generator/bridge": 7_514_883,
+    "generator/attention": 278_959_808,
+    "generator/attention_light": 10_589_888,
     "discriminator/patch70": 2_764_737,
     "discriminator/patch84": 2_764_737,
     "discriminator/timed": 3_143_041,
@@ -27,15 +29,21 @@ PARAMETERS = {
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
 DIFFERENT["generator/resnet9_antialiased"] = {"upsample": "bilinear", "downsample": "blur", "init": "xavier"}
 DIFFERENT["discriminator/patch84"] = {"downsample": "blur", "init": "xavier"}
+DIFFERENT["generator/attention_light"] = {"image_size": None}
 DIFFERENT["generator/painter"] = {
     **{"filters": 16, "depth": 4, "upsample": "blur"},
     **{"head": "band", "full_size_skip": True, "noise": True, "padding": "reflect"},
 }
 
 
+def options_of(name: str) -> DictConfig:
+    """A config as it stands in a run on pictures of the published size."""
+    return OmegaConf.create({"data": {"image_size": 256}, "network": OmegaConf.load(CONF / f"{name}.yaml")}).network
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_config_builds_the_published_network(name: str) -> None:
-    factory = instantiate(OmegaConf.load(CONF / f"{name}.yaml"))
+    factory = instantiate(options_of(name))
     channels = {"in_channels": 3} | ({"out_channels": 3} if name.startswith("generator") else {})
     with torch.device("meta"):
         net = factory(**channels)
@@ -45,7 +53,7 @@ def test_config_builds_the_published_network(name: str) -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_config_lists_every_option_with_its_default(name: str) -> None:
     path = CONF / f"{name}.yaml"
-    options = OmegaConf.to_container(OmegaConf.load(path))
+    options = OmegaConf.to_container(options_of(name), resolve=True)
     target = get_class(options.pop("_target_"))
     assert options.pop("_partial_") is True
     signature = inspect.signature(target).parameters.values()

@@ -24,8 +24,7 @@ from gan_style.inference.tiling.statistics import (
 )
 from gan_style.inference.tiling.steps import ByPlace, Convolution, Crop, Enlargement, Pad
 from gan_style.inference.tiling.streamed import Streamed, pointwise
-from gan_style.networks.attention import grid_means
-from gan_style.networks.contract import by_place
+from gan_style.networks.contract import by_place, grid_means
 
 Pair = tuple[int, int]
 

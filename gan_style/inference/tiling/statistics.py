@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_style.inference.tiling.known_functions import unknown
 from gan_style.inference.tiling.streamed import Streamed, pointwise
-from gan_style.networks.attention import windows
+from gan_style.networks.contract import grid_windows
 
 
 def _normalised(x: Streamed, weight: Tensor | None, bias: Tensor | None, eps: float) -> Streamed:
@@ -72,8 +72,8 @@ def amin(x: Streamed, dim: Any, keepdim: bool = False) -> Tensor:
 
 
 def tiled_grid_means(x: Streamed, side: int) -> Tensor:
-    """Compute `networks.attention.grid_means` as the sum of what each tile adds."""
-    rows, columns = (windows(length, side).to(x.device) for length in x.sides)
+    """Compute `networks.contract.grid_means` as the sum of what each tile adds."""
+    rows, columns = (grid_windows(length, side).to(x.device) for length in x.sides)
     total = torch.zeros(1, x.channels, side, side, device=x.device)
     for window, tile in x.tiles():
         total += rows[:, slice(*window.rows)] @ tile.float() @ columns[:, slice(*window.columns)].T
