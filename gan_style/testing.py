@@ -39,6 +39,7 @@ SMALL_MODEL = {
     "model.generator.filters": "4",
     "model.generator.blocks": "1",
     "model.discriminator.filters": "4",
+    "model.discriminator.scales": "2",
     "model.num_patches": "16",
     "model.patch_width": "8",
     "model.scales": "1",

@@ -255,10 +255,10 @@ def _channels(translator: LoadedTranslator, direction: Direction) -> int:
 
 def _described(translator: LoadedTranslator, graph: Graph, direction: Direction) -> dict[str, Any]:
     """Describe the export: the checkpoint's description, the direction, and the codes of the known styles."""
-    model = translator.model
+    model = graph.model
     codes = {
         name: next(iter(styled(model).known_style(index).values()))[0].tolist()
-        for index, name in enumerate(translator.style_names)
+        for index, name in enumerate(translator.learned(direction))
     }
     general = next(iter(styled(model).general_style().values()))[0].tolist() if graph.code_size else None
     own = {"direction": str(direction), "inputs": graph.inputs, "codes": codes, "general_code": general}
