@@ -26,6 +26,8 @@ METHODS = (
     "simdcl",
     "santa",
     "enco",
+    "munit",
+    "unit",
     "perceptual_gan",
     "two_branch",
     "style_conditional",

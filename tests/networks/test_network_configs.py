@@ -17,14 +17,18 @@ PARAMETERS = {
     "generator/unet128": 41_825_667,
     "generator/painter": 777_604,
     "generator/path": 11_427_731,
+    "generator/munit": 15_026_187 - 2_764_936,  # without the style encoder
+    "generator/unit": 8_780_163,
     "discriminator/patch70": 2_764_737,
     "discriminator/patch84": 2_764_737,
     "discriminator/pixel": 8_705,
     "discriminator/multiscale": 2 * 2_764_737,
+    "discriminator/three_scales": 8_271_171,
 }
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
 DIFFERENT["generator/resnet9_antialiased"] = {"upsample": "bilinear", "downsample": "blur", "init": "xavier"}
 DIFFERENT["discriminator/patch84"] = {"downsample": "blur", "init": "xavier"}
+DIFFERENT["discriminator/three_scales"] = {"scales": 3, "layers": 4, "norm": "none", "last": "pixel"}
 DIFFERENT["generator/painter"] = {
     **{"filters": 16, "depth": 4, "upsample": "blur"},
     **{"head": "band", "full_size_skip": True, "noise": True, "padding": "reflect"},
