@@ -208,7 +208,7 @@ def test_styles_of_both_domains_are_scored_in_both_directions(root: Path, tmp_pa
     data = open_set(str(root), limit=3)
     judged = judge(data)
     result, translator = judged.checkpoint(path), gan_style.load(path)
-    assert result["protocol"]["checkpoint"]["styles"] == "training pictures of A and B in turn"
+    assert result["protocol"]["checkpoint"]["styles"] == "training pictures of B and A in turn"
     for direction, name in (("A2B", "painting"), ("B2A", "photo")):
         source, target = direction[0], direction[-1]
         image, style = data.images(f"test{source}", SIDE)[1], data.images(f"train{target}", SIDE)[1]
