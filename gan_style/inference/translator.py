@@ -254,7 +254,10 @@ class LoadedTranslator:
         said = [self._said(what) for what, _ in pairs]
         ways = sorted({way for way in said if way} | ({self.direction_of(direction)} if direction else set()))
         if len(ways) > 1:
-            raise UserError(f"the styles are of both domains ({' and '.join(ways)}): name styles of one, and its way")
+            ends = " and to ".join(self.domains.get(way.target, way.target) for way in ways)
+            raise UserError(
+                f"styles and direction lead to {ends}: name styles of one domain, with its direction or none"
+            )
         return ways[0] if ways else self.model.directions[0]
 
     def _said(self, what: Any) -> Direction | None:

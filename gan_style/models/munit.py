@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
+from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, Weight
 from gan_style.models.styled import Styled
 from gan_style.models.translator import Generated, Images, StyleCode, Terms, kept, l1
@@ -149,7 +150,7 @@ class MUNIT(Styled):
             found = {
                 "rec": (self.lambda_rec, l1(images[f"idt_{domain}"], real)),
                 "style": (self.lambda_style, l1(self._style_encoder(domain)(fake), styles[domain])),
-                "content": (self.lambda_content, l1(again[domain], contents[domain])),
+                "content": (self.lambda_content, l1(again[domain], at_least_float32(contents[domain]))),
             }
             if self.lambda_cycle > 0:
                 found["cycle"] = (self.lambda_cycle, l1(images[f"rec_{domain}"], real))
@@ -175,5 +176,5 @@ class MUNIT(Styled):
         return crop(made, (like.shape[-2], like.shape[-1]))
 
     def _random(self, like: Tensor) -> Tensor:
-        """Draw styles of the prior N(0, I), one for each code."""
-        return torch.randn(like.shape, dtype=like.dtype, device=like.device)
+        """Draw styles of the prior N(0, I), one for each code; not in the half precision that codes may have."""
+        return torch.randn(like.shape, dtype=next(self.parameters()).dtype, device=like.device)
