@@ -144,7 +144,7 @@ class MUNIT(Styled):
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         contents, again, styles = (kept(images, name) for name in ("contents", "again", "styles"))
         total, terms = torch.zeros((), device=self.device), Terms()
-        for domain, discriminator in (("A", self.D_A), ("B", self.D_B)):
+        for domain, discriminator in (("B", self.D_B), ("A", self.D_A)):
             real, fake = images[f"real_{domain}"], images[f"fake_{domain}"]
             gan, of_D = self.adversarial_loss(f"gan_{domain}", discriminator, fake, real)
             found = {

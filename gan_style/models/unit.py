@@ -98,7 +98,7 @@ class UNIT(Translator):
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         first, second = kept(images, "first"), kept(images, "second")
         total, terms = torch.zeros((), device=self.device), Terms()
-        for domain, discriminator in (("A", self.D_A), ("B", self.D_B)):
+        for domain, discriminator in (("B", self.D_B), ("A", self.D_A)):
             real = images[f"real_{domain}"]
             gan, of_D = self.adversarial_loss(f"gan_{domain}", discriminator, images[f"fake_{domain}"], real)
             found = {
