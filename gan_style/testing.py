@@ -41,6 +41,7 @@ SMALL_MODEL = {
     "model.discriminator.filters": "4",
     "model.discriminator.judges.global.filters": "4",
     "model.discriminator.judges.local.filters": "4",
+    "model.discriminator.scales": "2",
     "model.num_patches": "16",
     "model.patch_width": "8",
     "model.scales": "1",

@@ -184,7 +184,7 @@ def _refuse_ours(network: nn.Module) -> None:
         ours.append("skip connection at full size")
     if isinstance(network, UNetGenerator) and network.padding != "zeros":
         ours.append("reflected border")
-    if noised(network):
+    if any(part is not network for part in noised(network)):
         ours.append("noise")
     if ours:
         raise UserError(f"the official layout has no {' or '.join(ours)}: export to .onnx, .pt2 or .safetensors")

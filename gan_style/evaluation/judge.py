@@ -124,7 +124,7 @@ class Judge:
         weights = "EMA" if translator.about["weights"] == "averaged" else "raw"
         rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
         if translator.model.takes_style:
-            rule["styles"] = "training pictures of B in turn"
+            rule["styles"] = f"training pictures of {' and '.join(d.target for d in self.made)} in turn"
         result = self._result(int(size), {"file_format": file_format([]), "checkpoint": rule}, own)
         result["notes"] += notes
         task = content["preprocessing"].get("task")
@@ -189,13 +189,20 @@ class Judge:
         if translator.model.takes_style:
             styles = self._images(f"train{direction.target}", size)
             images["targets"] = [styles[i % len(styles)] for i in range(len(sources))]
-            made = [self._one(translator, x, style=[(y, 1.0)]) for x, y in zip(sources, images["targets"], strict=True)]
+            made = [
+                self._in_style(translator, direction, x, y) for x, y in zip(sources, images["targets"], strict=True)
+            ]
         else:
             made = [self._one(translator, x, direction) for x in sources]
         images["fakes"] = [rounded(image) for image in made]
-        if translator.model.takes_noise and translator.style_names:
-            images["several"] = [self._several(translator, i, x) for i, x in enumerate(sources[:MAX_VARIED_INPUTS])]
+        names = translator.learned(direction) if translator.model.takes_noise else []
+        if names:
+            varied = enumerate(sources[:MAX_VARIED_INPUTS])
+            images["several"] = [self._several(translator, names[i % len(names)], x) for i, x in varied]
         if back not in translator.model.directions:
+            return Made(images["fakes"], images, range(len(sources)))
+        if translator.model.takes_style:  # the way back is told the input's style: nothing of it needs to be hidden
+            images["back"] = [self._in_style(translator, back, x, y) for x, y in zip(made, sources, strict=True)]
             return Made(images["fakes"], images, range(len(sources)))
         images["back"] = [self._one(translator, x, back) for x in made]
         return Made(
@@ -210,9 +217,12 @@ class Judge:
         result: Tensor = translator.translate(image, direction, **how)
         return result.cpu()
 
-    def _several(self, translator: LoadedTranslator, index: int, image: Tensor) -> Tensor:
+    def _in_style(self, translator: LoadedTranslator, direction: Direction, image: Tensor, style: Tensor) -> Tensor:
+        way = direction if len(translator.model.directions) > 1 else None  # else the style alone says it
+        return self._one(translator, image, way, style=[(style, 1.0)])
+
+    def _several(self, translator: LoadedTranslator, name: str, image: Tensor) -> Tensor:
         """Translate one input with several noise codes of one style: [S, C, H, W]."""
-        name = translator.style_names[index % len(translator.style_names)]
         styles = [f"{NOISE}:{name}:{seed}" for seed in range(CODES_PER_INPUT)]
         return torch.stack([rounded(self._one(translator, image, style=style)) for style in styles])
 

@@ -103,6 +103,8 @@ def _loaded(
         names = [
             printable(str(name)) for name in content.get("styles") or [domains["B"]]
         ]  # data without names is one style, its domain
+    elif model.takes_noise:  # it tells no styles of a domain apart
+        names = [domains[direction.target] for direction in model.directions]
     model.requires_grad_(False).eval().to(device)
     if channels_last:
         model.to(memory_format=torch.channels_last)

@@ -35,7 +35,7 @@ class Style:
         code: of one entry; None for a domain of a method without codes.
         weight: in proportion to the other styles.
         mask: [1, 1, H, W] in [0, 1], the region of the style; None is the whole picture.
-        direction: into the domain; None, without a code, is the picture itself.
+        direction: into the domain; None is the picture itself, or with a code the model's first.
     """
 
     name: str
@@ -155,11 +155,16 @@ def _mixed(model: Translator, images: Tensor, styles: Sequence[Style], alpha: fl
             for style in styles
         ]
         return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
+    method, ways = styled(model), {style.direction for style in styles if style.direction}
+    if len(ways) > 1:
+        raise UserError(f"the styles are of two domains ({' and '.join(sorted(ways))}) and cannot be mixed: name one")
+    if ways:
+        method = method.towards(ways.pop())
     code = mix_codes(codes, [style.weight for style in styles])
     if alpha < 1:
-        own = styled(model).style_code(images)
+        own = method.style_code(images)
         code = own if alpha == 0 else {name: torch.lerp(own[name], value, alpha) for name, value in code.items()}
-    return styled(model).stylize(images, code, **options)
+    return method.stylize(images, code, **options)
 
 
 def _by_region(model: Translator, images: Tensor, styles: Sequence[Style], alpha: float, options: Any) -> Tensor:
@@ -209,6 +214,6 @@ def check_mask_size(name: str, mask: tuple[int, int], content: tuple[int, int]) 
 
 
 def _equal(a: Style, b: Style) -> bool:
-    if a.code is None or b.code is None:
+    if a.code is None or b.code is None or a.direction != b.direction:
         return a.direction == b.direction
     return a.code.keys() == b.code.keys() and all(torch.equal(a.code[k], b.code[k]) for k in a.code)

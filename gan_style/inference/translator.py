@@ -25,7 +25,7 @@ from gan_style.inference.heat import overlaid
 from gan_style.inference.images import Given, ImageLike, given_image, given_mask, joined_given, read_file, style_pairs
 from gan_style.inference.styles import Style, apply_styles, direction_to, mix_codes
 from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
-from gan_style.models.styled import styled
+from gan_style.models.styled import Styled, styled
 from gan_style.models.translator import StyleCode, Translator
 from gan_style.networks.fast_convolutions import fast_convolutions
 
@@ -67,7 +67,7 @@ class LoadedTranslator:
         self.precision, self.fast_convolutions = precision, fast_convolutions
         self.watch: Watch | None = None  # told how far a tiled picture is
         self.about = about
-        self._codes: dict[tuple[str, int, int], StyleCode] = {}
+        self._codes: dict[tuple[str, int, int, Direction | None], StyleCode] = {}
 
     def translate(self, image: ImageLike, direction: str | None = None, **options: Any) -> Any:
         """Translate one picture, or a batch of them as a tensor.
@@ -75,7 +75,8 @@ class LoadedTranslator:
         Args:
             image: a path, a PIL picture, an array [H, W, C] of the domain's type (uint8 unless it was trained on
                 another), or float [C, H, W] or [B, C, H, W] in [-1, 1].
-            direction: "A2B" or "B2A" (or a `Direction`); None is the model's first.
+            direction: "A2B" or "B2A" (or a `Direction`); None is the model's first. Beside a style it says of which
+                domain its picture is, where the model has styles of both.
             **options: as `translate_all` takes them: style, alpha, preserve_color, mask, size, tile and so on.
 
         Returns: the same kind and size, in the type and range of the domain it is translated to; a PIL picture for a
@@ -132,17 +133,16 @@ class LoadedTranslator:
             chosen = self.direction_of(direction)
             source, target = chosen.source, chosen.target
             given = self._given(images, source, size)
-            styles = [self._general_style(chosen)]
+            styles = [self._general_style(chosen, seed)]
         else:
-            if direction is not None:
-                raise UserError("give a direction or styles, not both: a style says where to go")
             self._refuse_unknown(options)
             pairs = style_pairs(style)
-            source, target = self._ends(pairs)
+            way = self._way(direction, pairs)
+            source, target = self._ends(pairs, way)
             given = self._given(images, source, size)
-            styles = self._styles(pairs, mask, joined_given(given))
+            styles = self._styles(pairs, mask, joined_given(given), way)
         joined = joined_given(given).images.to(self.device)
-        with self._precision(), self._seeded(seed, [style.direction for style in styles]):
+        with self._precision(), self._seeded(seed, [one.direction for one in styles], style is not None):
             output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values = self._values(target) or ValueRange()
@@ -212,11 +212,20 @@ class LoadedTranslator:
     def ends(self, direction: str | None, style: Any) -> tuple[str, str]:
         """Return the letters of the domains that a translation comes from and goes to."""
         if style is not None:
-            return self._ends(style_pairs(style))
+            pairs = style_pairs(style)
+            return self._ends(pairs, self._way(direction, pairs))
         chosen = self.direction_of(direction)
         return chosen.source, chosen.target
 
-    def style(self, what: Any, weight: float = 1.0, mask: Tensor | None = None, *, side: int = 512) -> Style:
+    def style(
+        self,
+        what: Any,
+        weight: float = 1.0,
+        mask: Tensor | None = None,
+        *,
+        side: int = 512,
+        direction: str | None = None,
+    ) -> Style:
         """Make a style from a picture, a folder of them, a learned name, noise, or the name of a domain.
 
         Args:
@@ -224,6 +233,7 @@ class LoadedTranslator:
             weight: in proportion to the others.
             mask: [1, 1, H, W] in [0, 1].
             side: longer side, in pixels, to which pictures are shortened before they are encoded.
+            direction: into the domain of a picture, for a model that has styles of both; None is the model's first.
 
         Raises:
             UserError: nothing has that name; the nearest is offered.
@@ -233,21 +243,23 @@ class LoadedTranslator:
         if not self.model.takes_style:
             domain = self._word(what)
             return Style(domain, None, weight, mask, direction_to(self.domains, self.model.directions, domain))
+        way = self.direction_of(direction) if self._of_both else None
         if not isinstance(what, (str, Path)):
-            return Style(f"picture {id(what)}", self._encoded(what, side), weight, mask)
+            return Style(f"picture {id(what)}", self._encoded(what, side, way), weight, mask, way)
         name, path = str(what), expanded(what)
         if not name:
             raise UserError("the name of a style is empty: give a picture, a folder or a name")
         if name in self.style_names:
-            return Style(name, styled(self.model).known_style(self.style_names.index(name)), weight, mask)
+            method, index, way = self._learned(name)
+            return Style(name, method.known_style(index), weight, mask, way)
         if not path.exists():
             if name.split(":")[0] == NOISE and self.model.takes_noise:
-                return Style(name, self._noise(name), weight, mask)
+                return self._noise(name, weight, mask)
             names = did_you_mean(name, self.style_names) if self.style_names else ""
             raise UserError(f"there is no style picture, folder or name {name}{names}")
         paths = list_images(path) if path.is_dir() else [path]
-        codes = [self._of_file(one, side) for one in paths]
-        return Style(name, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask)
+        codes = [self._of_file(one, side, way) for one in paths]
+        return Style(name, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask, way)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder of a model hub, see `gan_style.checkpoints.hub.save_pretrained`."""
@@ -257,12 +269,61 @@ class LoadedTranslator:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _general_style(self, direction: Direction) -> Style:
-        """Return the style of a direction for which none is named."""
-        code = styled(self.model).general_style() if self.model.takes_style else None
-        return Style(str(direction), code, direction=direction)
+    def learned(self, direction: str) -> list[str]:
+        """List the names of the styles of a direction's target that the model has learned."""
+        return [name for name in self.style_names if self._learned(name)[2] in (None, direction)]
 
-    def _styles(self, pairs: Sequence[tuple[Any, Any]], mask: Any, given: Given) -> list[Style]:
+    @property
+    def _of_both(self) -> bool:
+        """True if the model has styles of both domains."""
+        return self.model.takes_style and len(self.model.directions) > 1
+
+    def _learned(self, name: str) -> tuple[Styled, int, Direction | None]:
+        """Return the method of a style that was learned by name, its number there, and the direction of both."""
+        index = self.style_names.index(name)
+        if not self._of_both:
+            return styled(self.model), index, None
+        way = self.model.directions[index]  # each has one style
+        return styled(self.model, way), 0, way
+
+    def _way(self, direction: str | None, pairs: Sequence[tuple[Any, Any]]) -> Direction | None:
+        """Return where styles go, for a model that has some of both domains.
+
+        Raises:
+            UserError: a direction beside styles that say it, or that go elsewhere.
+        """
+        if not self._of_both:
+            if direction is not None:
+                raise UserError("give a direction or styles, not both: a style says where to go")
+            return None
+        said = [self._said(what) for what, _ in pairs]
+        ways = sorted({way for way in said if way} | ({self.direction_of(direction)} if direction else set()))
+        if len(ways) > 1:
+            ends = " and to ".join(self.domains.get(way.target, way.target) for way in ways)
+            raise UserError(
+                f"styles and direction lead to {ends}: name styles of one domain, with its direction or none"
+            )
+        return ways[0] if ways else self.model.directions[0]
+
+    def _said(self, what: Any) -> Direction | None:
+        """Return the direction that a style has by itself; None of a picture, which may be of either domain."""
+        if isinstance(what, Style):
+            return what.direction
+        name = str(what)
+        if name not in self.style_names and name.split(":")[0] == NOISE and not expanded(name).exists():
+            name = f"{name}::".split(":")[1]
+        return self._learned(name)[2] if name in self.style_names else None
+
+    def _general_style(self, direction: Direction, seed: int | None) -> Style:
+        """Return the style of a direction for which none is named, of a seed where the model draws it."""
+        if not self.model.takes_style:
+            return Style(str(direction), None, direction=direction)
+        with self._seeded(seed, [direction]):
+            return Style(str(direction), styled(self.model, direction).general_style(), direction=direction)
+
+    def _styles(
+        self, pairs: Sequence[tuple[Any, Any]], mask: Any, given: Given, way: Direction | None = None
+    ) -> list[Style]:
         """Make all styles, each with its weight and its mask."""
         if mask is not None and not isinstance(mask, (list, tuple)):
             raise UserError("mask must be a list with one mask for each style: put it into a list")
@@ -271,7 +332,7 @@ class LoadedTranslator:
             raise UserError(f"{len(masks)} masks for {len(pairs)} styles: give one mask for each style, or none")
         side, styles = max(given.images.shape[-2:]), []
         for (what, weight), one in zip(pairs, masks, strict=True):
-            style = self.style(what, weight, side=side)
+            style = self.style(what, weight, side=side, direction=way)
             styles.append(style if one is None else replace(style, mask=given_mask(one, style.name, given)))
         return styles
 
@@ -289,9 +350,9 @@ class LoadedTranslator:
             raise UserError(f"this model does not translate {what}: {there}")
         return Direction(chosen)
 
-    def _ends(self, pairs: Sequence[tuple[Any, Any]]) -> tuple[str, str]:
+    def _ends(self, pairs: Sequence[tuple[Any, Any]], way: Direction | None) -> tuple[str, str]:
         if self.model.takes_style:
-            return "A", "B"
+            return (way.source, way.target) if way else ("A", "B")
         found = sorted({direction for what, _ in pairs if (direction := self.style(what).direction)})
         letters = [letter for direction in found for letter in (direction.source, direction.target)]
         if len({self._values(letter) for letter in letters}) > 1 and len(found) > 1:
@@ -327,12 +388,19 @@ class LoadedTranslator:
             return fast_convolutions(self.model, bf16=bf16)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
-    def _seeded(self, seed: int | None, directions: Sequence[str | None]) -> AbstractContextManager[None]:
+    def _seeded(
+        self, seed: int | None, directions: Sequence[str | None], has_style: bool = False
+    ) -> AbstractContextManager[None]:
         """Let noise follow from a seed that was given, inside a `with` block; refuse one that would change nothing."""
         if seed is None:
             return nullcontext()
         require_whole("seed", seed, 0, 2**63 - 1)
-        if not any(map(self.model.noised, directions)):
+        parts = [part for direction in directions for part in self.model.noised(direction)]
+        if has_style and parts and all(part is self.model for part in parts):
+            raise UserError(
+                f"seed={seed} is of the style that is drawn where none is given: leave seed out, or the style"
+            )
+        if not parts:
             ways = " and ".join(str(direction) for direction in directions if direction)
             where = ways and f" on the way {ways}"
             raise UserError(
@@ -347,28 +415,29 @@ class LoadedTranslator:
             raise UserError(f"this model takes no style pictures: name one of its domains ({names})")
         return str(what)
 
-    def _noise(self, text: str) -> StyleCode:
+    def _noise(self, text: str, weight: float, mask: Tensor | None) -> Style:
         name, _, seed = text.partition(":")[2].partition(":")
         if name not in self.style_names:
             raise UserError(f"{text}: noise is of a style, as in {NOISE}:NAME{did_you_mean(name, self.style_names)}")
         if seed and not (seed.isascii() and seed.isdigit() and int(seed) < 2**63):
             raise UserError(f"{text}: the seed {seed} is not a whole number of at least 0, as in {NOISE}:{name}:7")
-        model = styled(self.model)
-        z = torch.randn(1, model.latent_size, generator=torch.Generator().manual_seed(int(seed or 0)))
-        return model.latent_style(self.style_names.index(name), z.to(self.device))
+        method, index, way = self._learned(name)
+        z = torch.randn(1, method.latent_size, generator=torch.Generator().manual_seed(int(seed or 0)))
+        return Style(text, method.latent_style(index, z.to(self.device)), weight, mask, way)
 
-    def _encoded(self, what: ImageLike, side: int) -> StyleCode:
-        values = self._values("B")  # in a domain of 8 bits, a style of 16 bits is reduced to 8
+    def _encoded(self, what: ImageLike, side: int, way: Direction | None) -> StyleCode:
+        values = self._values(way.target if way else "B")  # in a domain of 8 bits, a style of 16 bits is reduced to 8
         images = given_image(what, values=None if values and values.plain else values, side=side).images
         if len(images) != 1:
             raise UserError(f"a style is one picture, not a batch of {len(images)}: give pairs of one and its weight")
-        return self._passes("auto", "exact").style_code(images)
+        passes = self._passes("auto", "exact")
+        return (passes.towards(way) if way else passes).style_code(images)
 
-    def _of_file(self, path: Path, side: int) -> StyleCode:
+    def _of_file(self, path: Path, side: int, way: Direction | None) -> StyleCode:
         """Encode a style file, and keep the code for the next picture of a folder."""
-        key = (str(path), path.stat().st_mtime_ns, side)
+        key = (str(path), path.stat().st_mtime_ns, side, way)
         if key not in self._codes:
-            self._codes[key] = self._encoded(path, side)
+            self._codes[key] = self._encoded(path, side, way)
         return self._codes[key]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gan_style.core.types import Positive, Weight
+from gan_style.core.types import Positive, Share, Weight
 
 
 class ConstantThenLinear:
@@ -32,6 +32,26 @@ class ConstantThenLinear:
             return 1.0
         time = iteration / iterations_per_epoch if self.unit == "epochs" else float(iteration)
         return min(1.0, max(0.0, 1.0 - (time - self.constant) / self.decay))
+
+
+class Stepwise:
+    """Constant, and at each step the rate before times a factor (Huang et al. 2018, appendix B.1: halved).
+
+    Args:
+        every: length between two steps.
+        factor: of each step.
+        unit: of the length.
+    """
+
+    def __init__(
+        self, every: Positive = 100_000, factor: Share = 0.5, unit: Literal["epochs", "iterations"] = "iterations"
+    ) -> None:
+        self.every, self.factor, self.unit = every, factor, unit
+
+    def __call__(self, iteration: int, iterations_per_epoch: float = 1.0) -> float:
+        """Return the factor in [0, 1] on the learning rate of iteration `iteration` (from 0)."""
+        time = iteration / iterations_per_epoch if self.unit == "epochs" else float(iteration)
+        return float(self.factor ** (time // self.every))
 
 
 class LinearTo:

@@ -15,11 +15,16 @@ Progress = Callable[[int, int, dict[str, float], Tensor], None]
 class Styled(Translator):
     """A method that takes any picture as a style; it writes `style_code` and `stylize`, and what else it can.
 
-    Codes are mixed by weighted means; the content's own code stands for "no change" (docs/styles.md).
+    Codes are mixed by weighted means; the content's own code stands for "no change" (docs/styles.md). Where a method
+    declares several directions, the target of each has codes of its own, and one style learned by name.
     """
 
     takes_style = True
     latent_size: int  # length of the noise that `latent_style` takes, where `takes_noise`
+
+    def towards(self, direction: str) -> Styled:
+        """Return the method whose codes and images are of a direction; itself unless it has several."""
+        return self
 
     def style_code(self, images: Tensor) -> StyleCode:
         """Return what the method needs to know of style images [N, C, H, W]: tensors [N, ...] by name."""
@@ -69,10 +74,15 @@ class Optimizing(Styled):
         raise NotImplementedError
 
 
-def styled(model: Translator) -> Styled:
-    """Cast a model that `takes_style` to `Styled`; it need not derive from it to have the methods."""
+def styled(model: Translator, direction: str | None = None) -> Styled:
+    """Cast a model that `takes_style` to `Styled`; it need not derive from it to have the methods.
+
+    Args:
+        direction: of the styles, of which only a model that declares several has to know.
+    """
     assert model.takes_style, f"{type(model).__name__} takes no styles"
-    return cast(Styled, model)
+    method = cast(Styled, model)
+    return method.towards(direction) if direction and len(model.directions) > 1 else method
 
 
 def optimizing(model: Translator) -> Optimizing:

@@ -60,9 +60,10 @@ class PatchDiscriminator(_SequentialDiscriminator):
     Args:
         in_channels: of the picture.
         filters: channels of the first layer; doubled at each layer up to eight times.
-        layers: convolutions of stride 2; one of stride 1 and the one that gives the logits follow.
+        layers: convolutions of stride 2; what follows says `last`.
         norm: ``instance``, ``batch`` or ``none``; the first convolution has none.
         downsample: ``stride``, or ``blur``, which convolves at full size and then halves it by `BlurPool`.
+        last: ``patch``, the two 4x4 convolutions of stride 1, or ``pixel``, a 1x1 one in their place (MUNIT's).
         spectral: spectral norm on every convolution.
         init: see `gan_style.networks.init.initialize`.
         init_gain: likewise.
@@ -79,6 +80,7 @@ class PatchDiscriminator(_SequentialDiscriminator):
         layers: Levels = 3,
         norm: str = "instance",
         downsample: Literal["stride", "blur"] = "stride",
+        last: Literal["patch", "pixel"] = "patch",
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
@@ -86,10 +88,10 @@ class PatchDiscriminator(_SequentialDiscriminator):
         super().__init__()
         if layers < 1:
             raise ValueError(f"A PatchGAN needs at least one layer, not {layers}; see PixelDiscriminator.")
-        widths = [filters * min(2**layer, 8) for layer in range(layers + 1)]
+        widths = [filters * min(2**layer, 8) for layer in range(layers + (last == "patch"))]
         anti_aliased = downsample == "blur"
         modules: list[nn.Module] = []
-        for layer in range(layers + 1):
+        for layer in range(len(widths)):
             halves = layer < layers
             before = widths[layer - 1] if layer > 0 else in_channels
             bias = layer == 0 or needs_bias(norm)
@@ -97,7 +99,8 @@ class PatchDiscriminator(_SequentialDiscriminator):
             modules += [make_norm(norm, widths[layer])] if layer > 0 else []
             modules.append(nn.LeakyReLU(0.2, inplace=True))
             modules += [BlurPool()] if halves and anti_aliased else []
-        self.layers = nn.Sequential(*modules, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        kernel, padding = (4, 1) if last == "patch" else (1, 0)
+        self.layers = nn.Sequential(*modules, nn.Conv2d(widths[-1], 1, kernel, 1, padding))
         initialize(self, init, init_gain)
         if spectral:
             add_spectral_norm(self)
@@ -158,6 +161,7 @@ class MultiScaleDiscriminator(nn.Module):
         layers: likewise.
         norm: likewise.
         downsample: likewise.
+        last: likewise.
         spectral: likewise.
         init: likewise.
         init_gain: likewise.
@@ -175,6 +179,7 @@ class MultiScaleDiscriminator(nn.Module):
         layers: Levels = 3,
         norm: str = "instance",
         downsample: Literal["stride", "blur"] = "stride",
+        last: Literal["patch", "pixel"] = "patch",
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
@@ -189,6 +194,7 @@ class MultiScaleDiscriminator(nn.Module):
                 layers=layers,
                 norm=norm,
                 downsample=downsample,
+                last=last,
                 spectral=spectral,
                 init=init,
                 init_gain=init_gain,

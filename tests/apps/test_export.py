@@ -45,8 +45,8 @@ WHOLE = [
     *[("model=cyclegan", *words) for words in GENERATORS],
     *[("model=cyclegan", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[("model=cyclegan", "model/generator=unet128", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
-    *[(f"model={name}",) for name in ("cut", "santa", "ugatit", "ugatit_light", "perceptual_gan", "two_branch")],
-    *[(f"model={name}",) for name in ("style_conditional", "adain")],
+    *[(f"model={name}",) for name in ("cut", "santa", "ugatit", "ugatit_light", "unsb", "munit", "unit")],
+    *[(f"model={name}",) for name in ("perceptual_gan", "two_branch", "style_conditional", "adain")],
     ("model=adain", "model.vgg.depth=relu4_1"),
 ]
 
@@ -174,7 +174,7 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
     program = torch.export.load(out, extra_files=files)
     assert json.loads(files["gan_style.json"])["direction"] == "A2B"
     networks = {key.split(".")[1] for key in program.state_dict if key.count(".") > 1}
-    assert networks <= {"G_AB", "G", "encoder", "decoder"}
+    assert networks <= {"G_AB", "G_A", "G_B", "S", "G", "encoder", "decoder"}
     weights = sum(value.numel() * value.element_size() for value in program.state_dict.values())
     assert out.stat().st_size < weights + 2_000_000  # not the pictures it was traced with
     assert str(Path(gan_style.__file__).parent).encode() not in out.read_bytes()
@@ -189,6 +189,8 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
         "santa",
         "ugatit",
         "unsb",
+        "munit",
+        "unit",
         "perceptual_gan",
         "two_branch",
         "style_conditional",

@@ -203,6 +203,30 @@ def test_models_of_styles_are_given_training_pictures_in_turn(root: Path, tmp_pa
     assert row["value"] > 0
 
 
+def test_styles_of_both_domains_are_scored_in_both_directions(root: Path, tmp_path: Path) -> None:
+    path = trained(tmp_path / "a.ckpt", "model=munit")
+    data = open_set(str(root), limit=3)
+    judged = judge(data)
+    result, translator = judged.checkpoint(path), gan_style.load(path)
+    assert result["protocol"]["checkpoint"]["styles"] == "training pictures of B and A in turn"
+    for direction, name in (("A2B", "painting"), ("B2A", "photo")):
+        source, target = direction[0], direction[-1]
+        image, style = data.images(f"test{source}", SIDE)[1], data.images(f"train{target}", SIDE)[1]
+        fake = translator.translate(image, direction, style=[(style, 1.0)])
+        assert np.array_equal(to_uint8(judged.made[direction].fakes[1]), to_uint8(fake))
+        back = translator.translate(
+            fake, ("B2A" if direction == "A2B" else "A2B"), style=[(image, 1.0)]
+        )  # told the style of its input
+        torch.testing.assert_close(judged.made[direction].images["back"][1], back)
+        several = [translator.translate(image, style=f"noise:{name}:{seed}") for seed in range(CODES_PER_INPUT)]
+        found = judged.made[direction].images["several"][1]
+        assert all(np.array_equal(to_uint8(a), to_uint8(b)) for a, b in zip(found, several, strict=True))
+        row = result["scores"][direction]
+        assert row["diversity_random0"]["value"] > 0
+        assert "cycle_error" in row
+        assert "cycle_honesty" not in row
+
+
 def test_adain_is_scored_without_diversity(root: Path, tmp_path: Path) -> None:
     result = judge(open_set(str(root), limit=4)).checkpoint(trained(tmp_path / "a.ckpt", "model=adain"))
     assert not any(name.startswith("diversity") for name in result["scores"]["A2B"])

@@ -29,6 +29,8 @@ METHODS = (
     "enco",
     "unsb",
     "ugatit",
+    "munit",
+    "unit",
     "perceptual_gan",
     "two_branch",
     "style_conditional",

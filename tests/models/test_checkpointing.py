@@ -29,6 +29,8 @@ RUNS = {
     "enco": ("model=enco", "model.generator.blocks=3"),
     "unsb": ("model=unsb", "model.generator.blocks=2"),
     "ugatit": ("model=ugatit",),
+    "munit": ("model=munit",),
+    "unit": ("model=unit",),
     "two_branch": ("model=two_branch",),
     "style_conditional": ("model=style_conditional",),
 }

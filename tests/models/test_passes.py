@@ -26,6 +26,8 @@ MODELS = {
     "santa": ("model.generator.filters=16",),
     "enco": ("model.generator.filters=16",),
     "unsb": ("model.generator.filters=16",),
+    "munit": ("model.generator.filters=16",),
+    "unit": ("model.generator.filters=16",),
     "unet": (
         *("model/generator=unet128", "model.generator.depth=4"),
         *("model.generator.filters=16", "model.generator.upsample=resize"),

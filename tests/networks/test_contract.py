@@ -19,7 +19,7 @@ from gan_style.testing import check_discriminator, check_generator
 from tests.conftest import small_config
 from tests.small_models import made
 
-OF_STYLES = {"styled", "conditional", "vgg"}  # they take a code or a label beside a picture
+OF_STYLES = {"styled", "munit", "conditional", "vgg"}  # they take a code or a label beside a picture
 RESNETS = ["resnet6", "resnet9", "resnet9_antialiased"]
 BEGIN_AT_THE_INPUT = {"painter"}  # generators with as many channels out as in
 
@@ -55,8 +55,9 @@ def discriminator(request: pytest.FixtureRequest) -> Any:
 def given(net: Any, x: Tensor) -> tuple[Tensor, ...]:
     """A picture, and what a network of styles takes beside it."""
     kind = type(net).__name__
-    if kind == "StyledGenerator":
-        return x, torch.ones(len(x), 64)
+    if kind in ("StyledGenerator", "MUNITGenerator"):
+        size = next(module.in_features for module in net.modules() if isinstance(module, nn.Linear))
+        return x, torch.ones(len(x), size)
     return (
         (x, torch.zeros(len(x), dtype=torch.int64))
         if kind in ("ConditionalDiscriminator", "VGGDiscriminator")

@@ -20,16 +20,20 @@ PARAMETERS = {
     "generator/bridge": 7_514_883,
     "generator/attention": 278_959_808,
     "generator/attention_light": 10_589_888,
+    "generator/munit": 15_026_187 - 2_764_936,  # without the style encoder
+    "generator/unit": 8_780_163,
     "discriminator/patch70": 2_764_737,
     "discriminator/patch84": 2_764_737,
     "discriminator/timed": 3_143_041,
     "discriminator/pixel": 8_705,
     "discriminator/multiscale": 2 * 2_764_737,
+    "discriminator/three_scales": 8_271_171,
 }
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
 DIFFERENT["generator/resnet9_antialiased"] = {"upsample": "bilinear", "downsample": "blur", "init": "xavier"}
 DIFFERENT["discriminator/patch84"] = {"downsample": "blur", "init": "xavier"}
 DIFFERENT["generator/attention_light"] = {"image_size": None}
+DIFFERENT["discriminator/three_scales"] = {"scales": 3, "layers": 4, "norm": "none", "last": "pixel"}
 DIFFERENT["generator/painter"] = {
     **{"filters": 16, "depth": 4, "upsample": "blur"},
     **{"head": "band", "full_size_skip": True, "noise": True, "padding": "reflect"},

@@ -219,20 +219,24 @@ def _traced(graph: Graph, channels: int) -> torch.export.ExportedProgram:
 
 def _used(graph: Graph, channels: int) -> Translator:
     """Return the model with only the networks that take part: no discriminator, no other direction."""
-    called: set[str] = set()
-
-    def noting(name: str) -> Callable[..., None]:
-        return lambda *_: called.add(name)
-
-    networks = dict(graph.model.named_children())
-    handles = [network.register_forward_pre_hook(noting(name)) for name, network in networks.items()]
+    called: set[nn.Module] = set()
+    handles = [part.register_forward_pre_hook(lambda part, _: called.add(part)) for part in graph.model.modules()]
     with torch.no_grad():
         graph(*graph.example(SIZES[0], channels))
     for handle in handles:
         handle.remove()
-    slim = copy.copy(graph.model)
-    # replaced, not deleted: a method may refer to a network that it does not call
-    slim._modules = {name: networks[name] if name in called else nn.Identity() for name in graph.model._modules}
+    slim: Translator = _pruned(graph.model, called)
+    return slim
+
+
+def _pruned(module: nn.Module, called: set[nn.Module]) -> Any:
+    """Return a module with only those parts that were called, or whose own parts were: of an autoencoder, one half."""
+    if module in called:
+        return module
+    if called.isdisjoint(module.modules()):
+        return nn.Identity()  # replaced, not deleted: a method may refer to a network that it does not call
+    slim = copy.copy(module)
+    slim._modules = {name: child and _pruned(child, called) for name, child in module._modules.items()}
     return slim
 
 
@@ -255,10 +259,10 @@ def _channels(translator: LoadedTranslator, direction: Direction) -> int:
 
 def _described(translator: LoadedTranslator, graph: Graph, direction: Direction) -> dict[str, Any]:
     """Describe the export: the checkpoint's description, the direction, and the codes of the known styles."""
-    model = translator.model
+    model = graph.model
     codes = {
         name: next(iter(styled(model).known_style(index).values()))[0].tolist()
-        for index, name in enumerate(translator.style_names)
+        for index, name in enumerate(translator.learned(direction))
     }
     general = next(iter(styled(model).general_style().values()))[0].tolist() if graph.code_size else None
     own = {"direction": str(direction), "inputs": graph.inputs, "codes": codes, "general_code": general}

@@ -35,8 +35,8 @@ class Graph(nn.Module):
 
     def __init__(self, model: Translator, direction: str) -> None:
         super().__init__()
-        self.model, self.direction = model, str(direction)
-        code = styled(model).general_style() if model.takes_style else {}
+        self.model, self.direction = styled(model, direction) if model.takes_style else model, str(direction)
+        code = styled(self.model).general_style() if model.takes_style else {}
         # A single vector is an input by itself; other codes, such as AdaIN's statistics, are encoded from a picture.
         self.code_size = next(iter(code.values())).shape[1] if len(code) == 1 else 0
 

@@ -146,7 +146,7 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
         controls.direction: gr.update(
             choices=directions,
             value=directions[0][1] if directions else None,
-            visible=several and not model.takes_style,
+            visible=several,
         ),
         controls.styles: gr.update(visible=model.takes_style),
         controls.steps: gr.update(visible=model.optimizes_images),

@@ -106,10 +106,11 @@ def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int
         styles = [filled(number, slot) for number, slot in enumerate(wish.slots)]
     else:
         styles = [((direction or translator.model.directions[0]).target, 1.0)]
+    way = {"direction": direction} if takes and len(translator.model.directions) > 1 else {}
     masks = painted_regions(wish.layers, size)
     if masks is None:
         chosen = [style for style in styles if style is not None]
-        return {"style": chosen} if takes and chosen else {"direction": direction}
+        return {"style": chosen, **way} if takes and chosen else {"direction": direction}
     pairs, held = [], []
     for number, mask in enumerate(masks):
         style = styles[number] if number < len(styles) else None
@@ -119,7 +120,7 @@ def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int
             raise UserError(f"a region is painted in colour {number + 1}, but there is no style {number + 1}: add it")
         pairs.append((style[0], 1.0))
         held.append(mask)
-    return {"style": pairs, "mask": held}
+    return {"style": pairs, "mask": held, **way}
 
 
 def filled(number: int, slot: Slot) -> tuple[Any, float] | None:

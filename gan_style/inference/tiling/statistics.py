@@ -1,4 +1,4 @@
-"""Statistics over a whole feature map: instance norms, means and variances of channels."""
+"""Statistics over a whole feature map: instance and group norms, means and variances of channels."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ import torch
 from torch import Tensor
 
 from gan_style.inference.tiling.known_functions import unknown
-from gan_style.inference.tiling.streamed import Streamed, pointwise
+from gan_style.inference.tiling.streamed import Statistics, Streamed, pointwise
 from gan_style.networks.contract import grid_windows
 
 
-def _normalised(x: Streamed, weight: Tensor | None, bias: Tensor | None, eps: float) -> Streamed:
-    """Normalise by mean and variance of the whole feature map, as `F.group_norm` with a channel per group."""
-    mean, variance = (s.to(x.device) for s in x.statistics())
+def _of_groups(statistics: Statistics, groups: int | None) -> Statistics:
+    """Join the statistics of channels to those of groups of them, one value per channel still; float64 [1, C]."""
+    if groups is None:
+        return statistics
+    mean, variance = (one.view(groups, -1) for one in statistics)
+    joined = mean.mean(dim=1, keepdim=True)
+    spread = (variance + (mean - joined).square()).mean(dim=1, keepdim=True)
+    return joined.expand_as(mean).reshape(1, -1), spread.expand_as(mean).reshape(1, -1)
+
+
+def _normalised(
+    x: Streamed, weight: Tensor | None, bias: Tensor | None, eps: float, groups: int | None = None
+) -> Streamed:
+    """Normalise by mean and variance of the whole feature map, as `F.group_norm`; None is a group per channel."""
+    mean, variance = (s.to(x.device) for s in _of_groups(x.statistics(), groups))
     scale = (variance + eps).rsqrt()
     if weight is not None:
         scale = scale * weight.double()
@@ -31,9 +43,7 @@ def _normalised(x: Streamed, weight: Tensor | None, bias: Tensor | None, eps: fl
 def group_norm(
     x: Streamed, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Streamed:
-    if num_groups != x.channels:
-        raise unknown(f"a group norm of {num_groups} groups")
-    return _normalised(x, weight, bias, eps)
+    return _normalised(x, weight, bias, eps, None if num_groups == x.channels else num_groups)
 
 
 def instance_norm(

@@ -60,6 +60,12 @@ class Tiled:
         image: Tensor = self._run(lambda x: self.model.interpolate(x, direction, alpha), images)
         return image
 
+    def towards(self, direction: str) -> Tiled:
+        """Tile the model's own method of a direction; itself unless the model has several."""
+        if len(self.model.directions) < 2:
+            return self
+        return Tiled(self.model.towards(direction), self.tile, self.mode, self.watch)
+
     def stylize(self, images: Tensor, code: Any, **options: Any) -> Tensor:
         """Translate as the model's own method."""
         image: Tensor = self._run(lambda x: self.model.stylize(x, code, **options), images)
@@ -83,7 +89,7 @@ class Tiled:
             if exact or self.mode == "exact":
                 parts.append(self._exact(function, one, tile))
             else:
-                if noised(self.model):
+                if any(part is not self.model for part in noised(self.model)):  # itself, it draws a style once
                     raise UserError("--tile-mode fast would repeat this generator's noise in every tile: take exact")
                 parts.append(blended(function, one, tile, self.watch))
         return torch.cat(parts) if isinstance(parts[0], Tensor) else joined(parts)

@@ -41,7 +41,9 @@ class CycleScores(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self._probed = {}
-        if self.images == 0 or not {*Direction} <= set(method_of(pl_module).directions):
+        method = method_of(pl_module)
+        # A cycle that is told the input's style has nothing of it to hide.
+        if self.images == 0 or method.takes_style or not {*Direction} <= set(method.directions):
             return
         count = min(self.images, len(data.val_set))
         fits = data.look_transform.fixed_size and all(n in (1, 3) for n in data.channels.values())

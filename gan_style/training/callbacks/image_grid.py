@@ -23,7 +23,10 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "A2B": ("real_A", "fake_B", "content_B", "style_B", "truth_B", "rec_A", "idt_A"),
     "B2A": ("real_B", "fake_A", "truth_A", "rec_B", "idt_B"),
 }
-STYLE_COLUMNS = {"A2B": ("real_A", "styles_B", "fake_B", "rec_A", "idt_A", "idt_B")}  # where B is the style
+STYLE_COLUMNS = {  # where the other domain is the style
+    "A2B": ("real_A", "styles_B", "fake_B", "rec_A", "idt_A", "idt_B"),
+    "B2A": ("real_B", "styles_A", "fake_A", "rec_B"),
+}
 LABELS = {
     "real": "input",
     "fake": "translated",
@@ -66,7 +69,7 @@ class ImageGrid(pl.Callback):
             return
         kept, columns = self._kept, COLUMNS
         if method.takes_style:
-            kept, columns = {**kept, "styles_B": kept["real_B"]}, STYLE_COLUMNS
+            kept, columns = {**kept, **{f"styles_{domain}": kept[f"real_{domain}"] for domain in "AB"}}, STYLE_COLUMNS
         grid = draw_grid(kept, columns=columns)
         folder = Path(self.folder or Path(trainer.default_root_dir) / "images")
         write_image(grid, folder / f"iteration-{method.iteration:06d}.png")

@@ -16,6 +16,7 @@ from gan_style.data.images import read_image
 from gan_style.inference.load import gatys
 from gan_style.inference.translator import LoadedTranslator
 from tests.conftest import trained_into
+from tests.small_models import saved
 
 
 def trained(folder: Path, model: str, *overrides: str) -> LoadedTranslator:
@@ -68,6 +69,17 @@ def test_a_model_of_domains_takes_the_direction_and_no_style(
     made = translate(cyclegan, wish, tmp_path, "out", quiet)
     assert np.array_equal(made.after, np.asarray(cyclegan.translate(samples[0], "B2A", size=64)))
     assert style_options(cyclegan, Wish(samples[0], direction="nothing"), (8, 8)) == {"direction": None}
+
+
+def test_a_direction_stands_beside_styles_of_both_domains(samples: list[Path], tmp_path: Path) -> None:
+    translator = gan_style.load(saved(tmp_path / "a.ckpt", "model=munit"))
+    slots = [Slot(samples[1])]
+    for direction in ("A2B", "B2A"):
+        made = translate(translator, Wish(samples[0], slots, direction=direction, size=64), tmp_path, "out", quiet)
+        plain = translator.translate(samples[0], direction, style=samples[1], size=64)
+        assert np.array_equal(made.after, np.asarray(plain))
+    found = style_options(translator, Wish(samples[0], slots, direction="B2A"), (8, 8))
+    assert (found["direction"], len(found["style"])) == ("B2A", 1)
 
 
 def test_a_painted_region_holds_its_style_and_the_rest_stays(

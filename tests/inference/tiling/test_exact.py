@@ -17,6 +17,7 @@ from gan_style.inference.tiling.tiled import counted, streamed
 from gan_style.networks.adain import AdaINDecoder, adain
 from gan_style.networks.blocks import UPSAMPLES
 from gan_style.networks.fast_convolutions import fast_convolutions
+from gan_style.networks.munit import MUNITGenerator, MUNITStyleEncoder
 from gan_style.networks.path import PathGenerator
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.styled import StyledGenerator
@@ -114,9 +115,24 @@ def test_other_norms(norm: str, tmp_path: Path) -> None:
         assert_exact(network.eval(), tmp_path, SIZES[:1], (16,))
 
 
-def test_a_style_code_that_steers_the_norms(tmp_path: Path) -> None:
-    network, code = StyledGenerator(filters=4, blocks=1, style_size=8).eval(), torch.randn(1, 8)
+@pytest.mark.parametrize("kind", [StyledGenerator, MUNITGenerator])
+def test_a_style_code_that_steers_the_norms(kind: Any, tmp_path: Path) -> None:
+    network, code = kind(filters=4, blocks=1, style_size=8).eval(), torch.randn(1, 8)
     assert_exact(lambda x: network(x, code), tmp_path)
+
+
+def test_a_style_encoder_of_the_whole_picture(tmp_path: Path) -> None:
+    network = MUNITStyleEncoder(filters=4).eval()
+    assert_exact(network, tmp_path)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_group_norms(groups: int, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.GroupNorm(groups, 6), nn.Conv2d(6, 3, 1))
+    with torch.no_grad():
+        network[1].weight.uniform_(0.5, 2)  # type: ignore[operator,union-attr]
+        network[0].bias.add_(torch.arange(6.0))  # type: ignore[operator,union-attr]  # channels of different means
+    assert_exact(network, tmp_path)
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])

@@ -22,6 +22,8 @@ METHODS = (
     "enco",
     "ugatit",
     "unsb",
+    "munit",
+    "unit",
     "perceptual_gan",
     "style_conditional",
 )
