@@ -125,6 +125,7 @@ def test_a_row_of_ones_own_name() -> None:
         "dclgan",
         "simdcl",
         "santa",
+        "gcgan",
         "perceptual_gan",
         "two_branch",
         "style_conditional",

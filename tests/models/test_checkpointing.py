@@ -27,6 +27,7 @@ RUNS = {
     "dclgan": ("model=dclgan", "model.generator.blocks=2"),
     "santa": ("model=santa", "model.generator.blocks=3"),
     "enco": ("model=enco", "model.generator.blocks=3"),
+    "gcgan": ("model=gcgan",),
     "two_branch": ("model=two_branch",),
     "style_conditional": ("model=style_conditional",),
 }

@@ -25,6 +25,7 @@ MODELS = {
     "dclgan": ("model.generator.filters=16",),
     "santa": ("model.generator.filters=16",),
     "enco": ("model.generator.filters=16",),
+    "gcgan": ("model.generator.filters=16",),
     "unet": (
         *("model/generator=unet128", "model.generator.depth=4"),
         *("model.generator.filters=16", "model.generator.upsample=resize"),
