@@ -278,6 +278,7 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
     add("--tile", default="auto", metavar="auto|N|off", help="tiles of side N; auto where memory wants them")
     add("--tile-mode", choices=("exact", "fast"), default="exact", help="fast is blended and only about the same")
     add("--seed", type=int, metavar="N", help="of a generator's noise: another rendition; default 0")
+    add("--explain", metavar="DIR", help="write there what each place meant, over the picture, for methods that know")
     add("--batch", type=int, default=1, metavar="N", help="up to N pictures of one size in a pass; default 1")
     add("--resume", action="store_true", help="leave out pictures whose output is there")
     add("--precision", choices=("32", "bf16"), default="32")

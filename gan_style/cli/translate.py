@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,14 @@ def translate(parsed: Namespace) -> None:
         compile=parsed.compile,
         allow=parsed.allow,
     )
+    explain = None if parsed.explain is None else expanded(parsed.explain)
+    refuse_explaining(explain, parsed)
     video = any(path.suffix.lower() in SUFFIXES and not path.is_dir() for path in (source, target))
     if video or parsed.smooth not in (None, "off"):
-        if parsed.resume or parsed.batch != 1:
+        if parsed.resume or parsed.batch != 1 or explain:
             raise UserError(
-                "--resume and --batch are for single pictures: leave them out for frames that follow each other"
+                "--resume, --batch and --explain are for single pictures: leave them out for frames that follow each "
+                "other"
             )
         moving(
             model, source, target, parsed.direction, video=video, smooth=parsed.smooth, window=parsed.window, **options
@@ -60,8 +64,11 @@ def translate(parsed: Namespace) -> None:
     if source.is_file():
         check_format(pairs[0][1], written.dtype, written.channels)
     pairs = renamed(pairs, written)
-    left = [(path, result) for path, result in pairs if not (parsed.resume and result.is_file())]
-    unread = translate_files(translator, left, parsed.direction, parsed.batch, **options)
+    maps = {} if explain is None else maps_of(translator, pairs, source, target, explain)
+    check_not_overwriting(maps.values(), read)
+    done_before = {path for path, result in pairs if result.is_file() and maps.get(result, result).is_file()}
+    left = [(path, result) for path, result in pairs if not (parsed.resume and path in done_before)]
+    unread = translate_files(translator, left, parsed.direction, parsed.batch, maps, **options)
     there = f" ({len(pairs) - len(left)} were there)" if len(left) < len(pairs) else ""
     if unread and source.is_file():
         raise UserError(unread[0])
@@ -71,11 +78,46 @@ def translate(parsed: Namespace) -> None:
         done = len(pairs) - len(unread)
         raise UserError(f"{len(unread)} of {len(pairs)} pictures cannot be read, see above; {done} are in {target}")
     fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
-    say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}")
+    shown = f", what each place meant into {explain}" if explain else ""
+    say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}{shown}")
+
+
+def refuse_explaining(folder: Path | None, parsed: Namespace) -> None:
+    """Raise a UserError where a map of places would not be that of the translation, or cannot be written."""
+    if folder is None:
+        return
+    if parsed.style:
+        raise UserError("--explain shows one direction: name it by --direction, and leave --style out")
+    if parsed.tile_mode == "fast":
+        raise UserError(
+            "--explain shows the whole picture, and --tile-mode fast translates each tile for itself: take exact"
+        )
+    if folder.is_file():
+        raise UserError(f"--explain wants a folder, and {folder} is a file: name another one")
+
+
+def maps_of(
+    translator: LoadedTranslator, pairs: list[tuple[Path, Path]], source: Path, target: Path, folder: Path
+) -> dict[Path, Path]:
+    """Return for each translation where the map of its places is written, by the same name in another folder.
+
+    Raises:
+        UserError: the method explains nothing, or the folder is that of the translations.
+    """
+    translator.require_explains()
+    maps = {result: folder / (result.relative_to(target) if source.is_dir() else result.name) for _, result in pairs}
+    if {path.resolve() for path in maps} & {path.resolve() for path in maps.values()}:
+        raise UserError(f"--explain {folder} would overwrite the translations: name another folder")
+    return maps
 
 
 def translate_files(
-    translator: LoadedTranslator, pairs: list[tuple[Path, Path]], direction: str | None, batch: int, **options: Any
+    translator: LoadedTranslator,
+    pairs: list[tuple[Path, Path]],
+    direction: str | None,
+    batch: int,
+    maps: Mapping[Path, Path] | None = None,
+    **options: Any,
 ) -> list[str]:
     """Translate each file into its target, and return sentences about those that could not be read.
 
@@ -83,6 +125,7 @@ def translate_files(
         pairs: a file and its target each.
         direction: "A2B" or "B2A"; None is the model's first.
         batch: pictures of one size in a pass, at most.
+        maps: of a target, where what each place meant to it is drawn; None draws nothing.
         **options: of `LoadedTranslator.translate_all`.
     """
     require_whole("--batch", batch, 1)
@@ -98,6 +141,10 @@ def translate_files(
             images = translator.translate_all(arrays, direction, **options) if arrays else []
             for one, image in zip(group, images, strict=False):
                 writer.write(functools.partial(save, image, one.target, one.profile))
+                if maps and one.array is not None:
+                    own = {name: options[name] for name in ("size", "tile")}
+                    heat = translator.explain(one.array, direction, overlay=True, **own)
+                    writer.write(functools.partial(save, heat, maps[one.target]))
             progress.advance(task, len(group))
     return unread
 

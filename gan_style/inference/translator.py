@@ -21,6 +21,7 @@ from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images, to_uint8
 from gan_style.data.values import Array, ValueRange
+from gan_style.inference.heat import overlaid
 from gan_style.inference.images import Given, ImageLike, given_image, given_mask, joined_given, read_file, style_pairs
 from gan_style.inference.styles import Style, apply_styles, direction_to, mix_codes
 from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
@@ -147,6 +148,50 @@ class LoadedTranslator:
         values = self._values(target) or ValueRange()
         parts = output.split([len(one.images) for one in given])
         return [_as_given(part, image, values) for part, image in zip(parts, images, strict=True)]
+
+    @torch.no_grad()
+    def explain(
+        self,
+        image: ImageLike,
+        direction: str | None = None,
+        *,
+        size: int | None = None,
+        tile: Tile = "auto",
+        overlay: bool = False,
+    ) -> Any:
+        """Show what each place of a picture means to its translation, such as the attention of U-GAT-IT.
+
+        Args:
+            image, direction, size, tile: as of `translate_all`.
+            overlay: draw the map over the picture, instead of returning its numbers.
+
+        Returns: float32 [H, W] in [0, 1] as an array, or [1, H, W] or [B, 1, H, W] of a tensor; as an overlay uint8
+            [H, W, 3], or a PIL picture of a path or of a PIL picture.
+
+        Raises:
+            UserError: the model's method does not explain its translations, or as `translate`.
+        """
+        self.require_explains()
+        if size is not None:
+            require_whole("size", size, 1)
+        chosen = self.direction_of(direction)
+        images = self._given([image], chosen.source, size)[0].images
+        with self._precision():
+            heat = self._passes(tile, "exact").explain(images.to(self.device), chosen).float().cpu()
+        require_finite(heat, RESULT)
+        if overlay:
+            return _as_given(overlaid(images, heat), image, ValueRange())
+        if isinstance(image, Tensor):
+            return (heat if image.dim() == 4 else heat[0]).to(image)
+        return heat[0, 0].numpy()
+
+    def require_explains(self) -> None:
+        """Raise a UserError unless the model's method explains its translations."""
+        if not self.model.explains:
+            raise UserError(
+                f"{type(self.model).__name__} does not explain its translations: take a model of a method that does "
+                "(docs/translate.md)"
+            )
 
     def read(self, path: str | Path, direction: str | None = None, style: Any = None) -> Array:
         """Read a file as an array [H, W, C], of the type of the domain that `translate` would take it for.

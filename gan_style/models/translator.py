@@ -98,6 +98,7 @@ class Translator(nn.Module):
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`, see models/styled.py
     takes_noise: ClassVar[bool] = False  # whether it writes `latent_style`, too
     optimizes_images: ClassVar[bool] = False  # whether it optimises the pictures themselves, see models/styled.py
+    explains: ClassVar[bool] = False  # whether it writes `explain`
     takes_float16: ClassVar[bool] = True  # whether its losses may be scaled for float16
     find_unused_parameters: ClassVar[bool] = False  # whether a turn may leave some of its player without a gradient
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
@@ -229,6 +230,14 @@ class Translator(nn.Module):
         if alpha < 1 and translated.shape != images.shape:
             raise UserError(f"alpha={alpha:g} mixes a picture with a translation of other channels: take alpha=1")
         return torch.lerp(images, translated, alpha) if alpha < 1 else translated
+
+    def explain(self, images: Tensor, direction: str = "A2B") -> Tensor:
+        """Return what each place of pictures [B, C, H, W] meant to their translation, [B, 1, H, W] in [0, 1].
+
+        Only of methods that declare `explains`; `gan-style translate --explain` draws it. It is called with feature
+        maps that are computed tile by tile as well, like `translate`.
+        """
+        raise NotImplementedError
 
     def noised(self, direction: str | None = None) -> list[Noised]:
         """List the parts that draw noise when translating in a direction; None is in any."""

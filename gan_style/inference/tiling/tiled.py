@@ -65,6 +65,11 @@ class Tiled:
         image: Tensor = self._run(lambda x: self.model.stylize(x, code, **options), images)
         return image
 
+    def explain(self, images: Tensor, direction: str) -> Tensor:
+        """Explain as the model's own method; exact in either mode, because a map is of the whole picture."""
+        heat: Tensor = self._run(lambda x: self.model.explain(x, direction), images, exact=True)
+        return heat
+
     def style_code(self, images: Tensor) -> Any:
         """Encode as the model's own method; exact in either mode, because a code is of the whole picture."""
         return self._run(self.model.style_code, images, exact=True)
