@@ -126,6 +126,7 @@ def test_a_row_of_ones_own_name() -> None:
         "simdcl",
         "santa",
         "gcgan",
+        "qsattn",
         "perceptual_gan",
         "two_branch",
         "style_conditional",

@@ -181,7 +181,18 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["cyclegan", "dclgan", "enco", "gcgan", "santa", "perceptual_gan", "two_branch", "style_conditional", "adain"],
+    [
+        "cyclegan",
+        "dclgan",
+        "enco",
+        "gcgan",
+        "qsattn",
+        "santa",
+        "perceptual_gan",
+        "two_branch",
+        "style_conditional",
+        "adain",
+    ],
 )
 def test_safetensors_load_as_the_checkpoint(tmp_path: Path, name: str) -> None:
     styles = ("ink", "dots") if name == "style_conditional" else ()

@@ -28,6 +28,7 @@ METHODS = (
     "santa",
     "enco",
     "gcgan",
+    "qsattn",
     "perceptual_gan",
     "two_branch",
     "style_conditional",

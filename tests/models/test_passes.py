@@ -26,6 +26,7 @@ MODELS = {
     "santa": ("model.generator.filters=16",),
     "enco": ("model.generator.filters=16",),
     "gcgan": ("model.generator.filters=16",),
+    "qsattn": ("model.generator.filters=16",),
     "unet": (
         *("model/generator=unet128", "model.generator.depth=4"),
         *("model.generator.filters=16", "model.generator.upsample=resize"),

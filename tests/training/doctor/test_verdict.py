@@ -13,7 +13,18 @@ from gan_style.models.translator import Translator
 from gan_style.training.doctor.verdict import verdict
 from tests.small_models import made
 
-METHODS = ("cyclegan", "cut", "dclgan", "simdcl", "santa", "enco", "gcgan", "perceptual_gan", "style_conditional")
+METHODS = (
+    "cyclegan",
+    "cut",
+    "dclgan",
+    "simdcl",
+    "santa",
+    "enco",
+    "gcgan",
+    "qsattn",
+    "perceptual_gan",
+    "style_conditional",
+)
 
 
 class Own(Translator):
