@@ -127,6 +127,7 @@ def test_a_row_of_ones_own_name() -> None:
         "santa",
         "gcgan",
         "qsattn",
+        "stegogan",
         "perceptual_gan",
         "two_branch",
         "style_conditional",

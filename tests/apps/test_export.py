@@ -187,6 +187,7 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
         "enco",
         "gcgan",
         "qsattn",
+        "stegogan",
         "santa",
         "perceptual_gan",
         "two_branch",

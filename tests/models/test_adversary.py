@@ -29,11 +29,12 @@ METHODS = (
     "enco",
     "gcgan",
     "qsattn",
+    "stegogan",
     "perceptual_gan",
     "two_branch",
     "style_conditional",
 )
-NO_POOL = {"cyclegan", "gcgan", "perceptual_gan", "two_branch"}  # which have one that a test switches off
+NO_POOL = {"cyclegan", "gcgan", "stegogan", "perceptual_gan", "two_branch"}  # which have one that a test switches off
 PENALTIES = {"lambda_r1": 2.0, "lambda_r2": 3.0, "lambda_gp": 5.0, "lambda_gp0": 7.0}
 
 

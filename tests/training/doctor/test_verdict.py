@@ -22,6 +22,7 @@ METHODS = (
     "enco",
     "gcgan",
     "qsattn",
+    "stegogan",
     "perceptual_gan",
     "style_conditional",
 )
