@@ -128,6 +128,7 @@ def test_a_row_of_ones_own_name() -> None:
         "gcgan",
         "qsattn",
         "stegogan",
+        "sincut",
         "perceptual_gan",
         "two_branch",
         "style_conditional",

@@ -188,6 +188,7 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
         "gcgan",
         "qsattn",
         "stegogan",
+        "sincut",
         "santa",
         "perceptual_gan",
         "two_branch",

@@ -30,6 +30,7 @@ METHODS = (
     "gcgan",
     "qsattn",
     "stegogan",
+    "sincut",
     "perceptual_gan",
     "two_branch",
     "style_conditional",

@@ -28,6 +28,7 @@ RUNS = {
     "santa": ("model=santa", "model.generator.blocks=3"),
     "enco": ("model=enco", "model.generator.blocks=3"),
     "gcgan": ("model=gcgan",),
+    "sincut": ("model=sincut", "model.generator.blocks=2"),
     "stegogan": ("model=stegogan", "model.generator.blocks=2"),
     "qsattn": ("model=qsattn", "model.generator.blocks=2"),
     "two_branch": ("model=two_branch",),

@@ -17,9 +17,11 @@ PARAMETERS = {
     "generator/unet128": 41_825_667,
     "generator/painter": 777_604,
     "generator/path": 11_427_731,
+    "generator/stylegan2": 3_068_404,
     "discriminator/patch70": 2_764_737,
     "discriminator/patch84": 2_764_737,
     "discriminator/pixel": 8_705,
+    "discriminator/stylegan2": 5_885_473,
     "discriminator/multiscale": 2 * 2_764_737,
 }
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}

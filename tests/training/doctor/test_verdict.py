@@ -23,6 +23,7 @@ METHODS = (
     "gcgan",
     "qsattn",
     "stegogan",
+    "sincut",
     "perceptual_gan",
     "style_conditional",
 )
