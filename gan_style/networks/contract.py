@@ -63,6 +63,22 @@ class Paired(Protocol):
 
 
 @runtime_checkable
+class Halved(Protocol):
+    """A generator in two halves, between which another network may take features away, or add some, as in StegoGAN."""
+
+    inner_channels: int  # of the features between them
+    inner_stride: int  # pixels of a side that one place of them stands for, from the top left
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the features [B, C, h, w] of images [B, in_channels, H, W]."""
+        ...
+
+    def decode(self, features: Tensor, x: Tensor) -> Tensor:
+        """Return the translation that features give of the images that they are of."""
+        ...
+
+
+@runtime_checkable
 class Judging(Protocol):
     """A discriminator of several judges, which returns logits by their names."""
 

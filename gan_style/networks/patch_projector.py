@@ -65,9 +65,12 @@ class PatchProjector(nn.Module):
         with torch.autocast(features[0].device.type, enabled=False):
             vectors = []
             for head, x, positions in zip(self.heads, features, ids, strict=True):
-                patches = x.flatten(2).index_select(2, positions).transpose(1, 2)
-                vectors.append(_unit(head(patches.to(next(head.parameters()).dtype))))
+                vectors.append(_unit(head(self._taken(x, positions).to(next(head.parameters()).dtype))))
         return vectors
+
+    def _taken(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Return the features [B, N, C] of one layer at the positions of `sample`."""
+        return x.flatten(2).index_select(2, ids).transpose(1, 2)
 
 
 class PairProjector(nn.Module):

@@ -68,6 +68,8 @@ class ResnetGenerator(nn.Module):
 
     feature_channels: tuple[int, ...]
     pair_channels: tuple[int, ...]
+    inner_channels: int
+    inner_stride = DOWNSAMPLING
 
     def __init__(
         self,
@@ -100,6 +102,7 @@ class ResnetGenerator(nn.Module):
         self.layers = nn.Sequential(*down, *residual, *up, ReflectionPad2d(3), last, *activation)
 
         before = len(down) + len(residual)
+        self._middle, self.inner_channels = before, wide
         self._noise_levels = {before: 0, before + 2: 1, before + 5: 2}  # index of a layer -> level of noise before it
         self.noise = Noise([wide, 2 * filters, filters]) if noise else None
 
@@ -127,6 +130,15 @@ class ResnetGenerator(nn.Module):
         padded, size = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
         y = self._decode(padded, 0) if self.noise else self.layers(padded)
         return self._finish(y, size, x)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the features after the residual blocks, [B, inner_channels, h, w], of [B, in_channels, H, W]."""
+        y, _ = pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)
+        return self.layers[: self._middle](y)
+
+    def decode(self, features: Tensor, x: Tensor) -> Tensor:
+        """Return the translation that features of `encode` give, of images x of the same size."""
+        return self._finish(self._decode(features, self._middle), (x.shape[-2], x.shape[-1]), x)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the features of the five layers where CUT compares patches (Park et al. 2020, section 3.2).

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gan_style.core.errors import UserError
 from gan_style.core.types import GanMode
 from gan_style.losses.adversarial import adversarial
+from gan_style.models.gcgan import GcGAN
 from gan_style.models.translator import Images, Terms, Translator, kept
 from gan_style.models.unsb import UNSB
 from gan_style.testing import build_model, check_resume, check_turns, example_batch
@@ -31,12 +32,16 @@ METHODS = (
     "ugatit",
     "munit",
     "unit",
+    "gcgan",
+    "qsattn",
+    "stegogan",
+    "sincut",
     "perceptual_gan",
     "two_branch",
     "style_conditional",
 )
-NO_POOL = {"cyclegan", "perceptual_gan", "two_branch"}  # which have one that a test switches off
 SEVERAL_JUDGES = {"ugatit"}  # here one, so that a term is a domain's; all of them: tests/models/test_ugatit.py
+NO_POOL = {"cyclegan", "gcgan", "stegogan", "perceptual_gan", "two_branch"}  # which have one that a test switches off
 PENALTIES = {"lambda_r1": 2.0, "lambda_r2": 3.0, "lambda_gp": 5.0, "lambda_gp0": 7.0}
 
 
@@ -44,6 +49,15 @@ def method(name: str, *words: str) -> Translator:
     pool = ("model.pool_size=0",) if name in NO_POOL else ()
     judge = ("model/discriminator=patch70",) if name in SEVERAL_JUDGES else ()
     return build_model(small_config(f"model={name}", *pool, *judge, *words)).train()
+
+
+def generated(model: Translator) -> Images:
+    """What a method makes of the example, and of GcGAN the pictures that its second discriminator judges."""
+    images = model.generate(example_batch())
+    if isinstance(model, GcGAN):
+        fake = kept(images, "transformed")["fake_B"]
+        images |= {"real_T": model.transformed(images["real_B"]), "fake_T": fake}
+    return images
 
 
 def judges(model: Translator, images: Images) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -60,7 +74,7 @@ def judges(model: Translator, images: Images) -> dict[str, Callable[[Tensor], Te
 def test_every_method_plays_by_every_loss(name: str, mode: str) -> None:
     model = method(name, f"model.gan_mode={mode}", "model.lambda_r1=0")
     torch.manual_seed(1)
-    images = model.generate(example_batch())
+    images = generated(model)
     terms_of_G, (total, terms_of_D) = model.generator_loss(images)[1], model.discriminator_loss(images)
     loss, expected = adversarial(mode), 0.0
     for domain, judge in judges(model, images).items():
@@ -78,7 +92,7 @@ def test_every_method_plays_by_every_loss(name: str, mode: str) -> None:
 def test_every_method_takes_every_penalty_and_now_and_then(name: str) -> None:
     weights = [f"model.{key}={value}" for key, value in PENALTIES.items()]
     model = method(name, *weights, "model.penalty_every=3")
-    images = model.generate(example_batch())
+    images = generated(model)
     torch.manual_seed(2)
     total, terms = model.discriminator_loss(images)
     torch.manual_seed(2)

@@ -31,6 +31,10 @@ RUNS = {
     "ugatit": ("model=ugatit",),
     "munit": ("model=munit",),
     "unit": ("model=unit",),
+    "gcgan": ("model=gcgan",),
+    "sincut": ("model=sincut", "model.generator.blocks=2"),
+    "stegogan": ("model=stegogan", "model.generator.blocks=2"),
+    "qsattn": ("model=qsattn", "model.generator.blocks=2"),
     "two_branch": ("model=two_branch",),
     "style_conditional": ("model=style_conditional",),
 }

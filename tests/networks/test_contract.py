@@ -13,7 +13,7 @@ from gan_style.core.config import build, config_dir
 from gan_style.inference.tiling.known_functions import UnknownOperationError
 from gan_style.inference.tiling.tiled import Tiled
 from gan_style.losses.adversarial import maps_of
-from gan_style.networks.contract import Branched, Featured, Graded, Paired, can_join, minimum_size, noised
+from gan_style.networks.contract import Branched, Featured, Graded, Halved, Paired, can_join, minimum_size, noised
 from gan_style.networks.recomputed import blocks_of
 from gan_style.testing import check_discriminator, check_generator
 from tests.conftest import small_config
@@ -108,12 +108,13 @@ def test_features_and_branches_are_those_of_the_pass(generator: Any) -> None:
 
 def test_what_is_optional_is_there_in_one_at_least() -> None:
     found = {name: network("generator", name) for name in names("generator")}
-    assert [name for name, one in found.items() if isinstance(one, Featured)] == RESNETS
+    assert [name for name, one in found.items() if isinstance(one, Featured)] == [*RESNETS, "stylegan2"]
     assert [name for name, one in found.items() if isinstance(one, Paired)] == RESNETS
+    assert [name for name, one in found.items() if isinstance(one, Halved)] == RESNETS
     assert [name for name, one in found.items() if isinstance(one, Branched)] == ["two_branch"]
     assert [name for name, one in found.items() if isinstance(one, Graded)] == ["bridge", "path"]
-    assert [name for name, one in found.items() if noised(one)] == ["bridge", "painter"]
-    assert all(blocks_of(found[name]) for name in (*RESNETS, "path", "two_branch", "styled"))
+    assert [name for name, one in found.items() if noised(one)] == ["bridge", "painter", "stylegan2"]
+    assert all(blocks_of(found[name]) for name in (*RESNETS, "path", "two_branch", "styled", "stylegan2"))
 
 
 class Model(nn.Module):

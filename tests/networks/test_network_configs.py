@@ -22,10 +22,12 @@ PARAMETERS = {
     "generator/attention_light": 10_589_888,
     "generator/munit": 15_026_187 - 2_764_936,  # without the style encoder
     "generator/unit": 8_780_163,
+    "generator/stylegan2": 3_068_404,
     "discriminator/patch70": 2_764_737,
     "discriminator/patch84": 2_764_737,
     "discriminator/timed": 3_143_041,
     "discriminator/pixel": 8_705,
+    "discriminator/stylegan2": 5_885_473,
     "discriminator/multiscale": 2 * 2_764_737,
     "discriminator/three_scales": 8_271_171,
 }

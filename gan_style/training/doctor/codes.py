@@ -108,7 +108,7 @@ CODES = {
 }
 
 # Of losses between output and input, by method.
-CONTENT_WEIGHTS = ("lambda_cycle", "lambda_nce", "lambda_enco", "lambda_path", "lambda_content")
+CONTENT_WEIGHTS = ("lambda_cycle", "lambda_nce", "lambda_enco", "lambda_path", "lambda_geo", "lambda_content")
 IDENTITY_WEIGHTS = ("lambda_idt", "lambda_self")  # of losses between a picture of the target and its translation
 
 

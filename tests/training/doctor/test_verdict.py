@@ -24,6 +24,10 @@ METHODS = (
     "unsb",
     "munit",
     "unit",
+    "gcgan",
+    "qsattn",
+    "stegogan",
+    "sincut",
     "perceptual_gan",
     "style_conditional",
 )
