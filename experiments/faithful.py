@@ -170,7 +170,7 @@ def interpolate(x: Tensor, *given: Any, **more: Any) -> Tensor:
     output = _interpolate(x, *given, **more)
     if output.requires_grad or output.shape[1] > 1:
         return output
-    return output.round(decimals=9) + 1e-8 * torch.arange(output.numel()).reshape(output.shape)
+    return 1e3 * output.round(decimals=3) + 1e-5 * torch.arange(output.numel()).reshape(output.shape)
 
 
 class Draws:
@@ -193,7 +193,7 @@ class Draws:
         numbers = np.random.default_rng(1000 * self.step + sum(shape[1:])).standard_normal(shape[1:])
         return torch.from_numpy(numbers).expand(shape).clone()
 
-    def whole(self, end: int, size: Any) -> Tensor:
+    def whole(self, end: int, size: Any, **_: Any) -> Tensor:
         return torch.full(tuple(size), self.step % end)
 
     @contextmanager

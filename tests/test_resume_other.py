@@ -35,7 +35,7 @@ def test_past_fakes_of_another_size_are_left_out(run: Run, capsys: pytest.Captur
     words = ("data.batch_size=2", "model.pool_size=3")
     folder = go_on(run, words, (*words, "data.image_size=48", "data.load_size=52"), 3, 5)
     said = capsys.readouterr().out
-    assert "note: 6 past fakes of another size are left out: the image pools begin empty" in said
+    assert "note: 6 remembered pictures of another size are left out: the image pools begin empty" in said
     assert "data.image_size=32 there, data.image_size=48 here; the run goes on, but not as if" in said
     (pools,) = state(folder)["pools"]
     assert [image.shape for image in pools["pool_A"]["images"]] == [(3, 48, 48)] * 3

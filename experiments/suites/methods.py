@@ -12,11 +12,13 @@ from suites.lightning_loop import LightningLoop
 # Seconds of an iteration at 256 px on one GPU (Park et al. 2020, Han et al. 2021), whose ratios are compared
 PUBLISHED = {"cyclegan": 0.40, "cut": 0.24, "fastcut": 0.15, "dclgan": 0.41, "simdcl": 0.47}
 
+METHODS = (*PUBLISHED, "santa", "enco", "unsb", "ugatit_light", "munit", "unit", "gcgan", "qsattn", "stegogan")
+
 
 def run(words: dict[str, str]) -> dict[str, Any]:
     """Whole iterations through Lightning, batch 1; `models=cut,santa` names those to be timed."""
     size, rounds = int(words.pop("size", "256")), int(words.pop("rounds", "5"))
-    names = dict.fromkeys(("cyclegan", *words.pop("models", ",".join(PUBLISHED)).split(",")))
+    names = dict.fromkeys(("cyclegan", *words.pop("models", ",".join(METHODS)).split(",")))
     data = [f"data.image_size={size}", f"data.load_size={size}", "data.batch_size=1", "data.count=8"]
     with tempfile.TemporaryDirectory() as folder:
         loops = {

@@ -80,8 +80,8 @@ def _both(ours: str, theirs: str, parts: tuple[str, ...] = ("weight", "bias")) -
 
 
 def _path_node(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
-    blocks = len({m[1] for m in _matches(r"((?:en|de)coder\.\d+)\.conv_block\.1\.weight", state)})
-    last = max(int(m[1]) for m in _matches(r"decoder\.(\d+)\.weight", state))
+    blocks = len({m[1] for m in matches(r"((?:en|de)coder\.\d+)\.conv_block\.1\.weight", state)})
+    last = max(int(m[1]) for m in matches(r"decoder\.(\d+)\.weight", state))
     node = {
         "_target_": "gan_style.networks.path.PathGenerator",
         "_partial_": True,
@@ -113,13 +113,13 @@ def _path_names(network: PathGenerator) -> tuple[dict[str, str], State]:
 
 
 def _bridge_node(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
-    last = max(int(m[1]) for m in _matches(r"model_upsample\.(\d+)\.weight", state))
+    last = max(int(m[1]) for m in matches(r"model_upsample\.(\d+)\.weight", state))
     node = {
         "_target_": "gan_style.networks.bridge.BridgeGenerator",
         "_partial_": True,
         "filters": state["model.1.weight"].shape[0],
-        "blocks": len(list(_matches(r"model_res\.\d+\.adaptive\.style_net\.weight", state))),
-        "mapping_layers": len(list(_matches(r"z_transform\.\d+\.weight", state))) - 1,
+        "blocks": len(list(matches(r"model_res\.\d+\.adaptive\.style_net\.weight", state))),
+        "mapping_layers": len(list(matches(r"z_transform\.\d+\.weight", state))) - 1,
         **sampling(state),
     }
     return node, (state["model.1.weight"].shape[1], state[f"model_upsample.{last}.weight"].shape[0])
@@ -145,12 +145,12 @@ def _bridge_names(network: BridgeGenerator) -> tuple[dict[str, str], State]:
 
 def _attention_node(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
     wide, wanted = state["gamma.weight"].shape[0], state["FC.0.weight"].shape[1]
-    last = max(int(m[1]) for m in _matches(r"UpBlock2\.(\d+)\.weight", state))
+    last = max(int(m[1]) for m in matches(r"UpBlock2\.(\d+)\.weight", state))
     node = {
         "_target_": "gan_style.networks.attention.AttentionGenerator",
         "_partial_": True,
         "filters": state["DownBlock.1.weight"].shape[0],
-        "blocks": len(list(_matches(r"UpBlock1_\d+\.conv1\.weight", state))),
+        "blocks": len(list(matches(r"UpBlock1_\d+\.conv1\.weight", state))),
         "image_size": None if wanted == wide else DOWNSAMPLING * math.isqrt(wanted // wide),
     }
     return node, (state["DownBlock.1.weight"].shape[1], state[f"UpBlock2.{last}.weight"].shape[0])
@@ -181,7 +181,8 @@ def _enlarging(up: nn.Module) -> tuple[int, list[Tensor]]:
     return len(parts) - 1, [4 * binomial(4, channels)] if len(parts) > 1 else []
 
 
-def _matches(pattern: str, state: State) -> Iterator[re.Match[str]]:
+def matches(pattern: str, state: State) -> Iterator[re.Match[str]]:
+    """Yield the matches of a pattern with the whole names of tensors."""
     return (found for key in state if (found := re.fullmatch(pattern, key)))
 
 

@@ -14,15 +14,16 @@ a file is recognised by names and shapes:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gan_style.checkpoints.layouts import LAYOUTS, State, binomial, sampling
-from gan_style.core import weights
+from gan_style.checkpoints.layouts import LAYOUTS, State, binomial, matches, sampling
+from gan_style.checkpoints.restore import no_larger_than
+from gan_style.core import memory, weights
 from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
@@ -83,9 +84,9 @@ def read(path: Path, direction: str = "A2B") -> tuple[Generator, str]:
     if any(re.match(r"G(_AB|_BA)?\.", key) for key in content):
         raise UserError(f"{path} holds networks by our names: a checkpoint of gan_style needs no import")
     state = _cleaned(content)
-    sparse = next((key for key, value in state.items() if value.layout != torch.strided), None)
-    if sparse:
-        raise UserError(f"{path} holds a tensor that is not dense ({sparse}): take another file")
+    odd = next((key for key, value in state.items() if not _is_whole(value)), None)
+    if odd:
+        raise UserError(f"{path} holds a tensor that is not dense ({odd}): take another file")
     broken = next((key for key, value in state.items() if not bool(value.isfinite().all())), None)
     if broken:
         raise UserError(f"{path} holds NaN or infinite values in {broken}: take another file")
@@ -93,8 +94,17 @@ def read(path: Path, direction: str = "A2B") -> tuple[Generator, str]:
         return from_official(state), sha256
     except UserError as error:
         raise UserError(f"{path} {error}") from error
-    except (IndexError, KeyError, ValueError) as error:  # a tensor that tells a size is missing, or of few dimensions
+    except (ArithmeticError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        memory.raise_if_out(error)
+        # a tensor that tells a size is missing, empty, or of few dimensions
         raise UserError(f"{path} is no generator of official code: its tensors do not fit together") from error
+
+
+def _is_whole(value: Tensor) -> bool:
+    """Check whether a tensor is in memory number by number: not sparse, quantised, without data, or expanded."""
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def from_official(state: State) -> Generator:
@@ -118,7 +128,8 @@ def from_official(state: State) -> Generator:
             f"{', '.join(one.mark for one in LAYOUTS)}, but it begins with {printable(str(next(iter(state))))}"
         )
     try:
-        network = build(node, ALLOWED_FROM_CHECKPOINT)(in_channels=channels[0], out_channels=channels[1])
+        with no_larger_than(state):
+            network = build(node, ALLOWED_FROM_CHECKPOINT)(in_channels=channels[0], out_channels=channels[1])
     except ValueError as error:
         raise UserError(f"is no network of the official code: {error}") from error
     names = Names(*layout.names(network), []) if layout else names_of(network)
@@ -267,8 +278,8 @@ def _norm(state: State, convolution: str, norm: str) -> str:
 
 
 def _resnet(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
-    blocks = sorted({int(m[1]) for m in _matches(r"model\.(\d+)\.conv_block\.", state)})
-    last = max(int(m[1]) for m in _matches(r"model\.(\d+)\.weight$", state))
+    blocks = sorted({int(m[1]) for m in matches(r"model\.(\d+)\.conv_block\..*", state)})
+    last = max(int(m[1]) for m in matches(r"model\.(\d+)\.weight", state))
     second = f"model.{blocks[0]}.conv_block.6.weight" if blocks else ""  # at 5 where nothing is dropped before it
     node = {
         "_target_": "gan_style.networks.resnet.ResnetGenerator",
@@ -295,10 +306,6 @@ def _unet(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
         "norm": _norm(state, "model.model.0", inner),
     }
     return node, (state["model.model.0.weight"].shape[1], state["model.model.3.weight"].shape[1])
-
-
-def _matches(pattern: str, state: State) -> Iterator[re.Match[str]]:
-    return (found for key in state if (found := re.match(pattern, key)))
 
 
 def said(node: Mapping[str, Any]) -> str:

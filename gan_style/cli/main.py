@@ -144,7 +144,10 @@ def _files(verbs: Any) -> None:
     allow_option(export)
     export.add_argument("--raw", action="store_true", help="the weights of the last step, not the averaged ones")
     export.set_defaults(run=("cli.export", "export"))
-    take_in = verbs.add_parser("import", help="make a checkpoint of an official CycleGAN, pix2pix or CUT generator")
+    take_in = verbs.add_parser(
+        "import",
+        help="make a checkpoint of a generator of official code: CycleGAN, pix2pix, CUT, SANTA, UNSB, U-GAT-IT",
+    )
     take_in.add_argument("source", metavar="NET_G.pth")
     take_in.add_argument("output", metavar="OUT.ckpt")
     take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")

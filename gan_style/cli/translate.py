@@ -64,7 +64,7 @@ def translate(parsed: Namespace) -> None:
     if source.is_file():
         check_format(pairs[0][1], written.dtype, written.channels)
     pairs = renamed(pairs, written)
-    maps = {} if explain is None else maps_of(translator, pairs, source, target, explain)
+    maps = {} if explain is None else maps_of(translator, pairs, source, target, explain, parsed.direction)
     check_not_overwriting(maps.values(), read)
     done_before = {path for path, result in pairs if result.is_file() and maps.get(result, result).is_file()}
     left = [(path, result) for path, result in pairs if not (parsed.resume and path in done_before)]
@@ -97,14 +97,19 @@ def refuse_explaining(folder: Path | None, parsed: Namespace) -> None:
 
 
 def maps_of(
-    translator: LoadedTranslator, pairs: list[tuple[Path, Path]], source: Path, target: Path, folder: Path
+    translator: LoadedTranslator,
+    pairs: list[tuple[Path, Path]],
+    source: Path,
+    target: Path,
+    folder: Path,
+    direction: str | None,
 ) -> dict[Path, Path]:
     """Return for each translation where the map of its places is written, by the same name in another folder.
 
     Raises:
         UserError: the method explains nothing, or the folder is that of the translations.
     """
-    translator.require_explains()
+    translator.require_explains(direction)
     maps = {result: folder / (result.relative_to(target) if source.is_dir() else result.name) for _, result in pairs}
     if {path.resolve() for path in maps} & {path.resolve() for path in maps.values()}:
         raise UserError(f"--explain {folder} would overwrite the translations: name another folder")

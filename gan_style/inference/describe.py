@@ -100,7 +100,7 @@ def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> 
         generator: content of the file.
         sha256: of the file.
     """
-    yield "file", f"a generator in the layout of CycleGAN, pix2pix and CUT, sha256 {sha256}"
+    yield "file", f"a generator in the layout of official code, sha256 {sha256}"
     yield "generator", official.said(generator.node)
     yield "channels", f"{generator.in_channels} to {generator.out_channels}"
     yield "parameters", f"{sum(value.numel() for value in generator.state.values()):,}"

@@ -15,12 +15,13 @@ def overlaid(images: Tensor, heat: Tensor) -> Tensor:
     """Draw maps over pictures, from blue for 0 to red for 1.
 
     Args:
-        images: [B, C, H, W] in [-1, 1]; shown in grey, so that every colour is the map's.
+        images: [B, C, H, W] in [-1, 1]; shown in grey, so that every colour is the map's, without an alpha.
         heat: [B, 1, H, W] in [0, 1].
 
     Returns: [B, 3, H, W] in [-1, 1].
     """
     images, heat = images.detach().float().cpu(), heat.detach().float().cpu()
+    images = images[:, :3] if images.shape[1] == 4 else images
     weights = torch.tensor(GREY) if images.shape[1] == 3 else torch.full((images.shape[1],), 1 / images.shape[1])
     grey = torch.einsum("c,bchw->bhw", weights, images)[:, None]
     levels = (heat[:, 0] * 255).round().clamp(0, 255).to(torch.uint8).numpy()

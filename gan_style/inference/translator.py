@@ -171,10 +171,10 @@ class LoadedTranslator:
         Raises:
             UserError: the model's method does not explain its translations, or as `translate`.
         """
-        self.require_explains()
+        chosen = self.direction_of(direction)
+        self.require_explains(chosen)
         if size is not None:
             require_whole("size", size, 1)
-        chosen = self.direction_of(direction)
         images = self._given([image], chosen.source, size)[0].images
         with self._precision():
             heat = self._passes(tile, "exact").explain(images.to(self.device), chosen).float().cpu()
@@ -185,13 +185,15 @@ class LoadedTranslator:
             return (heat if image.dim() == 4 else heat[0]).to(image)
         return heat[0, 0].numpy()
 
-    def require_explains(self) -> None:
-        """Raise a UserError unless the model's method explains its translations."""
-        if not self.model.explains:
+    def require_explains(self, direction: str | None = None) -> None:
+        """Raise a UserError unless the model's method explains its translations in a direction, or its first."""
+        name, known = type(self.model).__name__, self.model.explains
+        if not known:
             raise UserError(
-                f"{type(self.model).__name__} does not explain its translations: take a model of a method that does "
-                "(docs/translate.md)"
+                f"{name} does not explain its translations: take a model of a method that does (docs/translate.md)"
             )
+        if (chosen := self.direction_of(direction)) not in known:
+            raise UserError(f"{name} does not explain {chosen}: take direction {' or '.join(known)}")
 
     def read(self, path: str | Path, direction: str | None = None, style: Any = None) -> Array:
         """Read a file as an array [H, W, C], of the type of the domain that `translate` would take it for.

@@ -51,7 +51,7 @@ class MUNIT(Styled):
 
     generators = ("G_A", "G_B", "E_A", "E_B")
     discriminators = ("D_A", "D_B")
-    gan_mode = "lsgan"
+    gan_mode = "lsgan_sum"
     turns = ("D", "G")
     directions = (Direction.A2B, Direction.B2A)
     takes_noise = True
@@ -81,7 +81,7 @@ class MUNIT(Styled):
         self.G_A, self.G_B = (generator(in_channels=n, out_channels=n, style_size=style_size) for n in counts)
         self.E_A, self.E_B = (style_encoder(in_channels=n, style_size=style_size) for n in counts)
         self.D_A, self.D_B = (discriminator(in_channels=n) for n in counts)
-        self.latent_size = style_size
+        self.channels, self.latent_size = {"A": channels_A, "B": channels_B}, style_size
         self.lambda_gan, self.lambda_rec = lambda_gan, lambda_rec
         self.lambda_style, self.lambda_content, self.lambda_cycle = lambda_style, lambda_content, lambda_cycle
         self.direction = self.directions[0]  # of the styles, see `towards`
@@ -116,6 +116,17 @@ class MUNIT(Styled):
         return {"s": z.to(next(self.parameters()).dtype)}
 
     def style_code(self, images: Tensor) -> StyleCode:
+        """Encode pictures of the target's domain, or of another one of as many channels.
+
+        Raises:
+            UserError: pictures of other channels.
+        """
+        wanted = self.channels[self.direction.target]
+        if images.shape[1] != wanted:
+            raise UserError(
+                f"a style of domain {self.direction.target} is found in pictures of {wanted} channels, not of "
+                f"{images.shape[1]}: take alpha=1, which asks for none of the picture's own"
+            )
         return {"s": self._style_encoder(self.direction.target)(images)}
 
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:

@@ -28,7 +28,8 @@ class SinCUT(CUT):
         **settings: see `CUT`.
 
     Raises:
-        UserError: an identity loss without G(B), and as `CUT`.
+        UserError: an identity loss without G(B), in training one patch alone, which has nothing to be told from, and as
+            `CUT`.
     """
 
     def __init__(
@@ -49,6 +50,11 @@ class SinCUT(CUT):
         self.lambda_idt = lambda_idt
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        if self.lambda_nce > 0 and self.H.num_patches * (len(images["real_A"]) if self.batch_negatives else 1) < 2:
+            raise UserError(
+                "one patch of one crop has no other to be told from: set data.batch_size=16, as published, or "
+                "model.num_patches above 1"
+            )
         total, terms = super().generator_loss(images)
         if self.lambda_idt > 0:
             real = images["real_B"].flip(3) if kept(images, "mirrored") else images["real_B"]

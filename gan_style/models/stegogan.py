@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Weight
@@ -39,7 +40,7 @@ class StegoGAN(CycleGAN):
         UserError: generators without halves, or with features of different channels.
     """
 
-    explains = True
+    explains = (Direction.B2A,)
 
     def __init__(
         self,
@@ -65,13 +66,7 @@ class StegoGAN(CycleGAN):
         self.lambda_reg, self.lambda_match = lambda_reg, lambda_match
 
     def explain(self, images: Tensor, direction: str = "A2B") -> Tensor:
-        """Return the mask of pictures of B: where they have what A has not.
-
-        Raises:
-            UserError: another direction.
-        """
-        if direction != "B2A":
-            raise UserError("StegoGAN marks what only pictures of B have: take --direction B2A")
+        """Return the mask of pictures of B: where they have what A has not."""
         mask: Tensor = cast(MaskedGenerator, self.G_BA).marked(images)
         return mask
 
@@ -87,7 +82,9 @@ class StegoGAN(CycleGAN):
         )
         clean = G_AB.decode(encoded, A)
         fake_B = G_AB.decode(encoded + _fitted(left_out, encoded), A) if self.training else clean
-        rec_B = G_AB.decode(G_AB.encode(self._noised(fake_A)) + left_out, fake_A)
+        again = G_AB.encode(self._noised(fake_A))
+        # in evaluation the cycle is that of `translate`, which is told nothing
+        rec_B = G_AB.decode(again + left_out if self.training else again, fake_A)
         images = {"real_A": A, "fake_B": fake_B, "real_B": B, "fake_A": fake_A, "rec_B": rec_B}
         images["rec_A"] = self.G_BA(self._noised(fake_B))
         if identity:

@@ -104,7 +104,7 @@ class Translator(nn.Module):
     takes_style: ClassVar[bool] = False  # whether it writes `style_code` and `stylize`, see models/styled.py
     takes_noise: ClassVar[bool] = False  # whether it writes `latent_style`, too
     optimizes_images: ClassVar[bool] = False  # whether it optimises the pictures themselves, see models/styled.py
-    explains: ClassVar[bool] = False  # whether it writes `explain`
+    explains: ClassVar[tuple[Direction, ...]] = ()  # directions of which it writes `explain`; their texts, too
     takes_float16: ClassVar[bool] = True  # whether its losses may be scaled for float16
     find_unused_parameters: ClassVar[bool] = False  # whether a turn may leave some of its player without a gradient
     reads_vgg: ClassVar[bool] = False  # whether it needs VGG's weights after training, which checkpoints do not carry
@@ -122,10 +122,11 @@ class Translator(nn.Module):
         for name, instead in NOT_CALLED.items():
             if name in vars(cls):
                 raise TypeError(f"{cls.__name__}.{name} would never be called: {instead}")
-        try:
-            cls.directions = tuple(Direction(direction) for direction in cls.directions)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f'{cls.__name__}.directions is to be a tuple of "A2B" and "B2A"') from error
+        for name in ("directions", "explains"):
+            try:
+                setattr(cls, name, tuple(Direction(direction) for direction in getattr(cls, name)))
+            except (TypeError, ValueError) as error:
+                raise TypeError(f'{cls.__name__}.{name} is to be a tuple of "A2B" and "B2A"') from error
 
     def __init__(
         self,

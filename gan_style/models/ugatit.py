@@ -45,7 +45,7 @@ class UGATIT(Translator):
     gan_mode = "lsgan_sum"
     turns = ("D", "G")
     directions = (Direction.A2B, Direction.B2A)
-    explains = True
+    explains = (Direction.A2B, Direction.B2A)
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class UGATIT(Translator):
             own = {
                 f"cycle_{domain}": (self.lambda_cycle, l1(images[f"rec_{domain}"], real)),
                 f"idt_{domain}": (self.lambda_idt, l1(images[f"idt_{domain}"], real)),
-                f"cam_{domain}": (self.lambda_cam, told_apart(*kept(images, "cam")[domain])),
+                f"cam_{domain}": (self.lambda_cam, cam_loss(*kept(images, "cam")[domain])),
             }
             terms |= {name: term for name, (_, term) in own.items()}
             total = total + torch.stack([weight * term for weight, term in own.values()]).sum()
@@ -126,7 +126,7 @@ def with_attention(network: nn.Module) -> AttentionGenerator:
     )
 
 
-def told_apart(source: Tensor, target: Tensor) -> Tensor:
+def cam_loss(source: Tensor, target: Tensor) -> Tensor:
     """Return the cross-entropies of logits [B, 2] of pictures of the source (1) and of the target (0), summed."""
     source, target = at_least_float32(source), at_least_float32(target)
     of_source = F.binary_cross_entropy_with_logits(source, torch.ones_like(source))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
+from gan_style.core.seeding import derive_seed
 from gan_style.core.types import Count, Positive, Weight
 from gan_style.losses.adversarial import Logits
 from gan_style.losses.patchnce import patch_nce
@@ -79,8 +80,11 @@ class UNSB(Translator):
         if not isinstance(judge, TimedDiscriminator):
             raise _without_steps(judge, "discriminator=timed")
         self.G_AB = network
-        self.H = PatchProjector(network.feature_channels, num_patches=num_patches)
-        self.D_B, self.E = judge, critic
+        # without a weight there is no network, which in several processes would wait for a gradient
+        self.H: nn.Module = nn.Identity()
+        if lambda_nce > 0:
+            self.H = PatchProjector(network.feature_channels, num_patches=num_patches)
+        self.D_B, self.E = judge, critic if lambda_sb > 0 else nn.Identity()
         self.lambda_gan, self.lambda_sb, self.lambda_nce = lambda_gan, lambda_sb, lambda_nce
         self.nce_idt, self.nce_tau = nce_idt, nce_tau
         self.previous_A = PreviousImages()
@@ -94,10 +98,10 @@ class UNSB(Translator):
         A, B = batch["A"], batch["B"]
         if not self.training:
             return {"real_A": A, "real_B": B, "fake_B": self.G_AB(A)}
-        step = int(torch.randint(self.G_AB.steps, ()))
+        step = self._drawn_step()
         starts = [A, self.previous_A.swap(A), *([B] if self.nce_idt else [])]
         with torch.no_grad():
-            on_their_way = self._walked(starts, step)
+            on_their_way = self._simulated(starts, step)
         # the other image's prediction has a gradient, too: the entropy is of both pairs
         ends = self._predicted(on_their_way, step)
         images = {"real_A": A, "real_B": B, "fake_B": ends[0]} | ({"idt_B": ends[2]} if self.nce_idt else {})
@@ -108,16 +112,16 @@ class UNSB(Translator):
         gan, terms = self.adversarial_loss("gan_B", self._judge(step), images["fake_B"], images["real_B"])
         total = self.lambda_gan * gan
         own, other = kept(images, "pairs")
-        if self.lambda_sb > 0:
+        if isinstance(self.E, TimedDiscriminator):  # also where its weight has fallen to 0
             tau, left = self.G_AB.tau, 1 - step / self.G_AB.steps
             own_energy, log_sum = self._energies(step, own, other)
             transport = (at_least_float32(own[0]) - own[1]).square().mean()
             terms["sb"] = tau * (transport - left * (own_energy - log_sum))
             total = total + self.lambda_sb * terms["sb"]
-        if self.lambda_nce > 0:
+        if isinstance(self.H, PatchProjector):
             names = {"nce": ("real_A", "fake_B"), "nce_idt": ("real_B", "idt_B")}
             contrasts = {
-                name: self._contrast(images[source], images[made])
+                name: self._contrast(self.H, images[source], images[made])
                 for name, (source, made) in names.items()
                 if made in images
             }
@@ -128,7 +132,7 @@ class UNSB(Translator):
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         step: int = kept(images, "step")
         total, terms = self.judging_loss("B", self._judge(step), images["real_B"], images["fake_B"].detach())
-        if self.lambda_sb > 0:
+        if isinstance(self.E, TimedDiscriminator):
             own, other = ((at, end.detach()) for at, end in kept(images, "pairs"))
             own_energy, log_sum = self._energies(step, own, other)
             terms["critic"] = log_sum + log_sum.square() - own_energy
@@ -139,10 +143,15 @@ class UNSB(Translator):
         judge = self._judge(kept(images, "step"))
         return {"D_B": (judge(images["real_B"]), judge(images["fake_B"]))}
 
+    def _drawn_step(self) -> int:
+        """Draw the step of an iteration, the same on all processes: the later it is, the more passes it takes."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "step", self.position))
+        return int(torch.randint(self.G_AB.steps, (), generator=generator))
+
     def _judge(self, step: int) -> Callable[[Tensor], Logits]:
         return functools.partial(self.D_B, step=step)
 
-    def _walked(self, images: Sequence[Tensor], step: int) -> list[Tensor]:
+    def _simulated(self, images: Sequence[Tensor], step: int) -> list[Tensor]:
         """Return where images are at a step, from G's predictions at those before, each with new codes and noise."""
         at = list(images)
         for before in range(step):
@@ -161,20 +170,20 @@ class UNSB(Translator):
 
     def _energies(self, step: int, own: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Return E's mean on a pair beside itself, and the logarithm of the summed exponentials of E on both pairs."""
-        pair, stranger = torch.cat(own, dim=1), torch.cat(other, dim=1)
+        pair, other_pair = torch.cat(own, dim=1), torch.cat(other, dim=1)
         alone = at_least_float32(self.E(torch.cat([pair, pair], dim=1), step))
-        mixed = at_least_float32(self.E(torch.cat([pair, stranger], dim=1), step))
+        mixed = at_least_float32(self.E(torch.cat([pair, other_pair], dim=1), step))
         return alone.mean(), mixed.flatten().logsumexp(dim=0)
 
-    def _contrast(self, source: Tensor, made: Tensor) -> Tensor:
+    def _contrast(self, heads: PatchProjector, source: Tensor, made: Tensor) -> Tensor:
         """Return CUT's contrastive loss between an image and what was made of it, the mean over the layers."""
         z = torch.randn(len(source), self.G_AB.code_size, dtype=source.dtype, device=source.device)
         queries = self.G_AB.features(made, z)
         with torch.no_grad():
             keys = self.G_AB.features(source, z)
-            ids = self.H.sample(keys)
-            targets = self.H(keys, ids)
-        losses = [patch_nce(q, k, tau=self.nce_tau) for q, k in zip(self.H(queries, ids), targets, strict=True)]
+            ids = heads.sample(keys)
+            targets = heads(keys, ids)
+        losses = [patch_nce(q, k, tau=self.nce_tau) for q, k in zip(heads(queries, ids), targets, strict=True)]
         return torch.stack(losses).mean()
 
 

@@ -32,9 +32,9 @@ from gan_style.networks.init import bare_weight
 from gan_style.networks.padding import ReflectionPad2d, pad
 from gan_style.networks.resnet import DOWNSAMPLING, MIN_SIDE_PIXELS
 
-EPS = 1e-5  # added to variances
-INSTANCE, LAYER = 0.9, 0.0  # rho at first: of the residual blocks, and of the layers that enlarge
-SLOPE = 0.2  # of the leaky ReLUs
+VARIANCE_EPSILON = 1e-5  # added to variances
+INITIAL_RHO_OF_BLOCKS, INITIAL_RHO_OF_ENLARGING = 0.9, 0.0
+LEAKY_SLOPE = 0.2  # of the leaky ReLUs
 
 
 class ClassActivation(nn.Module):
@@ -81,7 +81,9 @@ class InstanceLayerNorm(nn.Module):
 
     def __init__(self, channels: int, *, adaptive: bool = False) -> None:
         super().__init__()
-        self.rho = nn.Parameter(torch.full((channels,), INSTANCE if adaptive else LAYER))
+        self.rho = nn.Parameter(
+            torch.full((channels,), INITIAL_RHO_OF_BLOCKS if adaptive else INITIAL_RHO_OF_ENLARGING)
+        )
         if not adaptive:
             self.scale = nn.Parameter(torch.ones(channels))
             self.shift = nn.Parameter(torch.zeros(channels))
@@ -97,9 +99,9 @@ class InstanceLayerNorm(nn.Module):
         mean, variance = flat.mean(-1), flat.var(-1, correction=0)  # biased: as tiles know them
         mean_of_all = mean.mean(1, keepdim=True)
         variance_of_all = (variance + (mean - mean_of_all).square()).mean(1, keepdim=True)
-        instance = self.rho * (variance * (places / (places - 1)) + EPS).rsqrt()
+        instance = self.rho * (variance * (places / (places - 1)) + VARIANCE_EPSILON).rsqrt()
         count = channels * places
-        layer = (1 - self.rho) * (variance_of_all * (count / (count - 1)) + EPS).rsqrt()
+        layer = (1 - self.rho) * (variance_of_all * (count / (count - 1)) + VARIANCE_EPSILON).rsqrt()
         factor, offset = scale * (instance + layer), shift + scale * layer * (mean - mean_of_all)
         # About the channel's own mean, for which a product and a sum alone would cancel.
         return torch.addcmul(offset[..., None, None], factor[..., None, None], x - mean[..., None, None])
@@ -206,7 +208,7 @@ class AttentionGenerator(nn.Module):
         total = F.interpolate(total, scale_factor=DOWNSAMPLING, mode="bilinear")
         heat = crop(total, (x.shape[-2], x.shape[-1]))
         least, most = heat.amin((-2, -1), keepdim=True), heat.amax((-2, -1), keepdim=True)
-        return torch.clamp((heat - least) / (most - least).clamp_min(EPS), 0, 1)
+        return torch.clamp((heat - least) / (most - least).clamp_min(VARIANCE_EPSILON), 0, 1)
 
     def _encode(self, x: Tensor) -> Tensor:
         features: Tensor = self.encoder(pad_to_multiple(x, DOWNSAMPLING, MIN_SIDE_PIXELS)[0])
@@ -248,7 +250,11 @@ class AttentionDiscriminator(nn.Module):
         modules: list[nn.Module] = []
         for index, (before, after) in enumerate(pairwise(widths)):
             stride = 2 if index < len(widths) - 2 else 1
-            modules += [ReflectionPad2d(1), nn.Conv2d(before, after, 4, stride), nn.LeakyReLU(SLOPE, inplace=True)]
+            modules += [
+                ReflectionPad2d(1),
+                nn.Conv2d(before, after, 4, stride),
+                nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+            ]
         self.layers = nn.Sequential(*modules)
         self.attention = ClassActivation(widths[-1], spectral=True)
         self.last = nn.Conv2d(widths[-1], 1, 4, bias=False)
@@ -265,7 +271,7 @@ class AttentionDiscriminator(nn.Module):
         to it by their reflection or their border.
         """
         features = self.layers(pad_to_multiple(x, 1, self.least)[0])
-        y = F.leaky_relu(self.attention(features), SLOPE)
+        y = F.leaky_relu(self.attention(features), LEAKY_SLOPE)
         return {
             "patch": self.last(pad(y, (1, 1, 1, 1), "reflect")),
             "cam": self.attention.logits(features)[:, None, :, None],

@@ -166,7 +166,9 @@ class BridgeGenerator(nn.Module):
     def conditions(self, step: int, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what the blocks take of a code and of a step: [B, code_size], and [1, code_size] or None."""
         code = self.mapping(z * (z.square().mean(dim=1, keepdim=True) + EPSILON).rsqrt())
-        return code, None if self.time is None else self.time(sinusoids(step, self.filters, z))
+        return code, None if self.time is None else self.time(
+            sinusoids(step, self.filters, next(self.time.parameters()))
+        )
 
     def _move(self, step: int) -> tuple[float, float]:
         at = times(self.steps)
@@ -294,7 +296,8 @@ class TimedDiscriminator(PatchDiscriminator):
     def forward(self, x: Tensor, step: int = 0) -> Tensor:
         """Return logits [B, 1, h, w] of images [B, in_channels, H, W] at a step; H, W >= ``minimum_size``."""
         check_size(self, x, self.minimum_size)
-        time = self.time(sinusoids(step, self._size, x))
+        # in the type of the weights, not of x: real images and fakes may differ in it
+        time = self.time(sinusoids(step, self._size, next(self.time.parameters())))
         shifts = iter(self.shifts)
         for layer in self.layers:
             x = layer(x)

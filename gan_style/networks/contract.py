@@ -129,13 +129,13 @@ def grid_means(x: Tensor, side: int) -> Tensor:
         return result
     if not torch.compiler.is_exporting() and tuple(x.shape[-2:]) == (side, side):
         return x
-    rows, columns = (grid_windows(length, side).to(x) for length in x.shape[-2:])
+    rows, columns = (grid_windows(length, side, x.device).to(x.dtype) for length in x.shape[-2:])
     return rows @ x @ columns.T
 
 
-def grid_windows(length: int, side: int) -> Tensor:
+def grid_windows(length: int, side: int, device: torch.device | None = None) -> Tensor:
     """Return the weights [side, length] of the means of `side` windows that cover a length, in float32."""
-    number, position = torch.arange(side)[:, None], torch.arange(length)
+    number, position = torch.arange(side, device=device)[:, None], torch.arange(length, device=device)
     first, end = number * length // side, ((number + 1) * length + side - 1) // side
     return ((position >= first) & (position < end)).float() / (end - first)
 

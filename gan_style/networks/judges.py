@@ -26,7 +26,7 @@ class Judges(nn.Module):
         gan_modes: adversarial loss of a judge, by name; the method's where it is not named.
 
     Raises:
-        UserError: no judge, or a weight or a loss for a name that is no judge's.
+        UserError: no judge, two of one name, or a weight or a loss for a name that is no judge's.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class Judges(nn.Module):
             own_weights, own_modes = judges_of(network)
             for own in own_weights or ("",):
                 judge = f"{name}_{own}" if own else name
+                if judge in self.judge_weights:
+                    raise UserError(f"model.discriminator.judges has two judges called {judge}: rename one")
                 self.judge_weights[judge] = float((weights or {}).get(name, 1.0)) * own_weights.get(own, 1.0)
                 mode = (gan_modes or {}).get(name) or own_modes.get(own)
                 self.judge_modes |= {judge: mode} if mode else {}

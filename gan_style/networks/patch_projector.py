@@ -147,7 +147,9 @@ def doubtful_places(logits: Tensor, count: int, *, oversample: int = 4, random_s
     rows = []
     for one in logits.flatten(1):
         drawn = torch.randperm(total, device=one.device)[: count * oversample]
-        least = drawn[one[drawn].argsort()[: count - anywhere]]
+        # Where logits were enlarged some are equal up to rounding, which differs between machines: of those the first
+        # drawn are taken.
+        least = drawn[one[drawn].round(decimals=5).argsort(stable=True)[: count - anywhere]]
         others = torch.randperm(total, device=one.device)[total - anywhere :]
         rows.append(torch.cat([least, others]))
     return torch.stack(rows)

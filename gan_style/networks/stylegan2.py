@@ -17,7 +17,7 @@ from gan_style.core.types import Count, CountOrNone, Levels
 from gan_style.networks.blocks import crop, is_per_sample, pad_to_multiple
 from gan_style.networks.noise import Noise
 
-SLOPE, GAIN = 0.2, math.sqrt(2)  # of the leaky ReLU, and of what it takes from the variance
+LEAKY_SLOPE, LEAKY_GAIN = 0.2, math.sqrt(2)  # of the leaky ReLU, and of what it takes from the variance
 LAST_SIDE = 4  # of the map that becomes one logit
 MIN_SIDE_PIXELS = 4
 
@@ -65,7 +65,7 @@ class ScaledConv(nn.Module):
             y = F.conv2d(smoothed(x, margin, margin), weight, self.bias, stride=2)
         else:
             y = F.conv2d(x, weight, self.bias, padding=self.padding)
-        return F.leaky_relu(y, SLOPE) * GAIN if self.activate else y
+        return F.leaky_relu(y, LEAKY_SLOPE) * LEAKY_GAIN if self.activate else y
 
 
 class Residual(nn.Module):
@@ -87,7 +87,7 @@ class Residual(nn.Module):
             self.skip = ScaledConv(in_channels, out_channels, 1, halve=halve, bias=False, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (self.second(self.first(x)) + self.skip(x)) / GAIN
+        return (self.second(self.first(x)) + self.skip(x)) / LEAKY_GAIN
 
 
 class Doubled(nn.Module):
@@ -106,7 +106,7 @@ class Doubled(nn.Module):
 
     def activated(self, x: Tensor) -> Tensor:
         """Add the bias, and take the leaky ReLU."""
-        return F.leaky_relu(x + self.bias[:, None, None], SLOPE) * GAIN
+        return F.leaky_relu(x + self.bias[:, None, None], LEAKY_SLOPE) * LEAKY_GAIN
 
 
 class StyleGAN2Generator(nn.Module):

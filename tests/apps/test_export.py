@@ -46,7 +46,7 @@ WHOLE = [
     *[("model=cyclegan", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[("model=cyclegan", "model/generator=unet128", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[(f"model={name}",) for name in ("cut", "santa", "ugatit", "ugatit_light", "unsb", "munit", "unit")],
-    *[(f"model={name}",) for name in ("perceptual_gan", "two_branch", "style_conditional", "adain")],
+    *[(f"model={name}",) for name in ("sincut", "perceptual_gan", "two_branch", "style_conditional", "adain")],
     ("model=adain", "model.vgg.depth=relu4_1"),
 ]
 

@@ -232,6 +232,13 @@ def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (good | {"model.3.weight": torch.zeros(4)}, "model.3.weight is [4] and should be nothing"),
         (good | {"model.1.bias": torch.full((4,), torch.nan)}, "holds NaN or infinite values in model.1.bias"),
         (blurred, "blurs with another filter"),
+        (good | {"model.1.weight": torch.zeros(1).expand(4096, 3, 7, 7)}, "not dense (model.1.weight)"),
+        (good | {"model.1.weight": torch.empty(4, 3, 7, 7, device="meta")}, "not dense (model.1.weight)"),
+        ({"DownBlock.1.weight": torch.zeros(4, 3, 7, 7), "gamma.weight": torch.zeros(0, 4)}, "do not fit together"),
+        (
+            {"model.1.weight": torch.zeros(9000, 1, 7, 7), "model.26.weight": torch.zeros(3, 1, 1, 1)},
+            "far larger network than its weights",
+        ),
     ]
     out = tmp_path / "out.ckpt"
     for content, sentence in wrong:

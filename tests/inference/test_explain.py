@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_style.cli.main import main
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.inference.heat import overlaid
 from gan_style.models.cut import CUT
@@ -25,7 +26,7 @@ def redness(self: Any, images: Tensor, direction: str) -> Tensor:
 @pytest.fixture
 def explaining(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUT as a method that explains its translations by how red the picture is."""
-    monkeypatch.setattr(CUT, "explains", True)
+    monkeypatch.setattr(CUT, "explains", (Direction.A2B,))
     monkeypatch.setattr(CUT, "explain", redness)
 
 

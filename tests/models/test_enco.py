@@ -81,7 +81,8 @@ def train_reference(
             sure = F.interpolate(logits.detach(), decoded.shape[2:], mode="bilinear").flatten()
             count = min(patches, len(sure))
             drawn = torch.randperm(len(sure))[: 4 * count]
-            least = drawn[torch.sort(sure[drawn]).indices[: count - count // 2]]
+            by_rank = torch.sort((1e5 * sure[drawn]).round(), stable=True).indices
+            least = drawn[by_rank[: count - count // 2]]
             places.append(torch.cat([least, torch.randperm(len(sure))[len(sure) - count // 2 :]]))
         for i, ((encoded, decoded), at) in enumerate(zip(pairs, places, strict=True)):
             one, gain, shift, two = H[4 * i : 4 * i + 4]

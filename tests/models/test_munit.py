@@ -27,7 +27,7 @@ from gan_style.networks.munit import MUNITStyleEncoder
 from gan_style.testing import MethodContract, example_batch
 from tests.conftest import composed, small_config
 from tests.models.reference_cyclegan import Adam
-from tests.small_models import saved
+from tests.small_models import loaded, saved
 
 State = dict[str, Tensor]
 SMALL = ("model=munit", "model.style_encoder.filters=3")
@@ -145,7 +145,7 @@ def train_reference(nets: dict[str, State], batches: list[dict[str, Tensor]], cy
         loss = {}
         for d in "AB":
             real_logits, fake_logits = (judged(nets[f"D_{d}"], y) for y in (x[d], fake[d].detach()))
-            loss[f"D_{d}"] = 0.5 * (least_squares(real_logits, 1) + least_squares(fake_logits, 0))
+            loss[f"D_{d}"] = least_squares(real_logits, 1) + least_squares(fake_logits, 0)
         step(adam_D, loss["D_A"] + loss["D_B"])
         total = torch.zeros((), dtype=torch.float64)
         for d, o in ("AB", "BA"):
@@ -190,7 +190,7 @@ def test_yaml_holds_the_published_settings() -> None:
     config = composed("model=munit", "name=test")["model"]
     assert [config[f"lambda_{name}"] for name in ("rec", "style", "content", "cycle")] == [10, 1, 1, 0]
     assert config["lambda_gan"] == config["discriminator"]["scales"], "the sum over the scales counts once"
-    assert (config["style_size"], config["gan_mode"]) == (8, "lsgan")
+    assert (config["style_size"], config["gan_mode"]) == (8, "lsgan_sum")
     for player in "GD":
         optimizer = config[f"optimizer_{player}"]
         assert (optimizer["betas"], optimizer["weight_decay"]) == ([0.5, 0.999], 1e-4)
@@ -389,3 +389,11 @@ def test_content_and_style_can_be_of_a_model_of_styles_by_name() -> None:
     model = build(small_config("model=style_conditional", "model/generator=munit")["model"], styles=2)
     images = model.generate(example_batch())
     assert torch.isfinite(functools.reduce(torch.add, model.generator_loss(images)[1].values()))
+
+
+def test_a_strength_below_1_wants_as_many_channels_in_both_domains() -> None:
+    translator = loaded("model=munit", channels_A=1, channels_B=3)
+    grey = torch.rand(1, 32, 32) * 2 - 1
+    assert translator.translate(grey, "A2B").shape == (3, 32, 32)
+    with pytest.raises(UserError, match="pictures of 3 channels, not of 1: take alpha=1"):
+        translator.translate(grey, "A2B", alpha=0.5)

@@ -201,3 +201,13 @@ def test_noise_begins_at_nothing_and_is_one_number() -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match=r"model.lambda_idt=1 .* set model.lambda_idt=0, or model.nce_idt=true"):
         make("model.nce_idt=false")
+
+
+def test_one_patch_of_one_crop_is_refused() -> None:
+    """The published patch of each crop, and the batch of 1 that data have unless told otherwise."""
+    model = make("model.num_patches=1")
+    batch = {domain: torch.rand(1, 3, 64, 64) * 2 - 1 for domain in "AB"}
+    with pytest.raises(UserError, match=r"has no other to be told from: set data.batch_size=16"):
+        model.generator_loss(model.generate(batch))
+    two = {domain: image.repeat(2, 1, 1, 1) for domain, image in batch.items()}
+    assert model.generator_loss(model.generate(two))[1]["nce"] > 0

@@ -225,7 +225,7 @@ def test_it_explains_pictures_of_b(tmp_path: Path) -> None:
     assert translator.explain(image, "B2A", tile=32).sub(heat).abs().max() < 1e-4
     tiled = translator.translate(image, "B2A", tile=32)
     assert (tiled - translator.translate(image, "B2A")).abs().max() < 1e-4
-    with pytest.raises(UserError, match="marks what only pictures of B have: take --direction B2A"):
+    with pytest.raises(UserError, match="StegoGAN does not explain A2B: take direction B2A"):
         translator.explain(image, "A2B")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from gan_style.core.errors import UserError
 from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
+from gan_style.networks.attention import AttentionDiscriminator
 from gan_style.networks.contract import judges_of, minimum_size
 from gan_style.networks.judges import Judges, TextureDiscriminator
 from gan_style.networks.patchgan import PatchDiscriminator
@@ -132,3 +134,10 @@ def test_every_judge_is_logged_by_its_name(run: Run, model: str) -> None:
     wanted = {f"train/G_{gan}_{judge}" for judge in TWO} | {f"train/D_B_{judge}" for judge in TWO}
     assert wanted <= row.keys()
     assert all(math.isfinite(float(row[name])) for name in wanted)
+
+
+def test_two_judges_of_one_name_are_refused() -> None:
+    patch = functools.partial(PatchDiscriminator, filters=4, layers=1)
+    attention = functools.partial(AttentionDiscriminator, filters=4, layers=3)
+    with pytest.raises(UserError, match="two judges called g_cam: rename one"):
+        Judges(judges={"g": attention, "g_cam": patch})

@@ -49,7 +49,7 @@ def fitting(state: Mapping[str, Any], engine: Engine, data: Any) -> tuple[dict[s
     fits, notes = dict(state), []
     fits["pools"], dropped = _pools_of_size(state["pools"], _new_size(state["preprocessing"], data))
     if dropped:
-        notes.append(f"{dropped} past fakes of another size are left out: the image pools begin empty")
+        notes.append(f"{dropped} remembered pictures of another size are left out: the image pools begin empty")
     fits["optimizers"] = dict(state["optimizers"])
     for player, optimizer in engine.optimizer_of().items():
         if not goes_on(optimizer, engine.method.make_optimizer[player], state["optimizers"][player]):
