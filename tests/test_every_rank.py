@@ -29,7 +29,7 @@ PAINTER = (
     *("model/generator=painter", "model.generator.filters=4", "model.generator.depth=2"),
     *("model/discriminator=patches", "model.discriminator.judges.patch.filters=4"),
     *("model.discriminator.judges.texture.filters=4", "model.cycle_blur=1.5", "model.cycle_full=0.3"),
-    *("model.cycle_noise=0.05", "model.pretrain=1"),
+    *("model.cycle_noise=0.05", "model.cycle_every=2", "model.pretrain=1"),
     "model.weight_schedules={lambda_cycle: {_target_: gan_style.models.schedules.LinearTo, end: 1, length: 5}}",
 )
 SETTINGS: dict[str, tuple[str, ...]] = {

@@ -37,6 +37,8 @@ class CycleGAN(Translator):
         cycle_full: share of the cycle loss that is not blurred, in [0, 1].
         cycle_noise: standard deviation, on [-1, 1], of noise on fakes before they are translated back, so that
             the cycle cannot be won by a pattern hidden in them (Chu et al. 2017, arXiv:1712.02950); 0 is off.
+        cycle_every: iterations between two cycle losses, of so many times the weight; the passes back are left out in
+            between.
         pretrain: iterations at the beginning in which each generator only learns to return its input.
         pool_size: past fakes that each discriminator is shown.
         join_passes: two inputs of one network in one pass; None decides by size and device.
@@ -61,6 +63,7 @@ class CycleGAN(Translator):
         cycle_blur: Weight = 0.0,
         cycle_full: Share = 1.0,
         cycle_noise: Weight = 0.0,
+        cycle_every: Count = 1,
         pretrain: CountOrNone = 0,
         pool_size: CountOrNone = 50,
         join_passes: bool | None = None,
@@ -87,6 +90,7 @@ class CycleGAN(Translator):
         self.pool_B = ImagePool(pool_size, seed=2)
         self.lambda_cycle, self.lambda_idt = lambda_cycle, lambda_idt
         self.cycle_blur, self.cycle_full, self.cycle_noise = cycle_blur, cycle_full, cycle_noise
+        self.cycle_every = cycle_every
         self.pretrain = pretrain
         self.join_passes = join_passes
 
@@ -104,12 +108,18 @@ class CycleGAN(Translator):
             identity = {"idt_A": idt_A, "idt_B": idt_B}
         else:
             fake_B, fake_A, identity = self.G_AB(real_A), self.G_BA(real_B), {}
-        cycle = {"rec_A": self.G_BA(self._noised(fake_B)), "rec_B": self.G_AB(self._noised(fake_A))}
+        cycle = {}
+        if self._cycles():
+            cycle = {"rec_A": self.G_BA(self._noised(fake_B)), "rec_B": self.G_AB(self._noised(fake_A))}
         return {"real_A": real_A, "fake_B": fake_B, "real_B": real_B, "fake_A": fake_A, **cycle, **identity}
 
     def _pretrains(self) -> bool:
         """Tell whether this iteration is one of those that only teach the generators to return their inputs."""
         return self.training and self.iteration < self.pretrain
+
+    def _cycles(self) -> bool:
+        """Tell whether this iteration is one of those that have a cycle loss."""
+        return not self.training or self.iteration % self.cycle_every == 0
 
     def _noised(self, fake: Tensor) -> Tensor:
         noisy = self.training and self.cycle_noise > 0
@@ -130,10 +140,12 @@ class CycleGAN(Translator):
             return terms["pretrain_B"] + terms["pretrain_A"], terms
         gan_B, terms_B = self.adversarial_loss("gan_B", self.D_B, images["fake_B"], images["real_B"])
         gan_A, terms_A = self.adversarial_loss("gan_A", self.D_A, images["fake_A"], images["real_A"])
-        cycle_A = self._cycle_loss(images["rec_A"], images["real_A"])
-        cycle_B = self._cycle_loss(images["rec_B"], images["real_B"])
-        total = gan_B + gan_A + self.lambda_cycle * (cycle_A + cycle_B)
-        terms = {**terms_B, **terms_A, "cycle_A": cycle_A, "cycle_B": cycle_B}
+        total, terms = gan_B + gan_A, {**terms_B, **terms_A}
+        if self._cycles():
+            cycle_A = self._cycle_loss(images["rec_A"], images["real_A"])
+            cycle_B = self._cycle_loss(images["rec_B"], images["real_B"])
+            total = total + self.lambda_cycle * self.cycle_every * (cycle_A + cycle_B)
+            terms |= {"cycle_A": cycle_A, "cycle_B": cycle_B}
         if self.lambda_idt > 0:
             idt_A, idt_B = l1(images["idt_A"], images["real_A"]), l1(images["idt_B"], images["real_B"])
             total = total + self.lambda_idt * (idt_A + idt_B)

@@ -82,11 +82,12 @@ class StegoGAN(CycleGAN):
         )
         clean = G_AB.decode(encoded, A)
         fake_B = G_AB.decode(encoded + _fitted(left_out, encoded), A) if self.training else clean
-        again = G_AB.encode(self._noised(fake_A))
-        # in evaluation the cycle is that of `translate`, which is told nothing
-        rec_B = G_AB.decode(again + left_out if self.training else again, fake_A)
-        images = {"real_A": A, "fake_B": fake_B, "real_B": B, "fake_A": fake_A, "rec_B": rec_B}
-        images["rec_A"] = self.G_BA(self._noised(fake_B))
+        images = {"real_A": A, "fake_B": fake_B, "real_B": B, "fake_A": fake_A}
+        if self._cycles():
+            again = G_AB.encode(self._noised(fake_A))
+            # in evaluation the cycle is that of `translate`, which is told nothing
+            images["rec_B"] = G_AB.decode(again + left_out if self.training else again, fake_A)
+            images["rec_A"] = self.G_BA(self._noised(fake_B))
         if identity:
             images |= {"idt_A": of_A[0][0], "idt_B": G_AB.decode(encoded_B[0], B)}
         return Generated(images, clean=clean, logits=_fitted(logits, encoded)) if self.training else images

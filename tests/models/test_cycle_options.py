@@ -99,6 +99,24 @@ def test_at_first_generators_only_learn_to_return_their_input(run: Run) -> None:
     assert float(found[3]["train/G_pretrain_B"]) < float(found[0]["train/G_pretrain_B"])
 
 
+@pytest.mark.parametrize("name", ["cyclegan", "stegogan"])
+def test_a_cycle_loss_now_and_then_has_so_many_times_the_weight(name: str) -> None:
+    """And in between no pass goes back."""
+    model, inputs = make(f"model={name}", "model.cycle_every=3", "model.lambda_idt=0").train(), batch()
+    for iteration in range(6):
+        model.iteration = iteration
+        images = model.generate(inputs)
+        total, terms = model.generator_loss(images)
+        of_gan = terms["gan_A"] + terms["gan_B"]
+        expected = of_gan + (30 * (terms["cycle_A"] + terms["cycle_B"]) if iteration % 3 == 0 else 0)
+        if name == "stegogan":
+            expected = expected + 0.3 * terms["reg"] + terms["match"]
+        assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+        assert ({"rec_A", "rec_B"} <= set(images)) == ("cycle_A" in terms) == (iteration % 3 == 0)
+    model.iteration = 1
+    assert {"rec_A", "rec_B"} <= set(model.eval().generate(inputs)), "a validation shows the way back"
+
+
 def test_resume_is_exact_in_every_part_of_it(tmp_path: Path) -> None:
     words = (
         "model/discriminator=patches",
@@ -108,6 +126,7 @@ def test_resume_is_exact_in_every_part_of_it(tmp_path: Path) -> None:
         "model.cycle_blur=1.5",
         "model.cycle_full=0.3",
         "model.cycle_noise=0.05",
+        "model.cycle_every=2",
         "model.pretrain=2",
         TO_ONE + "5}}",
     )
