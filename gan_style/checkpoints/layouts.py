@@ -24,7 +24,7 @@ BINOMIAL = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
 
 
 class Layout(NamedTuple):
-    """How a published generator is laid out.
+    """Layout of a published generator.
 
     Attributes:
         mark: the name of a tensor that only it has.

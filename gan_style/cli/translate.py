@@ -42,7 +42,8 @@ def translate(parsed: Namespace) -> None:
         allow=parsed.allow,
     )
     explain = None if parsed.explain is None else expanded(parsed.explain)
-    refuse_explaining(explain, parsed)
+    if explain is not None:
+        refuse_explaining(explain, styled=bool(styles), tile_mode=parsed.tile_mode)
     video = any(path.suffix.lower() in SUFFIXES and not path.is_dir() for path in (source, target))
     if video or parsed.smooth not in (None, "off"):
         if parsed.resume or parsed.batch != 1 or explain:
@@ -82,13 +83,11 @@ def translate(parsed: Namespace) -> None:
     say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}{shown}")
 
 
-def refuse_explaining(folder: Path | None, parsed: Namespace) -> None:
+def refuse_explaining(folder: Path, *, styled: bool, tile_mode: str | None) -> None:
     """Raise a UserError where a map of places would not be that of the translation, or cannot be written."""
-    if folder is None:
-        return
-    if parsed.style:
+    if styled:
         raise UserError("--explain shows one direction: name it by --direction, and leave --style out")
-    if parsed.tile_mode == "fast":
+    if tile_mode == "fast":
         raise UserError(
             "--explain shows the whole picture, and --tile-mode fast translates each tile for itself: take exact"
         )

@@ -88,6 +88,7 @@ class UNSB(Translator):
         self.lambda_gan, self.lambda_sb, self.lambda_nce = lambda_gan, lambda_sb, lambda_nce
         self.nce_idt, self.nce_tau = nce_idt, nce_tau
         self.previous_A = PreviousImages()
+        self.newest_step = 0  # whose images the newest iteration made
 
     def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
         output: Tensor = self.G_AB(images)
@@ -98,7 +99,7 @@ class UNSB(Translator):
         A, B = batch["A"], batch["B"]
         if not self.training:
             return {"real_A": A, "real_B": B, "fake_B": self.G_AB(A)}
-        step = self._drawn_step()
+        step = self.newest_step = self._drawn_step()
         starts = [A, self.previous_A.swap(A), *([B] if self.nce_idt else [])]
         with torch.no_grad():
             on_their_way = self._simulated(starts, step)
@@ -140,7 +141,7 @@ class UNSB(Translator):
         return total, terms
 
     def logits(self, batch: Mapping[str, Any], images: Images) -> dict[str, tuple[Logits, Logits]]:
-        judge = self._judge(kept(images, "step"))
+        judge = self._judge(self.newest_step)
         return {"D_B": (judge(images["real_B"]), judge(images["fake_B"]))}
 
     def _drawn_step(self) -> int:

@@ -212,7 +212,7 @@ class UNITGenerator(nn.Module):
 
 
 class SharedBlocks(nn.Module):
-    """What UNIT's domains share: the last blocks of the encoders, and the first of the decoders.
+    """Blocks that UNIT's domains share: the last of the encoders, and the first of the decoders.
 
     Args:
         channels: of the maps.

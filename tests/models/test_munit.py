@@ -24,7 +24,7 @@ from gan_style.inference.translator import LoadedTranslator
 from gan_style.models.munit import MUNIT
 from gan_style.models.translator import kept
 from gan_style.networks.munit import MUNITStyleEncoder
-from gan_style.testing import MethodContract, example_batch
+from gan_style.testing import example_batch
 from tests.conftest import composed, small_config
 from tests.models.reference_cyclegan import Adam
 from tests.small_models import loaded, saved
@@ -38,10 +38,6 @@ def make(*overrides: str) -> MUNIT:
     model = build(small_config(*SMALL, *overrides)["model"])
     assert isinstance(model, MUNIT)
     return model
-
-
-class TestTheContract(MethodContract):
-    overrides = SMALL
 
 
 # The paper, as functions of named weights

@@ -31,7 +31,6 @@ MODELS = {
     "gcgan": ("model.generator.filters=16",),
     "qsattn": ("model.generator.filters=16",),
     "stegogan": ("model.generator.filters=16",),
-    "sincut": ("model.generator.filters=16",),
     "unet": (
         *("model/generator=unet128", "model.generator.depth=4"),
         *("model.generator.filters=16", "model.generator.upsample=resize"),

@@ -300,7 +300,7 @@ def test_the_judges_are_named_and_weighed() -> None:
     images = model.generate(batch())
     total, terms = model.discriminator_loss(images)
     expected = sum(weights[name[2:]] * term for name, term in terms.items())
-    assert total.item() == pytest.approx(float(expected), rel=1e-6)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-6)
     assert {name[2:] for name in terms} == set(weights)
     assert {tuple(one.shape[:2]) for one in maps_of(model.D_B(images["fake_B"]))} == {(1, 1)}
 

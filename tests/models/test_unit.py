@@ -15,7 +15,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
 from gan_style.models.translator import kept
 from gan_style.models.unit import UNIT, divergence
-from gan_style.testing import MethodContract, example_batch
+from gan_style.testing import example_batch
 from tests.conftest import composed, small_config
 from tests.models.reference_cyclegan import Adam
 from tests.models.test_munit import State, batches_of, content_of, enlarged, judged, plain_block
@@ -27,10 +27,6 @@ def make(*overrides: str) -> UNIT:
     model = build(small_config("model=unit", *overrides)["model"])
     assert isinstance(model, UNIT)
     return model
-
-
-class TestTheContract(MethodContract):
-    overrides = ("model=unit",)
 
 
 def entropy(logits: list[Tensor], real: bool) -> Tensor:

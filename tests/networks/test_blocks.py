@@ -61,7 +61,7 @@ def test_norms_by_name() -> None:
     x = torch.randn(1, 4, 3, 3)
     assert make_norm("none", 4)(x) is x
     assert [needs_bias(norm) for norm in ("instance", "batch", "none")] == [True, False, True]
-    with pytest.raises(ValueError, match="instance, batch, none"):
+    with pytest.raises(ValueError, match="instance, instance_affine, batch, none"):
         make_norm("layer", 4)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gan_style.core.precision import at_least_float32
 from gan_style.losses.adversarial import THRESHOLDS, Maps, by_judge, maps_of
-from gan_style.models.translator import Images, Translator, replaced
+from gan_style.models.translator import Images, Translator
 from gan_style.networks.contract import judges_of
 
 
@@ -32,7 +32,7 @@ def verdict(model: Translator, batch: Mapping[str, Any], images: Images) -> dict
     training = [network.training for network in networks]
     for network in networks:
         network.eval()
-    whole = replaced(images, {name: at_least_float32(image) for name, image in images.items()})  # without autocast
+    whole = {name: at_least_float32(image) for name, image in images.items()}  # without autocast
     try:
         found: dict[str, Tensor] = {}
         for name, (reals, fakes) in model.logits(batch, whole).items():

@@ -15,6 +15,7 @@ from tests.conftest import small_config
 from tests.training.doctor.zoo import ZOO, observe, visit
 
 MODELS = sorted(p.stem for p in (config_dir() / "model").glob("*.yaml"))
+QUICK = ("adain", "cut", "cyclegan", "perceptual_gan", "santa", "style_conditional", "unsb")
 
 
 def scenes(config: dict[str, Any]) -> Callable[[int], dict[str, Any]]:
@@ -42,7 +43,9 @@ def test_every_failure_raises_its_own_finding_and_no_other(tmp_path: Path) -> No
         assert found == {name} - {"healthy"}, name
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+)
 def test_a_healthy_training_raises_none(name: str, tmp_path: Path) -> None:
     config = small_config(f"model={name}", "data.batch_size=2")
     torch.manual_seed(0)
