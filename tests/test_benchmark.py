@@ -20,7 +20,7 @@ SUITES = {
     "gpu": ["size=32", "batch=1", "rounds=1", "seconds=1", "rate=1", *FEW],
     "ranks": ["size=32", "rounds=1", "iterations=4", *FEW],
     "doctor": ["size=32", "looks=2", "every=2", *FEW],
-    "memory": ["size=64", "model=resnet6"],
+    "memory": ["size=64"],
 }
 
 
