@@ -94,7 +94,7 @@ def assert_same(checkpoint: Path, run: Callable[..., Tensor], direction: str = "
             inputs["style"] = torch.rand(batch, 3, width, height + 7) * 2 - 1
             expected = model.stylize(inputs["picture"], model.style_code(inputs["style"]))
         elif model.takes_style:
-            inputs["style"] = torch.randn(batch, 64)
+            inputs["style"] = torch.randn(batch, model.general_style()["s"].shape[1])
             expected = model.stylize(inputs["picture"], {"s": inputs["style"]})
         else:
             expected = model.translate(inputs["picture"], direction)
