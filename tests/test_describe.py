@@ -99,7 +99,7 @@ def test_of_an_official_generator(tmp_path: Path, capsys: pytest.CaptureFixture[
         state = official.to_official(ResnetGenerator(filters=2, blocks=1))
         torch.save(state, path, _use_new_zipfile_serialization=not old)
         page = described(path, capsys)
-        assert "a generator in the layout of CycleGAN, pix2pix and CUT, sha256 " in page
+        assert "a generator in the layout of official code, sha256 " in page
         assert "generator     a ResNet of 1 blocks, 2 filters, instance norm" in page
         assert f"to use it     gan-style import {path} OUT.ckpt --direction A2B" in page
         assert "written by" not in page

@@ -283,7 +283,7 @@ def test_the_best_of_an_experiment_builds_on_it(tmp_path: Path) -> None:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config = plain(compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "experiment=best", "name=x"]))
     assert config["model"]["lambda_cycle"] == 2.0
-    assert config["model"]["schedule"]["constant"] == 1200
+    assert config["model"]["schedule"]["constant"] == 1450
     assert config["trainer"]["max_steps"] == 4000
 
 
