@@ -16,7 +16,7 @@ SUITES = {
     "styles": ["size=32", "rounds=1", "depth=relu2_1"],
     "methods": ["size=32", "rounds=1", "models=cut", *FEW],
     "data": ["count=4", "rounds=1"],
-    "inference": ["size=32", "rounds=1", "count=2", "model=resnet6"],
+    "inference": ["size=32", "rounds=1", "count=2"],
     "gpu": ["size=32", "batch=1", "rounds=1", "seconds=1", "rate=1", *FEW],
     "ranks": ["size=32", "rounds=1", "iterations=4", *FEW],
     "doctor": ["size=32", "looks=2", "every=2", *FEW],
@@ -24,9 +24,14 @@ SUITES = {
 }
 
 
-@pytest.mark.slow
+COMPILES = "gpu"  # for minutes
+
+
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize(
+    "suite",
+    [pytest.param(name, marks=getattr(pytest.mark, "quiet" if name == COMPILES else "slow")) for name in SUITES],
+)
 def test_a_suite_runs_and_writes_its_numbers(suite: str, tmp_path: Path) -> None:
     words = [f"suite={suite}", *SUITES[suite], "--out", str(tmp_path / "out.json")]
     command = [sys.executable, str(ROOT / "experiments" / "benchmark.py"), *words]
