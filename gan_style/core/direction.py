@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+OTHER = {"A": "B", "B": "A"}  # letter of a domain -> that of the other one
+
 
 class Direction(StrEnum):
     """A translation of one domain's pictures into the other domain; its text is that of commands and files."""

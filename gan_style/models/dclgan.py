@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.core.direction import Direction
+from gan_style.core.direction import OTHER, Direction
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count, Positive, Weight
 from gan_style.losses.patchnce import patch_nce
@@ -25,7 +25,6 @@ from gan_style.networks.factory import no_features, require_same_channels
 from gan_style.networks.patch_projector import FeatureSummary, PatchProjector
 
 DOMAINS = ("A", "B")
-OTHER = {"A": "B", "B": "A"}
 IMAGES = ("real_A", "fake_B", "real_B", "fake_A")  # which have a summary each
 MIN_PATCHES_OF_A_SUMMARY = 3
 COSINE_EPSILON = 1e-8  # least length of a vector, that of torch's CosineSimilarity
@@ -130,13 +129,7 @@ class DCLGAN(Translator):
         return total, terms
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        loss_A, terms_A = self._judged("A", self.D_A, images)
-        loss_B, terms_B = self._judged("B", self.D_B, images)
-        return loss_A + loss_B, terms_A | terms_B
-
-    def _judged(self, domain: str, discriminator: nn.Module, images: Images) -> tuple[Tensor, Terms]:
-        real, fake = images[f"real_{domain}"], images[f"fake_{domain}"].detach()
-        return self.judging_loss(domain, discriminator, real, fake, self.join_passes)
+        return self.judging_both(images, self.join_passes)
 
     def _head(self, domain: str) -> PatchProjector:
         """Return the head of the features of a domain, which the generator that starts there encodes."""

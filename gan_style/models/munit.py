@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_style.core.direction import Direction
+from gan_style.core.direction import OTHER, Direction
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, Weight
@@ -23,8 +23,6 @@ from gan_style.models.styled import Styled
 from gan_style.models.translator import Generated, Images, StyleCode, Terms, kept, l1
 from gan_style.networks.blocks import crop
 from gan_style.networks.factory import require_argument
-
-OTHER = {"A": "B", "B": "A"}
 
 
 class MUNIT(Styled):
@@ -170,9 +168,7 @@ class MUNIT(Styled):
         return total, terms
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        loss_A, terms_A = self.judging_loss("A", self.D_A, images["real_A"], images["fake_A"].detach())
-        loss_B, terms_B = self.judging_loss("B", self.D_B, images["real_B"], images["fake_B"].detach())
-        return loss_A + loss_B, terms_A | terms_B
+        return self.judging_both(images)
 
     def _content(self, domain: str, images: Tensor) -> Tensor:
         content: Tensor = (self.G_A if domain == "A" else self.G_B).encode(images)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_style.core.direction import Direction
+from gan_style.core.direction import OTHER, Direction
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, GanMode, Positive, Seed, Weight
@@ -336,6 +336,17 @@ class Translator(nn.Module):
                     terms[f"{kind}_{name}"] = penalty()
                     total = total + weight * self.penalty_every * terms[f"{kind}_{name}"]
         return total, terms
+
+    def judging_both(self, images: Images, join: bool | None = None) -> tuple[Tensor, Terms]:
+        """Return `judging_loss` of `D_A` and `D_B` together, of the real images of each domain and its fakes."""
+        found = [
+            self.judging_loss(
+                domain, getattr(self, f"D_{domain}"), images[f"real_{domain}"], images[f"fake_{domain}"].detach(), join
+            )
+            for domain in OTHER
+        ]
+        (loss_A, terms_A), (loss_B, terms_B) = found
+        return loss_A + loss_B, terms_A | terms_B
 
     # What follows from the above
 

@@ -103,9 +103,7 @@ class UGATIT(Translator):
         return total, terms
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        loss_A, terms_A = self.judging_loss("A", self.D_A, images["real_A"], images["fake_A"].detach())
-        loss_B, terms_B = self.judging_loss("B", self.D_B, images["real_B"], images["fake_B"].detach())
-        return loss_A + loss_B, terms_A | terms_B
+        return self.judging_both(images)
 
     def after_iteration(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         """Hold rho in [0, 1]: only its next value is clipped, not its gradient, as in the official code."""

@@ -13,15 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_style.core.direction import Direction
+from gan_style.core.direction import OTHER, Direction
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
 from gan_style.core.types import Count, Weight
 from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1, normal_like
 from gan_style.networks.blocks import crop
 from gan_style.networks.munit import SharedBlocks, UNITGenerator
-
-OTHER = {"A": "B", "B": "A"}
 
 
 class UNIT(Translator):
@@ -112,9 +110,7 @@ class UNIT(Translator):
         return total, terms
 
     def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
-        loss_A, terms_A = self.judging_loss("A", self.D_A, images["real_A"], images["fake_A"].detach())
-        loss_B, terms_B = self.judging_loss("B", self.D_B, images["real_B"], images["fake_B"].detach())
-        return loss_A + loss_B, terms_A | terms_B
+        return self.judging_both(images)
 
     def _mean(self, domain: str, images: Tensor) -> Tensor:
         """Return the mean of the latents of a domain's pictures, [B, C, h, w]."""

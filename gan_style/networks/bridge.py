@@ -14,7 +14,7 @@ from gan_style.core.types import Count, CountOrNone, Levels, Positive, Weight
 from gan_style.networks.blocks import InstanceNorm2d, Upsample, add_spectral_norm, crop, is_per_sample, pad_to_multiple
 from gan_style.networks.contract import by_place
 from gan_style.networks.init import initialize
-from gan_style.networks.noise import keys_of, normal
+from gan_style.networks.noise import keys_of, normal, places_of
 from gan_style.networks.padding import ReflectionPad2d, pad
 from gan_style.networks.patchgan import PatchDiscriminator, check_size
 from gan_style.networks.resnet import DOWNSAMPLING, MIN_SIDE_PIXELS, stem
@@ -202,10 +202,7 @@ class Drawn:
         deviation, keys = self.network.deviation(step), self._keys(step)[1:]
 
         def add(part: Tensor, top: int, left: int) -> Tensor:
-            rows, columns = (
-                torch.arange(side, device=part.device) + start
-                for side, start in zip(part.shape[-2:], (top, left), strict=True)
-            )
+            rows, columns = places_of(part, top, left)
             noise = torch.cat([normal(key.to(part.device), rows, columns) for key in keys], dim=1)
             return part + (deviation * noise).to(part.dtype)
 

@@ -50,10 +50,7 @@ class Noise(nn.Module):
         strength = self.strengths[level][:, None, None]
 
         def add(part: Tensor, top: int, left: int) -> Tensor:
-            rows, columns = (
-                torch.arange(side, device=part.device) + start
-                for side, start in zip(part.shape[-2:], (top, left), strict=True)
-            )
+            rows, columns = places_of(part, top, left)
             return part + (strength * normal(keys, rows, columns)).to(part.dtype)
 
         return by_place(add, x)
@@ -63,6 +60,12 @@ def keys_of(seeds: Tensor, levels: int) -> Tensor:
     """Hash each seed, of 64 bits, with each level to 32 bits: int64 [B] to [levels, B]."""
     level = torch.arange(1, levels + 1, device=seeds.device)[:, None]
     return _hashed((seeds & BITS_32) ^ _hashed((seeds >> 32 & BITS_32) ^ level))
+
+
+def places_of(part: Tensor, top: int, left: int) -> tuple[Tensor, Tensor]:
+    """Return rows [h] and columns [w] of a part [B, C, h, w] of a map, whose first are `top` and `left`."""
+    rows, columns = (torch.arange(side, device=part.device) for side in part.shape[-2:])
+    return rows + top, columns + left
 
 
 def normal(keys: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
