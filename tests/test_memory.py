@@ -167,7 +167,7 @@ def test_a_picture_that_wants_more_than_there_is_is_not_called_damaged(
     for place in ("PIL.ImageFile.ImageFile.load", "numpy.load", "pydicom.dcmread"):
         monkeypatch.setattr(place, raising)
     with pytest.raises(MemoryError) as found, named_bytes(path) as data:
-        read_raw(data, path.suffix)
+        read_raw(data)
     assert memory.sentence(found.value, "x") == f"memory ran out while {path} was read: x"
 
 

@@ -14,7 +14,9 @@ from PIL import Image, ImageCms
 
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
+from gan_style.data.files import Picture
 from gan_style.data.images import read_image
+from gan_style.data.raw import Carried
 from gan_style.inference.files import Read, by_size, read_ahead
 from gan_style.inference.tiling import tiled
 from gan_style.inference.translator import LoadedTranslator
@@ -200,16 +202,20 @@ def test_pictures_of_one_size_in_one_pass(translator: LoadedTranslator, tmp_path
         translator.translate_all([arrays[0], np.zeros((35, 40, 3), np.uint8)])
 
 
+def blank(height: int) -> Picture:
+    return Picture(np.zeros((height, 4, 3), np.uint8), [], None, Carried())
+
+
 def test_batches_hold_one_size_and_few_wait() -> None:
     sizes = [4, 5, 4, 6, 5, 4, 7, 8, 9, 4]
-    images = [Read(Path(str(i)), Path(), np.zeros((size, 4, 3), np.uint8)) for i, size in enumerate(sizes)]
+    images = [Read(Path(str(i)), Path(), blank(size)) for i, size in enumerate(sizes)]
     images.insert(3, Read(Path("bad"), Path(), None, problem="it is bad"))
     groups = list(by_size(iter(images), 2))
     assert sorted(one.path.name for group in groups for one in group) == sorted(one.path.name for one in images)
     assert max(map(len, groups)) == 2
     assert all(len({one.array.shape for one in group if one.array is not None}) <= 1 for group in groups)
     assert [[one.path.name for one in group] for group in groups[:3]] == [["0", "2"], ["bad"], ["1", "4"]]
-    many = (Read(Path(str(i)), Path(), np.zeros((i + 1, 4, 3), np.uint8)) for i in range(100))
+    many = (Read(Path(str(i)), Path(), blank(i + 1)) for i in range(100))
     first = next(by_size(many, 2))
     assert first[0].path.name == "0"
     assert next(many).path.name == "8"  # no more than 4 times the batch was taken

@@ -26,14 +26,18 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int)
     for path, suffix in ((out, ".json"), (sheet, ".png")):
         if path is not None and path.suffix.lower() != suffix:
             raise UserError(f"{path} should end in {suffix}")
-    root, files = found(name)  # before the bar, which leaves an empty line
+    root, layout = found(name)  # before the bar, which leaves an empty line
     console = Console()
     with Progress(
         TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
     ) as bar:
         task = bar.add_task("", total=None)
         inspection, findings = examine(
-            files, root, image_size, lambda done, total: bar.update(task, completed=done, total=total)
+            layout.parts,
+            root,
+            image_size,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            layout.ledger,
         )
     print_page(console, name, inspection, findings)
     if out is not None:

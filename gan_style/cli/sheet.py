@@ -12,11 +12,13 @@ from rich.progress import Progress
 
 from gan_style.checkpoints.labels import name_checkpoints
 from gan_style.cli.arguments import MAX_SEED, parse_style, refuse_method
+from gan_style.cli.noted import warn_of
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say
 from gan_style.data.contact_sheet import draw_sheet
+from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_not_overwriting, check_output, save_image
 from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import LoadedTranslator
@@ -50,18 +52,22 @@ def sheet(parsed: Namespace) -> None:
             for model, _, mix in columns:
                 torch.manual_seed(parsed.seed)
                 row.append(
-                    model.translate(
-                        content,
+                    model.translate_all(
+                        [content],
                         style=mix,
                         alpha=parsed.alpha,
                         preserve_color=parsed.preserve_color,
                         size=parsed.size,
-                    )
+                    )[0]
                 )
                 progress.advance(task)
             rows.append((expanded(content), row))
     shown = [expanded(style) for style in styles]
     save_image(draw_sheet(rows, [column.label for column in columns], shown, cell=parsed.cell), output)
+    ledger = Ledger()
+    for _, model in models:
+        ledger.merge(model.notes)
+    warn_of(ledger)
     say(output)
 
 

@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from gan_style.cli.arguments import MAX_SEED, parse_style, refuse_method, style_options
+from gan_style.cli.noted import warn_of
 from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_finite, require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.data.images import to_uint8
 from gan_style.data.saving import check_not_overwriting, check_output, save, save_image
-from gan_style.inference.images import given_image
+from gan_style.inference.files import Read, result_of
+from gan_style.inference.images import given_image, read_file
 from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import RESULT, LoadedTranslator
 from gan_style.models.styled import optimizing
@@ -44,8 +47,12 @@ def stylize(parsed: Namespace) -> None:
     elif parsed.every:
         raise UserError("--every is for gatys, which comes to its picture in steps: leave it out")
     with progress_of(translator, output, parsed.every) as progress:
-        image = translator.translate(content, **options, **progress)
-    save(image, output)
+        picture = read_file(content, translator.taken(None, options["style"]))
+        image = translator.translate_all([picture.array], **options, **progress)[0]
+    result, carried, notes = result_of(np.asarray(image), Read(content, output, picture))
+    translator.notes.add(content, notes)
+    save(result, output, carried)
+    warn_of(translator.notes)
 
 
 def translator_of(parsed: Namespace) -> LoadedTranslator:

@@ -9,14 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.cli.arguments import parse_style, style_options
+from gan_style.cli.noted import warn_of
 from gan_style.cli.progress import progress_bars, watch_in
 from gan_style.cli.translate_video import moving
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.terminal import say, warn
+from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_format, check_not_overwriting, save
-from gan_style.inference.files import Writer, by_size, inputs_and_outputs, read_ahead, renamed
+from gan_style.inference.animation import save_animation
+from gan_style.inference.files import (
+    Writer,
+    by_size,
+    inputs_and_outputs,
+    notes_of_animation,
+    read_ahead,
+    renamed,
+    result_of,
+)
 from gan_style.inference.load import load
 from gan_style.inference.translator import LoadedTranslator
 from gan_style.inference.video.reading import SUFFIXES
@@ -57,7 +68,8 @@ def translate(parsed: Namespace) -> None:
         return
     if parsed.window is not None:
         raise UserError("--window is how far --smooth norm or flow reaches: add --smooth, or leave it out")
-    pairs = inputs_and_outputs(source, target)
+    ledger = Ledger()
+    pairs = inputs_and_outputs(source, target, ledger)
     read = [source, *(options["mask"] or ()), *(style for style, _ in options["style"] or ())]
     check_not_overwriting([target, *(result for _, result in pairs)], read)
     translator = model()
@@ -69,18 +81,26 @@ def translate(parsed: Namespace) -> None:
     check_not_overwriting(maps.values(), read)
     done_before = {path for path, result in pairs if result.is_file() and maps.get(result, result).is_file()}
     left = [(path, result) for path, result in pairs if not (parsed.resume and path in done_before)]
+    translator.notes = ledger
     unread = translate_files(translator, left, parsed.direction, parsed.batch, maps, **options)
+    warn_of(ledger)
     there = f" ({len(pairs) - len(left)} were there)" if len(left) < len(pairs) else ""
+    raise_unread(unread, len(pairs), source, target)
+    fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
+    shown = f", what each place meant into {explain}" if explain else ""
+    say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}{shown}")
+
+
+def raise_unread(unread: list[str], total: int, source: Path, target: Path) -> None:
+    """Raise a UserError where pictures could not be read, after a line for each."""
     if unread and source.is_file():
         raise UserError(unread[0])
     if unread:
         for sentence in unread:
             warn(f"gan_style: {sentence}")
-        done = len(pairs) - len(unread)
-        raise UserError(f"{len(unread)} of {len(pairs)} pictures cannot be read, see above; {done} are in {target}")
-    fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
-    shown = f", what each place meant into {explain}" if explain else ""
-    say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}{shown}")
+        raise UserError(
+            f"{len(unread)} of {total} pictures cannot be read, see above; {total - len(unread)} are in {target}"
+        )
 
 
 def refuse_explaining(folder: Path, *, styled: bool, tile_mode: str | None) -> None:
@@ -140,11 +160,19 @@ def translate_files(
         task = progress.add_task("translating", total=len(pairs))
         translator.watch = watch_in(progress)
         for group in by_size(read_ahead(pairs, values, 2 * batch), batch):
+            if (moving := group[0].animation) and not maps:
+                frames = [translator.translate_all([frame], direction, **options)[0] for frame in moving.frames]
+                translator.notes.add(group[0].path, notes_of_animation(group[0]))
+                writer.write(functools.partial(save_animation, frames, moving, group[0].target))
+                progress.advance(task)
+                continue
             arrays = [one.array for one in group if one.array is not None]
             unread += [one.problem for one in group if one.problem]
             images = translator.translate_all(arrays, direction, **options) if arrays else []
             for one, image in zip(group, images, strict=False):
-                writer.write(functools.partial(save, image, one.target, one.profile))
+                result, carried, notes = result_of(image, one)
+                translator.notes.add(one.path, notes)
+                writer.write(functools.partial(save, result, one.target, carried))
                 if maps and one.array is not None:
                     own = {name: options[name] for name in ("size", "tile")}
                     heat = translator.explain(one.array, direction, overlay=True, **own)

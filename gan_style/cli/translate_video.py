@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gan_style.cli.noted import warn_of
 from gan_style.cli.progress import progress_bars, watch_in
 from gan_style.core.errors import UserError
 from gan_style.core.terminal import say, warn
+from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_not_overwriting
 from gan_style.inference.files import inputs_and_outputs, renamed
 from gan_style.inference.translator import LoadedTranslator
@@ -42,10 +44,12 @@ def moving(
         UserError: among others, at the end, if something could not be read; the rest is done by then.
     """
     smooth = smooth or SMOOTH
-    pairs = [(source, _output(source, target))] if video else _frames(source, target)
+    ledger = Ledger()
+    pairs = [(source, _output(source, target))] if video else _frames(source, target, ledger)
     read = [source, *(options["mask"] or ()), *(style for style, _ in options["style"] or ())]
     check_not_overwriting([target, *(result for _, result in pairs)], read)
     translator = model()
+    translator.notes = ledger
     with progress_bars() as progress:
         translator.watch = watch_in(progress)
         task = progress.add_task("translating", total=None)
@@ -62,6 +66,7 @@ def moving(
             done = translate_frames(
                 translator, renamed(pairs, translator.written(direction, options["style"])), **arguments
             )
+    warn_of(ledger)
     say(f"{done.frames} frames into {pairs[0][1] if video else target}")
     for line in done.flicker.sentences(smooth) if done.flicker else ():
         say(line)
@@ -88,7 +93,7 @@ def _output(source: Path, target: Path) -> Path:
     return target
 
 
-def _frames(source: Path, target: Path) -> list[tuple[Path, Path]]:
+def _frames(source: Path, target: Path, ledger: Ledger) -> list[tuple[Path, Path]]:
     if source.is_file():
         raise UserError(f"--smooth is for videos and folders of frames, not for one picture, {source}: leave it out")
-    return inputs_and_outputs(source, target)
+    return inputs_and_outputs(source, target, ledger)

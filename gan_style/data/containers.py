@@ -2,6 +2,8 @@
 
 import os
 import struct
+import zlib
+from dataclasses import dataclass
 from typing import IO
 
 from gan_style.core.budget import check_pixels
@@ -16,10 +18,16 @@ MAGIC = {
     b"MM\0*": "TIFF",
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
-}
-FOREIGN = {
     b"GIF8": "GIF",
     b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\x93NUMPY": "NumPy",
+}
+DICOM_AT = 128  # bytes of preamble before "DICM"
+AVIF_BRANDS = (b"avif", b"avis")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # ISO/IEC 23008-12
+HEAD_BYTES = 512  # from which `sniff` tells the format
+FOREIGN = {
     b"\xff\x0a": "JPEG XL",
     b"\0\0\0\x0cJXL": "JPEG XL",
     b"8BPS": "Photoshop",
@@ -27,7 +35,9 @@ FOREIGN = {
     b"PK\x03\x04": "ZIP",
 }
 LFS_POINTER = b"version https://git-lfs"
+MAX_PROFILE_BYTES = 4_000_000  # usual profiles have some hundred to a million
 TIFF_OFFSETS, TIFF_LENGTHS = (273, 324), (279, 325)  # of strips and of tiles
+PNG_END = bytes.fromhex("0000000049454e44ae426082")
 PNG_ESSENTIAL = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 
 
@@ -36,29 +46,34 @@ class TruncatedError(Exception):
 
 
 def sniff(data: bytes) -> str:
-    """Tell the format of a picture from its first bytes.
+    """Tell the format of a picture from its first HEAD_BYTES; a name says nothing.
 
     Returns:
-        "JPEG", "PNG", "WebP", "BMP" or "TIFF".
+        A key of `decoding.READERS`, "NumPy" or "DICOM".
 
     Raises:
-        ContentError: If it is none of these, which the message then names, or a WebP that is too large.
+        ContentError: If it is none of these, which the message then names.
     """
     if not data:
         raise ContentError("is empty (0 bytes): copy it again or remove it.")
     if data.startswith(LFS_POINTER):
         raise ContentError("is a Git LFS pointer and not the picture itself: run `git lfs pull`.")
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        if len(data) < 8 + int.from_bytes(data[4:8], "little"):
-            raise ContentError("is cut off (its WebP data ends too early): copy it again or remove it.")
-        check_pixels(*webp_size(data))  # its reader allocates two pictures before it tells their size
         return "WebP"
+    if data[DICOM_AT : DICOM_AT + 4] == b"DICM":
+        return "DICOM"
     for magic, kind in MAGIC.items():
         if data.startswith(magic):
             return kind
     kind = next((kind for magic, kind in FOREIGN.items() if data.startswith(magic)), "")
     if data[4:8] == b"ftyp":
-        kind = "AVIF" if data[8:11] == b"avi" else "HEIC or video"
+        end = min(int.from_bytes(data[:4], "big"), HEAD_BYTES)
+        brands = {data[i : i + 4] for i in (8, *range(16, end, 4))}  # the main one, and after a version the others
+        if brands & set(AVIF_BRANDS):
+            return "AVIF"
+        if brands & set(HEIF_BRANDS):
+            return "HEIF"
+        kind = "video"
     if kind:
         raise ContentError(f"holds {kind} data, which is not read here: convert it to PNG or JPEG.")
     if not data.strip(b"\0"):
@@ -70,6 +85,17 @@ def sniff(data: bytes) -> str:
 
 def _is_text(head: bytes) -> bool:
     return not any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head)
+
+
+def check_webp(data: bytes) -> None:
+    """Check the size of a WebP: its reader allocates two pictures before it tells their size.
+
+    Raises:
+        ContentError: If the file is cut off or the picture too large.
+    """
+    if len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        raise ContentError("is cut off (its WebP data ends too early): copy it again or remove it.")
+    check_pixels(*webp_size(data))
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
@@ -92,22 +118,38 @@ def damaged(kind: str, error: Exception) -> ContentError:
     return ContentError(f"is a damaged {kind} file ({reason}): copy it again or remove it.")
 
 
-def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
-    """Remove the metadata of a JPEG, so that no decoder fails or warns because of it.
+@dataclass
+class Stripped:
+    """File without its metadata, so that no decoder fails or warns because of it.
 
-    Returns:
-        The file with only those application segments that say how to decode (JFIF, Adobe), and its EXIF.
+    Attributes:
+        data: With only what says how to decode.
+        exif: Its EXIF block; empty where there is none.
+        profile: Its ICC profile, likewise.
+        pictures: How many pictures the file says that it holds.
+        unended: Whether the mark of its end is missing.
+    """
+
+    data: bytes
+    exif: bytes = b""
+    profile: bytes = b""
+    pictures: int = 1
+    unended: bool = False
+
+
+def strip_jpeg(data: bytes) -> Stripped:
+    """Remove the metadata of a JPEG but those application segments that say how to decode (JFIF, Adobe).
 
     Raises:
         TruncatedError: If the file ends before the pixel data.
     """
-    kept, exif, position = [data[:2]], b"", 2
+    kept, exif, profile, position, pictures = [data[:2]], b"", b"", 2, 1
     while True:
         if position + 4 > len(data):
             raise TruncatedError
         marker = data[position + 1]
         if data[position] != 0xFF or marker == 0xDA:  # pixel data, or damage that the decoder reports
-            return b"".join([*kept, data[position:]]), exif
+            return Stripped(b"".join([*kept, data[position:]]), exif, profile, pictures)
         if marker == 0xFF:  # padding
             position += 1
             continue
@@ -116,32 +158,68 @@ def strip_jpeg(data: bytes) -> tuple[bytes, bytes]:
             raise TruncatedError
         if marker == 0xE1 and not exif and data[position + 4 : position + 10] == b"Exif\0\0":
             exif = data[position + 10 : end]
+        if marker == 0xE2 and data[position + 4 : position + 16] == b"ICC_PROFILE\0":
+            profile += data[position + 18 : end]  # its parts follow each other in this order
+        if marker == 0xE2 and data[position + 4 : position + 8] == b"MPF\0":
+            pictures = max(2, _multi_pictures(data[position + 8 : end]))
         if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
             kept.append(data[position:end])
         position = end
 
 
-def strip_png(data: bytes) -> tuple[bytes, bytes]:
+def _multi_pictures(index: bytes) -> int:
+    """Read the number of pictures (tag 0xB001) of a multi-picture index, CIPA DC-007; 0 where it cannot be read."""
+    order = {b"II": "<", b"MM": ">"}.get(index[:2], "<")
+    try:
+        (start,) = struct.unpack_from(f"{order}I", index, 4)
+        (count,) = struct.unpack_from(f"{order}H", index, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, _, _, value = struct.unpack_from(f"{order}HHII", index, entry)
+            if tag == 0xB001:
+                return int(value)
+    except struct.error:
+        pass
+    return 0
+
+
+def strip_png(data: bytes) -> Stripped:
     """Remove the metadata and further frames of a PNG.
 
-    Returns:
-        The file with only the chunks that say how to decode, and its EXIF.
-
     Raises:
+        ContentError: If it is in a form that only Apple's programs read.
         TruncatedError: If the file ends before its last chunk does.
     """
-    kept, exif, position, name = [data[:8]], b"", 8, b""
+    kept, exif, profile, position, name, pictures = [data[:8]], b"", b"", 8, b"", 1
     while name != b"IEND":
+        if position == len(data) and name == b"IDAT":  # whether all pixels are there the decoder sees
+            return Stripped(b"".join([*kept, PNG_END]), exif, profile, pictures, unended=True)
         end = position + 12 + int.from_bytes(data[position : position + 4], "big")
         name = data[position + 4 : position + 8]
         if end > len(data):
             raise TruncatedError
+        if name == b"CgBI":
+            raise ContentError(
+                "is a PNG in Apple's own form (CgBI): convert it with xcrun pngcrush -revert-iphone-optimizations."
+            )
         if name == b"eXIf":
             exif = data[position + 8 : end - 4]
+        elif name == b"iCCP":
+            profile = _unpacked_profile(data[position + 8 : end - 4])
+        elif name == b"acTL" and end == position + 20:
+            pictures = int.from_bytes(data[position + 8 : position + 12], "big")
         elif name in PNG_ESSENTIAL:
             kept.append(data[position:end])
         position = end
-    return b"".join(kept), exif
+    return Stripped(b"".join(kept), exif, profile, pictures)
+
+
+def _unpacked_profile(chunk: bytes) -> bytes:
+    """Return the ICC profile of an iCCP chunk, which follows a name and two zeros; empty where it is damaged."""
+    packed = chunk.partition(b"\0")[2][1:]
+    try:
+        return zlib.decompressobj().decompress(packed, MAX_PROFILE_BYTES)
+    except zlib.error:
+        return b""
 
 
 def tiff_is_cut(data: bytes) -> bool:

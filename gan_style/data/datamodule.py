@@ -18,6 +18,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.types import Count, CountOrNone, Seed, Share, Weight
 from gan_style.data.cache import share_out
 from gan_style.data.image_sets import content_of, first
+from gan_style.data.ledger import Ledger
 from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
 from gan_style.data.unpaired import PLAIN, EndlessBatches, Images, PairedEvalDataset, StoredImages, UnpairedDataset
 from gan_style.data.values import ValueRange
@@ -34,6 +35,7 @@ class Splits:
     truth_A: Images | None = None
     truth_B: Images | None = None
     notes: list[str] = field(default_factory=list)  # messages for the user about the pictures
+    ledger: Ledger = field(default_factory=Ledger)  # what reading them leaves out or changes
 
 
 class UnpairedDataModule(pl.LightningDataModule):

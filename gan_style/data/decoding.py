@@ -6,10 +6,9 @@ colour with 16 bits per channel.
 """
 
 import errno
-import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,8 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile, logger
@@ -31,7 +33,10 @@ from gan_style.core.budget import check_pixels, too_large
 from gan_style.core.errors import ContentError, UserError
 from gan_style.core.memory import raise_if_out, ran_out
 from gan_style.data.containers import (
+    MAX_PROFILE_BYTES,
+    Stripped,
     TruncatedError,
+    check_webp,
     damaged,
     exif_orientation,
     sniff,
@@ -39,23 +44,28 @@ from gan_style.data.containers import (
     strip_png,
     tiff_is_cut,
 )
+from gan_style.data.ledger import FURTHER_PICTURES, Note
+from gan_style.data.values import ValueRange
 
-READERS: dict[str, type[ImageFile]] = {
+READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "WebP": WebPImageFile,
     "BMP": BmpImageFile,
     "TIFF": TiffImageFile,
+    "GIF": GifImageFile,
+    "JPEG 2000": Jpeg2KImageFile,
+    "AVIF": AvifImageFile,
+    "HEIF": lambda stream: _heif_reader()(stream),
 }
 COLOUR_NAMES = {"1": "grey", "L": "grey", "LA": "grey", "I": "grey", "P": "palette", "PA": "palette"}
+WIDE = ("PNG", "TIFF", "JPEG 2000")  # formats whose 16 bits a channel OpenCV reads
 TIFF_WHITE_IS_ZERO, TIFF_PREMULTIPLIED = 0, 1
-PROFILE_SPACE, PROFILE_SPACES = slice(16, 20), {3: b"RGB ", 1: b"GRAY"}  # ICC.1:2022, section 7.2.6; by channels
-MAX_PROFILE_BYTES = 4_000_000  # usual profiles have some hundred to a million
+CONVERT_PROFILE = "convert all to sRGB where the profiles of a set differ"
 _BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 
 _warnings_lock = threading.Lock()
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-logging.getLogger("tifffile").setLevel("CRITICAL")  # whatever matters in its log is also raised
 logger.setLevel("CRITICAL")  # Pillow's logger for TIFF: each error that it logs is also raised
 
 
@@ -70,6 +80,10 @@ class OpenedImage:
         bits: Bits per channel.
         orientation: EXIF orientation, 1 to 8.
         cut: Whether the file ends too early, where its header says where it should.
+        exif: Its EXIF block; empty where there is none.
+        profile: Its ICC profile, likewise.
+        pictures: How many pictures, frames or pages the file holds; the first one is used.
+        unended: Whether the mark of its end is missing, though all its pixels are there.
     """
 
     kind: str
@@ -78,6 +92,10 @@ class OpenedImage:
     bits: int
     orientation: int
     cut: bool = False
+    exif: bytes = b""
+    profile: bytes = b""
+    pictures: int = 1
+    unended: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -95,19 +113,33 @@ class OpenedImage:
         """True if some pixels may be transparent."""
         return self.image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in self.image.info
 
-    def conversions(self) -> list[str]:
-        """List what `decode` does besides decoding; empty for plain RGB with 8 bits."""
+    def notes(self, values: ValueRange) -> list[Note]:
+        """List what `decode` does besides decoding to the type and channels of a domain; empty where nothing."""
         mode = self.image.mode.split(";")[0]
-        steps = []
-        if not mode.upper().startswith("RGB"):
-            steps.append(f"{COLOUR_NAMES.get(mode, mode)} to RGB")
-        if self.bits > 8:
-            steps.append(f"{self.bits} bit to 8 bit")
-        if self.has_alpha:
-            steps.append("alpha composited over white")
+        name, notes = COLOUR_NAMES.get(mode, mode), []
+        if self.pictures > 1:
+            notes.append(FURTHER_PICTURES)
+        if values.channels == 3 and not mode.upper().startswith("RGB"):
+            notes.append(Note(f"{name} to RGB"))
+        elif values.channels == 1 and name != "grey":
+            notes.append(Note(f"{name} to grey"))
+        elif name not in ("grey", "RGB", "RGBA", "RGBX", "RGBa"):
+            notes.append(Note(f"{name} to RGB"))
+        if self.narrowed(values):
+            notes.append(Note(f"{self.bits} bit to 8 bit"))
+        if self.has_alpha and values.channels in (1, 3):
+            notes.append(Note("alpha composited over white", "give them the background you want"))
         if self.orientation != 1:
-            steps.append("EXIF orientation applied")
-        return steps
+            notes.append(Note("EXIF orientation applied"))
+        if self.profile and not is_srgb(self.profile):
+            notes.append(Note("a colour profile other than sRGB, whose numbers are taken as they are", CONVERT_PROFILE))
+        if self.unended:
+            notes.append(Note("a missing end, though all pixels are there", "copy them again if that is unexpected"))
+        return notes
+
+    def narrowed(self, values: ValueRange) -> bool:
+        """True if the picture has more bits than are read for these values."""
+        return self.bits > 8 and (values.dtype == "uint8" or self.kind not in WIDE)
 
 
 @contextmanager
@@ -124,6 +156,8 @@ def _explained(kind: str, cut: bool) -> Iterator[None]:
     try:
         with _muted() if kind == "TIFF" else nullcontext():
             yield
+    except UserError:
+        raise
     except Image.DecompressionBombError as error:
         raise too_large() from error
     except Exception as error:  # a broken file can raise nearly anything in a decoder
@@ -171,37 +205,86 @@ def open_bytes(data: bytes) -> OpenedImage:
         ContentError: If it is not a picture that we read, is damaged or too large.
     """
     kind = sniff(data)
-    exif, bits, cut = b"", 8, kind == "TIFF" and tiff_is_cut(data)
+    if kind not in READERS:
+        raise ContentError(f"holds {kind} data and no picture for the eye: save it as a PNG first.")
+    cut = kind == "TIFF" and tiff_is_cut(data)
     with _explained(kind, cut):
-        if kind == "JPEG":
-            data, exif = strip_jpeg(data)
-        elif kind == "PNG":
-            data, exif = strip_png(data)
-            bits = data[24]
-        image = READERS[kind](BytesIO(data))  # not Image.open, which would warn about large pictures
+        strip = {"JPEG": strip_jpeg, "PNG": strip_png}.get(kind, Stripped)
+        stripped = strip(data)
         if kind == "WebP":
-            exif = image.info.get("exif", b"")
-        orientation = exif_orientation(exif) if exif else 1
+            check_webp(data)
+        image = READERS[kind](BytesIO(stripped.data))  # not Image.open, which would warn about large pictures
+        check_pixels(*image.size)
+        if kind in ("WebP", "AVIF"):
+            stripped.exif = image.info.get("exif") or b""
+        orientation = exif_orientation(stripped.exif) if stripped.exif else 1
         if isinstance(image, TiffImageFile):
-            bits = max(image.tag_v2.get(_BITS, (8,)))
-            orientation = image.tag_v2.get(_ORIENTATION, 1)
-            orientation = orientation if orientation in range(1, 9) else 1
-        opened = OpenedImage(kind, data, image, bits, orientation, cut)
+            turned = image.tag_v2.get(_ORIENTATION, 1)
+            orientation = turned if turned in range(1, 9) else 1
+        pictures = stripped.pictures
+        if kind not in ("JPEG", "PNG", "TIFF"):
+            with suppress(Exception):  # a later frame that is damaged is not used
+                pictures = getattr(image, "n_frames", 1)
+        bits = _bits(kind, data, image)
+        profile = stripped.profile or image.info.get("icc_profile") or b""
+        profile = profile if isinstance(profile, bytes) and len(profile) <= MAX_PROFILE_BYTES else b""
+        opened = OpenedImage(
+            kind,
+            stripped.data,
+            image,
+            bits,
+            orientation,
+            cut=cut,
+            exif=stripped.exif,
+            profile=profile,
+            pictures=pictures,
+            unended=stripped.unended,
+        )
     check_pixels(*opened.size)
     return opened
 
 
-def icc_profile(data: bytes, channels: int) -> bytes | None:
-    """Return the ICC profile of a picture's bytes, if it is one for pictures of so many channels.
+def _bits(kind: str, data: bytes, image: ImageFile) -> int:
+    """Return the bits per channel of the file, which may be more than Pillow keeps."""
+    if kind == "PNG":
+        return data[24]
+    if isinstance(image, TiffImageFile):
+        return int(max(image.tag_v2.get(_BITS, (8,))))
+    if kind == "AVIF":  # its configuration, AV1-ISOBMFF section 2.3.3: a mark for 10, and another for 12
+        flags = data[place + 6] if 0 < (place := data.find(b"av1C")) < len(data) - 6 else 0
+        return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8
+    if kind == "JPEG 2000":  # its header says bits minus 1, with a mark for signed numbers above
+        place = data.find(b"ihdr") + 14
+        return (data[place] & 0x7F) + 1 if 14 <= place < len(data) and data[place] != 0xFF else _siz_bits(data)
+    return int(image.info.get("bit_depth", 8))  # of HEIF
+
+
+def _siz_bits(data: bytes) -> int:
+    """Return the bits of the first channel of a JPEG 2000 stream, from its marker SIZ (ISO/IEC 15444-1, A.5.1)."""
+    place = data.find(b"\xff\x51") + 40
+    return (data[place] & 0x7F) + 1 if 40 <= place < len(data) else 8
+
+
+def _heif_reader() -> Callable[[BytesIO], ImageFile]:
+    """Return the reader of HEIC and HEIF pictures.
+
+    Raises:
+        ContentError: If the package for it is not installed.
+    """
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise ContentError("is a HEIC picture: pip install 'gan-style[heif]' to read such files") from error
+    return HeifImageFile
+
+
+def is_srgb(profile: bytes) -> bool:
+    """Check whether an ICC profile calls itself one of sRGB.
 
     Nothing is converted: networks see the numbers as they are, in training and inference alike, so the output is in the
-    colour space of the input. A profile of CMYK or grey does not fit the RGB that the file is converted to.
+    colour space of the input.
     """
-    with suppress(Exception):  # a profile is no reason to refuse a picture
-        profile = READERS[sniff(data)](BytesIO(data)).info.get("icc_profile")
-        if isinstance(profile, bytes) and len(profile) <= MAX_PROFILE_BYTES:
-            return profile if profile[PROFILE_SPACE] == PROFILE_SPACES.get(channels) else None
-    return None
+    return b"sRGB" in profile or "sRGB".encode("utf-16-be") in profile
 
 
 def verify(opened: OpenedImage) -> None:
@@ -283,7 +366,8 @@ def _decode_wide(opened: OpenedImage) -> NDArray[np.uint16] | None:
         if tags.get(_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO:
             grey = white - grey
         return np.concatenate([grey, *alpha], axis=2).astype(np.uint16)
-    if not image.mode.startswith(("RGB", "LA")) or TIFF_PREMULTIPLIED in tags.get(_EXTRA_SAMPLES, ()):
+    premultiplied = TIFF_PREMULTIPLIED in tags.get(_EXTRA_SAMPLES, ())
+    if opened.kind not in WIDE or not image.mode.startswith(("RGB", "LA")) or premultiplied:
         return None
     pixels = cv2.imdecode(np.frombuffer(opened.data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:

@@ -3,31 +3,67 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tifffile
 
 from gan_style.core.budget import check_pixels
 from gan_style.core.errors import ContentError, UserError
-from gan_style.data.containers import damaged, tiff_goes_round
-from gan_style.data.decoding import composite, decode, decode_raw, named_bytes, open_bytes, turn, verify
+from gan_style.data.containers import damaged, sniff
+from gan_style.data.decoding import (
+    WIDE,
+    OpenedImage,
+    composite,
+    decode,
+    decode_raw,
+    named_bytes,
+    open_bytes,
+    verify,
+)
 from gan_style.data.dicom import read_dicom
-from gan_style.data.packed import tiff_unpacks_to_more
+from gan_style.data.ledger import Note
+from gan_style.data.raw import Carried, Mask, Raw, filled, largest_valid
+from gan_style.data.tiff import read_tiff
 from gan_style.data.values import Array, ValueRange
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
-TIFF = (".tif", ".tiff")
-ALPHA = ((1,), (2,))  # TIFF's extra samples of premultiplied and plain transparency
-RAW = (".npy", ".dcm", *TIFF)  # suffixes of files that may hold more than Pillow reads
+NO_DATA = Note("places without data", "training and scores use the largest rectangle of each that has none")
+RAW = ("NumPy", "DICOM", "TIFF")  # formats that may hold more than Pillow reads
+
+
+@dataclass
+class Picture:
+    """Picture with the type and channels of a domain.
+
+    Attributes:
+        array: [H, W, C].
+        notes: What was done beside reading it.
+        missing: [H, W], true where the file says that it holds no data; None where it does so nowhere.
+        carried: What belongs to it beside its pixels.
+    """
+
+    array: Array
+    notes: list[Note]
+    missing: Mask | None
+    carried: Carried
+
+    def valid(self) -> Array:
+        """Return the largest rectangle without missing places, [H, W, C].
+
+        Raises:
+            ContentError: If there is none.
+        """
+        if self.missing is None:
+            return self.array
+        if self.missing.all():
+            raise ContentError("holds no data anywhere: remove it")
+        return self.array[largest_valid(self.missing)]
 
 
 def read_picture(path: Path, values: ValueRange) -> Array:
-    """Read a picture with the type and channels of a domain.
+    """Read a picture with the type and channels of a domain, without its places without data.
 
     Returns:
         [H, W, C] with the type and the channels of `values`.
@@ -36,117 +72,193 @@ def read_picture(path: Path, values: ValueRange) -> Array:
         UserError: If the file cannot be read, or the conversion would lose something.
     """
     with named_bytes(path) as data:
-        return decode_image(data, path.suffix, values)
+        return decode_image(data, values)
 
 
-def decode_image(data: bytes, suffix: str, values: ValueRange | None) -> Array:
-    """Decode a file's bytes to the type and channels of a domain.
+def decode_image(data: bytes, values: ValueRange | None) -> Array:
+    """Decode a file's bytes to the type and channels of a domain; of a picture with no-data, the part without.
 
     Args:
         data: The bytes.
-        suffix: Of the file's name, which tells the format.
         values: Of the domain; None is 8-bit RGB, even if that loses something.
 
     Raises:
         ContentError: If it is no picture, or the conversion would lose something.
     """
-    if values is None or (values.plain and suffix.lower() not in RAW):
+    if (values is None or values.plain) and sniff(data) not in RAW:
         image = open_bytes(data)
         if values is not None:
-            _check_narrowing(image.bits, values)
+            _check_narrowing(image, values)
         return decode(image)
-    return fit(read_raw(data, suffix), values, alpha=_has_alpha(data, suffix))
+    return whole(data, values).valid()
 
 
-def image_size(data: bytes, suffix: str) -> tuple[int, int]:
-    """Return width and height; of most formats only the header is read.
+def whole(data: bytes, values: ValueRange | None) -> Picture:
+    """Decode a file's bytes to the type and channels of a domain, with all that was done on the way.
+
+    Args:
+        data: The bytes.
+        values: Of the domain; None is 8-bit RGB, even if that loses something.
+
+    Raises:
+        ContentError: If it is no picture, or the conversion would lose something.
+    """
+    wanted = values or ValueRange()
+    if sniff(data) not in RAW:
+        image = open_bytes(data)
+        carried, notes = carried_by(image), image.notes(wanted)
+        if values is None or values.plain:
+            if values is not None:
+                _check_narrowing(image, values)
+            return Picture(decode(image), notes, None, carried)
+        array = decode_raw(image)
+        return Picture(fit(array, wanted, alpha=True), notes + _type_notes(array, wanted), None, carried)
+    raw = read_raw(data)
+    if values is None and raw.array.dtype not in (np.uint8, np.uint16, np.bool_):
+        raise ContentError(
+            f"holds {raw.array.dtype} values, whose white point is unknown: save it with 8 or 16 bits per channel."
+        )
+    if values is None and raw.array.dtype == np.uint16:
+        fitted = fit(_narrowed(raw), wanted, missing=raw.missing)
+    else:
+        fitted = fit(raw.array, wanted, alpha=raw.alpha, missing=raw.missing)
+    notes = raw.notes + _channel_notes(raw, wanted) + _type_notes(raw.array, wanted, raw.missing)
+    return Picture(fitted, notes, raw.missing, raw.carried)
+
+
+def carried_by(image: OpenedImage) -> Carried:
+    """Return what belongs to a picture that Pillow reads, beside its pixels."""
+    info = image.image.info
+    dpi = info.get("dpi")
+    resolution = (float(dpi[0]), float(dpi[1]), 2) if isinstance(dpi, tuple) and all(dpi) else None
+    exif = "EXIF" if image.exif or info.get("exif") else ""
+    return Carried(image.profile or None, resolution, metadata=(exif,) if exif else ())
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Return width and height, of the part without no-data; of most formats only the header is read.
 
     Raises:
         ContentError: If it is no picture, or one without pixels.
     """
-    if suffix.lower() not in RAW:
+    if sniff(data) not in RAW:
         return open_bytes(data).size
-    height, width = read_raw(data, suffix).shape[:2]
+    raw = read_raw(data)
+    height, width = (raw.array if raw.missing is None else raw.array[largest_valid(raw.missing)]).shape[:2]
     return width, height
 
 
-def check_image(data: bytes, suffix: str, values: ValueRange) -> tuple[tuple[int, int], list[str]]:
-    """Decode a picture once, and list the conversions that `decode_image` makes.
+def check_image(data: bytes, values: ValueRange) -> tuple[tuple[int, int], list[Note]]:
+    """Decode a picture once, and list what `decode_image` does with it.
 
     Returns:
-        Width and height, and conversions such as "grey to RGB"; a JPEG is only decoded at an eighth of its size.
+        Width and height, and notes such as "grey to RGB"; a JPEG is only decoded at an eighth of its size.
 
     Raises:
         ContentError: As `decode_image`.
     """
-    if values.plain and suffix.lower() not in RAW:
+    if values.plain and sniff(data) not in RAW:
         image = open_bytes(data)
-        _check_narrowing(image.bits, values)
-        size = image.size  # a JPEG shrinks when it is verified
+        _check_narrowing(image, values)
+        size, notes = image.size, image.notes(values)  # a JPEG shrinks when it is verified
         verify(image)
-        return size, image.conversions()
-    raw = read_raw(data, suffix)
-    array = fit(raw, values, alpha=_has_alpha(data, suffix))
-    steps = []
-    if raw.shape[2] != values.channels:
-        steps.append(f"{raw.shape[2]} channels to {values.channels}")
-    if raw.dtype != values.dtype:
-        steps.append(f"{raw.dtype} to {values.dtype}")
-    if array.min() < values.low or array.max() > values.high:
-        steps.append(f"values outside {values.low:g} to {values.high:g}, clamped")
-    return (array.shape[1], array.shape[0]), steps
+        return size, notes
+    found = whole(data, values)
+    array = found.valid()
+    return (array.shape[1], array.shape[0]), found.notes + ([] if found.missing is None else [NO_DATA])
 
 
-def read_raw(data: bytes, suffix: str) -> Array:
+def notes_as_rgb(data: bytes) -> list[Note]:
+    """Return what reading a file as 8-bit RGB does beside; of most formats only the header is read.
+
+    Raises:
+        ContentError: If it is no picture.
+    """
+    if sniff(data) not in RAW:
+        return open_bytes(data).notes(ValueRange())
+    found = whole(data, None)
+    return found.notes + ([] if found.missing is None else [NO_DATA])
+
+
+def notes_of(raw: Raw) -> list[Note]:
+    """Return what reading a file as it is does beside."""
+    return raw.notes + ([] if raw.missing is None else [NO_DATA])
+
+
+def read_raw(data: bytes) -> Raw:
     """Read the numbers of a file as they are.
-
-    Args:
-        data: The file's bytes.
-        suffix: Of its name, which tells the format.
-
-    Returns:
-        [H, W, C], of the file's own type; a palette is looked up, the EXIF orientation applied.
 
     Raises:
         ContentError: If it is no picture, is damaged, or has no pixels.
     """
-    readers: dict[str, Callable[[bytes], Array]] = {".npy": _read_npy, ".dcm": read_dicom}
-    readers |= dict.fromkeys(TIFF, _read_tiff)
-    read = readers.get(suffix.lower(), lambda data: decode_raw(open_bytes(data)))
-    array = read(data)
-    if 0 in array.shape:
+    readers = {"NumPy": _read_npy, "DICOM": read_dicom, "TIFF": read_tiff}
+    kind = sniff(data)
+    if kind in readers:
+        raw = readers[kind](data)
+    else:
+        image = open_bytes(data)
+        array = decode_raw(image)
+        raw = Raw(array, image.bits, True, image.notes(ValueRange("uint16", 0, 65535, array.shape[2])))
+    if 0 in raw.array.shape:
         raise ContentError("holds a picture of no pixels: copy it again or remove it.")
-    return array
+    return raw
 
 
-def _has_alpha(data: bytes, suffix: str) -> bool:
-    """Check whether the last of two or four channels is transparency."""
-    if suffix.lower() not in RAW:
-        return True
-    if suffix.lower() not in TIFF:
-        return False
-    with suppress(Exception), tifffile.TiffFile(BytesIO(data)) as file:  # any other file was read by Pillow
-        return tuple(file.pages[0].extrasamples) in ALPHA  # type: ignore[union-attr]
-    return True
+def _narrowed(raw: Raw) -> Array:
+    """Scale uint16 to 8 bits, rounded to the nearest, after transparency is laid over white."""
+    white = 2 ** min(raw.bits, 16) - 1
+    array = composite(raw.array, white) if raw.alpha and raw.array.shape[2] in (2, 4) else raw.array
+    return np.asarray(((array.astype(np.uint32) * 255 + white // 2) // white).clip(0, 255).astype(np.uint8))
 
 
-def fit(raw: Array, values: ValueRange, *, alpha: bool = False) -> Array:
+def _channel_notes(raw: Raw, values: ValueRange) -> list[Note]:
+    found, notes = raw.array.shape[2], []
+    if raw.alpha and found in (2, 4) and values.channels in (1, 3):
+        notes.append(Note("alpha composited over white", "give them the background you want"))
+        found -= 1
+    if found != values.channels:
+        names = {1: "grey", 3: "RGB"}
+        notes.append(Note(f"{names.get(found, found)} to {names.get(values.channels, values.channels)}"))
+    return notes
+
+
+def _type_notes(array: Array, values: ValueRange, missing: Mask | None = None) -> list[Note]:
+    notes = []
+    if array.dtype != values.dtype:
+        notes.append(Note(f"{array.dtype} to {values.dtype}"))
+    present = array if missing is None else array[~missing]
+    same_scale = array.dtype == values.dtype or values.dtype == "float32"
+    if same_scale and present.size and (present.min() < values.low or present.max() > values.high):
+        notes.append(
+            Note(f"values outside {values.low:g} to {values.high:g}, clamped", "data.low and data.high set the range")
+        )
+    return notes
+
+
+def fit(raw: Array, values: ValueRange, *, alpha: bool = False, missing: Mask | None = None) -> Array:
     """Convert an array to the type and channels of a domain, if that loses nothing.
 
     Args:
         raw: [H, W, C].
         values: Of the domain.
         alpha: Whether the last of two or four channels is transparency, which is laid over white where not wanted.
+        missing: [H, W], true where the numbers mean nothing; None where all count.
 
     Raises:
         ContentError: If it would lose something; the sentence names the setting that keeps it.
     """
     native = raw.astype(raw.dtype.newbyteorder("="), copy=False)
+    if missing is not None and not missing.all():
+        native = filled(native, missing)  # so that a number such as -9999 counts nowhere below
     return _fit_type(_fit_channels(native, values.channels, alpha), values)
 
 
 def _fit_type(array: Array, values: ValueRange) -> Array:
     wanted, found = values.dtype, array.dtype
+    if found.kind == "f" and not np.isfinite(array).all():
+        raise ContentError(
+            "holds values that are not finite: replace them before training, or name NaN as no-data in a TIFF (GDAL)"
+        )
     if found.kind == "b" and wanted != "float32":
         array = array.astype(np.uint8) * np.uint8(255)
     if array.dtype == wanted:
@@ -158,23 +270,28 @@ def _fit_type(array: Array, values: ValueRange) -> Array:
     elif wanted == "uint16" and array.dtype == np.uint8:
         array = array.astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
     elif array.dtype == np.uint16:
-        _check_narrowing(16, values)
+        raise _narrowing(16)
     else:
         raise ContentError(
             f"holds {found} values from {array.min():g} to {array.max():g}, which data.dtype={wanted} would "
             f"lose: train with data.dtype=float32 data.low={array.min():g} data.high={array.max():g}, or another range"
         )
     if wanted == "float32" and not np.isfinite(array).all():
-        raise ContentError("holds values that are not finite: replace them before training")
+        raise ContentError("holds values that are not finite as float32, which ends at 3.4e38: scale them down")
     return array
 
 
-def _check_narrowing(bits: int, values: ValueRange) -> None:
-    if bits > 8 and values.dtype == "uint8":
-        raise ContentError(
-            f"has {bits} bits per channel, of which data.dtype=uint8 would lose {bits - 8}: train with "
-            "data.dtype=uint16, which also reads 8-bit files, or save it with 8 bits"
-        )
+def _check_narrowing(image: OpenedImage, values: ValueRange) -> None:
+    """Raise a ContentError where bits would be lost that another type keeps; of other formats a note speaks."""
+    if image.narrowed(values) and image.kind in WIDE:
+        raise _narrowing(image.bits)
+
+
+def _narrowing(bits: int) -> ContentError:
+    return ContentError(
+        f"has {bits} bits per channel, of which data.dtype=uint8 would lose {bits - 8}: train with "
+        "data.dtype=uint16, which also reads 8-bit files, or save it with 8 bits"
+    )
 
 
 def _fit_channels(array: Array, wanted: int, alpha: bool) -> Array:
@@ -197,58 +314,7 @@ def _fit_channels(array: Array, wanted: int, alpha: bool) -> Array:
     )
 
 
-def _read_tiff(data: bytes) -> Array:
-    """Read grey, palette, RGB, RGBA or CMYK of at most 16 bits by Pillow, everything else by tifffile."""
-    if tiff_goes_round(data):
-        raise damaged("TIFF", ValueError("its directories go round in a circle"))
-    try:
-        with tifffile.TiffFile(BytesIO(data)) as file:
-            page: Any = file.pages[0]
-            several, numbers = (len(file.series[0].pages) > 1, file.series[0].size) if file.series else (False, 1)
-            pixels = page.imagewidth * page.imagelength
-            check_pixels(page.imagewidth, page.imagelength, numbers // max(1, pixels))
-            if any(tiff_unpacks_to_more(page, data) for page in file.series[0].pages if page is not None):
-                raise damaged("TIFF", ValueError("it unpacks to more than its pixels"))
-            array = None if _pillow_reads(page) and not several else np.asarray(file.series[0].asarray())
-            separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
-            inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-            orientation = page.tags.valueof(274, 1)
-    except UserError:
-        raise
-    except Exception as error:  # a broken file can raise nearly anything
-        open_bytes(data)  # raises the error of an empty, cut off or foreign file
-        if "imagecodecs" in str(error):
-            raise ContentError("is compressed in a way that needs a package: pip install imagecodecs") from error
-        raise damaged("TIFF", error) from error
-    if array is None:
-        image = open_bytes(data)
-        array = decode_raw(image)
-        if image.bits > 8 and array.dtype == np.uint8:  # OpenCV could not read it, and Pillow drops the lower 8 bits
-            raise ContentError(f"has {image.bits} bits and premultiplied alpha: save it without alpha")
-        return array
-    if array.ndim not in (2, 3):
-        raise ContentError(f"holds {array.shape[0]} pictures of several channels: save each as a file of its own")
-    # many programs save each channel as a page of its own
-    array = array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0) if separate or several else array
-    if inverted and array.dtype.kind == "u":
-        array = np.iinfo(array.dtype).max - array
-    return turn(array, orientation if orientation in range(1, 9) else 1)
-
-
-def _pillow_reads(page: Any) -> bool:
-    """Check whether Pillow keeps all channels and bits of a TIFF's page."""
-    samples, separate = page.samplesperpixel, page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
-    if page.bitspersample > 16 or page.dtype is None or page.dtype.kind not in "bu" or (separate and samples > 1):
-        return False
-    alpha = tuple(page.extrasamples) in ALPHA
-    coloured = page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE)
-    cmyk = page.photometric == tifffile.PHOTOMETRIC.SEPARATED
-    if samples == 2:
-        return alpha and page.bitspersample <= 8
-    return samples == 1 or (samples == 3 and coloured) or (samples == 4 and coloured and (alpha or cmyk))
-
-
-def _read_npy(data: bytes) -> Array:
+def _read_npy(data: bytes) -> Raw:
     try:
         _check_header(data)
         array = np.load(BytesIO(data), allow_pickle=False)
@@ -261,7 +327,8 @@ def _read_npy(data: bytes) -> Array:
         raise ContentError(f"has the shape {shape}, but a picture is [height, width] or [height, width, channels]")
     if array.dtype.kind not in "buif":
         raise ContentError(f"holds {array.dtype} values, but a picture holds numbers: save it as float32")
-    return array[..., None] if array.ndim == 2 else array
+    array = array[..., None] if array.ndim == 2 else array
+    return Raw(array, 8 * array.dtype.itemsize)
 
 
 def _check_header(data: bytes) -> None:

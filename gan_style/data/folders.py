@@ -12,6 +12,7 @@ from gan_style.core.terminal import say
 from gan_style.core.types import Share
 from gan_style.data.datamodule import Splits
 from gan_style.data.layout import Layout, find_layout, given_layout
+from gan_style.data.ledger import Ledger
 from gan_style.data.named.download import fetch
 from gan_style.data.stored import StoredDataModule
 from gan_style.data.unpaired import FolderImages, open_images
@@ -61,5 +62,7 @@ class FoldersDataModule(StoredDataModule):
     def layout(self) -> Layout:
         return given_layout(self.given, self.split) if self.root is None else find_layout(self.root, self.split)
 
-    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> FolderImages:
-        return open_images(part, paths, self.on_error, min_size, notes, self.values[part[-1]])
+    def open(
+        self, part: str, paths: list[Path], min_size: int | None, notes: list[str], ledger: Ledger
+    ) -> FolderImages:
+        return open_images(part, paths, self.on_error, min_size, notes, ledger, self.values[part[-1]])

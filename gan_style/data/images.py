@@ -2,10 +2,11 @@
 
 import hashlib
 import heapq
+import importlib.util
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,13 +15,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gan_style.core.errors import UserError
+from gan_style.core.errors import ContentError, UserError
 from gan_style.core.paths import resolved
-from gan_style.data.decoding import decode, named_bytes, open_bytes
-from gan_style.data.files import check_image
+from gan_style.data.containers import HEAD_BYTES, sniff
+from gan_style.data.decoding import named_bytes
+from gan_style.data.files import check_image, decode_image, notes_as_rgb
+from gan_style.data.ledger import Ledger, Note
 from gan_style.data.values import ValueRange
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy", ".dcm")
+# Files of these names are taken for pictures unopened; of others the first bytes decide.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2"),
+    *(".npy", ".dcm"),
+)
+SUFFIX_OF_KIND = {
+    **{"JPEG": ".jpg", "PNG": ".png", "WebP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "GIF": ".gif"},
+    **{"AVIF": ".avif", "HEIF": ".heic", "JPEG 2000": ".jp2", "NumPy": ".npy", "DICOM": ".dcm"},
+}
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+UNREADABLE = Note("pictures that cannot be used", left_out=True)
+NEEDS_HEIF = Note("HEIC pictures", "pip install 'gan-style[heif]' reads them", left_out=True)
 
 
 @dataclass
@@ -30,22 +44,26 @@ class ImageCheck:
     Attributes:
         good: Pictures that can be used, in the given order.
         skipped: Pictures left out, each with the sentence that says why.
-        conversions: How many good pictures need each conversion, such as "CMYK to RGB".
+        ledger: What is done to the good ones beside reading them, such as "CMYK to RGB", and the files left out.
         sizes: Width and height of each good picture, in the order of `good`.
         digests: A hash of 16 bytes of each good picture's file, likewise.
     """
 
     good: list[Path] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
-    conversions: dict[str, int] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, ledger: Ledger | None = None) -> list[Path]:
     """List the pictures of a folder and of its subfolders, sorted by their path within the folder.
 
-    Hidden files and folders are skipped, links are followed, other suffixes are ignored.
+    Hidden files and folders are skipped, links are followed. A file whose name says nothing is judged by its content.
+
+    Args:
+        folder: The folder.
+        ledger: Gets an entry for each kind of file that is left out.
 
     Raises:
         UserError: If the folder is missing, is no folder or holds no picture.
@@ -61,15 +79,55 @@ def list_images(folder: Path) -> list[Path]:
         )
     except OSError as error:
         raise UserError(f"{error.filename} cannot be listed ({error.strerror}): check its rights.") from error
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    ledger = Ledger() if ledger is None else ledger
+    images = only_pictures(files, ledger)
     if not images:
         count = "1 file" if len(files) == 1 else f"{len(files)} files"
-        such = f", such as {files[0].name}" if files else ""
-        raise UserError(
-            f"The folder {folder} holds no picture (found {count}{such}, none ending in "
-            f"{', '.join(SUFFIXES)}): check the path."
-        )
+        found = f", {ledger.sentences()[0]}" if len(ledger) else ""
+        raise UserError(f"The folder {folder} holds no picture (found {count}{found}): check the path.")
     return images
+
+
+def only_pictures(files: Iterable[Path], ledger: Ledger) -> list[Path]:
+    """Return the pictures among some files, in their order; each kind of file that is left out gets an entry."""
+    images = []
+    for path in files:
+        note = _why_left_out(path)
+        if note is None:
+            images.append(path)
+        else:
+            ledger.add(path, [note])
+    return images
+
+
+def suffix_of(path: Path, data: bytes) -> str:
+    """Return the suffix of a picture's name, or that of its format where the name says nothing, in lower case."""
+    suffix = path.suffix.lower()
+    return suffix if suffix in (*SUFFIXES, *HEIF_SUFFIXES) else SUFFIX_OF_KIND[sniff(data)]
+
+
+def is_picture(path: Path) -> bool:
+    """Check by name, else by content, whether a file is a picture that is read here."""
+    return _why_left_out(path) is None
+
+
+def _why_left_out(path: Path) -> Note | None:
+    """Return why a file is left out of a list of pictures; None for a picture."""
+    suffix = path.suffix.lower()
+    if suffix in HEIF_SUFFIXES:
+        return None if importlib.util.find_spec("pillow_heif") else NEEDS_HEIF
+    if suffix in SUFFIXES:
+        return None
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            kind = sniff(file.read(HEAD_BYTES))
+    except (ContentError, OSError):
+        return Note(f"{suffix or 'nameless'} files that are no pictures", left_out=True)
+    return NEEDS_HEIF if kind == "HEIF" and not importlib.util.find_spec("pillow_heif") else None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe may block for ever
 
 
 def walked(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
@@ -110,7 +168,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         UserError: If the picture cannot be read; the sentence says what is wrong with the file.
     """
     with named_bytes(Path(path)) as data:
-        return decode(open_bytes(data))
+        return np.asarray(decode_image(data, None))
+
+
+def survey(paths: Iterable[Path], ledger: Ledger) -> None:
+    """Add what reading these files as 8-bit RGB does beside; those that cannot be read are left to who reads them."""
+    for path in paths:
+        with suppress(UserError), named_bytes(path) as data:
+            ledger.add(path, notes_as_rgb(data))
 
 
 def check_images(
@@ -134,7 +199,7 @@ def check_images(
     """
     if on_error not in ("stop", "skip"):
         raise UserError(f"data.on_error is {on_error!r}, but must be stop or skip.")
-    check, counts = ImageCheck(), Counter[str]()
+    check = ImageCheck()
     wanted = values or ValueRange()
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for done, (path, result) in enumerate(
@@ -143,29 +208,29 @@ def check_images(
         ):
             if isinstance(result, str):
                 check.skipped.append((path, result))
+                check.ledger.add(path, [UNREADABLE])
             else:
                 check.good.append(path)
                 check.sizes.append(result[0])
-                counts.update(result[1])
+                check.ledger.add(path, result[1])
                 check.digests.append(result[2])
             if progress is not None:
                 progress(done, len(paths))
-    check.conversions = dict(sorted(counts.items()))
     if check.skipped and (on_error == "stop" or not check.good):
         raise UserError(_summary(check, len(paths), on_error))
     return check
 
 
-def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tuple[int, int], list[str], bytes] | str:
-    """Return size, conversions and digest of a good picture, or what is wrong with it."""
+def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tuple[int, int], list[Note], bytes] | str:
+    """Return size, notes and digest of a good picture, or what is wrong with it."""
     try:
         with named_bytes(path) as data:
-            size, conversions = check_image(data, path.suffix, values)
+            size, notes = check_image(data, values)
     except UserError as error:
         return str(error)
     if min_size is not None and min(size) < min_size:
         return too_small(path, size, min_size)
-    return size, conversions, hashlib.blake2b(data, digest_size=16).digest()
+    return size, notes, hashlib.blake2b(data, digest_size=16).digest()
 
 
 def too_small(path: Path, size: tuple[int, int], min_size: int) -> str:

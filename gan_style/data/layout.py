@@ -8,7 +8,8 @@ from pathlib import Path
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, resolved
 from gan_style.core.seeding import derive_seed
-from gan_style.data.images import SUFFIXES, list_images
+from gan_style.data.images import is_picture, list_images
+from gan_style.data.ledger import Ledger
 from gan_style.data.sources import list_source
 
 WANTED = "trainA and trainB, train/A and train/B, or A and B"
@@ -30,10 +31,12 @@ class Layout:
     Attributes:
         parts: "trainA", "trainB" and, where there are pictures to look at, "testA" and "testB", to their files.
         notes: Messages for the user.
+        ledger: What was left out of the folders.
     """
 
     parts: dict[str, list[Path]]
     notes: list[str] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 def find_set(name: str) -> Path:
@@ -72,19 +75,26 @@ def find_layout(root: Path, split: float = 0.1) -> Layout:
         raise UserError(
             f"there is no folder {root}: name another with data.root=DIR, or your domains with data.A and data.B"
         )
+    ledger = Ledger()
+    layout = _found(root, split, ledger)
+    layout.ledger.merge(ledger)
+    return compared(layout)
+
+
+def _found(root: Path, split: float, ledger: Ledger) -> Layout:
     for train, looks in TRAINED_AND_LOOKED_AT:
         if _has(root, train):
-            A, B = (list_images(root / name) for name in train)
+            A, B = (list_images(root / name, ledger) for name in train)
             look = next((pair for pair in looks if _has(root, pair)), None)
             if look is None:
-                return compared(Layout({"trainA": A, "trainB": B}, [_no_test(root, looks)]))
-            return compared(Layout({"trainA": A, "trainB": B, **_look(root, look)}))
+                return Layout({"trainA": A, "trainB": B}, [_no_test(root, looks)])
+            return Layout({"trainA": A, "trainB": B, **_look(root, look, ledger)})
     if _has(root, BARE):
-        A, B = (list_images(root / name) for name in BARE)
+        A, B = (list_images(root / name, ledger) for name in BARE)
         look = next((pair for pair in TESTS_OF_BARE if _has(root, pair)), None)
         if look is None:
-            return compared(hold_out({"A": A, "B": B}, split))
-        return compared(Layout({"trainA": A, "trainB": B, **_look(root, look)}))
+            return hold_out({"A": A, "B": B}, split)
+        return Layout({"trainA": A, "trainB": B, **_look(root, look, ledger)})
     raise UserError(_what_is_wrong(root))
 
 
@@ -95,10 +105,14 @@ def given_layout(given: Mapping[str, str], split: float = 0.1) -> Layout:
         UserError: If a domain is missing or names no picture.
     """
     require_both(given)
-    files = {key: list_source(f"data.{key}", value) for key, value in given.items()}
+    ledger = Ledger()
+    files = {key: list_source(f"data.{key}", value, ledger) for key, value in given.items()}
     if "test_A" not in files:
-        return compared(hold_out({"A": files["A"], "B": files["B"]}, split))
-    return compared(Layout({part: files[key] for part, key in SETTINGS.items()}))
+        layout = hold_out({"A": files["A"], "B": files["B"]}, split)
+    else:
+        layout = Layout({part: files[key] for part, key in SETTINGS.items()})
+    layout.ledger.merge(ledger)
+    return compared(layout)
 
 
 def compared(layout: Layout) -> Layout:
@@ -154,8 +168,8 @@ def _has(root: Path, names: Sequence[str]) -> bool:
     return all((root / name).is_dir() for name in names)
 
 
-def _look(root: Path, pair: Sequence[str]) -> dict[str, list[Path]]:
-    return {f"test{domain}": list_images(root / name) for domain, name in zip("AB", pair, strict=True)}
+def _look(root: Path, pair: Sequence[str], ledger: Ledger) -> dict[str, list[Path]]:
+    return {f"test{domain}": list_images(root / name, ledger) for domain, name in zip("AB", pair, strict=True)}
 
 
 def _no_test(root: Path, looks: Sequence[Sequence[str]]) -> str:
@@ -193,7 +207,7 @@ def _what_is_wrong(root: Path) -> str:
             return f"{root} holds {near}, but the name must be {wanted}: rename it, or give data.A=DIR data.B=DIR"
     if "train" in folders:
         inside = [path.name for path in sorted((root / "train").iterdir()) if path.is_dir()]
-        if not inside and any(path.suffix.lower() in SUFFIXES for path in (root / "train").iterdir()):
+        if not inside and any(path.is_file() and is_picture(path) for path in (root / "train").iterdir()):
             return (
                 f"{root / 'train'} holds pictures, not the folders A and B: if each shows a pair side by side, cut the "
                 "pairs in two; else sort them into train/A and train/B"
@@ -202,7 +216,7 @@ def _what_is_wrong(root: Path) -> str:
     archives = [path.name for path in entries if path.suffix.lower() in (".zip", ".tar", ".gz")]
     if archives and not folders:
         return f"{root} holds {archives[0]}, which is still packed: unpack it there"
-    loose = sum(path.suffix.lower() in SUFFIXES for path in entries)
+    loose = sum(path.is_file() and is_picture(path) for path in entries)
     if loose and not folders:
         return f"{root} holds {loose} pictures and no folders: sort the two domains into {root / 'A'} and {root / 'B'}"
     if len(folders) == 2:
@@ -217,10 +231,10 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_NAMES_SHOWN]) + more
 
 
-def all_parts(root: Path) -> dict[str, list[Path]]:
+def all_parts(root: Path) -> Layout:
     """List every part of a folder: valA as well as testA, of which training opens one.
 
-    Returns: trainA, trainB and, where they exist, valA, valB, testA and testB, to their files.
+    Returns: a layout with trainA, trainB and, where they exist, valA, valB, testA and testB.
 
     Raises:
         UserError: As `find_layout`.
@@ -228,5 +242,7 @@ def all_parts(root: Path) -> dict[str, list[Path]]:
     for pattern in ("{}{}", "{}/{}"):
         parts = {f"{split}{d}": root / pattern.format(split, d) for split in ("train", "val", "test") for d in "AB"}
         if parts["trainA"].is_dir() and parts["trainB"].is_dir():
-            return {part: list_images(folder) for part, folder in parts.items() if folder.is_dir()}
-    return find_layout(root, split=0).parts
+            ledger = Ledger()
+            listed = {part: list_images(folder, ledger) for part, folder in parts.items() if folder.is_dir()}
+            return Layout(listed, ledger=ledger)
+    return find_layout(root, split=0)

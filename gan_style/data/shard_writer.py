@@ -17,6 +17,7 @@ from gan_style.core.seeding import derive_seed, epoch_order
 from gan_style.core.terminal import say
 from gan_style.data.decoding import named_bytes
 from gan_style.data.files import image_size
+from gan_style.data.images import suffix_of
 from gan_style.data.layout import find_layout, find_set
 from gan_style.data.shards import Shard, index_path, write_index
 
@@ -41,7 +42,7 @@ def shards(name: str, out: Path, *, size: float, shuffle: int | None) -> None:
     if not size > 0:
         raise UserError(f"--size {size:g} is no size: give the MB of a shard, such as 256")
     layout = find_layout(find_set(name))
-    for note in layout.notes:
+    for note in [*layout.notes, *layout.ledger.sentences()]:
         say(note)
     with Progress(
         TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
@@ -141,8 +142,9 @@ def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for number, source in files:
                 with named_bytes(source) as data:
-                    size = image_size(data, source.suffix)
-                member = tarfile.TarInfo(f"{number:06d}{source.suffix.lower()}")
+                    size = image_size(data)
+                    suffix = suffix_of(source, data)
+                member = tarfile.TarInfo(f"{number:06d}{suffix}")
                 member.size = len(data)
                 names.append(member.name)
                 entries.append((tar.offset + tarfile.BLOCKSIZE, len(data), *size))

@@ -25,8 +25,9 @@ from gan_style.core.errors import UserError
 from gan_style.core.terminal import say
 from gan_style.data.containers import Bounded
 from gan_style.data.decoding import named_bytes
-from gan_style.data.files import decode_image, image_size
-from gan_style.data.images import SUFFIXES, too_small
+from gan_style.data.files import check_image, decode_image, image_size
+from gan_style.data.images import HEIF_SUFFIXES, SUFFIXES, UNREADABLE, too_small
+from gan_style.data.ledger import Ledger
 from gan_style.data.values import Array, ValueRange
 
 VERSION = 1  # of the index
@@ -86,7 +87,7 @@ class ShardImages:
         """
         path = Path(self.name(index))
         with named_bytes(path, self.data(index)) as data:
-            return decode_image(data, path.suffix, self.values)
+            return decode_image(data, self.values)
 
     def name(self, index: int, /) -> str:
         """Return the path of the member, as if its shard were a folder."""
@@ -138,6 +139,7 @@ def open_shards(
     on_error: Literal["stop", "skip"],
     min_size: int | None,
     notes: list[str],
+    ledger: Ledger,
     values: ValueRange | None = None,
 ) -> ShardImages:
     """Open the usable pictures of these shards, judged by their headers, with a note under the name `what`.
@@ -167,10 +169,12 @@ def open_shards(
         if on_error == "stop" or len(bad) == len(names):
             remedy = "" if len(bad) == len(names) else "; data.on_error=skip leaves such pictures out"
             raise UserError(f"{first} (unusable: {len(bad)} of {len(names)} pictures{remedy}).")
-        note += f"; {len(bad)} unusable skipped, the first {images.name(int(bad[0]))}"
+        for index in bad.tolist():
+            ledger.add(images.name(index), [UNREADABLE])
         images = images.select(np.flatnonzero(~smaller))
     notes.append(note)
-    images[0]
+    with named_bytes(Path(images.name(0)), images.data(0)) as data:
+        ledger.add(images.name(0), check_image(data, images.values)[1])
     return images
 
 
@@ -178,7 +182,7 @@ def _what_is_wrong(images: ShardImages, index: int, min_size: int | None) -> str
     path = Path(images.name(index))
     try:
         with named_bytes(path, images.data(index)) as data:
-            size = image_size(data, path.suffix)
+            size = image_size(data)
     except UserError as error:
         return str(error).rstrip(".")
     return too_small(path, size, min_size or 1).rstrip(".")
@@ -293,7 +297,10 @@ def _members(path: Path, file: IO[bytes]) -> list[tarfile.TarInfo]:
 def _is_image(member: tarfile.TarInfo) -> bool:
     name = PurePosixPath(member.name)
     return (
-        member.isreg() and not member.issparse() and name.suffix.lower() in SUFFIXES and not name.name.startswith(".")
+        member.isreg()
+        and not member.issparse()
+        and name.suffix.lower() in (*SUFFIXES, *HEIF_SUFFIXES)
+        and not name.name.startswith(".")
     )
 
 
@@ -302,7 +309,7 @@ def _size(path: Path, member: tarfile.TarInfo, file: IO[bytes]) -> tuple[int, in
     file.seek(member.offset_data)
     try:
         with named_bytes(path / member.name, file.read(member.size)) as data:
-            return image_size(data, PurePosixPath(member.name).suffix)
+            return image_size(data)
     except UserError:
         return 0, 0
 

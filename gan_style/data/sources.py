@@ -8,19 +8,21 @@ from pathlib import Path
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, resolved
-from gan_style.data.images import SUFFIXES, list_images, walked
+from gan_style.data.images import is_picture, list_images, only_pictures, walked
+from gan_style.data.ledger import Ledger
 
 LISTS = (".txt", ".csv", ".tsv")
 COLUMNS = ("path", "file", "filename", "image")  # headers that name the column of a list
 
 
-def list_source(key: str, value: str) -> list[Path]:
+def list_source(key: str, value: str, ledger: Ledger | None = None) -> list[Path]:
     """List the pictures that a setting names, in a fixed order.
 
     Args:
         key: The setting, such as `data.A`, for messages.
         value: A folder (with its sub-folders), a pattern (`photos/**/*.png`), one picture, or a list: a text file
             with a path in each line, or a CSV file with a column `path`. Paths in a list are relative to it.
+        ledger: Gets an entry for each kind of file that is left out of a folder or pattern.
 
     Raises:
         UserError: If there is no such thing, or it names no picture.
@@ -29,24 +31,24 @@ def list_source(key: str, value: str) -> list[Path]:
         raise UserError(f"{key}= is empty: name a folder, a pattern or a list of pictures")
     path = expanded(value)
     if path.is_dir():
-        return list_images(path)
+        return list_images(path, ledger)
     if path.suffix.lower() in LISTS and (path.exists() or not glob.has_magic(value)):
         return _listed(key, path)
     if path.is_file():
         if path.suffix.lower() == ".zip":
             raise UserError(f"{key}={value} is an archive: unpack it and name the folder")
-        if path.suffix.lower() not in SUFFIXES:
+        if not is_picture(path):
             raise UserError(f"{key}={value} is no picture, list or folder: name one of these")
         return [path]
     if glob.has_magic(value):
-        return _matching(key, str(path))
+        return _matching(key, str(path), Ledger() if ledger is None else ledger)
     raise UserError(f"{key}={value} does not exist: name a folder, a pattern such as '{value}/*.jpg', or a list")
 
 
-def _matching(key: str, pattern: str) -> list[Path]:
+def _matching(key: str, pattern: str, ledger: Ledger) -> list[Path]:
     found = sorted(set(matches(pattern)), key=lambda path: (len(path.parts), path))
-    once = {resolved(path): path for path in reversed(found) if path.is_file() and path.suffix.lower() in SUFFIXES}
-    images = sorted(once.values())
+    once = {resolved(path): path for path in reversed(found) if path.is_file()}
+    images = only_pictures(sorted(once.values()), ledger)
     if not images:
         what = f"{len(found)} files, but no picture among them" if found else "nothing"
         raise UserError(f"{key}={pattern} matches {what}: check the pattern, with ** for any depth of folders")

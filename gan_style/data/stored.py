@@ -11,6 +11,7 @@ from gan_style.core.paths import expanded
 from gan_style.core.types import Count
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.layout import Layout
+from gan_style.data.ledger import Ledger
 from gan_style.data.unpaired import StoredImages
 from gan_style.data.values import DType, ValueRange
 
@@ -68,21 +69,23 @@ class StoredDataModule(UnpairedDataModule):
 
     def read(self) -> Splits:
         layout = self.layout()
-        notes = list(layout.notes)
+        notes, ledger = list(layout.notes), layout.ledger
         opened: dict[str, StoredImages] = {}
         for part, paths in layout.parts.items():
             smallest = self.smallest_image if part.startswith("train") else None
-            opened[part] = self.open(part, paths, smallest, notes)
+            opened[part] = self.open(part, paths, smallest, notes, ledger)
         test_A, test_B = (opened.get(f"test{domain}", opened[f"train{domain}"]) for domain in "AB")
-        return Splits(opened["trainA"], opened["trainB"], test_A, test_B, notes=notes)
+        return Splits(opened["trainA"], opened["trainB"], test_A, test_B, notes=notes, ledger=ledger)
 
     @abstractmethod
     def layout(self) -> Layout:
         """Find the files of each part."""
 
     @abstractmethod
-    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> StoredImages:
-        """Open the usable pictures of a part; adds messages to `notes`."""
+    def open(
+        self, part: str, paths: list[Path], min_size: int | None, notes: list[str], ledger: Ledger
+    ) -> StoredImages:
+        """Open the usable pictures of a part; adds messages to `notes` and entries to the ledger."""
 
 
 def _of(domain: str, setting: Any, needed: str = "") -> Any:

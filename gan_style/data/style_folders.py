@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
-from gan_style.data.images import SUFFIXES, list_images
+from gan_style.data.images import list_images, only_pictures
+from gan_style.data.ledger import Ledger
 
 MAX_NAMES_SHOWN = 8  # in a message
 
@@ -53,8 +54,12 @@ def _inside(root: Path) -> dict[str, Path]:
     return folders
 
 
-def find_styles(folder: Path) -> dict[str, list[Path]]:
+def find_styles(folder: Path, ledger: Ledger | None = None) -> dict[str, list[Path]]:
     """List the styles of a folder, sorted by name, and their pictures: a sub-folder is a style, and so is a picture.
+
+    Args:
+        folder: The folder.
+        ledger: Gets an entry for each kind of file that is left out.
 
     Raises:
         UserError: If the folder is missing, holds no style, a sub-folder without a picture or a name twice.
@@ -62,13 +67,14 @@ def find_styles(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise UserError(f"there is no folder of styles {folder}: name another with data.styles=DIR")
     found: dict[str, list[Path]] = {}
+    ledger = Ledger() if ledger is None else ledger
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in SUFFIXES):
+        if path.name.startswith(".") or not (path.is_dir() or only_pictures([path], ledger)):
             continue
         name = printable(path.name if path.is_dir() else path.stem)  # it is shown, typed and kept in checkpoints
         if name in found:
             raise UserError(f"two styles in {folder} are named {name}: rename {path.name}")
-        found[name] = list_images(path) if path.is_dir() else [path]
+        found[name] = list_images(path, ledger) if path.is_dir() else [path]
     if not found:
         raise UserError(f"{folder} holds no style: it wants a sub-folder of pictures, or one picture, per style")
     return dict(sorted(found.items()))

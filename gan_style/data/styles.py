@@ -18,6 +18,7 @@ from gan_style.core.types import Count, Seed
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.image_sets import SceneImages, content_of, first
 from gan_style.data.images import list_images
+from gan_style.data.ledger import Ledger
 from gan_style.data.scenes.looks import LOOKS, draw_look
 from gan_style.data.style_folders import MAX_NAMES_SHOWN, find_folders, find_styles
 from gan_style.data.transforms import Transform
@@ -247,11 +248,11 @@ class StylesDataModule(UnpairedDataModule):
         )
 
     def _open(self, content: Path, styles: Path, test_content: Path | None = None) -> Splits:
-        notes: list[str] = []
-        found = find_styles(styles)
-        A = open_images("contents", list_images(content), self.on_error, self.smallest_image, notes)
+        notes, ledger = list[str](), Ledger()
+        found = find_styles(styles, ledger)
+        A = open_images("contents", list_images(content, ledger), self.on_error, self.smallest_image, notes, ledger)
         paths = [path for own in found.values() for path in own]
-        good = open_images("styles", paths, self.on_error, self.smallest_image, notes)
+        good = open_images("styles", paths, self.on_error, self.smallest_image, notes, ledger)
         assert good.sizes is not None
         assert good.digests is not None
         sizes = dict(zip(good.paths, good.sizes, strict=True))
@@ -269,6 +270,6 @@ class StylesDataModule(UnpairedDataModule):
         notes += [f"style {name} is left out: it has no usable picture" for name in usable if name not in B.styles]
         if test_content is None:
             notes.append("no test_content is given: the grids show training contents")
-            return Splits(A, B, A, B, notes=notes)
-        look = open_images("test contents", list_images(test_content), self.on_error, None, notes)
-        return Splits(A, B, look, B, notes=notes)
+            return Splits(A, B, A, B, notes=notes, ledger=ledger)
+        look = open_images("test contents", list_images(test_content, ledger), self.on_error, None, notes, ledger)
+        return Splits(A, B, look, B, notes=notes, ledger=ledger)

@@ -18,6 +18,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed, epoch_order
 from gan_style.data.files import read_picture
 from gan_style.data.images import check_images
+from gan_style.data.ledger import Ledger
 from gan_style.data.transforms import Transform
 from gan_style.data.values import Array, ValueRange
 
@@ -111,18 +112,17 @@ def open_images(
     on_error: Literal["stop", "skip"],
     min_size: int | None,
     notes: list[str],
+    ledger: Ledger,
     values: ValueRange | None = None,
 ) -> FolderImages:
-    """Open the usable of these files; adds messages to `notes`, under the name `what`.
+    """Open the usable of these files; adds a message to `notes`, under the name `what`, and entries to the ledger.
 
     Raises:
         UserError: as `check_images`.
     """
     result = check_images(paths, on_error, min_size, values)
-    found = [f"{count} with {conversion}" for conversion, count in sorted(result.conversions.items())]
-    if result.skipped:
-        found.append(f"{len(result.skipped)} unreadable skipped, the first {result.skipped[0][0].name}")
-    notes.append(f"{what}: {len(result.good)} pictures" + (f" ({'; '.join(found)})" if found else ""))
+    ledger.merge(result.ledger)
+    notes.append(f"{what}: {len(result.good)} pictures")
     return FolderImages(result.good, values, result.sizes, result.digests)
 
 

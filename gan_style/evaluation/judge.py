@@ -17,7 +17,7 @@ from gan_style.core.allowed import from_environment, is_below, packages
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable
-from gan_style.data.images import list_images
+from gan_style.data.images import list_images, survey
 from gan_style.evaluation.distances import CPU, Features, Result, Scores, compare_sets, file_format, protocol
 from gan_style.evaluation.images import ImageScores
 from gan_style.evaluation.sets import Files, ScoredSet, SizedImages
@@ -153,7 +153,8 @@ class Judge:
             UserError: no pictures there.
         """
         direction = Direction(direction)
-        files = list_images(folder)[: self.data.limit]  # in the order of the inputs, which are limited alike
+        files = list_images(folder, self.data.ledger)[: self.data.limit]  # in the order of the inputs, limited alike
+        survey(files, self.data.ledger)
         fakes = SizedImages(Files(files), size)
         both = self._matching(fakes, direction, size)
         indices = [index for index, _ in both]
@@ -246,7 +247,7 @@ class Judge:
         scores: dict[str, Scores] = {}
         of: dict[str, dict[str, Any]] = {"N_real": {}, "N_fake": {}, "real": {}}
         networks = {row.name: row.source for row in own}
-        notes, probes = [], {}
+        notes, probes = self.data.ledger.sentences(), {}
         for direction, made in self.made.items():
             found, counts = self._scores(direction, made, size, own)
             if made.probe is not None:

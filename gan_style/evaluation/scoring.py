@@ -12,6 +12,7 @@ from gan_style.core.checks import require_whole
 from gan_style.core.devices import device_of
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images
+from gan_style.data.ledger import Ledger
 from gan_style.evaluation.distances import Result
 from gan_style.evaluation.images import ImageScores
 from gan_style.evaluation.judge import Judge
@@ -100,8 +101,9 @@ def compare(
     """
     require_whole("size", size, 1)
     folders = {"testB": real, "trainB": train, "testA": source}
-    files = {part: list_images(expanded(folder)) for part, folder in folders.items() if folder}
-    judge = judge_of(ScoredSet(str(real), files), **judging)
+    ledger = Ledger()
+    files = {part: list_images(expanded(folder), ledger) for part, folder in folders.items() if folder}
+    judge = judge_of(ScoredSet(str(real), files, ledger=ledger), **judging)
     result = judge.folder(expanded(fake), "A2B", size)
     numbers = {key: result["protocol"][key]["A2B"] for key in ("N_real", "N_fake")}  # there is one direction
     return result | {"protocol": result["protocol"] | numbers}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.data.image_sets import SceneImages, first
-from gan_style.data.images import list_images, read_image, to_tensor
+from gan_style.data.images import list_images, read_image, survey, to_tensor
 from gan_style.data.layout import all_parts, find_layout, find_set, hold_out
+from gan_style.data.ledger import Ledger
 from gan_style.data.scenes import DEFAULT_TASK, TASKS, Part, Task, find_task
 from gan_style.data.style_folders import find_folders, find_styles
 from gan_style.data.transforms import EvalTransform
@@ -104,12 +105,23 @@ class ScoredSet:
         files: trainA, trainB, testA and testB, as far as they are known; None for drawn scenes.
         limit: of the test pictures of each domain; of training ones, which the floor is taken of, twice as many.
         task: of drawn scenes.
+        ledger: what reading the files leaves out or changes.
     """
 
     name: str
     files: Mapping[str, list[Path]] | None
     limit: int | None = None
     task: Task = TASKS[DEFAULT_TASK]
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def __post_init__(self) -> None:
+        """Look at the header of each file that is scored."""
+        for part, paths in (self.files or {}).items():
+            survey(paths[: self.most(part)], self.ledger)
+
+    def most(self, part: str) -> int | None:
+        """Return how many pictures of a part are used at most."""
+        return self.limit if self.limit is None or not part.startswith("train") else 2 * self.limit
 
     def images(self, part: str, size: int) -> SizedImages:
         """Return a part of the set, such as `testA`; `truthB` holds what testA should become, picture by picture."""
@@ -120,7 +132,7 @@ class ScoredSet:
             start = FIRST_SCENE + [*SCENES_OF].index(drawn) * TRAIN_SCENES
             count = TRAIN_SCENES if part.startswith("train") else TEST_SCENES
             images = SceneImages(SCENE_SEED, start, count, size, part[-1], task=self.task, part=drawn)
-        limit = self.limit if self.limit is None or not part.startswith("train") else 2 * self.limit
+        limit = self.most(part)
         kept = Files(images.paths[:limit]) if isinstance(images, Files) else first(images, limit)
         return SizedImages(kept, size)
 
@@ -142,19 +154,23 @@ def open_set(name: str, limit: int | None = None) -> ScoredSet:
     if kind == SCENES:
         return ScoredSet(name, None, limit, find_task(task or DEFAULT_TASK, given_as=f"{SCENES}:"))
     root = find_set(name)
-    parts = _styled(root) if (root / "content").is_dir() else find_layout(root).parts | _tests(root)
+    ledger = Ledger()
+    parts = _styled(root, ledger) if (root / "content").is_dir() else _of_domains(root, ledger)
     if "testA" not in parts:
         raise UserError(f"{name} has no test pictures, and a score on training pictures says nothing: add testA, testB")
-    return ScoredSet(name, parts, limit)
+    return ScoredSet(name, parts, limit, ledger=ledger)
 
 
-def _tests(root: Path) -> dict[str, list[Path]]:
-    """Return testA and testB, also where training looks at valA and valB."""
-    return {part: files for part, files in all_parts(root).items() if part.startswith("test")}
+def _of_domains(root: Path, ledger: Ledger) -> dict[str, list[Path]]:
+    """Return the parts that training takes, and testA and testB, also where it looks at valA and valB."""
+    every = all_parts(root)
+    ledger.merge(every.ledger)
+    tests = {part: files for part, files in every.parts.items() if part.startswith("test")}
+    return find_layout(root).parts | tests
 
 
-def _styled(root: Path) -> dict[str, list[Path]]:
+def _styled(root: Path, ledger: Ledger) -> dict[str, list[Path]]:
     folders = find_folders({"root": root})
-    styles = [path for paths in find_styles(folders["styles"]).values() for path in paths]
-    parts = hold_out({"A": list_images(folders["content"]), "B": styles}, 0.5).parts
-    return parts | ({"testA": list_images(folders["test_content"])} if "test_content" in folders else {})
+    styles = [path for paths in find_styles(folders["styles"], ledger).values() for path in paths]
+    parts = hold_out({"A": list_images(folders["content"], ledger), "B": styles}, 0.5).parts
+    return parts | ({"testA": list_images(folders["test_content"], ledger)} if "test_content" in folders else {})

@@ -18,8 +18,10 @@ from gan_style.core.errors import ContentError, UserError
 from gan_style.core.memory import ran_out
 from gan_style.core.paths import expanded
 from gan_style.data.decoding import OpenedImage, decode, named_bytes
-from gan_style.data.files import decode_image, fit
+from gan_style.data.files import Picture, fit, whole
 from gan_style.data.images import to_tensor
+from gan_style.data.ledger import NO_DATA_KEPT, Ledger
+from gan_style.data.raw import Mask
 from gan_style.data.transforms import resize
 from gan_style.data.values import Array, ValueRange
 from gan_style.inference.styles import Style, check_mask_size
@@ -34,33 +36,51 @@ class Given(NamedTuple):
 
     images: Tensor  # [B, C, H, W] in [-1, 1]
     size: Size  # height and width before it was resized
+    missing: Mask | None = None  # [H, W] before, true where a file holds no data
 
 
-def read_file(path: str | Path, values: ValueRange | None = None) -> Array:
-    """Read a file as [H, W, C] with the values of a domain; without one as 8-bit RGB, even if that loses something."""
+def read_file(path: str | Path, values: ValueRange | None = None, ledger: Ledger | None = None) -> Picture:
+    """Read a file with the values of a domain; without one as 8-bit RGB, even if that loses something.
+
+    Args:
+        path: The file.
+        values: Of the domain.
+        ledger: Gets entries for what was done beside reading.
+    """
     path = expanded(path)
     with named_bytes(path) as data:
-        return decode_image(data, path.suffix, values)
+        read = whole(data, values)
+    if ledger is not None:
+        ledger.add(path, read.notes if read.missing is None else [*read.notes, NO_DATA_KEPT])
+    return read
 
 
-def given_image(image: ImageLike, *, values: ValueRange | None = None, side: int | None = None) -> Given:
+def given_image(
+    image: ImageLike, *, values: ValueRange | None = None, side: int | None = None, ledger: Ledger | None = None
+) -> Given:
     """Convert a picture, or a batch of them, of any kind.
 
     Args:
         image: a file, a PIL picture, [H, W, C] of the type of `values`, or float [C, H, W] or [B, C, H, W] in [-1, 1].
         values: type, range and channels that the model takes; None is 8-bit RGB, to which files are reduced.
         side: maximum of the longer side in pixels; larger pictures are resized.
+        ledger: gets entries for what was done with a file beside reading it.
 
     Raises:
         UserError: not a picture, of another type or number of channels, empty, or with values that are not finite.
     """
+    missing = None
     if isinstance(image, Tensor):
         images = _checked_tensor(image)
         size = (images.shape[-2], images.shape[-1])
         shape = _shortened(size, side)
         images = images if shape == size else _resized(images, shape)
     else:
-        array = _array(image, values)
+        if isinstance(image, (str, Path)):
+            read = read_file(image, values, ledger)
+            array, missing = read.array, read.missing
+        else:
+            array = _array(image, values)
         size = (array.shape[0], array.shape[1])
         shape = _shortened(size, side)
         tensor = (values or ValueRange()).as_tensor(array if shape == size else resize(array, *shape))
@@ -69,7 +89,7 @@ def given_image(image: ImageLike, *, values: ValueRange | None = None, side: int
     if found != channels:
         has = f"{_name(image)} has {found} channel{'s' * (found > 1)}"
         raise UserError(f"{has}, but this model takes pictures of {channels}: convert it")
-    return Given(images, size)
+    return Given(images, size, missing)
 
 
 def joined_given(given: Sequence[Given]) -> Given:
@@ -89,7 +109,7 @@ def joined_given(given: Sequence[Given]) -> Given:
     return Given(torch.cat([one.images for one in given]), given[0].size)
 
 
-def given_mask(mask: Any, style: str, content: Given) -> Tensor:
+def given_mask(mask: Any, style: str, content: Given, ledger: Ledger | None = None) -> Tensor:
     """Convert the mask of a style to [1, 1, H, W] in [0, 1], resized as its content was.
 
     Args:
@@ -97,6 +117,7 @@ def given_mask(mask: Any, style: str, content: Given) -> Tensor:
             as an array of another type than uint8.
         style: its name, for messages.
         content: the picture that it belongs to.
+        ledger: gets entries for what was done with a file beside reading it.
 
     Raises:
         UserError: values outside [0, 1], another shape, or another size than the content's.
@@ -108,7 +129,8 @@ def given_mask(mask: Any, style: str, content: Given) -> Tensor:
         size = (values.shape[-2], values.shape[-1])
     else:
         plane = isinstance(mask, np.ndarray) and mask.ndim == 2
-        array = _array(mask[..., None] if plane else mask)
+        file = isinstance(mask, (str, Path))
+        array = read_file(mask, None, ledger).array if file else _array(mask[..., None] if plane else mask)
         size = (array.shape[0], array.shape[1])
     if size != wanted:  # checked first, because floats take four times the memory of bytes
         check_mask_size(style, size, content.size)
@@ -142,9 +164,7 @@ def style_pairs(style: Any) -> list[tuple[Any, Any]]:
 
 
 def _array(image: Any, values: ValueRange | None = None) -> Array:
-    """Convert anything but a tensor to [H, W, C]."""
-    if isinstance(image, (str, Path)):
-        return read_file(image, values)
+    """Convert a picture or array of the caller's to [H, W, C]."""
     if not isinstance(image, (Image.Image, np.ndarray)):
         raise UserError(f"{_name(image)} is no picture: give a path, a PIL picture, an array or a tensor")
     if values is not None and not values.plain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -20,6 +21,8 @@ from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images, to_uint8
+from gan_style.data.ledger import FileNote, Ledger
+from gan_style.data.raw import Mask, with_no_data
 from gan_style.data.values import Array, ValueRange
 from gan_style.inference.heat import overlaid
 from gan_style.inference.images import Given, ImageLike, given_image, given_mask, joined_given, read_file, style_pairs
@@ -67,6 +70,7 @@ class LoadedTranslator:
         self.precision, self.fast_convolutions = precision, fast_convolutions
         self.watch: Watch | None = None  # told how far a tiled picture is
         self.about = about
+        self.notes = Ledger()  # what reading files left out or changed
         self._codes: dict[tuple[str, int, int, Direction | None], StyleCode] = {}
 
     def translate(self, image: ImageLike, direction: str | None = None, **options: Any) -> Any:
@@ -85,8 +89,18 @@ class LoadedTranslator:
         Raises:
             UserError: a picture, direction, style, weight, mask or option that does not fit the model, or a result
                 that is not finite.
+
+        Warns:
+            FileNote: reading a file left something out or changed it; also in `notes`.
         """
-        return self.translate_all([image], direction, **options)[0]
+        before, self.notes = self.notes, Ledger()
+        try:
+            return self.translate_all([image], direction, **options)[0]
+        finally:
+            for sentence in self.notes.sentences():
+                warnings.warn(sentence, FileNote, stacklevel=2)
+            before.merge(self.notes)
+            self.notes = before
 
     @torch.no_grad()
     def translate_all(
@@ -145,9 +159,9 @@ class LoadedTranslator:
         with self._precision(), self._seeded(seed, [one.direction for one in styles], style is not None):
             output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
-        values = self._values(target) or ValueRange()
-        parts = output.split([len(one.images) for one in given])
-        return [_as_given(part, image, values) for part, image in zip(parts, images, strict=True)]
+        values, parts = self._values(target) or ValueRange(), output.split([len(one.images) for one in given])
+        made = zip(parts, images, given, strict=True)
+        return [_as_given(part, image, values, one.missing) for part, image, one in made]
 
     @torch.no_grad()
     def explain(
@@ -201,7 +215,7 @@ class LoadedTranslator:
         Raises:
             UserError: it cannot be read, or holds what that domain would lose.
         """
-        return read_file(path, self.taken(direction, style))
+        return read_file(path, self.taken(direction, style), self.notes).array
 
     def taken(self, direction: str | None = None, style: Any = None) -> ValueRange | None:
         """Return type, range and channels of what `translate` takes; None is 8-bit RGB, to which files are reduced."""
@@ -259,7 +273,7 @@ class LoadedTranslator:
                 return self._noise(name, weight, mask)
             names = did_you_mean(name, self.style_names) if self.style_names else ""
             raise UserError(f"there is no style picture, folder or name {name}{names}")
-        paths = list_images(path) if path.is_dir() else [path]
+        paths = list_images(path, self.notes) if path.is_dir() else [path]
         codes = [self._of_file(one, side, way) for one in paths]
         return Style(name, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask, way)
 
@@ -335,7 +349,7 @@ class LoadedTranslator:
         side, styles = max(given.images.shape[-2:]), []
         for (what, weight), one in zip(pairs, masks, strict=True):
             style = self.style(what, weight, side=side, direction=way)
-            styles.append(style if one is None else replace(style, mask=given_mask(one, style.name, given)))
+            styles.append(style if one is None else replace(style, mask=given_mask(one, style.name, given, self.notes)))
         return styles
 
     def direction_of(self, direction: str | None) -> Direction:
@@ -362,7 +376,7 @@ class LoadedTranslator:
         return (found[0].source, found[0].target) if found else ("A", "A")
 
     def _given(self, images: Sequence[ImageLike], source: str, size: int | None) -> list[Given]:
-        return [given_image(image, values=self._values(source), side=size) for image in images]
+        return [given_image(image, values=self._values(source), side=size, ledger=self.notes) for image in images]
 
     def _passes(self, tile: Tile, mode: Mode) -> Any:
         """Wrap the model in tiles where it can be tiled."""
@@ -429,7 +443,8 @@ class LoadedTranslator:
 
     def _encoded(self, what: ImageLike, side: int, way: Direction | None) -> StyleCode:
         values = self._values(way.target if way else "B")  # in a domain of 8 bits, a style of 16 bits is reduced to 8
-        images = given_image(what, values=None if values and values.plain else values, side=side).images
+        values = None if values and values.plain else values
+        images = given_image(what, values=values, side=side, ledger=self.notes).images
         if len(images) != 1:
             raise UserError(f"a style is one picture, not a batch of {len(images)}: give pairs of one and its weight")
         passes = self._passes("auto", "exact")
@@ -443,10 +458,12 @@ class LoadedTranslator:
         return self._codes[key]
 
 
-def _as_given(output: Tensor, image: ImageLike, values: ValueRange) -> Any:
+def _as_given(output: Tensor, image: ImageLike, values: ValueRange, missing: Mask | None = None) -> Any:
     if isinstance(image, Tensor):
         return (output if image.dim() == 4 else output[0]).to(image)
     array = to_uint8(output)[0] if values.plain else values.restore(output[0])
-    if isinstance(image, np.ndarray) or array.dtype != np.uint8 or array.shape[-1] not in (1, 3, 4):
+    if missing is not None:
+        array = with_no_data(array, missing)
+    if isinstance(image, np.ndarray) or array.dtype != np.uint8 or array.shape[-1] not in (1, 2, 3, 4):
         return array
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)

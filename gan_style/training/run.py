@@ -380,7 +380,7 @@ def announce(
     counts = engine.method.parameter_counts()
     say(f"{name}: {', '.join(f'{part} {count:,} parameters' for part, count in counts.items())}")
     assert data.splits is not None
-    for note in data.splits.notes:
+    for note in [*data.splits.notes, *data.splits.ledger.sentences()]:
         say(note)
     start = f"iteration {resume['iteration']} to {iterations}" if resume else f"{iterations} iterations"
     say(f"{start} of {data.batch_size} at {data.image_size} px, into {run_dir}")

@@ -27,12 +27,16 @@ BROKEN = {
     "text.jpg": (b"not an image\n", "is a text file"),
     "page.png": ("<!DOCTYPE html><p>Größe</p>".encode(), "is a text file"),
     "pointer.jpg": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run `git lfs pull`"),
-    "film.jpg": (encode(Image.fromarray(RGB), "GIF"), "holds GIF data"),
-    "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "holds HEIC or video data"),
+    "new.jpg": (b"\xff\x0a" + bytes(range(99)), "holds JPEG XL data"),
+    "film.jpg": (b"\0\0\0\x18ftypmp42\0\0\0\0isomavc1", "holds video data"),
+    "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a HEIC picture|is a damaged HEIF file"),
     "random.png": (bytes(range(256)), "not a picture of a known format"),
     "damaged.png": (JPEG.replace(JPEG[:3], b"\x89PNG\r\n\x1a\n"), "is cut off"),
-    "float.tif": (encode(Image.fromarray(RGB).convert("F"), "TIFF"), "holds floating-point values"),
-    "int.tif": (encode(Image.fromarray(RGB).convert("I"), "TIFF"), "holds signed or 32-bit values"),
+    "float.tif": (
+        encode(Image.fromarray(RGB).convert("F"), "TIFF"),
+        "holds float32 values, whose white point is unknown",
+    ),
+    "int.tif": (encode(Image.fromarray(RGB).convert("I"), "TIFF"), "holds int32 values, whose white point is unknown"),
 }
 
 
@@ -40,7 +44,7 @@ BROKEN = {
 def test_each_kind_of_broken_file_is_named(tmp_path: Path, name: str) -> None:
     data, reason = BROKEN[name]
     path = write(tmp_path / name, data)
-    with pytest.raises(UserError, match=re.escape(str(path)) + ".*" + reason) as caught:
+    with pytest.raises(UserError, match=rf"{re.escape(str(path))}.*({reason})") as caught:
         read_image(path)
     assert re.fullmatch(r"[^\n]+: [^\n]+\.", str(caught.value))
     skipped = check_images([path, write(tmp_path / "ok.jpg", JPEG)], "skip").skipped

@@ -53,14 +53,11 @@ def test_a_jpeg_that_stores_rgb_keeps_the_note_that_says_so(tmp_path: Path) -> N
 
 def test_metadata_is_taken_out() -> None:
     exif = b"Exif\0\0" + exif_block(6)
-    jpeg, found = strip_jpeg(
-        encode(Image.fromarray(RGB), "JPEG", exif=exif, icc_profile=b"profile", comment=b"comment")
-    )
-    assert found == exif_block(6)
-    assert jpeg == encode(Image.fromarray(RGB), "JPEG")
-    png, found = strip_png(encode(Image.fromarray(RGB), "PNG", exif=exif, icc_profile=b"profile"))
-    assert found == exif_block(6)
-    assert png == encode(Image.fromarray(RGB), "PNG")
+    jpeg = strip_jpeg(encode(Image.fromarray(RGB), "JPEG", exif=exif, icc_profile=b"profile", comment=b"comment"))
+    png = strip_png(encode(Image.fromarray(RGB), "PNG", exif=exif, icc_profile=b"profile"))
+    for stripped, kind in ((jpeg, "JPEG"), (png, "PNG")):
+        assert (stripped.exif, stripped.profile) == (exif_block(6), b"profile")
+        assert stripped.data == encode(Image.fromarray(RGB), kind)
 
 
 def test_an_end_inside_the_metadata_is_a_truncation() -> None:

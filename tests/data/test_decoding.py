@@ -32,7 +32,7 @@ from tests.data.image_files import (
 
 def converted(path: Path) -> str | None:
     """What reading a picture converts, None for plain RGB with 8 bits."""
-    return ", ".join(open_bytes(path.read_bytes()).conversions()) or None
+    return ", ".join(note.kind for note in open_bytes(path.read_bytes()).notes(ValueRange())) or None
 
 
 def over_white(array: np.ndarray, white: int = 255) -> np.ndarray:

@@ -15,7 +15,8 @@ from PIL import Image
 from gan_style.core.errors import UserError
 from gan_style.data.decoding import named_bytes
 from gan_style.data.files import check_image, read_picture
-from gan_style.data.saving import FORMATS, save_image
+from gan_style.data.ledger import FURTHER_PICTURES
+from gan_style.data.saving import FORMATS, JPEG, save_image
 from gan_style.data.values import ValueRange
 
 SIDE = (13, 17)
@@ -24,7 +25,8 @@ RANGES = {"uint8": (None, None), "uint16": (None, None), "float32": (-1024.0, 30
 
 def checked(path: Path, values: ValueRange) -> tuple[tuple[int, int], list[str]]:
     with named_bytes(path) as data:
-        return check_image(data, path.suffix, values)
+        size, notes = check_image(data, values)
+        return size, [note.kind for note in notes]
 
 
 def values_of(dtype: str, channels: int) -> ValueRange:
@@ -53,11 +55,13 @@ def test_what_is_saved_is_read_again(tmp_path: Path, dtype: str, channels: int, 
     save_image(array, path)
     again = read_picture(path, values_of(dtype, channels))
     assert (again.dtype, again.shape) == (array.dtype, array.shape)
-    if suffix in (".jpg", ".jpeg"):
+    if suffix in (*JPEG, ".gif"):
         assert np.abs(again.astype(int) - array).mean() < 40  # noise is the worst that can happen to a JPEG
     else:
         np.testing.assert_array_equal(again, array)
-    assert checked(path, values_of(dtype, channels)) == (SIDE[::-1], [])
+    size, notes = checked(path, values_of(dtype, channels))
+    assert size == SIDE[::-1]
+    assert notes == ([f"palette to {'RGB' if channels == 3 else 'grey'}"] if suffix == ".gif" else [])
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [*product(RANGES, (1, 3, 4, 7))])
@@ -129,7 +133,7 @@ def test_conversions_that_lose_nothing_are_made_and_said(tmp_path: Path) -> None
     np.testing.assert_array_equal(wide, rgb.astype(np.uint16) * 257)
     grey = read_picture(tmp_path / "rgb.png", values_of("uint8", 1))
     assert np.abs(grey[..., 0] - np.asarray(Image.fromarray(rgb).convert("L")).astype(int)).max() <= 1
-    assert checked(tmp_path / "rgb.png", values_of("uint16", 1))[1] == ["3 channels to 1", "uint8 to uint16"]
+    assert checked(tmp_path / "rgb.png", values_of("uint16", 1))[1] == ["RGB to grey", "uint8 to uint16"]
     beyond = ValueRange("float32", 0.0, 100.0, 3)
     assert checked(tmp_path / "rgb.png", beyond)[1][-1] == "values outside 0 to 100, clamped"
     save_image(drawn("uint8", 4), tmp_path / "rgba.png")
@@ -155,10 +159,13 @@ def test_tiffs_of_others(tmp_path: Path) -> None:
         read_picture(tmp_path / "cut.tif", values_of("uint16", 7))
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"junk" * 99])
-def test_a_damaged_array_is_named_and_runs_no_code(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", r"is empty"), (b"\x93NUMPY", "is a damaged NumPy file"), (b"junk" * 99, "is a text file and not a picture")],
+)
+def test_a_damaged_array_is_named_and_runs_no_code(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "x.npy").write_bytes(content)
-    with pytest.raises(UserError, match=r"x\.npy is a damaged NumPy file"):
+    with pytest.raises(UserError, match=rf"x\.npy {said}"):
         read_picture(tmp_path / "x.npy", ValueRange())
     np.save(tmp_path / "objects.npy", np.array([[{"a": 1}]], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match=r"objects\.npy is a damaged NumPy file"):
@@ -183,8 +190,8 @@ def test_dicom_in_hounsfield_units(tmp_path: Path) -> None:
     pydicom.dcmwrite(tmp_path / "x.dcm", dataset)
     array = read_picture(tmp_path / "x.dcm", values_of("float32", 1))
     np.testing.assert_array_equal(array[..., 0], stored.astype(np.float32) - 1024)
-    (tmp_path / "bad.dcm").write_bytes(b"no")
-    with pytest.raises(UserError, match=r"bad\.dcm is a damaged DICOM file"):
+    (tmp_path / "bad.dcm").write_bytes(bytes(128) + b"DICMno")
+    with pytest.raises(UserError, match=r"bad\.dcm is a DICOM file without pixels"):
         read_picture(tmp_path / "bad.dcm", values_of("float32", 1))
 
 
@@ -237,10 +244,11 @@ def test_every_band_of_a_tiff_is_read(tmp_path: Path, options: dict[str, Any], c
             read_picture(tmp_path / "x.tif", values_of(dtype, channels - 1))
 
 
-def test_pages_of_colour_are_not_taken_for_one_picture(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "x.tif", np.zeros((5, *SIDE, 3), np.uint8), photometric="rgb")
-    with pytest.raises(UserError, match=r"holds 5 pictures of several channels: save each as a file of its own"):
-        read_picture(tmp_path / "x.tif", ValueRange())
+def test_of_pages_of_colour_the_first_is_used_and_this_is_said(tmp_path: Path) -> None:
+    pages = np.stack([np.full((*SIDE, 3), 40 * number, np.uint8) for number in range(1, 6)])
+    tifffile.imwrite(tmp_path / "x.tif", pages, photometric="rgb")
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.tif", ValueRange()), pages[0])
+    assert checked(tmp_path / "x.tif", ValueRange())[1] == [FURTHER_PICTURES.kind]
 
 
 def test_bands_of_an_array_are_no_transparency(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from gan_style.core.errors import UserError
+from gan_style.data.ledger import Ledger
 from gan_style.data.shards import open_shards
 from tests.fuzz.test_seeds import little_memory
 
@@ -86,7 +87,7 @@ def opened(folder: Path, data: bytes) -> Any:
     (folder / "in" / "link").symlink_to(folder)
     (folder / "in" / "a.tar").write_bytes(data)
     with little_memory():
-        images = open_shards("A", [folder / "in" / "a.tar"], "stop", None, [])
+        images = open_shards("A", [folder / "in" / "a.tar"], "stop", None, [], Ledger())
         return {name: images[index] for index, name in enumerate(images.names)}
 
 
@@ -120,5 +121,5 @@ def test_an_index_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.tar.index.json").symlink_to(victim)
     (tmp_path / "in" / "a.tar").write_bytes(tar(GOOD))
-    open_shards("A", [tmp_path / "in" / "a.tar"], "stop", None, [])
+    open_shards("A", [tmp_path / "in" / "a.tar"], "stop", None, [], Ledger())
     assert victim.read_text() == "mine"

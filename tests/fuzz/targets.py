@@ -25,6 +25,7 @@ from gan_style.checkpoints import official
 from gan_style.core.errors import UserError
 from gan_style.data.decoding import named_bytes
 from gan_style.data.files import check_image, decode_image, read_raw
+from gan_style.data.ledger import Ledger
 from gan_style.data.named.unpacking import unpack
 from gan_style.data.shards import open_shards
 from gan_style.data.sources import list_source
@@ -102,11 +103,11 @@ def image(path: Path, data: bytes) -> None:
     with named_bytes(path, data):
         for values in RANGES:
             try:
-                decode_image(data, path.suffix, values)
-                check_image(data, path.suffix, values)
+                decode_image(data, values)
+                check_image(data, values)
             except UserError:
                 continue
-        read_raw(data, path.suffix)
+        read_raw(data)
 
 
 def whole_checkpoint(path: Path, data: bytes) -> None:
@@ -156,7 +157,7 @@ def listing(path: Path, data: bytes) -> None:
 
 
 def shard(path: Path, data: bytes) -> None:
-    images = open_shards("A", [path], "stop", None, [], ValueRange())
+    images = open_shards("A", [path], "stop", None, [], Ledger(), ValueRange())
     for index in range(min(len(images), 4)):
         images[index]
 

@@ -103,7 +103,7 @@ LARGE = {
 
 def raw(name: str, data: bytes) -> np.ndarray:
     with named_bytes(Path(name), data):
-        return read_raw(data, Path(name).suffix)
+        return read_raw(data).array
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="only Linux bounds the memory of a process")

@@ -19,8 +19,10 @@ from gan_style.apps.bench.settings import ORACLE, PLANTED, RESULT, Settings
 from gan_style.apps.bench.verdicts import Verdict, verdicts
 from gan_style.core.errors import UserError
 from gan_style.core.paths import why
+from gan_style.core.terminal import warn
 from gan_style.core.version import __version__
-from gan_style.data.images import list_images, read_image
+from gan_style.data.images import list_images, read_image, survey
+from gan_style.data.ledger import Ledger
 from gan_style.evaluation.drawn import DrawnJudge
 from gan_style.metrics.table import NAMED, goodness
 
@@ -140,7 +142,11 @@ def read_folder(folder: Path, judge: DrawnJudge) -> Images:
     wanted = names_of(judge)
     if not folder.is_dir():
         raise UserError(f"{folder} does not exist: give translations of the exported bench/*.png by the same names")
-    paths = list_images(folder)
+    ledger = Ledger()
+    paths = list_images(folder, ledger)
+    survey(paths, ledger)
+    for sentence in ledger.sentences():
+        warn(f"note: {sentence}")
     found = {path.stem: path for path in paths}
     if len(found) < len(paths):
         raise UserError(f"{folder} has two pictures of one name: leave one of each")

@@ -206,6 +206,8 @@ def _result(models: Models, chosen: Controls, room: Room, stops: Stops) -> None:
         stem = wish.image.stem if wish.image else ""
         with stops.heard(request.session_hash):
             made = translate(translator, wish, _new(room), f"{stem}-{_file_name(name)}", _report(progress))
+        for sentence in made.notes:
+            gr.Info(plain(UserError(sentence)), title="About this file")
         return (made.before, made.after), gr.update(value=str(made.file), visible=True)
 
     go.then(run, chosen.inputs | {chosen.model}, [slider, download], scroll_to_output=True, **ONE_AT_A_TIME)

@@ -17,6 +17,7 @@ from gan_style.apps.studio.images import check_upload, painted_regions, shown, s
 from gan_style.core.checks import require_finite
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
+from gan_style.data.ledger import Ledger
 from gan_style.data.saving import holding, save
 from gan_style.inference.translator import RESULT, LoadedTranslator
 from gan_style.models.styled import optimizing
@@ -63,6 +64,7 @@ class Made(NamedTuple):
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     file: Path
+    notes: list[str]  # what reading the files left out or changed
 
 
 def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str, report: Report) -> Made:
@@ -83,13 +85,13 @@ def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str,
         optimizing(translator.model).steps = wish.steps
         options["progress"] = steps_of(report)
     torch.manual_seed(0)
-    image = translator.translate(content, **options)
-    array = np.asarray(image)
+    translator.notes = Ledger()  # of this picture alone: the model stays loaded for the next
+    array = np.asarray(translator.translate_all([content], **options)[0])
     path = holding(folder / f"{name}.png", str(array.dtype), array.shape[2] if array.ndim == 3 else 1)
-    save(image, path)
+    save(array, path)
     after = shown(path, max(array.shape[:2]))
     before = Image.fromarray(shown(content, wish.size)).resize(after.shape[1::-1], Image.Resampling.LANCZOS)
-    return Made(np.asarray(before), after, path)
+    return Made(np.asarray(before), after, path, translator.notes.sentences())
 
 
 def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from gan_style.data.inspection.findings import (
     size_findings,
 )
 from gan_style.data.inspection.page import SEVERITIES
-from gan_style.data.layout import all_parts, find_set
+from gan_style.data.layout import Layout, all_parts, find_set
+from gan_style.data.ledger import Ledger
 
 CHECKS = (
     file_findings,
@@ -38,6 +39,7 @@ def examine(
     root: Path,
     image_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    ledger: Ledger | None = None,
 ) -> tuple[Inspection, list[Finding]]:
     """Read every picture once and run all checks.
 
@@ -46,11 +48,15 @@ def examine(
         root: the folder that paths are shown relative to.
         image_size: side of the squares that training cuts.
         progress: called with (number read, number in all) after each picture.
+        ledger: what listing the files left out.
 
     Returns: the facts and the findings, the worst first.
     """
     splits = gather(images, progress)
-    inspection = Inspection(root, image_size, splits, find_pairs(splits))
+    inspection = Inspection(root, image_size, splits, find_pairs(splits), ledger or Ledger())
+    for split in splits.values():
+        for image in split.images:
+            inspection.ledger.add(image.path, image.notes)
     findings = chain.from_iterable(check(inspection) for check in CHECKS)
     return inspection, sorted(findings, key=lambda finding: list(SEVERITIES).index(finding.severity))
 
@@ -71,11 +77,11 @@ def inspect(
         UserError: there is no such set, or it holds shards.
     """
     require_whole("image_size", image_size, 1)
-    root, files = found(data)
-    return examine(files, root, image_size, progress)
+    root, layout = found(data)
+    return examine(layout.parts, root, image_size, progress, layout.ledger)
 
 
-def found(data: str | Path) -> tuple[Path, Mapping[str, Sequence[Path]]]:
+def found(data: str | Path) -> tuple[Path, Layout]:
     """Find the folder of a set of pictures, and its files by split.
 
     Raises:

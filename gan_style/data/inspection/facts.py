@@ -16,19 +16,23 @@ from numpy.typing import NDArray
 
 from gan_style.core.errors import UserError
 from gan_style.data.inspection.seen import look_at
+from gan_style.data.ledger import Note
 from gan_style.data.values import Array
 
 SPLITS = ("trainA", "trainB", "valA", "valB", "testA", "testB")
 SUFFIXES_OF = {
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jfif", ".jpe"),
     "PNG": (".png",),
     "WebP": (".webp",),
     "BMP": (".bmp",),
     "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JPEG 2000": (".jp2",),
     "NumPy": (".npy",),
     "DICOM": (".dcm",),
 }
-KIND_OF_ARRAYS = {suffix: kind for kind in ("TIFF", "NumPy", "DICOM") for suffix in SUFFIXES_OF[kind]}
 HASHED, THUMBNAIL = 32, 16  # pixels a side, of the picture that is hashed and of the one that is kept
 GREY_TOLERANCE = 3  # levels of 255 between the channels of a grey JPEG stored as RGB, after averaging
 MAX_BLANK_STD = 1.5  # levels of 255: the noise of a JPEG of one colour
@@ -58,6 +62,7 @@ class ImageFacts:
             lossless container.
         hash: 64 signs of the lowest cosine frequencies of the brightness.
         thumbnail: [16, 16, 3] uint8.
+        notes: what reading it does beside.
     """
 
     path: Path
@@ -78,6 +83,7 @@ class ImageFacts:
     digest: str
     hash: int
     thumbnail: NDArray[np.uint8] = field(repr=False, compare=False)
+    notes: tuple[Note, ...] = ()
 
     @property
     def short_side(self) -> int:
@@ -170,7 +176,7 @@ def read_facts(path: Path) -> ImageFacts | Unreadable:
     return ImageFacts(
         path=path,
         bytes=seen.bytes,
-        kind=opened.kind if opened else KIND_OF_ARRAYS[path.suffix.lower()],
+        kind=seen.kind,
         width=pixels.shape[1],
         height=pixels.shape[0],
         mode=opened.image.mode if opened else seen.numbers.dtype.name,
@@ -185,6 +191,7 @@ def read_facts(path: Path) -> ImageFacts | Unreadable:
         std=_triple(std),
         digest=_digest(seen.numbers),
         hash=perceptual_hash(small),
+        notes=seen.notes,
         thumbnail=cv2.resize(small, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.uint8),
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from gan_style.data.inspection.duplicates import Pair
 from gan_style.data.inspection.facts import ImageFacts, Split
+from gan_style.data.ledger import Ledger
 
 Severity = Literal["problem", "warning", "note"]
 MAX_FILES_SHOWN = 5  # in a finding
@@ -48,12 +49,14 @@ class Inspection:
         image_size: side of the squares that training cuts.
         splits: by name, in the order of SPLITS.
         pairs: pictures that occur twice.
+        ledger: what reading the set leaves out or changes.
     """
 
     root: Path
     image_size: int
     splits: dict[str, Split]
     pairs: list[Pair]
+    ledger: Ledger = field(default_factory=Ledger)
 
     def shown(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)

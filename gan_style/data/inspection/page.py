@@ -37,6 +37,10 @@ def print_page(console: Console, name: str, inspection: Inspection, findings: Se
         if finding.count > len(finding.files) > 0:
             console.print(Text(f"    and {finding.count - len(finding.files)} more", style="dim"))
         console.print(Text(f"    -> {printable(finding.remedy)}"), soft_wrap=True)
+    for sentence in inspection.ledger.sentences():
+        console.print(
+            Text("note: ", style=SEVERITIES["note"]).append(printable(sentence), style="default"), soft_wrap=True
+        )
     counts = Counter(finding.severity for finding in findings)
     console.print(Text(", ".join(f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in SEVERITIES)))
 
@@ -69,7 +73,8 @@ def _counted(values: Iterable[object]) -> str:
 def as_json(name: str, inspection: Inspection, findings: Sequence[Finding]) -> dict[str, Any]:
     """Return everything that was found, with paths relative to the folder of the set.
 
-    Keys: version, name, image_size, status, findings, splits (counts by name), duplicates, pictures, unreadable.
+    Keys: version, name, image_size, status, findings, splits (counts by name), duplicates, pictures, unreadable, files
+    (entries of the ledger).
     """
     return {
         "version": VERSION,
@@ -92,6 +97,7 @@ def as_json(name: str, inspection: Inspection, findings: Sequence[Finding]) -> d
             for split in inspection.splits.values()
             for file in split.unreadable
         ],
+        "files": inspection.ledger.as_json(),
     }
 
 
@@ -106,11 +112,12 @@ def _pair(inspection: Inspection, pair: Pair) -> dict[str, str]:
 
 
 def _facts(inspection: Inspection, image: ImageFacts) -> dict[str, Any]:
-    values = {item.name: getattr(image, item.name) for item in fields(image) if item.name != "thumbnail"}
+    values = {item.name: getattr(image, item.name) for item in fields(image) if item.name not in ("thumbnail", "notes")}
     return values | {
         "path": inspection.shown(image.path),
         "mean": list(image.mean),
         "std": list(image.std),
         "hash": f"{image.hash:016x}",  # as text: JavaScript's numbers have fewer than 64 bits
         "blank": image.blank,
+        "notes": [note.kind for note in image.notes],
     }

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.core.errors import ContentError, UserError
+from gan_style.data.containers import sniff
 from gan_style.data.decoding import OpenedImage, composite, decode, named_bytes, open_bytes
-from gan_style.data.files import RAW, fit, read_raw
+from gan_style.data.files import RAW, fit, notes_of, read_raw
+from gan_style.data.ledger import Note
 from gan_style.data.values import Array, ValueRange
 
 
@@ -25,6 +27,8 @@ class Seen:
         shown: RGB uint8. More than 8 bits are scaled by the picture's own range, further channels are left out.
         low: smallest number, transparency aside.
         high: largest, likewise.
+        kind: key of `facts.SUFFIXES_OF`, from the content.
+        notes: what reading it does beside.
     """
 
     bytes: int
@@ -33,6 +37,8 @@ class Seen:
     shown: NDArray[np.uint8]
     low: float
     high: float
+    kind: str
+    notes: tuple[Note, ...] = ()
 
 
 def look_at(path: Path) -> Seen:
@@ -47,27 +53,33 @@ def look_at(path: Path) -> Seen:
             opened = open_bytes(data)
             if opened.bits <= 8:
                 pixels = decode(opened)
-                return Seen(len(data), opened, pixels, pixels, int(pixels.min()), int(pixels.max()))
+                if opened.kind not in RAW:
+                    notes = tuple(opened.notes(ValueRange()))
+                    low, high = int(pixels.min()), int(pixels.max())
+                    return Seen(len(data), opened, pixels, pixels, low, high, opened.kind, notes)
         except UserError:
-            if path.suffix.lower() not in RAW:
+            if sniff(data) not in RAW:
                 raise
-        return _look_at_numbers(data, path.suffix, opened)
+        return _look_at_numbers(data, opened)
 
 
-def _look_at_numbers(data: bytes, suffix: str, opened: OpenedImage | None) -> Seen:
-    numbers = read_raw(data, suffix)
+def _look_at_numbers(data: bytes, opened: OpenedImage | None) -> Seen:
+    raw = read_raw(data)
+    numbers = raw.array
     if numbers.dtype.kind not in "buif":
         raise ContentError(f"holds {numbers.dtype} values, but a picture holds numbers: save it as float32")
     if numbers.dtype.kind == "f":
         with np.errstate(over="ignore"):  # values beyond float32 become infinite, which is refused
-            fit(numbers, ValueRange("float32", 0, 1, numbers.shape[2]))
+            fit(numbers, ValueRange("float32", 0, 1, numbers.shape[2]), missing=raw.missing)
     numbers = numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
     if numbers.dtype not in (np.uint8, np.uint16):
         opened = None
     colours = numbers
     if opened is not None and opened.has_alpha and numbers.shape[2] in (2, 4):
         colours = composite(numbers, 255 if numbers.dtype == np.uint8 else 2**opened.bits - 1)
-    return Seen(len(data), opened, numbers, _show(colours), float(colours.min()), float(colours.max()))
+    present = colours if raw.missing is None or raw.missing.all() else colours[~raw.missing]
+    low, high = float(present.min()), float(present.max())
+    return Seen(len(data), opened, numbers, _show(colours), low, high, sniff(data), tuple(notes_of(raw)))
 
 
 def _show(colours: Array) -> NDArray[np.uint8]:

@@ -92,7 +92,7 @@ def test_the_json_is_what_was_found(root: Path, tmp_path: Path) -> None:
     assert run(root, "--out", str(out)) == 1
     found = json.loads(out.read_text())
     assert set(found) == {
-        "version", "name", "image_size", "status", "findings", "splits", "duplicates", "pictures", "unreadable"
+        "version", "name", "image_size", "status", "findings", "splits", "duplicates", "pictures", "unreadable", "files"
     }  # fmt: skip
     images = {path.name: sorted(path.iterdir()) for path in sorted(root.iterdir())}
     inspection, findings = examine(images, root, CROP)
