@@ -1,6 +1,7 @@
 """Headers of picture files, read from their bytes before any decoder sees them."""
 
 import os
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ FOREIGN = {
 LFS_POINTER = b"version https://git-lfs"
 MAX_PROFILE_BYTES = 4_000_000  # usual profiles have some hundred to a million
 TIFF_OFFSETS, TIFF_LENGTHS = (273, 324), (279, 325)  # of strips and of tiles
+ORIENTATION, WHOLE_NUMBERS = 0x0112, {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # of TIFF, by number
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=\"|='|>)([0-9])")
 PNG_END = bytes.fromhex("0000000049454e44ae426082")
 PNG_ESSENTIAL = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 
@@ -125,6 +129,7 @@ class Stripped:
     Attributes:
         data: With only what says how to decode.
         exif: Its EXIF block; empty where there is none.
+        xmp: Its XMP packet, likewise.
         profile: Its ICC profile, likewise.
         pictures: How many pictures the file says that it holds.
         unended: Whether the mark of its end is missing.
@@ -132,6 +137,7 @@ class Stripped:
 
     data: bytes
     exif: bytes = b""
+    xmp: bytes = b""
     profile: bytes = b""
     pictures: int = 1
     unended: bool = False
@@ -143,25 +149,28 @@ def strip_jpeg(data: bytes) -> Stripped:
     Raises:
         TruncatedError: If the file ends before the pixel data.
     """
-    kept, exif, profile, position, pictures = [data[:2]], b"", b"", 2, 1
+    kept, found, position = [data[:2]], Stripped(b""), 2
     while True:
         if position + 4 > len(data):
             raise TruncatedError
         marker = data[position + 1]
         if data[position] != 0xFF or marker == 0xDA:  # pixel data, or damage that the decoder reports
-            return Stripped(b"".join([*kept, data[position:]]), exif, profile, pictures)
+            found.data = b"".join([*kept, data[position:]])
+            return found
         if marker == 0xFF:  # padding
             position += 1
             continue
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if end > len(data):
             raise TruncatedError
-        if marker == 0xE1 and not exif and data[position + 4 : position + 10] == b"Exif\0\0":
-            exif = data[position + 10 : end]
+        if marker == 0xE1 and not found.exif and data[position + 4 : position + 10] == b"Exif\0\0":
+            found.exif = data[position + 10 : end]
+        if marker == 0xE1 and data[position + 4 : end].startswith(XMP_HEAD):
+            found.xmp = data[position + 4 + len(XMP_HEAD) : end]
         if marker == 0xE2 and data[position + 4 : position + 16] == b"ICC_PROFILE\0":
-            profile += data[position + 18 : end]  # its parts follow each other in this order
+            found.profile += data[position + 18 : end]  # its parts follow each other in this order
         if marker == 0xE2 and data[position + 4 : position + 8] == b"MPF\0":
-            pictures = max(2, _multi_pictures(data[position + 8 : end]))
+            found.pictures = max(2, _multi_pictures(data[position + 8 : end]))
         if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
             kept.append(data[position:end])
         position = end
@@ -189,10 +198,11 @@ def strip_png(data: bytes) -> Stripped:
         ContentError: If it is in a form that only Apple's programs read.
         TruncatedError: If the file ends before its last chunk does.
     """
-    kept, exif, profile, position, name, pictures = [data[:8]], b"", b"", 8, b"", 1
+    kept, found, position, name = [data[:8]], Stripped(b""), 8, b""
     while name != b"IEND":
         if position == len(data) and name == b"IDAT":  # whether all pixels are there the decoder sees
-            return Stripped(b"".join([*kept, PNG_END]), exif, profile, pictures, unended=True)
+            found.data, found.unended = b"".join([*kept, PNG_END]), True
+            return found
         end = position + 12 + int.from_bytes(data[position : position + 4], "big")
         name = data[position + 4 : position + 8]
         if end > len(data):
@@ -201,21 +211,37 @@ def strip_png(data: bytes) -> Stripped:
             raise ContentError(
                 "is a PNG in Apple's own form (CgBI): convert it with xcrun pngcrush -revert-iphone-optimizations."
             )
+        body = data[position + 8 : end - 4]
         if name == b"eXIf":
-            exif = data[position + 8 : end - 4]
+            found.exif = body
         elif name == b"iCCP":
-            profile = _unpacked_profile(data[position + 8 : end - 4])
-        elif name == b"acTL" and end == position + 20:
-            pictures = int.from_bytes(data[position + 8 : position + 12], "big")
+            found.profile = _unpacked(body.partition(b"\0")[2][1:])
+        elif name == b"acTL" and len(body) == 8:
+            found.pictures = int.from_bytes(body[:4], "big")
+        elif name in (b"tEXt", b"zTXt", b"iTXt"):
+            _read_text(name, body, found)
         elif name in PNG_ESSENTIAL:
             kept.append(data[position:end])
         position = end
-    return Stripped(b"".join(kept), exif, profile, pictures)
+    found.data = b"".join(kept)
+    return found
 
 
-def _unpacked_profile(chunk: bytes) -> bytes:
-    """Return the ICC profile of an iCCP chunk, which follows a name and two zeros; empty where it is damaged."""
-    packed = chunk.partition(b"\0")[2][1:]
+def _read_text(name: bytes, body: bytes, found: Stripped) -> None:
+    """Take EXIF and XMP out of a text chunk of a PNG, where programs put them before there was a chunk for EXIF."""
+    key, _, text = body.partition(b"\0")
+    if key == b"XML:com.adobe.xmp" and name == b"iTXt" and text[:1] == b"\0":  # not compressed
+        found.xmp = text.split(b"\0", 4)[-1]
+    elif key == b"Raw profile type exif" and not found.exif:
+        lines = (_unpacked(text[1:]) if name == b"zTXt" else text).split(b"\n")
+        try:
+            found.exif = bytes.fromhex(b"".join(lines[3:]).decode("ascii"))
+        except ValueError:
+            found.exif = b""
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Unpack what a chunk holds, no more than metadata ever is; empty where it is damaged."""
     try:
         return zlib.decompressobj().decompress(packed, MAX_PROFILE_BYTES)
     except zlib.error:
@@ -263,22 +289,30 @@ def tiff_goes_round(data: bytes) -> bool:
     return start != 0
 
 
-def exif_orientation(exif: bytes) -> int:
-    """Read the orientation of an EXIF block, however damaged; 1 (upright) where there is none."""
+def orientation_of(exif: bytes, xmp: bytes = b"") -> int:
+    """Read the orientation of an EXIF block, however damaged, else of an XMP packet; 1 (upright) where neither says."""
+    found = _exif_orientation(exif)
+    if found is None and (said := XMP_ORIENTATION.search(xmp)):
+        found = int(said[1])
+    return found if found is not None and 1 <= found <= 8 else 1
+
+
+def _exif_orientation(exif: bytes) -> int | None:
+    """Return what the orientation tag of an EXIF block holds, in any of the types that a whole number may have."""
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
-        return 1
+        return None
     try:
         (start,) = struct.unpack_from(f"{order}I", exif, 4)
         (count,) = struct.unpack_from(f"{order}H", exif, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, entry)
-            if (tag, kind) == (0x0112, 3):
-                return value if 1 <= value <= 8 else 1
+            tag, kind = struct.unpack_from(f"{order}HH", exif, entry)
+            if tag == ORIENTATION and kind in WHOLE_NUMBERS:
+                return int(struct.unpack_from(f"{order}{WHOLE_NUMBERS[kind]}", exif, entry + 8)[0])
     except struct.error:
         pass
-    return 1
+    return None
 
 
 class Bounded:

@@ -38,7 +38,7 @@ from gan_style.data.containers import (
     TruncatedError,
     check_webp,
     damaged,
-    exif_orientation,
+    orientation_of,
     sniff,
     strip_jpeg,
     strip_png,
@@ -216,8 +216,8 @@ def open_bytes(data: bytes) -> OpenedImage:
         image = READERS[kind](BytesIO(stripped.data))  # not Image.open, which would warn about large pictures
         check_pixels(*image.size)
         if kind in ("WebP", "AVIF"):
-            stripped.exif = image.info.get("exif") or b""
-        orientation = exif_orientation(stripped.exif) if stripped.exif else 1
+            stripped.exif, stripped.xmp = (image.info.get(name) or b"" for name in ("exif", "xmp"))
+        orientation = orientation_of(stripped.exif, stripped.xmp) if stripped.exif or stripped.xmp else 1
         if isinstance(image, TiffImageFile):
             turned = image.tag_v2.get(_ORIENTATION, 1)
             orientation = turned if turned in range(1, 9) else 1

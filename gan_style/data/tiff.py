@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from gan_style.core.budget import check_pixels
 from gan_style.core.errors import ContentError, UserError
@@ -58,9 +59,9 @@ def read_tiff(data: bytes) -> Raw:
     except UserError:
         raise
     except Exception as error:  # a broken file can raise nearly anything
-        open_bytes(data)  # raises the error of an empty or cut off file
         if page is not None:
             _check_codec(page)
+        open_bytes(data)  # raises the error of an empty or cut off file
         raise damaged("TIFF", error) from error
     raw.missing = _missing(raw.array, raw.carried.no_data)
     return raw
@@ -69,11 +70,15 @@ def read_tiff(data: bytes) -> Raw:
 def _numbers(file: tifffile.TiffFile, page: Any, data: bytes, stacked: bool) -> Raw:
     """Decode the pixels: by Pillow what it keeps whole, everything else by tifffile."""
     if not stacked and _pillow_reads(page) and (page.bitspersample <= 8 or page.samplesperpixel == 1):
-        return _by_pillow(data)
+        try:
+            return _by_pillow(data)
+        except UserError:
+            if not _of_newer_codec(page):
+                raise
     try:
         array = np.asarray(file.series[0].asarray() if stacked else page.asarray())
     except Exception:  # a codec that is not installed, or damage
-        if stacked or not _pillow_reads(page):
+        if stacked or not _pillow_reads(page) or _of_newer_codec(page):
             raise
         return _by_pillow(data)  # OpenCV decodes some of the usual compressions
     if array.ndim == 4 and array.shape[0] == 1:
@@ -121,6 +126,11 @@ def _check_codec(page: Any) -> None:
             f"is compressed as {name} (number {int(page.compression)}), which is not read without imagecodecs: "
             "pip install 'gan-style[tiff]', or save it without compression"
         ) from error
+
+
+def _of_newer_codec(page: Any) -> bool:
+    """Check whether Pillow has no codec for the compression of a page."""
+    return int(page.compression) not in COMPRESSION_INFO
 
 
 def _pillow_reads(page: Any) -> bool:

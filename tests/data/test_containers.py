@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_style.data.containers import TruncatedError, exif_orientation, strip_jpeg, strip_png
+from gan_style.data.containers import TruncatedError, orientation_of, strip_jpeg, strip_png
 from gan_style.data.images import read_image
 from tests.data.image_files import RGB, encode, write
 
@@ -21,13 +21,13 @@ def exif_block(value: int, order: str = ">", kind: int = 3) -> bytes:
 @pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"])
 def test_orientation_is_read_in_both_byte_orders(order: str, prefix: bytes) -> None:
     for value in range(1, 9):
-        assert exif_orientation(prefix + exif_block(value, order)) == value
+        assert orientation_of(prefix + exif_block(value, order)) == value
 
 
 def test_orientation_is_upright_where_exif_is_missing_or_damaged() -> None:
     block = exif_block(6)
     damaged = [b"", b"MM", b"nonsense", exif_block(0), exif_block(9), exif_block(6, kind=2), block[:15]]
-    assert [exif_orientation(exif) for exif in damaged] == [1] * len(damaged)
+    assert [orientation_of(exif) for exif in damaged] == [1] * len(damaged)
 
 
 def test_padding_between_the_parts_of_a_jpeg_is_skipped(tmp_path: Path) -> None:
