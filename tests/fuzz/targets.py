@@ -36,6 +36,7 @@ from gan_style.inference.video.reading import VideoReader
 from gan_style.report.comparison import render_comparison
 from gan_style.report.page import render
 from gan_style.report.read import read_run
+from tests.data.references import agreement
 
 SEEDS = Path(__file__).parent / "seeds"
 FORMATS = (".png", ".jpg", ".webp", ".bmp", ".tif", ".npy", ".dcm")
@@ -110,6 +111,12 @@ def image(path: Path, data: bytes) -> None:
         read_raw(data)
 
 
+def reader(path: Path, data: bytes) -> None:
+    """What is read equals what Pillow reads, or an entry of the ledger says why not."""
+    if data[:6] != b"\x93NUMPY" and data[128:132] != b"DICM":
+        agreement(data)
+
+
 def whole_checkpoint(path: Path, data: bytes) -> None:
     load(path, device="cpu")
 
@@ -181,6 +188,7 @@ def run_folder(path: Path, data: bytes) -> None:
 
 TARGETS = {
     "picture": Target(image, FORMATS),
+    "reader": Target(reader, (".png",)),
     "checkpoint": Target(whole_checkpoint, (".ckpt", ".safetensors")),
     "structure": Target(structure, (".ckpt",)),
     "config": Target(config, (".ckpt",)),

@@ -19,7 +19,7 @@ from gan_style.training.run import RunConfig
 from tests.conftest import composed
 from tests.fuzz import targets
 
-FEW = {"official": 25, "checkpoint": 12, "structure": 25, "config": 40, "video": 15, "picture": 150}
+FEW = {"official": 25, "checkpoint": 12, "structure": 25, "config": 40, "video": 15, "picture": 150, "reader": 150}
 QUIET = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 
 

@@ -77,6 +77,14 @@ def picture() -> list[bytes]:
     ]
 
 
+def reader() -> list[bytes]:
+    """Pictures for the eye, without the byte that chooses a suffix; more formats than `picture` has."""
+    rgb = Image.fromarray(SMALL[..., :3])
+    more = [encode(rgb, kind) for kind in ("GIF", "AVIF", "JPEG2000")]
+    moving = encode(rgb, "WEBP", save_all=True, append_images=[rgb.rotate(180)], duration=40)
+    return [*(one[1:] for one in picture() if one[0] < 5), *more, moving]
+
+
 def mask() -> list[bytes]:
     return [one for one in picture() if one[0] < 5]
 
