@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
+from gan_style.core.sizes import Size
 from gan_style.core.types import Count
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.layout import Layout
@@ -68,7 +69,7 @@ class StoredDataModule(UnpairedDataModule):
 
     def read(self) -> Splits:
         layout = self.layout()
-        notes = list(layout.notes)
+        notes = [*self.notes_of_shape(), *layout.notes]
         opened: dict[str, StoredImages] = {}
         for part, paths in layout.parts.items():
             smallest = self.smallest_image if part.startswith("train") else None
@@ -81,7 +82,7 @@ class StoredDataModule(UnpairedDataModule):
         """Find the files of each part."""
 
     @abstractmethod
-    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str]) -> StoredImages:
+    def open(self, part: str, paths: list[Path], min_size: Size | None, notes: list[str]) -> StoredImages:
         """Open the usable pictures of a part; adds messages to `notes`."""
 
 

@@ -21,6 +21,7 @@ from gan_style.core.config import Node, build, check_signature, no_node, read
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from gan_style.core.paths import write_whole
 from gan_style.core.plain_data import plain_copy
+from gan_style.core.sizes import in_pixels
 from gan_style.core.types import Seed
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.metrics.own import as_nodes, own_scores
@@ -383,4 +384,4 @@ def announce(
     for note in data.splits.notes:
         say(note)
     start = f"iteration {resume['iteration']} to {iterations}" if resume else f"{iterations} iterations"
-    say(f"{start} of {data.batch_size} at {data.image_size} px, into {run_dir}")
+    say(f"{start} of {data.batch_size} at {in_pixels(data.image_size)}, into {run_dir}")
