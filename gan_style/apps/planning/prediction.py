@@ -11,6 +11,7 @@ from gan_style.core.sizes import Size, height_width, pixels_of, sized
 
 MAX_TRIAL_SIDE = 160  # pixels; up to here the crop itself is tried
 SECOND_TRIAL_SIDE = 96  # pixels, where the target is larger; both are multiples of 32, for U-Nets
+MIN_TRIAL_SIDE = 16  # pixels, the least that drawn data can have
 UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
@@ -64,7 +65,7 @@ def trial_sizes(image_size: Size, smallest: int, step: int = 4) -> tuple[Size, S
     if pixels_of(image_size) > MAX_TRIAL_SIDE**2 and smallest <= SECOND_TRIAL_SIDE:
         return SECOND_TRIAL_SIDE, MAX_TRIAL_SIDE
     sides = height_width(image_size)
-    half = sized("half", [max(-(-smallest // step) * step, side // 2 // step * step, step) for side in sides])
+    half = sized("half", [max(-(-smallest // step) * step, side // 2 // step * step, MIN_TRIAL_SIDE) for side in sides])
     if pixels_of(half) < pixels_of(image_size):
         return half, image_size
     return image_size, sized("double", [2 * side for side in sides])
