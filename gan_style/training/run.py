@@ -88,6 +88,7 @@ class RunConfig:
 
 
 NODES = ("model", "data", "trainer", "logger")  # groups of one object each
+SIZES = ("image_size", "load_size")  # of data, in pixels
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,8 @@ def checked(config: Mapping[str, Any]) -> Checked:
         if not isinstance(node, Node):
             raise no_node(node)
     model, data, trainer, logger, *callbacks = nodes
+    # A square that was given as [N,N] is stored, and compared with that of a checkpoint, as N.
+    ours["data"] |= {key: data.values[key] for key in SIZES if isinstance(data.values.get(key), int)}
     return Checked(ours, in_config(ours["allow"]), model, data, trainer, logger, callbacks)
 
 
