@@ -21,7 +21,7 @@ from gan_style.core.errors import UserError
 from gan_style.inference.load import load
 from gan_style.training.run import train
 from tests.conftest import SCORES, composed, differences, small_config, small_words, trained_into
-from tests.small_models import made
+from tests.small_models import made, saved
 
 Run = Callable[..., Path]
 MODELS = sorted(p.stem for p in (config_dir() / "model").glob("*.yaml"))
@@ -85,11 +85,14 @@ def test_a_square_is_stored_as_a_number_and_goes_on_from_one(run: Run, capsys: p
     assert content["config"]["data"]["load_size"] == content["preprocessing"]["load_size"] == 36
 
 
-def test_the_full_attention_has_a_weight_for_every_place() -> None:
-    model = made("model=ugatit", "data.image_size=[64,96]")
-    assert model.G_AB.modulation[0].in_features == 16 * 16 * 24
+def test_the_full_attention_has_a_weight_for_every_place(tmp_path: Path) -> None:
+    translator = load(saved(tmp_path / "last.ckpt", "model=ugatit", "data.image_size=[64,96]"))
+    assert translator.model.G_AB.modulation[0].in_features == 16 * 16 * 24
     for size in ((64, 96), (96, 64), (45, 131)):
-        assert model.translate(torch.zeros(1, 3, *size), "A2B").shape[-2:] == size
+        image = torch.rand(3, *size) * 2 - 1
+        whole, tiled = (translator.translate(image, "A2B", tile=tile) for tile in ("off", 16))
+        assert whole.shape == image.shape
+        torch.testing.assert_close(tiled, whole, atol=1e-4, rtol=0)
 
 
 def test_a_side_that_is_too_small_for_the_networks_is_named() -> None:
