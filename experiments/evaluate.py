@@ -28,6 +28,7 @@ from gan_style.core.allowed import find_here
 from gan_style.core.errors import UserError
 from gan_style.core.exit_status import exit_status
 from gan_style.core.signals import command, stoppable
+from gan_style.core.sizes import Size, sized
 from gan_style.core.terminal import say, warn
 from gan_style.core.types import Count, CountOrNone
 
@@ -125,7 +126,7 @@ def run(settings: Settings) -> int:
         for direction, folders in (("A2B", settings.folders), ("B2A", settings.folders_B2A)):
             for name, path in labelled(folders).items():
                 label = name if name not in jobs else f"{name} {direction}"
-                jobs[label] = lambda p=path, d=direction: judge.folder(p, d, side(settings, results))
+                jobs[label] = lambda p=path, d=direction: judge.folder(p, d, size_of(settings, results))
         bar.update(whole, total=len(jobs))
         for name, job in jobs.items():
             bar.update(whole, description=escape(printable(name)))  # which may look like markup of Rich
@@ -188,13 +189,13 @@ def labelled(folders: Sequence[str]) -> dict[str, Path]:
     return {}
 
 
-def side(settings: Settings, results: dict[str, Any]) -> int:
+def size_of(settings: Settings, results: dict[str, Any]) -> Size:
     """Of the pictures in a folder: as it was given, or as the checkpoints have it."""
     if settings.size is not None:
         return settings.size
     if not results:
         raise UserError("no checkpoint says the side of the pictures: add size=N")
-    return int(next(iter(results.values()))["protocol"]["picture_size"])
+    return sized("picture_size", next(iter(results.values()))["protocol"]["picture_size"])
 
 
 def first_images(judge: Any, count: int) -> dict[str, dict[int, Any]]:
@@ -222,7 +223,7 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
     write(out / "table.tex", latex(results))
     write(out / "plot.svg", plot(results))
     names = ["scores.json", "table.md", "table.tex", "plot.svg"]
-    size = int(next(iter(results.values()))["protocol"]["picture_size"])
+    size = sized("picture_size", next(iter(results.values()))["protocol"]["picture_size"])
     for direction in directions(results):
         columns = {name: made[direction] for name, made in shown.items() if made.get(direction)}
         truth = f"truth{direction[-1]}"

@@ -83,6 +83,13 @@ MISTAKES = [
     (("trainer.devices=0",), "trainer.devices=0 is not valid"),
     (("trainer.max_steps=true",), "trainer.max_steps=true is not valid"),
     (("data.batch_size=0",), "data.batch_size=0 is not valid"),
+    (("data.image_size=[64]",), "data.image_size=[64] is not valid: give N, the side of a square, or [H,W], height"),
+    (("data.load_size=[64,96,3]",), "data.load_size=[64, 96, 3] is not valid: give N, the side of a square, or [H,W]"),
+    (("data.image_size=[64,0]",), "data.image_size=[64, 0] is not valid: give N, the side of a square, or [H,W]"),
+    (
+        ("data=tiny", "data.image_size=[64,96]"),
+        "data.load_size is 36, smaller than data.image_size, which is [64,96] (height and width)",
+    ),
     (("data.val_count=0",), "data.val_count=0 is not valid"),
     (("data.num_workers=-1",), "data.num_workers=-1 is not valid"),
     (("model.accumulate=0",), "model.accumulate=0 is not valid"),

@@ -17,6 +17,7 @@ from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT, is_below
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.quoting import in_markdown
+from gan_style.core.sizes import in_pixels, parsed
 from gan_style.models.pretrained import Pretrained
 from gan_style.models.translator import Translator, network_of
 
@@ -51,12 +52,13 @@ def card(about: Mapping[str, Any], name: str) -> str:
     """Write the README of the folder, which a hub shows."""
     model = about["config"]["model"]
     generator: Mapping[str, Any] = model.get("generator") or model.get("decoder") or {}
+    size = parsed(about["preprocessing"].get("image_size"))
     domains = [str(about["domains"][letter]["name"]) for letter in "AB"]
     rows = {
         "method": str(model["_target_"]).rpartition(".")[2],
         "network": str(generator.get("_target_", "")).rpartition(".")[2],
         "domains": " and ".join(domains),
-        "trained at": f"{about['preprocessing'].get('image_size', '?')} px",
+        "trained at": "? px" if size is None else in_pixels(size),
         "iteration": about["iteration"],
         "chosen by": (about["best"] or {}).get("rule", ""),
         "weights": about["weights"],

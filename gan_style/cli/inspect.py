@@ -10,19 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
+from gan_style.core.sizes import sized
 from gan_style.data.inspection.contact import draw_contact_sheet
 from gan_style.data.inspection.examine import examine, found
 from gan_style.data.inspection.page import as_json, print_page, status_of
 from gan_style.data.saving import save_image
 
 
-def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int) -> int:
+def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: str) -> int:
     """Inspect a set, print what was found and write the files that were asked for.
 
     Returns: 1 where there is a problem, else 0.
     """
-    if image_size < 1:
-        raise UserError(f"--image-size {image_size} is no size: give the side of the crop in pixels, such as 256")
+    size = sized("--image-size", image_size)
     for path, suffix in ((out, ".json"), (sheet, ".png")):
         if path is not None and path.suffix.lower() != suffix:
             raise UserError(f"{path} should end in {suffix}")
@@ -35,7 +35,7 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: int)
         inspection, findings = examine(
             layout.parts,
             root,
-            image_size,
+            size,
             lambda done, total: bar.update(task, completed=done, total=total),
             layout.ledger,
         )

@@ -113,7 +113,7 @@ def _data_sets(verbs: Any) -> None:
     inspect.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
     inspect.add_argument("--out", type=expanded, metavar="FILE.json", help="write all that was found")
     inspect.add_argument("--sheet", type=expanded, metavar="FILE.png", help="draw some pictures and the copies found")
-    inspect.add_argument("--image-size", type=int, default=256, metavar="N", help="as data.image_size; default 256")
+    inspect.add_argument("--image-size", default="256", metavar="N|H,W", help="as data.image_size; default 256")
     inspect.set_defaults(run=_inspect)
     shards = verbs.add_parser("shards", help="pack a set of pictures into WebDataset shards, for data=shards")
     shards.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")

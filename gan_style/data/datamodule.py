@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size, as_given, height_width, stored
 from gan_style.core.types import Count, CountOrNone, Seed, Share, Weight
 from gan_style.data.cache import share_out
 from gan_style.data.image_sets import content_of, first
@@ -22,6 +23,8 @@ from gan_style.data.ledger import Ledger
 from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
 from gan_style.data.unpaired import PLAIN, EndlessBatches, Images, PairedEvalDataset, StoredImages, UnpairedDataset
 from gan_style.data.values import ValueRange
+
+MAX_STRETCH = 0.05  # of width by height, between training pictures and those to look at, before it is said
 
 
 @dataclass
@@ -46,8 +49,9 @@ class UnpairedDataModule(pl.LightningDataModule):
     larger domain has pictures.
 
     Args:
-        image_size: side of the square crops that the networks see.
-        load_size: pictures are resized to this side before the crop; null crops from the picture itself.
+        image_size: size of the crops that the networks see: N, a square, or [H, W], height and width, in pixels.
+        load_size: likewise, to which pictures are resized before the crop; null crops from the picture itself. Where
+            the width is scaled it is that width.
         preprocess: `resize_and_crop`, `crop`, `scale_width`, `scale_width_and_crop` or `none`, as in the official code.
         batch_size: pairs per iteration and device.
         flip: mirror half of the pictures.
@@ -67,8 +71,8 @@ class UnpairedDataModule(pl.LightningDataModule):
     def __init__(
         self,
         *,
-        image_size: Count = 256,
-        load_size: Count | None = 286,
+        image_size: Size = 256,
+        load_size: Size | None = 286,
         batch_size: Count = 1,
         flip: bool = True,
         preprocess: Preprocess = "resize_and_crop",
@@ -94,8 +98,8 @@ class UnpairedDataModule(pl.LightningDataModule):
             )
         self.values: dict[str, ValueRange] = dict(PLAIN)
         self.epoch, self.cache = epoch, cache
-        self.image_size = image_size
-        self.load_size = load_size
+        self.image_size: Size = self.transform.image_size  # a square's side, else (height, width)
+        self.load_size: Size | None = self.transform.load_size
         self.batch_size = batch_size
         self.limit = limit
         self.val_count = val_count
@@ -189,8 +193,8 @@ class UnpairedDataModule(pl.LightningDataModule):
         return DataLoader(mine, batch_size=min(4, len(self.val_set)) if self.look_transform.fixed_size else 1)
 
     @property
-    def smallest_image(self) -> int | None:
-        """Shorter side that a training picture needs, where it is not resized first."""
+    def smallest_image(self) -> Size | None:
+        """Size that a training picture needs, where it is not resized first."""
         return self.image_size if self.transform.preprocess == "crop" else None
 
     @property
@@ -199,15 +203,30 @@ class UnpairedDataModule(pl.LightningDataModule):
         return self.batch_size * self._world_size()
 
     def sample_images(self, count: int = 64) -> tuple[Tensor, Tensor]:
-        """Return the first training pictures of A and of B, [N, C, S, S] in [-1, 1], for statistics of a domain."""
+        """Return the first training pictures of A and of B, [N, C, H, W] in [-1, 1], for statistics of a domain."""
         assert self.splits is not None
-        square = EvalTransform(self.image_size)
+        fit = EvalTransform(self.image_size)
 
         def stack(images: Images, values: ValueRange) -> Tensor:
-            chosen = [values.as_tensor(square(images[i])) for i in range(min(count, len(images)))]
+            chosen = [values.as_tensor(fit(images[i])) for i in range(min(count, len(images)))]
             return torch.stack([values.normalise(x) if x.dtype == torch.uint8 else x for x in chosen])
 
         return stack(self.splits.train_A, self.values["A"]), stack(self.splits.train_B, self.values["B"])
+
+    def notes_of_shape(self) -> list[str]:
+        """Return a note where pictures are resized to another shape in training than where they are looked at."""
+        if self.transform.preprocess != "resize_and_crop" or self.load_size is None:
+            return []
+        (height, width), (rows, columns) = height_width(self.load_size), self.transform.size
+        if abs(width * rows / (height * columns) - 1) <= MAX_STRETCH:
+            return []
+        scale = max(height / rows, width / columns)
+        better = as_given((round(rows * scale), round(columns * scale)))
+        return [
+            f"note: data.load_size={as_given(self.load_size)} resizes training pictures to another shape than "
+            f"data.image_size={as_given(self.image_size)} (height, width), to which pictures to look at are resized: "
+            f"data.load_size={better} keeps one shape"
+        ]
 
     def describe(self) -> dict[str, Any]:
         """Describe the data for a checkpoint: the domains, and how a file becomes a tensor."""
@@ -216,8 +235,8 @@ class UnpairedDataModule(pl.LightningDataModule):
             "preprocessing": {
                 "preprocess": self.transform.preprocess,
                 "pictures": self._images(),
-                "image_size": self.image_size,
-                "load_size": self.load_size,
+                "image_size": stored(self.image_size),
+                "load_size": None if self.load_size is None else stored(self.load_size),
                 "range": [-1.0, 1.0],
             },
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_style.core.sizes import Size
 from gan_style.core.types import Count, Seed, Share
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.image_sets import SceneImages
@@ -59,7 +60,7 @@ class ScenesDataModule(UnpairedDataModule):
 
 
 def drawn_splits(
-    task: Task, *, seed: int, count: int, val_count: int, size: int, train_size: int | None = None
+    task: Task, *, seed: int, count: int, val_count: int, size: Size, train_size: Size | None = None
 ) -> Splits:
     """Return the pictures of a task.
 
@@ -67,15 +68,15 @@ def drawn_splits(
         task: one of `TASKS`, or `find_task` of a share.
         seed: of the scenes.
         count, val_count: pictures of each domain to train on, and to test with.
-        size: side of the pictures to test with.
-        train_size: side of those to train on; None is the same.
+        size: of the pictures to test with.
+        train_size: of those to train on; None is the same.
     """
     starts = starts_of(count, val_count)
 
     def scenes(part: Part, domain: str) -> SceneImages:
         train = part.startswith("train")
-        side = train_size or size if train else size
-        return SceneImages(seed, starts[part], count if train else val_count, side, domain, task=task, part=part)
+        drawn: Size = train_size or size if train else size
+        return SceneImages(seed, starts[part], count if train else val_count, drawn, domain, task=task, part=part)
 
     A, B = (f"{name}s" for name in task.names.values())
     kind = "" if task.name == DEFAULT_TASK else f", task {task.key}"

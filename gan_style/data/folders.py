@@ -8,6 +8,7 @@ from typing import Any
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size
 from gan_style.core.terminal import say
 from gan_style.core.types import Share
 from gan_style.data.datamodule import Splits
@@ -63,6 +64,6 @@ class FoldersDataModule(StoredDataModule):
         return given_layout(self.given, self.split) if self.root is None else find_layout(self.root, self.split)
 
     def open(
-        self, part: str, paths: list[Path], min_size: int | None, notes: list[str], ledger: Ledger
+        self, part: str, paths: list[Path], min_size: Size | None, notes: list[str], ledger: Ledger
     ) -> FolderImages:
         return open_images(part, paths, self.on_error, min_size, notes, ledger, self.values[part[-1]])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_style.core.sizes import Size
 from gan_style.data.scenes import DEFAULT_TASK, TASKS, Part, Scene, Task
 from gan_style.data.unpaired import Images, StoredImages
 
@@ -45,7 +46,7 @@ class SceneImages:
 
     Args:
         seed, first, count: scene indices `first` to `first + count` of this seed.
-        size: side in pixels.
+        size: side of a square in pixels, or height and width.
         domain: "A" or "B".
         task: which domains these are.
         part: the set that the scenes belong to, whichever domain they are shown in; see `Task.scene`.
@@ -56,7 +57,7 @@ class SceneImages:
         seed: int,
         first: int,
         count: int,
-        size: int,
+        size: Size,
         domain: str,
         *,
         task: Task = TASKS[DEFAULT_TASK],
@@ -83,7 +84,7 @@ class SceneImages:
         return self.task.scene(self.seed, self.number(i), self.size, self.domain, part=self.part)
 
     def samples(self, i: int, count: int, first: int = 0) -> NDArray[np.uint8]:
-        """Draw further true pictures of a scene, [count, size, size, 3]; the first with number 0 is the picture."""
+        """Draw further true pictures of a scene, [count, H, W, 3]; the first with number 0 is the picture."""
         return self.task.samples(self.seed, self.number(i), self.size, self.domain, count, first=first, part=self.part)
 
     def name(self, i: int) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gan_style.core.errors import ContentError, UserError
 from gan_style.core.paths import resolved
+from gan_style.core.sizes import Size, as_given, height_width
 from gan_style.data.containers import HEAD_BYTES, sniff
 from gan_style.data.decoding import named_bytes
 from gan_style.data.files import check_image, decode_image, notes_as_rgb
@@ -181,7 +182,7 @@ def survey(paths: Iterable[Path], ledger: Ledger) -> None:
 def check_images(
     paths: Sequence[Path],
     on_error: Literal["stop", "skip"] = "stop",
-    min_size: int | None = None,
+    min_size: Size | None = None,
     values: ValueRange | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageCheck:
@@ -190,7 +191,7 @@ def check_images(
     Args:
         paths: The pictures.
         on_error: "stop" raises at a bad picture, "skip" leaves it out.
-        min_size: Pictures whose shorter side has fewer pixels are bad; None accepts every size.
+        min_size: Pictures that are lower or narrower are bad; None accepts every size.
         values: Type, range and channels of the domain; None is 8-bit RGB.
         progress: Called with (number checked, number in all) after each picture.
 
@@ -221,23 +222,24 @@ def check_images(
     return check
 
 
-def _inspect(path: Path, min_size: int | None, values: ValueRange) -> tuple[tuple[int, int], list[Note], bytes] | str:
+def _inspect(path: Path, min_size: Size | None, values: ValueRange) -> tuple[tuple[int, int], list[Note], bytes] | str:
     """Return size, notes and digest of a good picture, or what is wrong with it."""
     try:
         with named_bytes(path) as data:
             size, notes = check_image(data, values)
     except UserError as error:
         return str(error)
-    if min_size is not None and min(size) < min_size:
-        return too_small(path, size, min_size)
+    least = height_width(min_size or 1)
+    if size[1] < least[0] or size[0] < least[1]:
+        return too_small(path, size, min_size or 1)
     return size, notes, hashlib.blake2b(data, digest_size=16).digest()
 
 
-def too_small(path: Path, size: tuple[int, int], min_size: int) -> str:
-    """Return the sentence about a picture that is smaller than the crop."""
+def too_small(path: Path, size: tuple[int, int], min_size: Size) -> str:
+    """Return the sentence about a picture, of this width and height, that is smaller than the crop."""
     return (
-        f"{path} is {size[0]}x{size[1]}, smaller than the crop of {min_size}: "
-        f"set data.load_size={min_size} or more, so that pictures are resized first, or remove it."
+        f"{path} is {size[1]}x{size[0]} (height x width), smaller than the crop of {as_given(min_size)}: "
+        f"set data.load_size={as_given(min_size)} or more, so that pictures are resized first, or remove it."
     )
 
 

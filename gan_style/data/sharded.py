@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
+from gan_style.core.sizes import Size
 from gan_style.data.layout import SETTINGS, Layout, require_both
 from gan_style.data.ledger import Ledger
 from gan_style.data.shard_writer import UNFINISHED
@@ -45,7 +46,9 @@ class ShardsDataModule(StoredDataModule):
         )
         return Layout(parts, notes)
 
-    def open(self, part: str, paths: list[Path], min_size: int | None, notes: list[str], ledger: Ledger) -> ShardImages:
+    def open(
+        self, part: str, paths: list[Path], min_size: Size | None, notes: list[str], ledger: Ledger
+    ) -> ShardImages:
         return open_shards(part, paths, self.on_error, min_size, notes, ledger, self.values[part[-1]])
 
 

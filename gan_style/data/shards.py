@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size, height_width
 from gan_style.core.terminal import say
 from gan_style.data.containers import Bounded
 from gan_style.data.decoding import named_bytes
@@ -137,7 +138,7 @@ def open_shards(
     what: str,
     paths: Sequence[Path],
     on_error: Literal["stop", "skip"],
-    min_size: int | None,
+    min_size: Size | None,
     notes: list[str],
     ledger: Ledger,
     values: ValueRange | None = None,
@@ -161,7 +162,8 @@ def open_shards(
     numbered = [np.insert(shard.entries, 0, number, axis=1) for number, shard in enumerate(shards)]
     names = [name for shard in shards for name in shard.names]
     images = ShardImages(paths, names, np.concatenate(numbered), values)
-    smaller = images.entries[:, 3:].min(axis=1) < (min_size or 1)  # a width of 0 is an unreadable header
+    wanted = height_width(min_size or 1)[::-1]
+    smaller = (images.entries[:, 3:] < wanted).any(axis=1)  # a width of 0 is an unreadable header
     bad = np.flatnonzero(smaller)
     note = f"{what}: {len(names) - len(bad)} pictures in {len(shards)} shards, their headers checked"
     if len(bad):
@@ -178,7 +180,7 @@ def open_shards(
     return images
 
 
-def _what_is_wrong(images: ShardImages, index: int, min_size: int | None) -> str:
+def _what_is_wrong(images: ShardImages, index: int, min_size: Size | None) -> str:
     path = Path(images.name(index))
     try:
         with named_bytes(path, images.data(index)) as data:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
+from gan_style.core.sizes import Size
 from gan_style.core.types import Count
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.layout import Layout
@@ -69,7 +70,7 @@ class StoredDataModule(UnpairedDataModule):
 
     def read(self) -> Splits:
         layout = self.layout()
-        notes, ledger = list(layout.notes), layout.ledger
+        notes, ledger = [*self.notes_of_shape(), *layout.notes], layout.ledger
         opened: dict[str, StoredImages] = {}
         for part, paths in layout.parts.items():
             smallest = self.smallest_image if part.startswith("train") else None
@@ -83,7 +84,7 @@ class StoredDataModule(UnpairedDataModule):
 
     @abstractmethod
     def open(
-        self, part: str, paths: list[Path], min_size: int | None, notes: list[str], ledger: Ledger
+        self, part: str, paths: list[Path], min_size: Size | None, notes: list[str], ledger: Ledger
     ) -> StoredImages:
         """Open the usable pictures of a part; adds messages to `notes` and entries to the ledger."""
 

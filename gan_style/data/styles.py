@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.seeding import derive_seed
+from gan_style.core.sizes import Size
 from gan_style.core.types import Count, Seed
 from gan_style.data.datamodule import Splits, UnpairedDataModule
 from gan_style.data.image_sets import SceneImages, content_of, first
@@ -111,7 +112,7 @@ class StyledDataset(UnpairedDataset):
         """Return the item of an absolute position.
 
         Returns:
-            "A", "B" and "B2": [C, S, S], as in `UnpairedDataset`; "style": number of the style of B and B2;
+            "A", "B" and "B2": [C, H, W], as in `UnpairedDataset`; "style": number of the style of B and B2;
             "path_A", "path_B" and "path_B2": names.
         """
         return super().__getitem__(position) | {"style": self._style[position]}
@@ -231,13 +232,13 @@ class StylesDataModule(UnpairedDataModule):
         return super().describe() | {"styles": self.style_names}
 
     def _draw(self) -> Splits:
-        size = self.load_size or self.image_size
+        size: Size = self.load_size or self.image_size
         test = (1 + len(LOOKS)) * self.count  # no two pictures of the set show the same scene
 
-        def looks(first: int, count: int, side: int) -> StyleImages:
+        def looks(first: int, count: int, size: Size) -> StyleImages:
             starts = range(first, first + len(LOOKS) * count, count)
             drawn = zip(LOOKS, starts, strict=True)
-            return StyleImages({k: LookImages(self.scene_seed, i, count, side, k) for k, i in drawn})
+            return StyleImages({k: LookImages(self.scene_seed, i, count, size, k) for k, i in drawn})
 
         return Splits(
             train_A=SceneImages(self.scene_seed, 0, self.count, size, "A"),
@@ -248,7 +249,7 @@ class StylesDataModule(UnpairedDataModule):
         )
 
     def _open(self, content: Path, styles: Path, test_content: Path | None = None) -> Splits:
-        notes, ledger = list[str](), Ledger()
+        notes, ledger = self.notes_of_shape(), Ledger()
         found = find_styles(styles, ledger)
         A = open_images("contents", list_images(content, ledger), self.on_error, self.smallest_image, notes, ledger)
         paths = [path for own in found.values() for path in own]

@@ -13,6 +13,7 @@ import numpy as np
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
 from gan_style.core.seeding import derive_seed
+from gan_style.core.sizes import Size, as_given, height_width, sized
 from gan_style.data.values import Array, ValueRange
 
 # OpenCV's own threads would compete with the loader workers.
@@ -63,11 +64,11 @@ class TrainTransform:
     its picture when both are transformed with one seed.
 
     Args:
-        load_size: Side or width after fitting; None crops from the picture as it is.
-        image_size: Side of the crop.
+        load_size: Size after fitting, of a mode that scales the width that width; None crops from the picture as it is.
+        image_size: Size of the crop.
         flip: Whether to mirror half of the pictures.
-        preprocess: The official code's modes: `resize_and_crop` (to a square first), `crop`, `scale_width` (keeps the
-            shape), `scale_width_and_crop`, or `none` (sides to a multiple of 4).
+        preprocess: The official code's modes: `resize_and_crop` (to `load_size` first), `crop`, `scale_width` (keeps
+            the shape), `scale_width_and_crop`, or `none` (sides to a multiple of 4).
         rotate: Degrees, at most, either way; the edges are mirrored.
         jitter: Strength of random changes of brightness, contrast, saturation and hue, in [0, 1]; colour pictures only.
         augment: Further transforms of albumentations.
@@ -78,8 +79,8 @@ class TrainTransform:
 
     def __init__(
         self,
-        load_size: int | None,
-        image_size: int,
+        load_size: Size | None,
+        image_size: Size,
         flip: bool = True,
         *,
         preprocess: Preprocess = "resize_and_crop",
@@ -87,18 +88,11 @@ class TrainTransform:
         jitter: float = 0.0,
         augment: Sequence[Any] = (),
     ) -> None:
-        _require_positive("data.image_size", image_size)
-        if load_size is not None:
-            _require_positive("data.load_size", load_size)
-        if preprocess.startswith("scale_width") and load_size is None:
-            raise UserError(f"data.preprocess={preprocess} needs the width to scale to: set data.load_size")
-        if load_size is not None and preprocess.endswith("_and_crop") and load_size < image_size:
-            raise UserError(
-                f"data.load_size is {load_size}, smaller than data.image_size, which is {image_size}: "
-                f"set data.load_size to {image_size} or more, or to null to crop without resizing."
-            )
+        self.image_size = sized("data.image_size", image_size)
+        self.load_size = None if load_size is None else sized("data.load_size", load_size)
+        self.size = height_width(self.image_size)
+        _check_load_size(self.load_size, self.image_size, preprocess)
         self.preprocess = "crop" if preprocess == "resize_and_crop" and load_size is None else preprocess
-        self.load_size, self.image_size = load_size, image_size
         self.flip, self.rotate, self.jitter, self.augment = flip, rotate, jitter, list(augment)
 
     @property
@@ -113,27 +107,34 @@ class TrainTransform:
         if self.preprocess == "none":
             return (max(1, round(height / MULTIPLE)) * MULTIPLE, max(1, round(width / MULTIPLE)) * MULTIPLE)
         assert self.load_size is not None
+        loaded = height_width(self.load_size)
         if self.preprocess == "resize_and_crop":
-            return self.load_size, self.load_size
-        return int(max(self.load_size * height / width, self.image_size)), self.load_size
+            return loaded
+        return int(max(loaded[1] * height / width, self.size[0])), loaded[1]
 
     def fit(self, image: Array) -> Array:
         """Apply the part that is not random; a fitted picture stays as it is."""
         return resize(image, *self.fitted_size(*image.shape[:2]))
 
     def __call__(self, image: Array, seed: int) -> Array:
-        """Map [H, W, C] to [image_size, image_size, C], or to the fitted size; equal seeds give equal results."""
+        """Map [H, W, C] to the size of the crop, or to the fitted size; equal seeds give equal results.
+
+        Raises:
+            UserError: a picture is smaller than the crop, or `augment` changed the size of one.
+        """
         image = self.fit(image)
-        if self.fixed_size and min(image.shape[:2]) < self.image_size:
+        if self.fixed_size and (image.shape[0] < self.size[0] or image.shape[1] < self.size[1]):
+            wanted = as_given(self.image_size)
             raise UserError(
-                f"A picture is {image.shape[1]}x{image.shape[0]}, smaller than data.image_size, which is "
-                f"{self.image_size}: set data.load_size={self.image_size} or more, or remove the picture."
+                f"A picture is {image.shape[0]}x{image.shape[1]} (height x width), smaller than data.image_size, which "
+                f"is {wanted}: set data.load_size={wanted} or more, or remove the picture."
             )
         # With the pipeline's own seeding all steps would draw the same numbers: whether a picture is flipped would then
         # depend on where it is cropped.
         for index, step in enumerate(self._pipeline.transforms):
             step.set_random_seed(derive_seed(seed, index))
         result: Array = self._pipeline(image=image)["image"]
+        self._require_size(result)
         return result.reshape(*result.shape[:2], image.shape[2])
 
     @cached_property
@@ -143,7 +144,7 @@ class TrainTransform:
 
         steps: list[Any] = []
         if self.fixed_size:
-            steps.append(albumentations.RandomCrop(self.image_size, self.image_size))
+            steps.append(albumentations.RandomCrop(*self.size))
         if self.flip:
             steps.append(albumentations.HorizontalFlip(p=0.5))
         if self.rotate:
@@ -183,8 +184,8 @@ class TrainTransform:
             self._try_on(domain, kind)
 
     def _try_on(self, domain: str, kind: ValueRange) -> None:
-        side = max(self.image_size, self.load_size or 0)
-        drawn = np.random.default_rng(0).uniform(kind.low, kind.high, (side, side, kind.channels)).astype(kind.dtype)
+        sides = [max(pair) for pair in zip(self.size, height_width(self.load_size or 1), strict=True)]
+        drawn = np.random.default_rng(0).uniform(kind.low, kind.high, (*sides, kind.channels)).astype(kind.dtype)
         try:
             found = self._pipeline(image=self.fit(drawn))["image"]
         except Exception as error:  # transforms raise errors of their own
@@ -193,13 +194,16 @@ class TrainTransform:
             raise UserError(
                 f"data.augment fails on a picture of domain {domain} ({reason}): mend or remove it"
             ) from error
-        wanted = self.image_size if self.fixed_size else None
         if getattr(found, "dtype", None) != drawn.dtype or found.ndim != 3 or found.shape[2] != kind.channels:
             raise UserError(f"data.augment turns {kind.dtype} pictures of domain {domain} into another kind: remove it")
-        if wanted and found.shape[:2] != (wanted, wanted):
+        self._require_size(found)
+
+    def _require_size(self, made: Array) -> None:
+        """Raise a UserError where further transforms changed the size of a crop, as a quarter turn of a rectangle."""
+        if self.fixed_size and made.shape[:2] != self.size:
             raise UserError(
-                f"data.augment gives pictures of {found.shape[1]}x{found.shape[0]}, but data.image_size is {wanted}: "
-                "remove what changes the size"
+                f"data.augment gives pictures of {made.shape[0]}x{made.shape[1]} (height x width), but data.image_size "
+                f"is {as_given(self.image_size)}: remove what changes the size"
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -207,41 +211,61 @@ class TrainTransform:
 
 
 class EvalTransform:
-    """Transform of evaluation: the training geometry without randomness, a square of `image_size` or the fitted size.
+    """Transform of evaluation: the training geometry without randomness, to `image_size` or the fitted size.
 
-    Where training keeps the aspect ratio, the square is cut from the middle; else the whole picture is resized to it.
+    Where training keeps the aspect ratio, the size is cut from the middle; else the whole picture is resized to it.
 
     Args:
-        image_size: Side of the square; the width under `scale_width`.
+        image_size: Size of the result; its width is the width under `scale_width`.
         preprocess: As for training.
 
     Raises:
-        UserError: If the size is not positive.
+        UserError: If it is no size.
     """
 
-    def __init__(self, image_size: int, preprocess: Preprocess = "resize_and_crop") -> None:
-        _require_positive("data.image_size", image_size)
-        self.image_size = image_size
-        self._fit = TrainTransform(image_size, image_size, preprocess=preprocess)
+    def __init__(self, image_size: Size, preprocess: Preprocess = "resize_and_crop") -> None:
+        self.size = height_width(sized("data.image_size", image_size))
+        fitted = self.size[1] if preprocess.startswith("scale_width") else image_size
+        self._fit = TrainTransform(fitted, image_size, preprocess=preprocess)
         self.fixed_size = self._fit.fixed_size
 
     def fitted_size(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of the result."""
         if self.fixed_size:
-            return self.image_size, self.image_size
+            return self.size
         return self._fit.fitted_size(height, width)
 
     def __call__(self, image: Array, seed: int = 0) -> Array:
         """Map [H, W, C] to the fitted size; the seed is not used."""
         if self._fit.preprocess not in ("crop", "scale_width_and_crop"):
             return resize(image, *self.fitted_size(*image.shape[:2]))
-        side, (height, width) = self.image_size, image.shape[:2]
-        scale = side / min(height, width)
-        image = resize(image, max(side, round(height * scale)), max(side, round(width * scale)))
-        top, left = ((length - side) // 2 for length in image.shape[:2])
-        return np.ascontiguousarray(image[top : top + side, left : left + side])
+        (rows, columns), (height, width) = self.size, image.shape[:2]
+        scale = max(rows / height, columns / width)
+        image = resize(image, max(rows, round(height * scale)), max(columns, round(width * scale)))
+        top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+        return np.ascontiguousarray(image[top : top + rows, left : left + columns])
 
 
-def _require_positive(key: str, value: int) -> None:
-    if value < 1:
-        raise UserError(f"{key} is {value}, but must be a whole number of pixels of at least 1.")
+def _check_load_size(load_size: Size | None, image_size: Size, preprocess: Preprocess) -> None:
+    """Raise a UserError where pictures of `load_size` hold no crop of `image_size`, or the mode asks for another."""
+    scales_width = preprocess.startswith("scale_width")
+    if load_size is None:
+        if scales_width:
+            raise UserError(f"data.preprocess={preprocess} needs the width to scale to: set data.load_size")
+        return
+    if scales_width and not isinstance(load_size, int):
+        raise UserError(
+            f"data.load_size={as_given(load_size)} names a height, but data.preprocess={preprocess} scales to a width "
+            f"and keeps the shape: set data.load_size={load_size[1]}, or data.preprocess=resize_and_crop"
+        )
+    if not preprocess.endswith("_and_crop"):
+        return
+    (height, width), (rows, columns) = height_width(load_size), height_width(image_size)
+    if width < columns or (height < rows and not scales_width):
+        least = str(columns) if scales_width else as_given(image_size)
+        other = "" if scales_width else ", or to null to crop without resizing"
+        pair = "" if isinstance(image_size, int) and isinstance(load_size, int) else " (height and width)"
+        raise UserError(
+            f"data.load_size is {as_given(load_size)}, smaller than data.image_size, which is "
+            f"{as_given(image_size)}{pair}: set data.load_size to {least} or more{other}."
+        )

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed, epoch_order
+from gan_style.core.sizes import Size
 from gan_style.data.files import read_picture
 from gan_style.data.images import check_images
 from gan_style.data.ledger import Ledger
@@ -110,7 +111,7 @@ def open_images(
     what: str,
     paths: Sequence[Path],
     on_error: Literal["stop", "skip"],
-    min_size: int | None,
+    min_size: Size | None,
     notes: list[str],
     ledger: Ledger,
     values: ValueRange | None = None,
@@ -182,7 +183,7 @@ class UnpairedDataset(Dataset[dict[str, Any]]):
         """Return the item of an absolute position.
 
         Returns:
-            "A" and "B": [C, S, S], uint8 or, where that cannot hold them, float32 in [-1, 1]; "path_A" and "path_B":
+            "A" and "B": [C, H, W], uint8 or, where that cannot hold them, float32 in [-1, 1]; "path_A" and "path_B":
             names. See `UnpairedDataModule.on_after_batch_transfer`.
         """
         item: dict[str, Any] = {}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size, stored
 from gan_style.evaluation.sets import SizedImages
 from gan_style.metrics.cache import FeatureCache
 from gan_style.metrics.extractor import Extractor
@@ -157,9 +158,9 @@ def compare_sets(
     return scores
 
 
-def protocol(extractor: Extractor, size: int, **more: Any) -> dict[str, Any]:
+def protocol(extractor: Extractor, size: Size, **more: Any) -> dict[str, Any]:
     """Return the settings that two results must share to be compared."""
-    return {**extractor.stamp(), "picture_size": size, "picture_resize": RESIZE, **more}
+    return {**extractor.stamp(), "picture_size": stored(size), "picture_resize": RESIZE, **more}
 
 
 def file_format(paths: Sequence[Path]) -> str:

@@ -17,6 +17,7 @@ from gan_style.core.allowed import from_environment, is_below, packages
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable
+from gan_style.core.sizes import Size, parsed
 from gan_style.data.images import list_images, survey
 from gan_style.evaluation.distances import CPU, Features, Result, Scores, compare_sets, file_format, protocol
 from gan_style.evaluation.images import ImageScores
@@ -113,19 +114,19 @@ class Judge:
             )
         if not all(values.plain for values in (translator.values or {}).values()):
             raise UserError(f"{path} is of pictures that are no 8-bit colours, which these scores are for")
-        size = content["preprocessing"].get("image_size")
+        size = parsed(content["preprocessing"].get("image_size"))
         if size is None:
             raise UserError(
-                f"{path} does not say the side of its pictures: make them with gan-style translate, and score those "
+                f"{path} does not say the size of its pictures: make them with gan-style translate, and score those "
                 "with gan-style compare --size N"
             )
-        self.made = {d: self._translated(translator, d, int(size)) for d in translator.model.directions}
+        self.made = {d: self._translated(translator, d, size) for d in translator.model.directions}
         assert translator.about is not None, "load describes what it loaded"
         weights = "EMA" if translator.about["weights"] == "averaged" else "raw"
         rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
         if translator.model.takes_style:
             rule["styles"] = f"training pictures of {' and '.join(d.target for d in self.made)} in turn"
-        result = self._result(int(size), {"file_format": file_format([]), "checkpoint": rule}, own)
+        result = self._result(size, {"file_format": file_format([]), "checkpoint": rule}, own)
         result["notes"] += notes
         task = content["preprocessing"].get("task")
         if self.data.files is None and task not in (None, self.data.task.key):
@@ -146,7 +147,7 @@ class Judge:
         ]
         return own_scores(allowed, prefixes), notes
 
-    def folder(self, folder: Path, direction: str, size: int) -> Result:
+    def folder(self, folder: Path, direction: str, size: Size) -> Result:
         """Score a folder of pictures, which belong to the inputs of the same names.
 
         Raises:
@@ -169,7 +170,7 @@ class Judge:
             result["notes"].append(f"{direction}: {what}, so that they are in distances of sets only")
         return result
 
-    def _matching(self, fakes: SizedImages, direction: Direction, size: int) -> list[tuple[int, int]]:
+    def _matching(self, fakes: SizedImages, direction: Direction, size: Size) -> list[tuple[int, int]]:
         """Return the index of each input, and that of the picture with its name."""
         if not self.data.has(f"test{direction.source}"):
             return []
@@ -182,7 +183,7 @@ class Judge:
         parts = {"sources": f"test{direction.source}", "truth": f"truth{direction.target}"}
         return {name: part for name, part in parts.items() if self.data.has(part)}
 
-    def _translated(self, translator: LoadedTranslator, direction: Direction, size: int) -> Made:
+    def _translated(self, translator: LoadedTranslator, direction: Direction, size: Size) -> Made:
         images: dict[str, Sequence[Tensor]] = {
             name: list(self._images(part, size)) for name, part in self._inputs(direction).items()
         }
@@ -237,12 +238,12 @@ class Judge:
             return None
         return steganography_probe(translation(direction), translation(back), torch.stack([*sources]))
 
-    def _features(self, part: str, size: int) -> Features | None:
+    def _features(self, part: str, size: Size) -> Features | None:
         if not self.data.has(part):
             return None
         return Features(self._images(part, size), self.extractor, self.cache, self.done, self.device)
 
-    def _result(self, size: int, stamp: dict[str, Any], own: Sequence[Score] = ()) -> Result:
+    def _result(self, size: Size, stamp: dict[str, Any], own: Sequence[Score] = ()) -> Result:
         """Return the scores of `made`, with the protocol and notes."""
         scores: dict[str, Scores] = {}
         of: dict[str, dict[str, Any]] = {"N_real": {}, "N_fake": {}, "real": {}}
@@ -264,7 +265,7 @@ class Judge:
         return {"protocol": stamped, "scores": scores, "notes": notes, **({"probe": probes} if probes else {})}
 
     def _scores(
-        self, direction: Direction, made: Made, size: int, own: Sequence[Score]
+        self, direction: Direction, made: Made, size: Size, own: Sequence[Score]
     ) -> tuple[Scores, tuple[int, int]]:
         """Return all scores of one direction, and the numbers of real and fake pictures."""
         real, target = self._real(f"test{direction.target}", size), f"train{direction.target}"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from gan_style.core.paths import printable
 from gan_style.core.quoting import in_markdown
+from gan_style.core.sizes import in_pixels, parsed
 from gan_style.evaluation.distances import Result, other_protocol
 from gan_style.metrics.table import Better, better_end, goodness
 
@@ -92,6 +93,12 @@ def latex(results: Mapping[str, Result]) -> str:
     return f"% {printable(_about(results))}\n" + "\n\n".join(parts) + "\n"
 
 
+def _pixels(size: Any) -> str:
+    """Format the size of pictures that a result file records."""
+    found = parsed(size)
+    return f"{size} pixels" if found is None else in_pixels(found).replace("px", "pixels")
+
+
 def _about(results: Mapping[str, Result]) -> str:
     """Describe the protocol in a line: that of the first result, with a warning where others differ."""
     other = other_protocol(results)
@@ -101,7 +108,7 @@ def _about(results: Mapping[str, Result]) -> str:
     extractor = f"{stamp.get('extractor')} (sha256 {str(stamp.get('sha256'))[:8]}) at {stamp.get('size')} pixels"
     return warning + (
         (
-            f"Data {stamp.get('data')}, {numbers} pictures of {stamp.get('picture_size')} pixels, resized by "
+            f"Data {stamp.get('data')}, {numbers} pictures of {_pixels(stamp.get('picture_size'))}, resized by "
             f"{stamp.get('picture_resize')}; features of {extractor}, {stamp.get('resize')}."
         )
         .replace("'", "")

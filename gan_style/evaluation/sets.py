@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size
 from gan_style.data.image_sets import SceneImages, first
 from gan_style.data.images import list_images, read_image, survey, to_tensor
 from gan_style.data.layout import all_parts, find_layout, find_set, hold_out
@@ -53,14 +54,14 @@ class Files:
 
 
 class SizedImages(Sequence[Tensor]):
-    """Pictures as tensors [3, size, size] in [-1, 1].
+    """Pictures as tensors [3, H, W] in [-1, 1].
 
     Args:
         images: of any size.
-        size: side that each is resized to.
+        size: that each is resized to: a square's side, or height and width.
     """
 
-    def __init__(self, images: Images, size: int) -> None:
+    def __init__(self, images: Images, size: Size) -> None:
         self.images, self.size = images, size
         self._fit = EvalTransform(size)
 
@@ -123,7 +124,7 @@ class ScoredSet:
         """Return how many pictures of a part are used at most."""
         return self.limit if self.limit is None or not part.startswith("train") else 2 * self.limit
 
-    def images(self, part: str, size: int) -> SizedImages:
+    def images(self, part: str, size: Size) -> SizedImages:
         """Return a part of the set, such as `testA`; `truthB` holds what testA should become, picture by picture."""
         if self.files is not None:
             images: Images = Files(self.files[part])

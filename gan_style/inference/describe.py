@@ -13,6 +13,7 @@ from gan_style.checkpoints.restore import fitting, naming, restore
 from gan_style.core import torch_files
 from gan_style.core.direction import Direction
 from gan_style.core.paths import expanded
+from gan_style.core.sizes import as_given, parsed
 from gan_style.data.values import ValueRange
 from gan_style.models.translator import Translator
 
@@ -155,7 +156,7 @@ def _domains(about: Mapping[str, Any]) -> Rows:
 
 def _history(about: Mapping[str, Any]) -> Rows:
     preprocessing = about["preprocessing"]
-    yield "preprocessing", ", ".join(f"{k} {_short(v)}" for k, v in preprocessing.items()) or "unknown"
+    yield "preprocessing", ", ".join(f"{k} {_setting(k, v)}" for k, v in preprocessing.items()) or "unknown"
     yield "iteration", f"{about['iteration']:,}"
     best = about["best"] or {}
     reached = f": {best['score']:.6g} at iteration {best['iteration']}" if best.get("score") is not None else ""
@@ -175,6 +176,11 @@ def _weights(content: Mapping[str, Any]) -> str:
     if averaged:
         return f"raw, and averaged (EMA) of {', '.join(averaged)}, which translate"
     return {"averaged": "averaged (EMA)"}.get(content.get("weights", ""), "raw")
+
+
+def _setting(key: str, value: Any) -> str:
+    size = parsed(value) if key in ("image_size", "load_size") else None
+    return _short(value) if size is None else as_given(size)
 
 
 def _short(value: Any) -> str:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed
+from gan_style.core.sizes import Size as PictureSize
+from gan_style.core.sizes import height_width, sized
 from gan_style.core.types import Count, Positive, Seed, Weight
 from gan_style.losses.perceptual import PerceptualLoss, StatisticName, total_variation
 from gan_style.models.image_descent import (
@@ -50,7 +52,8 @@ class Gatys(Optimizing):
 
     Args:
         vgg: gives the features.
-        count, size: how many pictures are trained, and their side; those of a batch.
+        count, size: how many pictures are trained, and their size (a square's side, or height and width); those of a
+            batch.
         channels_A, channels_B: of the pictures of each domain; 3.
         content_layers, style_layers, style_weights, statistic, relative: see `PerceptualLoss`.
         lambda_content, lambda_style, lambda_tv: weights of the content, the style and the total variation.
@@ -85,7 +88,7 @@ class Gatys(Optimizing):
         vgg: VGG,
         *,
         count: Count = 1,
-        size: Count = 256,
+        size: PictureSize = 256,
         channels_A: Count = 3,
         channels_B: Count = 3,
         content_layers: Sequence[str] | None = None,
@@ -121,9 +124,10 @@ class Gatys(Optimizing):
         )
         self.lambda_content, self.lambda_style, self.lambda_tv = lambda_content, lambda_style, lambda_tv
         self.start, self.scales, self.steps = start, scales, steps
-        self.canvas = nn.ParameterList(torch.zeros(count, 3, *part) for part in sizes((size, size), scales))
+        full = height_width(sized("model.size", size))
+        self.canvas = nn.ParameterList(torch.zeros(count, 3, *part) for part in sizes(full, scales))
         for name in ("content", "style"):
-            self.register_buffer(name, torch.zeros(count, 3, size, size))
+            self.register_buffer(name, torch.zeros(count, 3, *full))
         self.register_buffer("held", torch.tensor(False))
         self._target: dict[Any, Target] = {}  # of the present scale
         self.register_load_state_dict_post_hook(lambda module, _: module._target.clear())

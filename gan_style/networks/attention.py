@@ -16,6 +16,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_style.core.errors import UserError
 from gan_style.core.precision import at_least_float32
+from gan_style.core.sizes import Size, height_width, pixels_of, sized
 from gan_style.core.types import Count, Levels, Weight
 from gan_style.networks.blocks import (
     ReLU,
@@ -152,7 +153,8 @@ class AttentionGenerator(nn.Module):
         out_channels: of the output picture.
         filters: channels of the first layer.
         blocks: residual blocks of the encoder, and as many of the decoder.
-        image_size: side of the pictures that the grid is made for, in pixels; None is the light model.
+        image_size: of the pictures that the grid is made for: a square's side in pixels, or height and width; None is
+            the light model.
     """
 
     def __init__(
@@ -162,7 +164,7 @@ class AttentionGenerator(nn.Module):
         *,
         filters: Count = 64,
         blocks: Count = 4,
-        image_size: Count | None = 256,
+        image_size: Size | None = 256,
     ) -> None:
         super().__init__()
         wide = 4 * filters
@@ -172,9 +174,9 @@ class AttentionGenerator(nn.Module):
             layers += conv_norm_relu(width, 2 * width, 3, stride=2, norm="instance", bias=False)
         self.encoder = nn.Sequential(*layers, *(ResidualBlock(wide, bias=False) for _ in range(blocks)))
         self.attention = ClassActivation(wide)
-        self.grid = None if image_size is None else -(-image_size // DOWNSAMPLING)
+        self.grid = None if image_size is None else _grid_of(sized("image_size", image_size))
         self.modulation = nn.Sequential(
-            nn.Linear(wide if self.grid is None else wide * self.grid**2, wide, bias=False),
+            nn.Linear(wide * (1 if self.grid is None else pixels_of(self.grid)), wide, bias=False),
             nn.ReLU(),
             nn.Linear(wide, wide, bias=False),
             nn.ReLU(),
@@ -222,6 +224,12 @@ class AttentionGenerator(nn.Module):
         for block in self.blocks:
             y = block(y, scale, shift)
         return crop(self.up(y), (image.shape[-2], image.shape[-1]))
+
+
+def _grid_of(image_size: Size) -> tuple[int, int]:
+    """Return height and width of the feature maps of pictures of a size."""
+    height, width = height_width(image_size)
+    return -(-height // DOWNSAMPLING), -(-width // DOWNSAMPLING)
 
 
 class AttentionDiscriminator(nn.Module):

@@ -118,18 +118,19 @@ def by_place(function: Callable[[Tensor, int, int], Tensor], x: Tensor) -> Tenso
     return function(x, 0, 0)
 
 
-def grid_means(x: Tensor, side: int) -> Tensor:
-    """Average [B, C, h, w] onto [B, C, side, side], by the windows of torch's `adaptive_avg_pool2d`.
+def grid_means(x: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Average [B, C, h, w] onto a grid [B, C, *sides], by the windows of torch's `adaptive_avg_pool2d`.
 
     By two products of matrices: also for sizes that an exported graph does not know, for feature maps that are computed
     tile by tile, and with gradients that are the same in every run on a GPU.
     """
     if has_torch_function_unary(x):
-        result: Tensor = handle_torch_function(grid_means, (x,), x, side)
+        result: Tensor = handle_torch_function(grid_means, (x,), x, sides)
         return result
-    if not torch.compiler.is_exporting() and tuple(x.shape[-2:]) == (side, side):
+    if not torch.compiler.is_exporting() and tuple(x.shape[-2:]) == sides:
         return x
-    rows, columns = (grid_windows(length, side, x.device).to(x.dtype) for length in x.shape[-2:])
+    pairs = zip(x.shape[-2:], sides, strict=True)
+    rows, columns = (grid_windows(length, side, x.device).to(x.dtype) for length, side in pairs)
     return rows @ x @ columns.T
 
 

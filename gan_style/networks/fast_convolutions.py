@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from gan_style.core.sizes import Size, pixels_of
 from gan_style.networks.blocks import InstanceNorm2d
 from gan_style.networks.recomputed import recomputed
 from gan_style.networks.winograd import kernel_of, winograd
@@ -36,9 +37,9 @@ RECOMPUTABLE = nn.ReLU, nn.LeakyReLU, nn.ReflectionPad2d  # layers that may stan
 _kernels: weakref.WeakKeyDictionary[nn.Module, tuple[int, Tensor]] = weakref.WeakKeyDictionary()
 
 
-def is_faster(image_size: int) -> bool:
-    """Check whether training on crops of `image_size` px is faster by fast convolutions (docs/performance.md)."""
-    return image_size**2 >= MIN_CROP_PIXELS and not _has_slow_matmul()
+def is_faster(image_size: Size) -> bool:
+    """Check whether training on crops of `image_size` is faster by fast convolutions (docs/performance.md)."""
+    return pixels_of(image_size) >= MIN_CROP_PIXELS and not _has_slow_matmul()
 
 
 @functools.cache

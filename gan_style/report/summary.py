@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gan_style.core.sizes import height_width, parsed
 from gan_style.report.names import plain
 from gan_style.report.read import Run, as_mapping, as_number
 
@@ -58,7 +59,7 @@ def facts(run: Run) -> Facts:
     rows = [
         ("Model", _class_name(run.settings.get("model._target_"))),
         ("Data", data_name(run)),
-        ("Image size", "" if size is None else f"{plain(size)} {_TIMES} {plain(size)}"),
+        ("Image size", _size(size)),
         ("Began from", _beginning(run)),
         ("Iterations", length),
         ("Batch size", _shown(run.settings.get("data.batch_size"))),
@@ -108,6 +109,12 @@ def _filled(rows: Facts) -> Facts:
 
 def _class_name(target: object) -> str:
     return str(target or "").split(".")[-1]
+
+
+def _size(value: object) -> str:
+    """Return height and width of a size; one that is no size as it is."""
+    size = parsed(value)
+    return _shown(value) if size is None else f" {_TIMES} ".join(map(plain, height_width(size)))
 
 
 def _shown(value: object) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from gan_style.core.moved import of_today
+from gan_style.core.sizes import Size, parsed
 from gan_style.core.version import __version__
 from gan_style.training.trainer import TrainerSettings
 
@@ -25,12 +26,12 @@ NOT_IN_OLDER = ("processes", "trainer.sync_batchnorm")  # that older checkpoints
 LIBRARIES = ("pillow", "opencv-python-headless", "albumentations", "numpy")
 
 
-def describe(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
+def describe(settings: TrainerSettings, image_size: Size) -> dict[str, Any]:
     """Describe the arithmetic for a checkpoint."""
     return {"arithmetic": {"ways": effective_settings(settings, image_size), "machine": machine(settings)}}
 
 
-def effective_settings(settings: TrainerSettings, image_size: int) -> dict[str, Any]:
+def effective_settings(settings: TrainerSettings, image_size: Size) -> dict[str, Any]:
     """Resolve settings such as `auto` and null to what they mean on this machine, by their keys."""
     on_gpu, on_cpu = _device(settings) == "cuda", _device(settings) == "cpu"
     rounded = settings.precision == "tf32" and not on_gpu
@@ -55,7 +56,7 @@ def machine(settings: TrainerSettings) -> dict[str, Any]:
     return {"gan_style": __version__, "torch": str(torch.__version__), **libraries, "processor": processor, **threads}
 
 
-def changes(settings: TrainerSettings, image_size: int, resume: Mapping[str, Any]) -> Iterator[str]:
+def changes(settings: TrainerSettings, image_size: Size, resume: Mapping[str, Any]) -> Iterator[str]:
     """Yield sentences about arithmetic that differs from a checkpoint's; values that it does not record are skipped."""
     saved = resume.get("arithmetic", {})
     then = {"processes": len(resume["pools"]), **_settings_of_older(resume, settings)}
@@ -73,8 +74,8 @@ def _settings_of_older(resume: Mapping[str, Any], settings: TrainerSettings) -> 
     """Resolve the config of a checkpoint that does not record these settings, as on this machine."""
     kept = resume["config"]["trainer"]
     known = {key: kept[key] for key in ("precision", "fast_convolutions", "compile") if key in kept}
-    size = resume["preprocessing"].get("image_size")
-    if not isinstance(size, int):
+    size = parsed(resume["preprocessing"].get("image_size"))
+    if size is None:
         return {}
     return {
         k: v

@@ -11,6 +11,7 @@ from gan_style.core.allowed import in_config
 from gan_style.core.config import target_of, with_defaults
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
+from gan_style.core.sizes import as_given, height_width
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
 from gan_style.networks.contract import minimum_size
@@ -199,10 +200,10 @@ def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
             )
     for network in model.networks("D"):
         needed = minimum_size(network)
-        if data.image_size < needed:
+        if min(height_width(data.image_size)) < needed:
             raise UserError(
-                f"data.image_size={data.image_size} is too small for {type(network).__name__}, which needs {needed}: "
-                "raise it, or lower the layers or scales of model.discriminator"
+                f"data.image_size={as_given(data.image_size)} is too small for {type(network).__name__}, which needs "
+                f"{needed} on each side: raise it, or lower the layers or scales of model.discriminator"
             )
 
 

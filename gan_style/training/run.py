@@ -21,6 +21,7 @@ from gan_style.core.config import Node, build, check_signature, no_node, read
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from gan_style.core.paths import write_whole
 from gan_style.core.plain_data import plain_copy
+from gan_style.core.sizes import in_pixels
 from gan_style.core.types import Seed
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.metrics.own import as_nodes, own_scores
@@ -87,6 +88,7 @@ class RunConfig:
 
 
 NODES = ("model", "data", "trainer", "logger")  # groups of one object each
+SIZES = ("image_size", "load_size")  # of data, in pixels
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,8 @@ def checked(config: Mapping[str, Any]) -> Checked:
         if not isinstance(node, Node):
             raise no_node(node)
     model, data, trainer, logger, *callbacks = nodes
+    # A square that was given as [N,N] is stored, and compared with that of a checkpoint, as N.
+    ours["data"] |= {key: data.values[key] for key in SIZES if isinstance(data.values.get(key), int)}
     return Checked(ours, in_config(ours["allow"]), model, data, trainer, logger, callbacks)
 
 
@@ -383,4 +387,4 @@ def announce(
     for note in [*data.splits.notes, *data.splits.ledger.sentences()]:
         say(note)
     start = f"iteration {resume['iteration']} to {iterations}" if resume else f"{iterations} iterations"
-    say(f"{start} of {data.batch_size} at {data.image_size} px, into {run_dir}")
+    say(f"{start} of {data.batch_size} at {in_pixels(data.image_size)}, into {run_dir}")

@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import MixedPrecision
 
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size
 from gan_style.core.types import Count
 from gan_style.networks.fast_convolutions import is_faster
 from gan_style.training.engine.batch_norm import SyncBatchNorms
@@ -112,13 +113,13 @@ class TrainerSettings:
         assert self.max_epochs is not None
         return math.ceil(self.max_epochs * per_epoch - 1e-9)
 
-    def uses_fast_convolutions(self, image_size: int) -> bool:
+    def uses_fast_convolutions(self, image_size: Size) -> bool:
         """Check whether `fast_convolutions` computes the generators; compiled networks take their own."""
         if self.compile != "off":
             return False
         return is_faster(image_size) if self.fast_convolutions is None else self.fast_convolutions
 
-    def tell(self, engine: Engine, image_size: int) -> None:
+    def tell(self, engine: Engine, image_size: Size) -> None:
         """Tell an engine how to compute, before it trains."""
         engine.fast_convolutions, engine.compiled = self.uses_fast_convolutions(image_size), self.compile
         engine.checkpointing = self.checkpointing

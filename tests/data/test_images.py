@@ -110,7 +110,7 @@ def test_pictures_smaller_than_the_crop_are_bad(mixed: list[Path]) -> None:
     check = check_images(mixed, on_error="skip", min_size=16)
     assert check.good == [mixed[0], mixed[2]]
     assert check.skipped[-1][0] == mixed[4]
-    assert "is 40x15, smaller than the crop of 16: set data.load_size=16" in check.skipped[-1][1]
+    assert "is 15x40 (height x width), smaller than the crop of 16: set data.load_size=16" in check.skipped[-1][1]
 
 
 def test_stop_names_the_first_bad_picture_their_number_and_the_way_out(mixed: list[Path]) -> None:

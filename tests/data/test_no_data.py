@@ -183,7 +183,7 @@ def test_a_picture_whose_valid_part_is_too_small_is_refused_by_name(tmp_path: Pa
     array = elevation(5)
     array[::8] = -9999
     write(root / "trainA/0.tif", array)
-    with pytest.raises(UserError, match=r"0\.tif is 48x7, smaller than the crop of 24"):
+    with pytest.raises(UserError, match=r"0\.tif is 7x48 \(height x width\), smaller than the crop of 24"):
         run("run", *WORDS, f"data.root={root}")
 
 

@@ -170,7 +170,7 @@ def test_what_augmentation_would_spoil_is_refused_before_training() -> None:
         ((blur,), {"dtype": "uint16"}, "but domain B is uint16 of 3"),
         (("x",), {}, "'x', which is no transform of albumentations"),
         ((torch.nn.Identity(),), {}, "which is no transform of albumentations"),
-        ((albumentations.Resize(9, 9),), {}, r"gives pictures of 9x9, but data\.image_size is 16"),
+        ((albumentations.Resize(9, 9),), {}, r"gives pictures of 9x9 \(height x width\), but data\.image_size is 16"),
         ((albumentations.ToFloat(),), {}, "turns uint8 pictures of domain A into another kind"),
         ((albumentations.ToGray(num_output_channels=1, p=1.0),), {}, "domain A"),
         ((albumentations.FDA(p=1.0),), {}, "fails on a picture of domain A"),

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image
 
 from gan_style.core.errors import UserError
 from gan_style.data.containers import sniff
-from gan_style.data.files import notes_as_rgb, read_raw, whole
-from gan_style.data.images import read_image
+from gan_style.data.files import read_raw
 from tests.data.image_files import RGB, RGBA, chunk, encode, png
 from tests.data.references import agreement
 

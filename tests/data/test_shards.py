@@ -306,7 +306,7 @@ def test_unusable_headers_stop_or_are_skipped(tmp_path: Path, packed: Path) -> N
     images = opened(tmp_path, on_error="skip", notes=notes)
     assert [Path(images.name(i)).name for i in range(len(images))] == ["a.png", "d.png"]
     assert "2 pictures in 1 shards, their headers checked" in notes[0]
-    with pytest.raises(UserError, match=r"tar/a\.png is 43x40, smaller than the crop of 99"):
+    with pytest.raises(UserError, match=r"tar/a\.png is 40x43 \(height x width\), smaller than the crop of 99"):
         opened(tmp_path, on_error="skip", min_size=99)
 
 

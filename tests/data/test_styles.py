@@ -235,7 +235,7 @@ def test_unreadable_pictures_stop_or_are_skipped_with_a_note(root: Path) -> None
 def test_small_pictures_are_refused_only_where_they_are_not_resized(root: Path, folder: str) -> None:
     images(root / folder, 1, first=7, size=(20, 20))
     assert module(root=str(root)).train_set[0]["B"].shape == (3, 32, 32)
-    with pytest.raises(UserError, match=r"7\.png is 20x20, smaller than the crop of 32"):
+    with pytest.raises(UserError, match=r"7\.png is 20x20 \(height x width\), smaller than the crop of 32"):
         module(root=str(root), load_size=None)
 
 

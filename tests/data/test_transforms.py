@@ -108,11 +108,11 @@ def test_evaluation_keeps_the_whole_picture() -> None:
 def test_wrong_sizes_name_their_keys() -> None:
     with pytest.raises(UserError, match=r"data\.load_size is 64, smaller than data\.image_size, which is 12"):
         TrainTransform(64, 128)
-    with pytest.raises(UserError, match=r"data\.image_size is 0"):
+    with pytest.raises(UserError, match=r"data\.image_size=0 is not valid: give N"):
         EvalTransform(0)
-    with pytest.raises(UserError, match=r"data\.load_size is -1"):
+    with pytest.raises(UserError, match=r"data\.load_size=-1 is not valid"):
         TrainTransform(-1, 8)
-    with pytest.raises(UserError, match=r"is 40x30, smaller than data\.image_size, which is 32"):
+    with pytest.raises(UserError, match=r"is 30x40 \(height x width\), smaller than data\.image_size, which is 32"):
         TrainTransform(None, 32)(noise(30, 40), 0)
 
 

@@ -17,6 +17,7 @@ from gan_style.apps.planning.proposals import Proposal, Target, fitting, scaled
 from gan_style.core.checks import is_number, require_whole, shown
 from gan_style.core.compose import composed
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size, as_given, in_pixels, pixels_of, stored
 from gan_style.models.image_pool import ImagePool
 from gan_style.models.passes import MAX_PIXELS_TO_JOIN_ON_CPU
 from gan_style.networks.contract import minimum_size
@@ -56,13 +57,13 @@ def plan(
     recompute = parts.settings.checkpointing
     trials = run_trials(overrides, config_dir, config, parts, target, iterations, recompute)
     costs = {recompute: cost_of(trials)}
-    pixels = target.image_size**2 * target.batch_size
+    pixels = pixels_of(target.image_size) * target.batch_size
     over = memory is not None and costs[recompute].memory.at(pixels) > memory
     if over and not recompute and parts.settings.compile == "off" and blocks_of(*parts.model.networks("G")):
         costs[True] = cost_of(run_trials(overrides, config_dir, config, parts, target, iterations, True))
     found = {
         "parameters": parts.model.parameter_counts(),
-        "image_size": target.image_size,
+        "image_size": stored(target.image_size),
         "batch_size": target.batch_size,
         "iterations": target.iterations,
         **totals(parts, target, costs[recompute], trials[-1]),
@@ -83,7 +84,7 @@ def target_of(config: Mapping[str, Any], parts: Parts) -> Target:
         batch_size=data.batch_size,
         accumulate=model.accumulate,
         iterations=parts.iterations,
-        load_size=config["data"].get("load_size"),
+        load_size=data.load_size if "load_size" in config["data"] else None,
         smallest=max((minimum_size(network) for network in model.networks("D")), default=1),
         accumulates=not model.optimizes_images,
         max_steps=config["trainer"]["max_steps"] is not None,
@@ -111,7 +112,7 @@ def run_trials(
     trials = []
     sizes = trial_sizes(target.image_size, target.smallest)
     for size in sizes:
-        batch = trial_batch(max(sizes), target.batch_size)
+        batch = trial_batch(max(sizes, key=pixels_of), target.batch_size)
         values = {
             "data.image_size": size,
             "data.load_size": scaled(target, size),
@@ -120,18 +121,18 @@ def run_trials(
             "trainer.checkpointing": recompute,
             "trainer.devices": 1,
             "trainer.num_nodes": 1,
-            "model.join_passes": target.image_size**2 <= MAX_PIXELS_TO_JOIN_ON_CPU,
+            "model.join_passes": pixels_of(target.image_size) <= MAX_PIXELS_TO_JOIN_ON_CPU,
             "model.scales": 1,  # a method that goes through several sizes ends at the full one
         }
         if config["model"].get("join_passes") is not None or parts.settings.accelerator != "cpu":
             del values["model.join_passes"]
         changes = [f"{key}={_word(value)}" for key, value in values.items() if _has(config, key)]
         result = run_trial(composed([*overrides, *changes], config_dir), iterations, size)
-        trials.append({"image_size": size, "batch_size": batch, **result})
+        trials.append({"image_size": stored(size), "batch_size": batch, **result})
     return trials
 
 
-def run_trial(config: Mapping[str, Any], iterations: int, size: int) -> dict[str, Any]:
+def run_trial(config: Mapping[str, Any], iterations: int, size: Size) -> dict[str, Any]:
     """Run a trial in a process of its own, see `trial.tried`.
 
     Raises:
@@ -145,14 +146,16 @@ def run_trial(config: Mapping[str, Any], iterations: int, size: int) -> dict[str
         result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return result
     if done.returncode == -9:
-        raise UserError(f"the trial at {size} px was killed, mostly because memory ran out: plan a smaller model")
+        raise UserError(
+            f"the trial at {in_pixels(size)} was killed, mostly because memory ran out: plan a smaller model"
+        )
     said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and said nothing"]
-    raise UserError(f"the trial at {size} px failed: {said[-1].removeprefix('gan_style: ')}")
+    raise UserError(f"the trial at {in_pixels(size)} failed: {said[-1].removeprefix('gan_style: ')}")
 
 
 def cost_of(trials: Sequence[Mapping[str, Any]]) -> Cost:
     """Fit lines to the measurements: the peak, the median of the times, the operations."""
-    pixels = [trial["image_size"] ** 2 * trial["batch_size"] for trial in trials]
+    pixels = [pixels_of(trial["image_size"]) * trial["batch_size"] for trial in trials]
 
     def through(values: Sequence[float]) -> Line:
         return Line.through(list(zip(pixels, values, strict=True)))
@@ -166,11 +169,11 @@ def cost_of(trials: Sequence[Mapping[str, Any]]) -> Cost:
 
 def totals(parts: Parts, target: Target, cost: Cost, trial: Mapping[str, Any]) -> dict[str, Any]:
     """Return memory, disk and time of the target; bytes and seconds."""
-    pixels = target.image_size**2 * target.batch_size
+    pixels = pixels_of(target.image_size) * target.batch_size
     state, peak, seconds = trial["state"], cost.memory.at(pixels), cost.seconds.at(pixels)
     activations = cost.memory.slope * pixels
     pools = [value for value in vars(parts.model).values() if isinstance(value, ImagePool)]
-    pool_bytes = sum(pool.size for pool in pools) * max(parts.data.channels.values()) * target.image_size**2 * 4
+    pool_bytes = sum(pool.size for pool in pools) * max(parts.data.channels.values()) * pixels_of(target.image_size) * 4
     saved = sum(t.numel() * t.element_size() for t in parts.model.state_dict().values())
     checkpoint = saved + state["moments"] + state["ema"] + pool_bytes
     rest = max(0.0, peak - activations - sum(state.values()))
@@ -202,4 +205,4 @@ def _has(config: Mapping[str, Any], key: str) -> bool:
 
 
 def _word(value: object) -> str:
-    return str(value).lower()
+    return as_given(value) if isinstance(value, tuple) else str(value).lower()

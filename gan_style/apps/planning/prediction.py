@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size, height_width, pixels_of, sized
 
 MAX_TRIAL_SIDE = 160  # pixels; up to here the crop itself is tried
 SECOND_TRIAL_SIDE = 96  # pixels, where the target is larger; both are multiples of 32, for U-Nets
+MIN_TRIAL_SIDE = 16  # pixels, the least that drawn data can have
 UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclass(frozen=True)
 class Line:
-    """Line y = start + slope * x that never falls; x is the pixels of a batch, side * side * pictures."""
+    """Line y = start + slope * x that never falls; x is the pixels of a batch, height * width * pictures."""
 
     start: float
     slope: float
@@ -50,25 +52,28 @@ class Cost:
     flops: Line
 
 
-def trial_sizes(image_size: int, smallest: int, step: int = 4) -> tuple[int, int]:
-    """Choose the two crops that are tried: the target and its half, or two smaller ones where it is large.
+def trial_sizes(image_size: Size, smallest: int, step: int = 4) -> tuple[Size, Size]:
+    """Choose the two crops that are tried: the target and its half, or two smaller squares where it is large.
 
     Args:
-        image_size: side of the target's crops.
-        smallest: side that the networks need.
+        image_size: of the target's crops.
+        smallest: of a side that the networks need.
         step: the sides are multiples of it.
 
-    Returns: two different sides, the smaller one first.
+    Returns: two different sizes, the smaller one first.
     """
-    if image_size > MAX_TRIAL_SIDE and smallest <= SECOND_TRIAL_SIDE:
+    if pixels_of(image_size) > MAX_TRIAL_SIDE**2 and smallest <= SECOND_TRIAL_SIDE:
         return SECOND_TRIAL_SIDE, MAX_TRIAL_SIDE
-    half = max(-(-smallest // step) * step, image_size // 2 // step * step, step)
-    return (half, image_size) if half < image_size else (image_size, 2 * image_size)
+    sides = height_width(image_size)
+    half = sized("half", [max(-(-smallest // step) * step, side // 2 // step * step, MIN_TRIAL_SIDE) for side in sides])
+    if pixels_of(half) < pixels_of(image_size):
+        return half, image_size
+    return image_size, sized("double", [2 * side for side in sides])
 
 
-def trial_batch(image_size: int, batch_size: int) -> int:
+def trial_batch(image_size: Size, batch_size: int) -> int:
     """Return the batch size of a trial: the target's, or 1 where that would take too many pixels."""
-    return batch_size if batch_size * image_size**2 <= MAX_TRIAL_SIDE**2 else 1
+    return batch_size if batch_size * pixels_of(image_size) <= MAX_TRIAL_SIDE**2 else 1
 
 
 def bytes_of(text: str, word: str = "--memory") -> float:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gan_style.apps.planning.prediction import Cost
+from gan_style.core.sizes import Size, as_given, height_width, pixels_of, sized
 
-SIZES = (512, 448, 384, 320, 256, 192, 160, 128, 96, 64, 32)  # multiples of 32, for U-Nets
+SIZES = (512, 448, 384, 320, 256, 192, 160, 128, 96, 64, 32)  # of the longer side; multiples of 32, for U-Nets
+STEP = 4  # the other side is a multiple of it
 
 
 @dataclass(frozen=True)
@@ -18,17 +20,17 @@ class Target:
         image_size, batch_size: of its data.
         accumulate: iterations per optimiser step.
         iterations: of the whole schedule at this batch size.
-        load_size: side before the crop, or None.
-        smallest: side that the networks need.
+        load_size: size before the crop, or None.
+        smallest: of a side that the networks need.
         accumulates: whether the method supports gradient accumulation.
         max_steps: whether the iterations were given as a number, which then grows for smaller batches.
     """
 
-    image_size: int
+    image_size: Size
     batch_size: int
     accumulate: int
     iterations: int
-    load_size: int | None = None
+    load_size: Size | None = None
     smallest: int = 1
     accumulates: bool = True
     max_steps: bool = False
@@ -79,7 +81,7 @@ def fitting(
 def candidates(target: Target, costs: Mapping[bool, Cost]) -> Iterator[Proposal]:
     """Yield smaller batches with the same optimiser step, then smaller pictures; each also with checkpointing."""
     plain = next(iter(costs))
-    for size in (target.image_size, *(s for s in SIZES if target.smallest <= s < target.image_size)):
+    for size in (target.image_size, *_smaller(target)):
         for batch in _batches(target):
             for checkpointing, cost in costs.items():
                 overrides = (*_batch_overrides(target, batch), *_size_overrides(target, size))
@@ -101,20 +103,37 @@ def _batch_overrides(target: Target, batch: int) -> tuple[str, ...]:
     return (*overrides, f"trainer.max_steps={target.iterations * times}") if target.max_steps else overrides
 
 
-def _size_overrides(target: Target, size: int) -> tuple[str, ...]:
+def _smaller(target: Target) -> Iterator[Size]:
+    """Yield smaller sizes of about the same shape, whose longer side is one of SIZES."""
+    sides = height_width(target.image_size)
+    for longer in SIZES:
+        if longer < max(sides):
+            smaller = [STEP * round(side * longer / max(sides) / STEP) for side in sides]
+            if min(smaller) >= max(target.smallest, STEP):
+                yield sized("data.image_size", smaller)
+
+
+def _size_overrides(target: Target, size: Size) -> tuple[str, ...]:
     if size == target.image_size:
         return ()
-    overrides = (f"data.image_size={size}",)
-    return overrides if target.load_size is None else (*overrides, f"data.load_size={scaled(target, size)}")
+    loaded = scaled(target, size)
+    overrides = (f"data.image_size={as_given(size)}",)
+    return overrides if loaded is None else (*overrides, f"data.load_size={as_given(loaded)}")
 
 
-def scaled(target: Target, size: int) -> int | None:
+def scaled(target: Target, size: Size) -> Size | None:
     """Scale the load_size to another image_size in proportion; None where the target has none."""
-    return None if target.load_size is None else max(size, round(target.load_size * size / target.image_size))
+    if target.load_size is None:
+        return None
+    sides, before = height_width(size), height_width(target.image_size)
+    if isinstance(target.load_size, int):  # a square, or a width
+        return max(*sides, round(target.load_size * sides[1] / before[1]))
+    pairs = zip(target.load_size, sides, before, strict=True)
+    return sized("data.load_size", [max(side, round(loaded * side / was)) for loaded, side, was in pairs])
 
 
-def _proposal(overrides: tuple[str, ...], target: Target, cost: Cost, size: int, batch: int) -> Proposal:
-    pixels = size**2 * batch
+def _proposal(overrides: tuple[str, ...], target: Target, cost: Cost, size: Size, batch: int) -> Proposal:
+    pixels = pixels_of(size) * batch
     iterations = target.iterations * target.batch_size // batch  # smaller batches, the same number of pictures
     return Proposal(overrides, cost.memory.at(pixels), cost.seconds.at(pixels) * iterations / 3600)
 

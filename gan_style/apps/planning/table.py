@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gan_style.core.sizes import in_pixels
+
 STATE = {
     "weights": "weights",
     "gradients": "gradients",
@@ -19,7 +21,7 @@ STATE = {
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a plan."""
     memory, disk = found["memory"], found["disk"]
-    tried = " and ".join(f"{trial['image_size']} px x {trial['batch_size']}" for trial in found["trials"])
+    tried = " and ".join(f"{in_pixels(trial['image_size'])} x {trial['batch_size']}" for trial in found["trials"])
     yield f"parameters  {', '.join(f'{name} {count:,}' for name, count in found['parameters'].items())}"
     yield f"iteration   {found['flops'] / 1e9:,.4g} GFLOPs, {found['seconds']:.3g} s on {found['device']}"
     yield f"memory      {gigabytes(memory['peak'])} at the peak:"
@@ -30,7 +32,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     checkpoint = gigabytes(disk["checkpoint"])
     yield f"disk        3 checkpoints of {checkpoint} each, pictures of {disk['pictures']} validations"
     yield f"time        {duration(found['hours'])} for {found['iterations']:,} iterations, without validations"
-    yield f"tried       {tried}, for {found['image_size']} px x {found['batch_size']}"
+    yield f"tried       {tried}, for {in_pixels(found['image_size'])} x {found['batch_size']}"
     if "proposals" in found:
         yield from _budget(found)
 

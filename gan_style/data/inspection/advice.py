@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_style.core.sizes import as_given, height_width, sized
 from gan_style.data.inspection.facts import ImageFacts
 from gan_style.data.inspection.findings import Finding, Inspection
 
@@ -129,6 +130,10 @@ def colour_findings(inspection: Inspection) -> Iterator[Finding]:
     )
 
 
+def _word(sides: list[int]) -> str:
+    return as_given(sized("size", sides))
+
+
 def setting_findings(inspection: Inspection) -> Iterator[Finding]:
     """Yield suggestions of sizes and length of training that suit the pictures."""
     train = [inspection.splits[name].images for name in ("trainA", "trainB") if name in inspection.splits]
@@ -136,15 +141,22 @@ def setting_findings(inspection: Inspection) -> Iterator[Finding]:
     if not sides:
         return
     low, median, high = sides[0], sides[len(sides) // 2], sides[-1]
-    size = inspection.image_size
-    best = max(32, median // 32 * 32)
-    crop = best if median < size else size
-    room = f"; up to data.image_size={best} the pictures have more to show" if best >= 1.5 * size else ""
+    height, width = height_width(inspection.image_size)
+    # How many times larger the crop may be, in the shape that it has, to lie inside of a picture.
+    fitting = sorted(min(one.height / height, one.width / width) for images in train for one in images)
+    fits = fitting[len(fitting) // 2]
+    best = [max(32, round(side * fits) // 32 * 32) for side in (height, width)]
+    crop = best if fits < 1 else [height, width]
+    room = (
+        f"; up to data.image_size={_word(best)} the pictures have more to show"
+        if fits >= 1 and best[0] >= 1.5 * height
+        else ""
+    )
     yield Finding(
         "suggest-size",
         "note",
         f"Shorter sides are {low} to {high} pixels, in the middle {median}{room}.",
-        f"data.image_size={crop} data.load_size={round(crop * LOAD_TO_CROP)}",
+        f"data.image_size={_word(crop)} data.load_size={_word([round(side * LOAD_TO_CROP) for side in crop])}",
     )
     most = max(map(len, train))
     iterations = PAPER_EPOCHS * most

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
+from gan_style.core.sizes import Size, sized
 from gan_style.data.inspection.advice import colour_findings, count_findings, setting_findings
 from gan_style.data.inspection.duplicates import find_pairs
 from gan_style.data.inspection.facts import gather
@@ -37,7 +37,7 @@ CHECKS = (
 def examine(
     images: Mapping[str, Sequence[Path]],
     root: Path,
-    image_size: int = 256,
+    image_size: Size = 256,
     progress: Callable[[int, int], None] | None = None,
     ledger: Ledger | None = None,
 ) -> tuple[Inspection, list[Finding]]:
@@ -46,7 +46,7 @@ def examine(
     Args:
         images: files by split (trainA, trainB, ...); splits may be missing.
         root: the folder that paths are shown relative to.
-        image_size: side of the squares that training cuts.
+        image_size: of the crops that training cuts: a square's side, or height and width.
         progress: called with (number read, number in all) after each picture.
         ledger: what listing the files left out.
 
@@ -62,13 +62,13 @@ def examine(
 
 
 def inspect(
-    data: str | Path, *, image_size: int = 256, progress: Callable[[int, int], None] | None = None
+    data: str | Path, *, image_size: Size = 256, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Inspection, list[Finding]]:
     """Say what is in a set of pictures, and what is wrong with it.
 
     Args:
         data: a named set below data/, or a folder of pictures.
-        image_size: side of the squares that training cuts, in pixels.
+        image_size: of the crops that training cuts, in pixels: a square's side, or height and width.
         progress: called with (number read, number in all) after each picture.
 
     Returns: the facts and the findings, the worst first; a finding has a severity, a sentence, files and a remedy.
@@ -76,9 +76,9 @@ def inspect(
     Raises:
         UserError: there is no such set, or it holds shards.
     """
-    require_whole("image_size", image_size, 1)
+    size = sized("image_size", image_size)
     root, layout = found(data)
-    return examine(layout.parts, root, image_size, progress, layout.ledger)
+    return examine(layout.parts, root, size, progress, layout.ledger)
 
 
 def found(data: str | Path) -> tuple[Path, Layout]:

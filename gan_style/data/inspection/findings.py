@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from gan_style.core.sizes import Size, as_given, height_width
 from gan_style.data.inspection.duplicates import Pair
 from gan_style.data.inspection.facts import ImageFacts, Split
 from gan_style.data.ledger import Ledger
@@ -46,14 +47,14 @@ class Inspection:
 
     Attributes:
         root: the folder that paths are shown relative to.
-        image_size: side of the squares that training cuts.
+        image_size: of the crops that training cuts.
         splits: by name, in the order of SPLITS.
         pairs: pictures that occur twice.
         ledger: what reading the set leaves out or changes.
     """
 
     root: Path
-    image_size: int
+    image_size: Size
     splits: dict[str, Split]
     pairs: list[Pair]
     ledger: Ledger = field(default_factory=Ledger)
@@ -97,8 +98,8 @@ def file_findings(inspection: Inspection) -> Iterator[Finding]:
 def size_findings(inspection: Inspection) -> Iterator[Finding]:
     """Yield findings about pictures too small for the crop, and about sizes and shapes that differ widely."""
     images = [image for split in inspection.splits.values() for image in split.images]
-    size = inspection.image_size
-    tiny = [image for image in images if image.short_side < size]
+    (height, width), size = height_width(inspection.image_size), as_given(inspection.image_size)
+    tiny = [image for image in images if image.height < height or image.width < width]
     if tiny:
         least = min(image.short_side for image in tiny)
         yield inspection.finding(
@@ -127,8 +128,8 @@ def size_findings(inspection: Inspection) -> Iterator[Finding]:
         yield inspection.finding(
             "varying-aspects",
             "warning",
-            f"Width by height goes from {narrow.aspect:.2f} to {wide.aspect:.2f}: data.load_size makes squares, "
-            "which distorts them differently.",
+            f"Width by height goes from {narrow.aspect:.2f} to {wide.aspect:.2f}: data.load_size gives all one "
+            "shape, which distorts them differently.",
             "data.preprocess=scale_width_and_crop or crop keeps the shapes",
             [narrow.path, wide.path],
         )

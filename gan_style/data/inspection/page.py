@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gan_style.core.paths import printable
+from gan_style.core.sizes import stored
 from gan_style.data.inspection.duplicates import Pair
 from gan_style.data.inspection.facts import ImageFacts, Split
 from gan_style.data.inspection.findings import Finding, Inspection, Severity
@@ -79,7 +80,7 @@ def as_json(name: str, inspection: Inspection, findings: Sequence[Finding]) -> d
     return {
         "version": VERSION,
         "name": name,
-        "image_size": inspection.image_size,
+        "image_size": stored(inspection.image_size),
         "status": status_of(findings),
         "findings": [asdict(finding) | {"files": list(finding.files)} for finding in findings],
         "splits": {

@@ -7,7 +7,8 @@ score a translation although training never sees them together. `TASKS` names th
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_style.data.scenes.geometry import MAX_SIZE, MIN_SIZE, check_size
+from gan_style.core.sizes import Size
+from gan_style.data.scenes.frame import MAX_SIZE, MIN_SIZE, check_size
 from gan_style.data.scenes.photo import MATERIALS
 from gan_style.data.scenes.tasks import DEFAULT_TASK, PARTS, TASKS, Part, Scene, Task, TreeBox, find_task, starts_of
 
@@ -29,17 +30,17 @@ __all__ = [
 ]
 
 
-def draw_scene(seed: int, index: int, size: int, domain: str, stroke_seed: int = 0) -> NDArray[np.uint8]:
+def draw_scene(seed: int, index: int, size: Size, domain: str, stroke_seed: int = 0) -> NDArray[np.uint8]:
     """Draw one scene of the task `paint`.
 
     Args:
         seed: Seed of the dataset, not negative.
         index: Number of the scene in the dataset, not negative.
-        size: Side of the square picture, from 16 to 1024.
+        size: Side of a square picture, or height and width, from 16 to 1024; see `frame.framed`.
         domain: "A" for the photo, "B" for the painting of the same scene.
         stroke_seed: Another value paints the same scene with other brush strokes; photos ignore it.
 
     Returns:
-        RGB picture, [size, size, 3] uint8.
+        RGB picture, [H, W, 3] uint8.
     """
     return TASKS["paint"].draw(seed, index, size, domain, stroke_seed)

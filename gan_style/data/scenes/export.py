@@ -18,7 +18,7 @@ from PIL import Image
 from gan_style.core.errors import UserError
 from gan_style.core.paths import cannot_use
 from gan_style.core.version import __version__
-from gan_style.data.scenes.geometry import check_size
+from gan_style.data.scenes.frame import check_size
 from gan_style.data.scenes.photo import MATERIALS
 from gan_style.data.scenes.tasks import PARTS, TASKS, Part, Scene, Task, find_task, starts_of
 

@@ -12,22 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_style.core.errors import UserError
-
 FloatArray = NDArray[np.float32]
 Outline = tuple[FloatArray, FloatArray]
 
 TABLE_SIZE = 512
-MIN_SIZE = 16
-MAX_SIZE = 1024
-
-
-def check_size(name: str, size: int) -> None:
-    """Raise a UserError unless scenes can be drawn in this size."""
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise UserError(
-            f"{name}={size} must be from {MIN_SIZE} to {MAX_SIZE}, the pixels that a side of a drawn scene can have"
-        )
 
 
 def float_array(values: Any) -> FloatArray:

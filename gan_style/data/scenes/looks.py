@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_style.core.sizes import Size
 from gan_style.data.scenes.geometry import (
     FloatArray,
     compose,
@@ -59,7 +60,7 @@ NIGHT_TONES = float_array(
 )
 
 
-def draw_look(seed: int, index: int, size: int, look: str) -> NDArray[np.uint8]:
+def draw_look(seed: int, index: int, size: Size, look: str) -> NDArray[np.uint8]:
     """Draw one scene in one of `LOOKS`.
 
     Args:
@@ -67,11 +68,11 @@ def draw_look(seed: int, index: int, size: int, look: str) -> NDArray[np.uint8]:
         look: A key of `LOOKS`.
 
     Returns:
-        RGB picture, [size, size, 3] uint8.
+        RGB picture, [H, W, 3] uint8.
     """
     rng = np.random.default_rng([seed, index])
     image = render_photo(compose(rng), rng, size)
-    rgb = LOOKS[look](image, np.random.default_rng([seed, index, *look.encode()]))
+    rgb = LOOKS[look](image, np.random.default_rng([seed, index, *look.encode()]))[image.window]
     return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 

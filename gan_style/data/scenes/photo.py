@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_style.core.sizes import Size
+from gan_style.data.scenes.frame import framed
 from gan_style.data.scenes.geometry import (
     Composition,
     FloatArray,
@@ -42,17 +44,29 @@ class Rendering:
         material: SKY, MOUNTAIN, WATER, MEADOW or TREE, [size, size] uint8.
         angle: Direction of the surface in radians from the x axis, y pointing down, [size, size].
         tree: 1 + the number in `Composition.trees` of the tree that is seen, 0 for none, [size, size] uint8.
+        window: Rows and columns that are shown; the picture is drawn as a square, whatever its shape.
     """
 
     rgb: FloatArray
     material: np.ndarray
     angle: FloatArray
     tree: np.ndarray
+    window: tuple[slice, slice]
 
     @property
     def size(self) -> int:
-        """Side of the picture in pixels."""
+        """Side of the square in pixels."""
         return int(self.rgb.shape[0])
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """Material of each pixel that is shown, [H, W]."""
+        return self.material[self.window]
+
+    @property
+    def tree_map(self) -> NDArray[np.uint8]:
+        """Tree of each pixel that is shown, [H, W]."""
+        return self.tree[self.window]
 
     def cover(
         self,
@@ -70,20 +84,22 @@ class Rendering:
         self.angle[window][shown] = angle[shown] if isinstance(angle, np.ndarray) else angle
 
 
-def render_photo(scene: Composition, rng: np.random.Generator, size: int, surfaces: Surfaces = SUMMER) -> Rendering:
+def render_photo(scene: Composition, rng: np.random.Generator, size: Size, surfaces: Surfaces = SUMMER) -> Rendering:
     """Render the photo of a scene; `rng` supplies the noise, in an order that only the scene decides."""
+    side, window = framed(size)
     image = Rendering(
-        rgb=_sky(scene, rng, size),
-        material=np.zeros((size, size), np.uint8),
-        angle=np.zeros((size, size), np.float32),
-        tree=np.zeros((size, size), np.uint8),
+        rgb=_sky(scene, rng, side),
+        material=np.zeros((side, side), np.uint8),
+        angle=np.zeros((side, side), np.float32),
+        tree=np.zeros((side, side), np.uint8),
+        window=window,
     )
     for spec in scene.ranges:
         _draw_range(image, scene, spec, surfaces, rng)
     if scene.lake:
         _draw_lake(image, scene, surfaces, rng)
     _draw_meadows(image, scene, surfaces, rng)
-    leaves = fractal(rng, (size, size), (24, 24), 4, 0.7)
+    leaves = fractal(rng, (side, side), (24, 24), 4, 0.7)
     for number, tree in enumerate(scene.trees):
         seen = _draw_tree(image, scene, tree, surfaces, leaves)
         if seen is not None:

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.sizes import Size, height_width
 from gan_style.data.scenes import domains
 from gan_style.data.scenes.domains import Domain
-from gan_style.data.scenes.geometry import Composition, FloatArray, check_size, compose, with_more_trees
+from gan_style.data.scenes.frame import check_size
+from gan_style.data.scenes.geometry import Composition, FloatArray, compose, with_more_trees
 from gan_style.data.scenes.photo import Rendering, render_photo
 
 Part = Literal["trainA", "trainB", "testA", "testB"]
@@ -65,9 +67,9 @@ class Scene:
     """A scene in one domain.
 
     Attributes:
-        image: [size, size, 3] uint8.
-        labels: the material of each pixel, an index of `MATERIALS`, [size, size] uint8.
-        tree_map: the number of the tree that each pixel shows, 0 for none, [size, size] uint8; hills of wood are of the
+        image: [H, W, 3] uint8.
+        labels: the material of each pixel, an index of `MATERIALS`, [H, W] uint8.
+        tree_map: the number of the tree that each pixel shows, 0 for none, [H, W] uint8; hills of wood are of the
             material tree, but none of these trees.
         objects: the trees that can be seen.
     """
@@ -162,7 +164,7 @@ class Task:
         self,
         seed: int,
         index: int,
-        size: int,
+        size: Size,
         domain: str,
         sample: int = 0,
         *,
@@ -174,7 +176,7 @@ class Task:
         Args:
             seed: of the data set, not negative.
             index: number of the scene in the data set, not negative.
-            size: side of the square picture, from 16 to 1024.
+            size: side of a square picture, or height and width, from 16 to 1024; see `frame.framed`.
             domain: "A" or "B".
             sample: 0 is the picture of the data set; others are further true pictures of the same scene, with the same
                 labels, where the domain has any.
@@ -185,40 +187,40 @@ class Task:
         image = self._rendered(seed, index, size, domain, sample, part, edit)
         return Scene(
             image=_bytes(self._finished(image, (seed, index, sample), domain)),
-            labels=image.material,
-            tree_map=image.tree,
-            objects=_boxes(image.tree),
+            labels=image.labels,
+            tree_map=image.tree_map,
+            objects=_boxes(image.tree_map),
         )
 
     def draw(
-        self, seed: int, index: int, size: int, domain: str, sample: int = 0, *, part: Part = "testA"
+        self, seed: int, index: int, size: Size, domain: str, sample: int = 0, *, part: Part = "testA"
     ) -> NDArray[np.uint8]:
-        """Draw a picture, [size, size, 3] uint8; see `scene`."""
+        """Draw a picture, [H, W, 3] uint8; see `scene`."""
         image = self._rendered(seed, index, size, domain, sample, part)
         return _bytes(self._finished(image, (seed, index, sample), domain))
 
     def samples(
-        self, seed: int, index: int, size: int, domain: str, count: int, *, first: int = 0, part: Part = "testA"
+        self, seed: int, index: int, size: Size, domain: str, count: int, *, first: int = 0, part: Part = "testA"
     ) -> NDArray[np.uint8]:
-        """Draw the samples `first` to `first + count` of a scene in one domain, [count, size, size, 3] uint8.
+        """Draw the samples `first` to `first + count` of a scene in one domain, [count, H, W, 3] uint8.
 
         Faster than `draw` where they differ only in their strokes; one that does not vary is drawn once.
         """
         shown, keys = self._domain(domain), [(seed, index, sample) for sample in range(first, first + count)]
         if not shown.varies:
-            return np.broadcast_to(self.draw(seed, index, size, domain, part=part), (count, size, size, 3))
+            return np.broadcast_to(self.draw(seed, index, size, domain, part=part), (count, *height_width(size), 3))
         if shown.change is not None:
             return np.stack([self.draw(*key[:2], size, domain, key[2], part=part) for key in keys])
         image = self._rendered(seed, index, size, domain, first, part)
         return np.stack([_bytes(self._finished(image, key, domain)) for key in keys])
 
-    def labels(self, seed: int, index: int, size: int, domain: str, *, part: Part = "testA") -> NDArray[np.uint8]:
-        """Return the material of each pixel, an index of `MATERIALS`, [size, size] uint8; see `scene`."""
-        return self._rendered(seed, index, size, domain, 0, part).material
+    def labels(self, seed: int, index: int, size: Size, domain: str, *, part: Part = "testA") -> NDArray[np.uint8]:
+        """Return the material of each pixel, an index of `MATERIALS`, [H, W] uint8; see `scene`."""
+        return self._rendered(seed, index, size, domain, 0, part).labels
 
-    def objects(self, seed: int, index: int, size: int, domain: str, *, part: Part = "testA") -> tuple[TreeBox, ...]:
+    def objects(self, seed: int, index: int, size: Size, domain: str, *, part: Part = "testA") -> tuple[TreeBox, ...]:
         """Return the trees that can be seen; see `scene`."""
-        return _boxes(self._rendered(seed, index, size, domain, 0, part).tree)
+        return _boxes(self._rendered(seed, index, size, domain, 0, part).tree_map)
 
     def composition(self, seed: int, index: int, part: Part = "testA") -> Composition:
         """Return what a scene holds, before a domain shows it."""
@@ -230,7 +232,7 @@ class Task:
         return self.A if domain == "A" else self.B
 
     def _rendered(
-        self, seed: int, index: int, size: int, domain: str, sample: int, part: Part, edit: Edit | None = None
+        self, seed: int, index: int, size: Size, domain: str, sample: int, part: Part, edit: Edit | None = None
     ) -> Rendering:
         shown = self._domain(domain)
         check_size("size", size)
@@ -243,7 +245,7 @@ class Task:
 
     def _finished(self, image: Rendering, key: domains.Key, domain: str) -> FloatArray:
         finish = self._domain(domain).finish
-        return image.rgb if finish is None else finish(image, key)
+        return (image.rgb if finish is None else finish(image, key))[image.window]
 
 
 def _bytes(rgb: FloatArray) -> NDArray[np.uint8]:

@@ -81,10 +81,10 @@ def amin(x: Streamed, dim: Any, keepdim: bool = False) -> Tensor:
     return -amax(x * -1, dim, keepdim)
 
 
-def tiled_grid_means(x: Streamed, side: int) -> Tensor:
+def tiled_grid_means(x: Streamed, sides: tuple[int, int]) -> Tensor:
     """Compute `networks.contract.grid_means` as the sum of what each tile adds."""
-    rows, columns = (grid_windows(length, side).to(x.device) for length in x.sides)
-    total = torch.zeros(1, x.channels, side, side, device=x.device)
+    rows, columns = (grid_windows(*one).to(x.device) for one in zip(x.sides, sides, strict=True))
+    total = torch.zeros(1, x.channels, *sides, device=x.device)
     for window, tile in x.tiles():
         total += rows[:, slice(*window.rows)] @ tile.float() @ columns[:, slice(*window.columns)].T
     return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
+from gan_style.core.sizes import parsed
 from gan_style.core.terminal import say
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.score_file import cut
@@ -47,7 +48,7 @@ def fitting(state: Mapping[str, Any], engine: Engine, data: Any) -> tuple[dict[s
     accumulation or on precision need not.
     """
     fits, notes = dict(state), []
-    fits["pools"], dropped = _pools_of_size(state["pools"], _new_size(state["preprocessing"], data))
+    fits["pools"], dropped = _pools_of_size(state["pools"], _sizes_kept(state["preprocessing"], data))
     if dropped:
         notes.append(f"{dropped} remembered pictures of another size are left out: the image pools begin empty")
     fits["optimizers"] = dict(state["optimizers"])
@@ -62,19 +63,23 @@ def fitting(state: Mapping[str, Any], engine: Engine, data: Any) -> tuple[dict[s
     return fits, notes
 
 
-def _new_size(preprocessing: Mapping[str, Any], data: Any) -> tuple[int, int] | None:
-    """Return height and width of all pictures if they may differ from the checkpoint's; None if they do not."""
-    then = preprocessing.get("preprocess"), preprocessing.get("image_size")
+def _sizes_kept(preprocessing: Mapping[str, Any], data: Any) -> Sequence[tuple[int, int]] | None:
+    """Return heights and widths that pictures of a checkpoint may have to be kept; None for any."""
+    then = preprocessing.get("preprocess"), parsed(preprocessing.get("image_size"))
     if then == (data.transform.preprocess, data.image_size) or not data.transform.fixed_size:
         return None
-    return data.image_size, data.image_size
+    # Of one other size there is none to keep. Of many, a pool of turned pictures (GcGAN) has no shape of its own here.
+    height, width = data.transform.size
+    return [(height, width)] if height == width and not str(then[0]).endswith("crop") else []
 
 
-def _pools_of_size(per_rank: Any, shape: tuple[int, int] | None) -> tuple[Any, int]:
-    """Drop images of another height and width from the pools, and count them; None fits every size."""
+def _pools_of_size(per_rank: Any, sizes: Sequence[tuple[int, int]] | None) -> tuple[Any, int]:
+    """Drop images of other heights and widths from the pools, and count them; None keeps every size."""
     kept, dropped = [], 0
     for pools in per_rank:
-        fit = {name: [x for x in pool["images"] if shape in (None, x.shape[-2:])] for name, pool in pools.items()}
+        fit = {
+            name: [x for x in pool["images"] if sizes is None or x.shape[-2:] in sizes] for name, pool in pools.items()
+        }
         kept.append({name: {**pool, "images": fit[name]} for name, pool in pools.items()})
         dropped += sum(len(pool["images"]) - len(fit[name]) for name, pool in pools.items())
     return kept, dropped

@@ -14,6 +14,7 @@ import torch
 
 from gan_style.core.direction import Direction
 from gan_style.core.paths import write_whole
+from gan_style.core.sizes import stored
 from gan_style.core.terminal import say
 from gan_style.metrics.table import without_infinities
 from gan_style.models.translator import Translator
@@ -76,7 +77,7 @@ def record(
         "checkpoint rule": "the weights at this iteration",
         "iteration": engine.iteration,
         "weights": "EMA" if averaged else "raw",
-        "size": trainer.datamodule.image_size,  # type: ignore[attr-defined]
+        "size": stored(trainer.datamodule.image_size),  # type: ignore[attr-defined]
     }
     _add(
         Path(trainer.default_root_dir) / LAST,

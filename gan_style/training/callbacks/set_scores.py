@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.sizes import height_width
 from gan_style.core.terminal import say
 from gan_style.core.types import CountOrNone
 from gan_style.metrics.extractors import column
@@ -106,7 +107,7 @@ class SetScores(RunCallback):
                 notes.append(f"no {name} in validations: it needs {row.least} pictures of each domain, not {fewest}")
             elif _of_patches(row) and not data.look_transform.fixed_size:
                 notes.append(f"no {name} in validations: it needs pictures of one size (data.preprocess)")
-            elif _of_patches(row) and data.image_size < MIN_SIDE_PIXELS:
+            elif _of_patches(row) and min(height_width(data.image_size)) < MIN_SIDE_PIXELS:
                 notes.append(f"no {name} in validations: it needs pictures of {MIN_SIDE_PIXELS} px")
             else:
                 found.append(name)

@@ -67,7 +67,7 @@ def test_mistakes_give_2_and_one_sentence(root: Path, tmp_path: Path, capsys: py
     for words, sentence in [
         (("nowhere",), "there is no folder nowhere and no folder data/nowhere"),
         ((str(root),), "set has trainA but no trainB"),
-        ((str(root), "--image-size", "0"), "--image-size 0 is no size"),
+        ((str(root), "--image-size", "0"), "--image-size=0 is not valid: give N, the side of a square, or [H,W]"),
         ((str(root), "--out", "x.txt"), "x.txt should end in .json"),
         ((str(root), "--sheet", "x.jpg"), "x.jpg should end in .png"),
     ]:
