@@ -75,7 +75,7 @@ def rows_of_graph(about: Mapping[str, Any], form: str) -> Rows:
         about: its metadata.
         form: of the file.
     """
-    yield "file", f"{form}, opset {about['opset']}" if about.get("opset") else form
+    yield "file", exported.form_of_onnx(about) if "opset" in about else form
     yield from _networks(about)
     yield from _direction(about)
     inputs = list(about.get("inputs", ["picture"]))
