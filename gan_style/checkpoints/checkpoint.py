@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from gan_style.checkpoints import safetensors
+from gan_style.checkpoints import nested, safetensors
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
@@ -104,7 +104,7 @@ def load(path: Path) -> dict[str, Any]:
     tensors = path.suffix.lower() == safetensors.SUFFIX
     content = safetensors.read(path) if tensors else torch_files.read(path, "a checkpoint of gan_style")
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
-        bare = isinstance(content, dict) and any(isinstance(value, torch.Tensor) for value in content.values())
+        bare = isinstance(content, dict) and bool(nested.tensors_in(content, path))
         advice = " (gan-style import takes in the official net_G.pth)" if bare else ""
         raise UserError(f"{path} is not a checkpoint of gan_style: it has no format{advice}")
     if content["format"] > FORMAT:

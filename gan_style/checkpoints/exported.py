@@ -20,8 +20,8 @@ LONGEST = 64_000_000  # bytes of a text: the codes of a thousand styles have som
 # Of ONNX's protobuf: fields of a ModelProto and of its entries, and how a value is written.
 IR, OPSETS, PROPERTIES, KEY, VALUE, DOMAIN, VERSION = 1, 8, 14, 1, 2, 1, 2
 NUMBER, EIGHT, BYTES, FOUR = 0, 1, 2, 5
-# The first release of onnxruntime that opens a graph of an opset, and one of an IR version: of the newest patches of 1.7
-# to 1.23, each given a graph of one operator in every version (docs/export.md).
+# The first release of onnxruntime that opens a graph of an opset, and of an IR version: measured with 1.7 to 1.23, each
+# given a graph of one operator in every version (docs/export.md).
 OPSET_RUNTIMES = {
     **{13: "1.7", 14: "1.8", 15: "1.9", 16: "1.11", 17: "1.12", 18: "1.14"},
     **{19: "1.15", 20: "1.17", 21: "1.18", 22: "1.21", 23: "1.23"},
@@ -52,7 +52,7 @@ def form_of_onnx(description: Mapping[str, Any]) -> str:
     Args:
         description: as `about` returns it.
     """
-    ir, opset = description.get("ir"), description.get("opset")
+    ir, opset = description["ir"], description["opset"]
     runtimes = [table.get(version) for table, version in ((OPSET_RUNTIMES, opset), (IR_RUNTIMES, ir))]
     known = [tuple(int(part) for part in one.split(".")) for one in runtimes if one]
     oldest = f", for onnxruntime {'.'.join(map(str, max(known)))} and newer" if len(known) == len(runtimes) else ""
@@ -83,7 +83,7 @@ def put_into_zip(path: Path, description: dict[str, Any]) -> None:
 
 
 def _of_onnx(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"ir": None, "opset": None}
     with open(path, "rb") as file:
         for field, value in _fields(file, path.stat().st_size, (IR, OPSETS, PROPERTIES)):
             if field == IR:

@@ -28,22 +28,12 @@ def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
     Raises:
         UserError: no such file, or not a state dict.
     """
-    content, sha256 = _content(path, what)
+    content, sha256 = read_whole(path, what)
     return _named(content), sha256
 
 
-def read_networks(path: str | Path, what: str) -> tuple[dict[str, dict[str, Tensor]], str]:
-    """Read a file as `read` does, and the state dicts inside its dicts, by their names; that of the file itself by "".
-
-    Those of optimisers are no state dicts of networks: their tensors lie deeper.
-    """
-    content, sha256 = _content(path, what)
-    inside = {str(key): _named(value) for key, value in content.items() if isinstance(value, Mapping)}
-    found = {"": _named(content), **inside}
-    return {key: state for key, state in found.items() if state}, sha256
-
-
-def _content(path: str | Path, what: str) -> tuple[Mapping[Any, Any], str]:
+def read_whole(path: str | Path, what: str) -> tuple[Mapping[Any, Any], str]:
+    """Read a file as `read` does, and return all of its content: beside tensors also dicts, lists and plain values."""
     path = expanded(path)
     if not path.is_file():
         raise UserError(f"there is no file {path} with weights of {what}: check the path")
