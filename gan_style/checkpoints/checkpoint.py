@@ -29,7 +29,7 @@ from gan_style.checkpoints import nested, safetensors
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
-from gan_style.core.paths import why
+from gan_style.core.paths import absent, why
 from gan_style.core.plain_data import plain_copy
 from gan_style.core.version import __version__
 
@@ -100,7 +100,7 @@ def load(path: Path) -> dict[str, Any]:
         UserError: no such file, not a checkpoint of gan_style, or one that would run code.
     """
     if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}")
+        raise UserError(f"there is no checkpoint {absent(path)}")
     tensors = path.suffix.lower() == safetensors.SUFFIX
     content = safetensors.read(path) if tensors else torch_files.read(path, "a checkpoint of gan_style")
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gan_style.core.errors import UserError
+from gan_style.core.paths import absent
 
 GRAPHS = {".onnx": "ONNX", ".pt2": "a program of torch.export"}
 TEXT = "gan_style.json"  # of a zip, in its folder or one below
@@ -36,7 +37,7 @@ def about(path: Path) -> dict[str, Any]:
         UserError: the file cannot be read, or was not written by `gan-style export`.
     """
     if not path.is_file():
-        raise UserError(f"there is no file {path}")
+        raise UserError(f"there is no file {absent(path)}")
     try:
         found = _of_onnx(path) if path.suffix.lower() == ".onnx" else of_zip(path)
     except (ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
-from gan_style.core.paths import expanded
+from gan_style.core.paths import absent, expanded
 
 
 def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
@@ -36,7 +36,7 @@ def read_whole(path: str | Path, what: str) -> tuple[Mapping[Any, Any], str]:
     """Read a file as `read` does, and return all of its content: beside tensors also dicts, lists and plain values."""
     path = expanded(path)
     if not path.is_file():
-        raise UserError(f"there is no file {path} with weights of {what}: check the path")
+        raise UserError(f"there is no file {absent(path)} with weights of {what}: check the path")
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     content = _tensors(path) if path.suffix == ".safetensors" else torch_files.read(path, f"weights of {what}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gan_style.core.errors import UserError
-from gan_style.core.paths import printable
+from gan_style.core.paths import absent, printable
 from gan_style.data.images import SUFFIXES, list_images
 
 MAX_NAMES_SHOWN = 8  # in a message
@@ -40,7 +40,7 @@ def find_folders(given: Mapping[str, Path]) -> dict[str, Path]:
 
 def _inside(root: Path) -> dict[str, Path]:
     if not root.is_dir():
-        raise UserError(f"there is no folder {root}: name one that holds content and styles with data.root=DIR")
+        raise UserError(f"there is no folder {absent(root)}: name one that holds content and styles with data.root=DIR")
     # where both `style` and `styles` exist the later one counts
     names = {"content": "content", "style": "styles", "styles": "styles", "test_content": "test_content"}
     folders = {key: root / name for name, key in names.items() if (root / name).is_dir()}
@@ -60,7 +60,7 @@ def find_styles(folder: Path) -> dict[str, list[Path]]:
         UserError: If the folder is missing, holds no style, a sub-folder without a picture or a name twice.
     """
     if not folder.is_dir():
-        raise UserError(f"there is no folder of styles {folder}: name another with data.styles=DIR")
+        raise UserError(f"there is no folder of styles {absent(folder)}: name another with data.styles=DIR")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in SUFFIXES):

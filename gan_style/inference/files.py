@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gan_style.core.errors import UserError
+from gan_style.core.paths import absent
 from gan_style.data.decoding import icc_profile, named_bytes
 from gan_style.data.files import decode_image
 from gan_style.data.images import SUFFIXES, list_images
@@ -25,7 +26,7 @@ def inputs_and_outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
             raise UserError(f"{source} is a folder, so the output must be one too, not {target}")
         return [(path, target / path.relative_to(source)) for path in list_images(source)]
     if not source.is_file():
-        raise UserError(f"there is no file or folder {source}")
+        raise UserError(f"there is no file or folder {absent(source)}")
     inside = target / source.name if target.is_dir() or not target.suffix else target
     check_output(inside)
     return [(source, inside)]
