@@ -28,6 +28,7 @@ import torch
 from gan_style.checkpoints import nested, safetensors
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
+from gan_style.core.exit_status import FULL
 from gan_style.core.memory import raise_if_out
 from gan_style.core.paths import absent, why
 from gan_style.core.plain_data import plain_copy
@@ -40,7 +41,7 @@ PARTS = ("config", "iteration", "domains", "preprocessing", "state_dict", "optim
 DESCRIPTIONS = ("config", "domains", "preprocessing", "best", "styles", "imported", "init_from", "version", "wandb_id")
 
 
-def save(content: Mapping[str, Any], path: Path, advice: str = "free some space, then go on with resume=last") -> None:
+def save(content: Mapping[str, Any], path: Path, advice: str = "then go on with resume=last") -> None:
     """Write a checkpoint under a temporary name, then rename it.
 
     Raises:
@@ -52,7 +53,7 @@ def save(content: Mapping[str, Any], path: Path, advice: str = "free some space,
 
 
 @contextlib.contextmanager
-def writing(path: Path, advice: str = "free some space, or write somewhere else") -> Iterator[Path]:
+def writing(path: Path, advice: str = "or write somewhere else") -> Iterator[Path]:
     """Give a temporary path beside `path`, whose file is moved to `path` at the end of the `with` block.
 
     Raises:
@@ -72,7 +73,9 @@ def writing(path: Path, advice: str = "free some space, or write somewhere else"
         if "DataLoader worker" in str(error):  # torch says that anywhere in the main process, as a signal handler does
             raise
         reason = why(cause) if isinstance(cause, OSError) else " ".join(str(cause).split())[:200]
-        raise UserError(f"cannot save {path} ({reason}): {advice}") from error
+        full = isinstance(cause, OSError) and cause.errno in FULL
+        first = "free some space" if full else "check the folder, its rights and the disk"
+        raise UserError(f"cannot save {path} ({reason}): {first}, {advice}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
+from gan_style.core.extras import why_no_import
 from gan_style.core.memory import raise_if_out
 from gan_style.core.paths import absent, expanded
 
@@ -53,7 +54,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         from safetensors.torch import load_file
     except ImportError as error:
-        raise UserError(f"{path} needs the package safetensors: pip install safetensors") from error
+        why = why_no_import(error, "safetensors")
+        raise UserError(f"{path} needs the package safetensors, which {why}: pip install safetensors") from error
     try:
         return load_file(path)
     except Exception as error:  # safetensors' error class is not public

@@ -52,7 +52,7 @@ def import_official(
     files = {first: expanded(source)} | ({first.back: expanded(back)} if back else {})
     check_not_overwriting([out], files.values())
     content = imported(dict(sorted(files.items())), size)
-    checkpoint.save(content, out, "free some space, or write somewhere else")
+    checkpoint.save(content, out, "or write somewhere else")
     for note in notes(content):
         warnings.warn(note, stacklevel=2)
     return content
