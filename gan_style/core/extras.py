@@ -23,6 +23,6 @@ def extra(name: str, module: str) -> Any:
 
 def why_no_import(error: ImportError, package: str) -> str:
     """Say, behind the name of a package, whether it is missing or is there and fails as it is imported."""
-    if isinstance(error, ModuleNotFoundError) and error.name == package:
+    if isinstance(error, ModuleNotFoundError) and str(error.name).split(".")[0] == package:
         return "is not installed"
     return f"cannot be imported ({' '.join(str(error).split())[:120]})"
