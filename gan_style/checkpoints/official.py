@@ -43,6 +43,10 @@ from gan_style.networks.contract import noised
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
+NO_GENERATOR = (
+    "is no generator of CycleGAN, pix2pix, CUT, SANTA, UNSB or U-GAT-IT and holds none: expected a *_net_G.pth (a "
+    "checkpoint of gan_style needs no import)"
+)
 EXPECTED = (
     "expected the *_net_G.pth of CycleGAN, pix2pix or CUT, or a generator of SANTA, UNSB or U-GAT-IT (a checkpoint of "
     "gan_style needs no import)"
@@ -88,7 +92,7 @@ def read(path: Path, direction: str = "A2B") -> tuple[Generator, str]:
     if not generators:
         there = nested.left_out(tensors, "", {})
         named = nested.listed(there if there[1:] else tensors)
-        raise UserError(f"{path} holds none of the generators that we read: {EXPECTED}, but its tensors are {named}")
+        raise UserError(f"{path} {NO_GENERATOR}, but its tensors are {named}")
     try:
         name, choice = nested.chosen(generators, Direction(direction))
         state, notes = nested.cleaned(generators[name])
@@ -118,7 +122,7 @@ def from_official(state: State) -> Generator:
     elif is_unet(state):
         node, channels = _unet(state)
     else:
-        raise UserError(f"holds none of the generators that we read: {EXPECTED}")
+        raise UserError(NO_GENERATOR)
     try:
         with no_larger_than(state):
             network = build(node, ALLOWED_FROM_CHECKPOINT)(in_channels=channels[0], out_channels=channels[1])

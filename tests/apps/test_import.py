@@ -220,7 +220,7 @@ def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ([1, 2], "holds no state dict"),
         (
             {"model.0.weight": torch.zeros(64, 6, 4, 4)},
-            "holds none of the generators that we read: expected the *_net_G.pth of CycleGAN, pix2pix or CUT",
+            "is no generator of CycleGAN, pix2pix, CUT, SANTA",
         ),
         (
             {key: value for key, value in good.items() if key != "model.4.weight"},
