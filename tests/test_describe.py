@@ -66,7 +66,11 @@ def test_of_each_export(
     of_each = {
         ".safetensors": ("model         gan_style.models.cut.CUT", "directions    A2B", "parameters    G_AB 8,739"),
         ".pth": ("a ResNet of 1 blocks, 4 filters, instance norm", "channels      3 to 3", "parameters    8,739"),
-        ".onnx": ("file          ONNX, opset 18", "model         gan_style.models.cut.CUT", "inputs        picture"),
+        ".onnx": (
+            "file          ONNX, IR 8, opset 15, for onnxruntime 1.9",
+            "model         gan_style.models.cut.CUT",
+            "inputs        picture",
+        ),
         ".pt2": ("file          a program of torch.export", "sizes         any batch, height and width"),
     }
     for row in of_each[suffix]:

@@ -25,11 +25,12 @@ from typing import Any
 
 import torch
 
-from gan_style.checkpoints import safetensors
+from gan_style.checkpoints import nested, safetensors
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
+from gan_style.core.exit_status import FULL
 from gan_style.core.memory import raise_if_out
-from gan_style.core.paths import why
+from gan_style.core.paths import absent, why
 from gan_style.core.plain_data import plain_copy
 from gan_style.core.version import __version__
 
@@ -40,7 +41,7 @@ PARTS = ("config", "iteration", "domains", "preprocessing", "state_dict", "optim
 DESCRIPTIONS = ("config", "domains", "preprocessing", "best", "styles", "imported", "init_from", "version", "wandb_id")
 
 
-def save(content: Mapping[str, Any], path: Path, advice: str = "free some space, then go on with resume=last") -> None:
+def save(content: Mapping[str, Any], path: Path, advice: str = "then go on with resume=last") -> None:
     """Write a checkpoint under a temporary name, then rename it.
 
     Raises:
@@ -52,7 +53,7 @@ def save(content: Mapping[str, Any], path: Path, advice: str = "free some space,
 
 
 @contextlib.contextmanager
-def writing(path: Path, advice: str = "free some space, or write somewhere else") -> Iterator[Path]:
+def writing(path: Path, advice: str = "or write somewhere else") -> Iterator[Path]:
     """Give a temporary path beside `path`, whose file is moved to `path` at the end of the `with` block.
 
     Raises:
@@ -72,7 +73,9 @@ def writing(path: Path, advice: str = "free some space, or write somewhere else"
         if "DataLoader worker" in str(error):  # torch says that anywhere in the main process, as a signal handler does
             raise
         reason = why(cause) if isinstance(cause, OSError) else " ".join(str(cause).split())[:200]
-        raise UserError(f"cannot save {path} ({reason}): {advice}") from error
+        full = isinstance(cause, OSError) and cause.errno in FULL
+        first = "free some space" if full else "check the folder, its rights and the disk"
+        raise UserError(f"cannot save {path} ({reason}): {first}, {advice}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -100,11 +103,11 @@ def load(path: Path) -> dict[str, Any]:
         UserError: no such file, not a checkpoint of gan_style, or one that would run code.
     """
     if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}")
+        raise UserError(f"there is no checkpoint {absent(path)}")
     tensors = path.suffix.lower() == safetensors.SUFFIX
     content = safetensors.read(path) if tensors else torch_files.read(path, "a checkpoint of gan_style")
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
-        bare = isinstance(content, dict) and any(isinstance(value, torch.Tensor) for value in content.values())
+        bare = isinstance(content, dict) and bool(nested.tensors_in(content, path))
         advice = " (gan-style import takes in the official net_G.pth)" if bare else ""
         raise UserError(f"{path} is not a checkpoint of gan_style: it has no format{advice}")
     if content["format"] > FORMAT:

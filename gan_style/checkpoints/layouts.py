@@ -34,6 +34,7 @@ class Layout(NamedTuple):
         names: our network -> its names by the official ones, and official buffers that ours computes.
         unused: pattern of the names of tensors that the official network has and does not use.
         flat: pattern of the names of tensors [1, C, 1, 1] that are [C] in ours.
+        roots: pattern with which the names of all its tensors begin.
     """
 
     mark: str
@@ -43,6 +44,7 @@ class Layout(NamedTuple):
     names: Callable[[Any], tuple[dict[str, str], State]]
     unused: str = "$^"
     flat: str = "$^"
+    roots: str = r"model\."
 
     def prepared(self, state: State) -> State:
         """Return the tensors that are used, in the shapes of ours."""
@@ -193,6 +195,7 @@ LAYOUTS = (
         "a generator of SANTA",
         _path_node,
         _path_names,
+        roots=r"(encoder|decoder|domain_embedding)\.",
     ),
     Layout(
         "z_transform.1.weight",
@@ -201,6 +204,7 @@ LAYOUTS = (
         _bridge_node,
         _bridge_names,
         unused=r"model_res\.\d+\.(conv_block|Dense_time|style)\.|^time_embed\.",
+        roots=r"(model|model_res|model_upsample|z_transform|time_embed)\.",
     ),
     Layout(
         "DownBlock.1.weight",
@@ -209,5 +213,34 @@ LAYOUTS = (
         _attention_node,
         _attention_names,
         flat=r"\.rho$|^UpBlock2\.\d+\.(gamma|beta)$",
+        roots=r"(DownBlock|UpBlock1_\d+|UpBlock2|gap_fc|gmp_fc|conv1x1|FC|gamma|beta)\.",
     ),
 )
+RESNET, UNET = "model.1.weight", "model.model.0.weight"  # the first convolutions of CycleGAN's and its kin
+MARKS = (RESNET, UNET, *(one.mark for one in LAYOUTS))
+
+
+def layout_of(state: State) -> Layout | None:
+    """Return the layout whose mark is in a state dict."""
+    return next((one for one in LAYOUTS if one.mark in state), None)
+
+
+def is_resnet(state: State) -> bool:
+    """Check for the first convolution of CycleGAN's ResNet, of 7x7."""
+    return RESNET in state and state[RESNET].shape[2:] == (7, 7)
+
+
+def is_unet(state: State) -> bool:
+    """Check for the first and the last convolution of pix2pix' U-Net."""
+    return all(name in state and state[name].dim() == 4 for name in (UNET, "model.model.3.weight"))
+
+
+def is_generator(state: State) -> bool:
+    """Check whether a state dict is, by a few of its names, that of a generator in one of the layouts."""
+    return layout_of(state) is not None or is_resnet(state) or is_unet(state)
+
+
+def roots_of(state: State) -> str:
+    """Return the pattern with which the names of a generator's tensors begin; what else is there is none of it."""
+    layout = layout_of(state)
+    return layout.roots if layout else r"model\."

@@ -13,19 +13,29 @@ a file is recognised by names and shapes:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from gan_style.checkpoints.layouts import LAYOUTS, State, binomial, matches, sampling
+from gan_style.checkpoints import nested
+from gan_style.checkpoints.layouts import (
+    LAYOUTS,
+    State,
+    binomial,
+    is_resnet,
+    is_unet,
+    layout_of,
+    matches,
+    sampling,
+)
 from gan_style.checkpoints.restore import no_larger_than
 from gan_style.core import memory, weights
 from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT
 from gan_style.core.config import build
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
 from gan_style.networks.blocks import BlurPool, ResidualBlock, Upsample
@@ -33,8 +43,14 @@ from gan_style.networks.contract import noised
 from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
-OLD_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # of instance norms before PyTorch 0.4
-WRAPPED = ("module.", "_orig_mod.")  # by DataParallel and its kin, and by torch.compile
+NO_GENERATOR = (
+    "is no generator of CycleGAN, pix2pix, CUT, SANTA, UNSB or U-GAT-IT and holds none: expected a *_net_G.pth (a "
+    "checkpoint of gan_style needs no import)"
+)
+EXPECTED = (
+    "expected the *_net_G.pth of CycleGAN, pix2pix or CUT, or a generator of SANTA, UNSB or U-GAT-IT (a checkpoint of "
+    "gan_style needs no import)"
+)
 _NONE = torch.empty(0)
 DROPOUT = 0.5  # the official code has no other
 
@@ -46,6 +62,7 @@ class Generator(NamedTuple):
     in_channels: int
     out_channels: int
     state: State  # by our names
+    notes: tuple[str, ...] = ()  # what of the file is left out or changed, in words that continue its name
 
 
 class Names(NamedTuple):
@@ -60,38 +77,28 @@ def read(path: Path, direction: str = "A2B") -> tuple[Generator, str]:
     """Read an official generator, and the file's SHA-256.
 
     Args:
-        path: a state dict such as `latest_net_G.pth`, also of a wrapped or compiled network or inside a dict, or
-            U-GAT-IT's `params_*.pt` of both directions.
-        direction: which of both.
+        path: a state dict such as `latest_net_G.pth`, also of a wrapped or compiled network, inside other dicts, or
+            beside other networks.
+        direction: which of several, where their names tell.
 
     Raises:
         UserError: no such file, one that would run code, or not such a generator.
     """
-    networks, sha256 = weights.read_networks(path, "a generator")
-    convolving = {name: one for name, one in networks.items() if any(value.dim() == 4 for value in one.values())}
-    networks = convolving or networks  # not the counters and rates beside them
-    content = networks.get(f"gen{direction}") or next(iter(networks.values()), {})
-    if len(networks) > 1 and f"gen{direction}" not in networks:
-        raise UserError(
-            f"{path} holds several networks ({printable(', '.join(sorted(networks)))}), and none is called "
-            f"gen{direction}: save the one that translates by itself, with torch.save"
-        )
-    if not content:
-        raise UserError(
-            f"{path} holds no tensors by name: expected the *_net_G.pth of CycleGAN, pix2pix or CUT, or a generator of "
-            "SANTA, UNSB or U-GAT-IT (a checkpoint of gan_style needs no import)"
-        )
-    if any(re.match(r"G(_AB|_BA)?\.", key) for key in content):
-        raise UserError(f"{path} holds networks by our names: a checkpoint of gan_style needs no import")
-    state = _cleaned(content)
-    odd = next((key for key, value in state.items() if not _is_whole(value)), None)
-    if odd:
-        raise UserError(f"{path} holds a tensor that is not dense ({odd}): take another file")
-    broken = next((key for key, value in state.items() if not bool(value.isfinite().all())), None)
-    if broken:
-        raise UserError(f"{path} holds NaN or infinite values in {broken}: take another file")
+    content, sha256 = weights.read_whole(path, "a generator")
+    tensors = nested.tensors_in(content, path)
+    if not tensors:
+        raise UserError(f"{path} holds no tensors by name: {EXPECTED}")
+    generators = nested.generators_in(tensors)
+    if not generators:
+        there = nested.left_out(tensors, "", {})
+        named = nested.listed(there if there[1:] else tensors)
+        raise UserError(f"{path} {NO_GENERATOR}, but its tensors are {named}")
     try:
-        return from_official(state), sha256
+        name, choice = nested.chosen(generators, Direction(direction))
+        state, notes = nested.cleaned(generators[name])
+        others = nested.left_out(tensors, name, generators)
+        notes = [*choice, *([f"left out are {nested.listed(others)}"] if others else []), *notes]
+        return from_official(state)._replace(notes=tuple(notes)), sha256
     except UserError as error:
         raise UserError(f"{path} {error}") from error
     except (ArithmeticError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -100,33 +107,22 @@ def read(path: Path, direction: str = "A2B") -> tuple[Generator, str]:
         raise UserError(f"{path} is no generator of official code: its tensors do not fit together") from error
 
 
-def _is_whole(value: Tensor) -> bool:
-    """Check whether a tensor is in memory number by number: not sparse, quantised, without data, or expanded."""
-    if value.layout != torch.strided or value.is_quantized or value.is_meta:
-        return False
-    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-
-
 def from_official(state: State) -> Generator:
     """Find the network that an official state dict is of, and rename its weights to ours.
 
     Raises:
         UserError: we have no such network; the message continues the name of the file.
     """
-    layout = next((one for one in LAYOUTS if one.mark in state), None)
+    layout = layout_of(state)
     if layout:
         state = layout.prepared(state)
         node, channels = layout.node(state)
-    elif "model.1.weight" in state and state["model.1.weight"].shape[2:] == (7, 7):
+    elif is_resnet(state):
         node, channels = _resnet(state)
-    elif "model.model.0.weight" in state and "model.model.3.weight" in state:
+    elif is_unet(state):
         node, channels = _unet(state)
     else:
-        raise UserError(
-            "is no generator of CycleGAN, pix2pix, CUT, SANTA, UNSB or U-GAT-IT: expected a *_net_G.pth with "
-            "model.1.weight of 7x7, model.model.0.weight or "
-            f"{', '.join(one.mark for one in LAYOUTS)}, but it begins with {printable(str(next(iter(state))))}"
-        )
+        raise UserError(NO_GENERATOR)
     try:
         with no_larger_than(state):
             network = build(node, ALLOWED_FROM_CHECKPOINT)(in_channels=channels[0], out_channels=channels[1])
@@ -134,6 +130,8 @@ def from_official(state: State) -> Generator:
         raise UserError(f"is no network of the official code: {error}") from error
     names = Names(*layout.names(network), []) if layout else names_of(network)
     own = network.state_dict()
+    counters = [name for name in names.ours if name.endswith("num_batches_tracked")]  # none before PyTorch 0.4.1
+    state = {**dict.fromkeys(counters, torch.tensor(0)), **state}
     shapes = {official: own[ours].shape for official, ours in names.ours.items()}
     shapes |= {name: value.shape for name, value in names.filters.items()}
     there = {name: value.shape for name, value in state.items()}
@@ -257,23 +255,9 @@ def _convolution_of(layer: Upsample, key: str, modes: Sequence[str]) -> str:
     return key.partition(".")[2]
 
 
-def _cleaned(state: Mapping[str, Tensor]) -> State:
-    """Remove the prefixes of wrapped and compiled networks, and the buffers that old instance norms had."""
-    bare = dict(state)
-    while prefix := next((p for p in WRAPPED if all(key.startswith(p) for key in bare)), None):
-        bare = {key.removeprefix(prefix): value for key, value in bare.items()}
-
-    def is_old(key: str) -> bool:
-        layer, _, part = key.rpartition(".")
-        return part in OLD_BUFFERS and f"{layer}.weight" not in bare
-
-    return {key: value for key, value in bare.items() if not is_old(key)}
-
-
 def _norm(state: State, convolution: str, norm: str) -> str:
     if f"{norm}.weight" in state:
-        scaled = f"{convolution}.bias" in state and f"{norm}.running_mean" not in state
-        return "instance_affine" if scaled else "batch"
+        return "instance_affine" if f"{convolution}.bias" in state else "batch"
     return "instance" if f"{convolution}.bias" in state else "none"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from argparse import Namespace
 
 from gan_style.apps.export import export as exporting
@@ -25,9 +26,13 @@ def export(parsed: Namespace) -> None:
 def import_official(parsed: Namespace) -> None:
     """Make a checkpoint of official generators, and print a description of them."""
     require_whole("--size", parsed.size, 1)
-    content = importing.import_official(
-        parsed.source, parsed.output, direction=parsed.direction or "A2B", back=parsed.back, size=parsed.size
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are printed below
+        content = importing.import_official(
+            parsed.source, parsed.output, direction=parsed.direction or "A2B", back=parsed.back, size=parsed.size
+        )
     model = content["config"]["model"]
     directions = " and ".join(sorted(model["directions"]))
     say(f"{expanded(parsed.output)}: {official.said(model['generator'])}; {directions}")
+    for note in importing.notes(content):
+        say(f"note: {note}")

@@ -9,6 +9,7 @@ from typing import Any
 from gan_style.cli.noted import warn_of
 from gan_style.cli.progress import progress_bars, watch_in
 from gan_style.core.errors import UserError
+from gan_style.core.paths import absent
 from gan_style.core.terminal import say, warn
 from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_not_overwriting
@@ -85,7 +86,7 @@ def _output(source: Path, target: Path) -> Path:
     if source.is_dir():
         raise UserError(f"{source} is a folder, so the output must be one too, not {target}")
     if not source.is_file():
-        raise UserError(f"there is no file or folder {source}")
+        raise UserError(f"there is no file or folder {absent(source)}")
     if target.is_dir() or not target.suffix:
         name = source.name if source.suffix.lower() in CONTAINERS else f"{source.stem}.mp4"
         target = target / name

@@ -20,6 +20,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_style.core.choices import belonging
 from gan_style.core.config import config_dir as our_configs
 from gan_style.core.config import plain
 from gan_style.core.errors import UserError, did_you_mean
@@ -73,11 +74,14 @@ def explain(error: Exception, overrides: Sequence[str] | None = None, config_dir
     """
     text = one_line(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
+        given = (o.lstrip("+").partition("=") for o in (sys.argv[1:] if overrides is None else overrides))
+        split = (error.missing_cfg_file.rpartition("/"), *given)
+        group, _, choice = next(one for one in reversed(split) if f"{one[0]}/{one[2]}" == error.missing_cfg_file)
         if error.options:
-            return (
-                f"{group}={choice} is not known{did_you_mean(choice, error.options)} (all: {', '.join(error.options)})"
-            )
+            meant = " or ".join(belonging(group, choice, [our_configs(), *config_dirs]))
+            nearest = f": write {meant}" if meant else did_you_mean(choice, error.options)
+            every = ", ".join(error.options)
+            return f"{group}={choice} is not known{nearest}" + ("" if every in nearest else f" (all: {every})")
         return f"there is no config {error.missing_cfg_file} in {our_configs()}"
     unknown = re.search(r"Could not override '([\w./@]+)'", text)
     if unknown:

@@ -184,6 +184,7 @@ def read(
         _require_known(key, names, path)
         parts = values[key] if isinstance(values[key], list) else [values[key]]
         if not any(isinstance(part, Mapping) and "_target_" in part for part in parts):
+            _require_no_choice(values[key], _join(path, key))
             values[key] = converted(values[key], hints.get(key, Any), _join(path, key))
         # else an object or a factory, whose own signature is its schema
     if target is not None and inside:
@@ -228,6 +229,14 @@ def _require_given(
             raise missing(_join(path, key))
 
 
+def _require_no_choice(value: Any, full: str) -> None:
+    """Raise a UserError where the name of a config stands behind a dot: `model.generator=resnet9`."""
+    if isinstance(value, str) and value.isidentifier():
+        group = full.replace(".", "/")
+        if (config_dir() / group / f"{value}.yaml").is_file():
+            raise UserError(f"{full}={value} is not valid: a config is chosen by {group}={value}, with / for the dot")
+
+
 def takes(node: Mapping[str, Any], key: str, allowed: Sequence[str] = ALLOWED) -> bool:
     """Check whether the target of a plain node has a parameter of this name."""
     return key in _parameters(target_of(node, allowed))[0]
@@ -237,6 +246,11 @@ def with_defaults(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> 
     """Add to a node the defaults of its target for the keys that it leaves out."""
     parameters = _parameters(target_of(node, allowed))[0].values()
     return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(node)
+
+
+def hints_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> dict[str, Any]:
+    """Return the type hints of the parameters of a plain node's target."""
+    return dict(_parameters(target_of(node, allowed))[1])
 
 
 def target_of(node: Mapping[str, Any], allowed: Sequence[str] = ALLOWED) -> Any:

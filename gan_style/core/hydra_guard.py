@@ -27,7 +27,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_style.core.errors import UserError
 from gan_style.core.moved import renamed
-from gan_style.core.paths import printable
+from gan_style.core.paths import absent, printable
 from gan_style.core.terminal import warn
 
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
@@ -112,7 +112,7 @@ def composing(folder: Path, *more: Path) -> Iterator[None]:
     """
     for one in more:
         if not one.is_dir():
-            raise UserError(f"there is no folder of configs {one}: check its name")
+            raise UserError(f"there is no folder of configs {absent(one)}: check its name")
     ours: tuple[type, ...] = (GlobalHydra, HydraConfig, VersionBase)
     before = {kind: Singleton._instances.pop(kind) for kind in ours if kind in Singleton._instances}
     try:

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 
 def expanded(name: str | Path) -> Path:
     """Expand `~/x` and `~user/x`; a name that begins with ~ and names no user is itself."""
     return Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
+
+
+def absent(name: str | Path) -> str:
+    """Return the path of what is not there, for a message, and what it would be without Windows' backslashes."""
+    return f"{name}{slashed(name)}"
+
+
+def slashed(name: str | Path) -> str:
+    """Return what a path would be whose parts Windows' backslashes separate, in a clause behind it; "" without any."""
+    text = str(name)
+    if os.sep != "/" or "\\" not in text:
+        return ""
+    drive = re.match(r"([A-Za-z]):", text)
+    path = text[2:].replace("\\", "/") if drive else text.replace("\\", "/")
+    meant = f"/mnt/{drive[1].lower()}/{path.lstrip('/')} in WSL" if drive else path
+    return f" (backslashes are no separators here: that would be {printable(meant)})"
 
 
 def resolved(path: Path) -> Path:

@@ -87,12 +87,19 @@ def _what_it_is(path: Path, reason: str) -> str:
     if head.startswith(ZIP):
         if not _has_a_list_of_parts(path):
             return "it is cut off; copy it again, or take the checkpoint saved before it"
-        return f"it {_refused(reason)}" if "weights only" in reason.lower() else "it is another zip; name another file"
+        return f"it {_refused(reason)}" if "weights only" in reason.lower() else _other_zip(path, reason)
     if not any(byte < 9 or 13 < byte < 32 or byte == 127 for byte in head):
         return "it is text; name another file"
     if head.startswith(PICKLE) and "weights only" in reason.lower():
         return f"it {_refused(reason)}"
     return "it is damaged, or a file of another program; copy it again or name another file"
+
+
+def _other_zip(path: Path, reason: str) -> str:
+    with zipfile.ZipFile(path) as archive:
+        if any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist()):  # what torch.save writes
+            return f"torch cannot read it ({' '.join(reason.split())[:120]}); copy it again or name another file"
+    return "it is another zip; name another file"
 
 
 def _refused(reason: str) -> str:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
+from gan_style.core.extras import why_no_import
 from gan_style.core.memory import raise_if_out
-from gan_style.core.paths import expanded
+from gan_style.core.paths import absent, expanded
 
 
 def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
@@ -28,25 +29,15 @@ def read(path: str | Path, what: str) -> tuple[dict[str, Tensor], str]:
     Raises:
         UserError: no such file, or not a state dict.
     """
-    content, sha256 = _content(path, what)
+    content, sha256 = read_whole(path, what)
     return _named(content), sha256
 
 
-def read_networks(path: str | Path, what: str) -> tuple[dict[str, dict[str, Tensor]], str]:
-    """Read a file as `read` does, and the state dicts inside its dicts, by their names; that of the file itself by "".
-
-    Those of optimisers are no state dicts of networks: their tensors lie deeper.
-    """
-    content, sha256 = _content(path, what)
-    inside = {str(key): _named(value) for key, value in content.items() if isinstance(value, Mapping)}
-    found = {"": _named(content), **inside}
-    return {key: state for key, state in found.items() if state}, sha256
-
-
-def _content(path: str | Path, what: str) -> tuple[Mapping[Any, Any], str]:
+def read_whole(path: str | Path, what: str) -> tuple[Mapping[Any, Any], str]:
+    """Read a file as `read` does, and return all of its content: beside tensors also dicts, lists and plain values."""
     path = expanded(path)
     if not path.is_file():
-        raise UserError(f"there is no file {path} with weights of {what}: check the path")
+        raise UserError(f"there is no file {absent(path)} with weights of {what}: check the path")
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     content = _tensors(path) if path.suffix == ".safetensors" else torch_files.read(path, f"weights of {what}")
@@ -63,7 +54,8 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         from safetensors.torch import load_file
     except ImportError as error:
-        raise UserError(f"{path} needs the package safetensors: pip install safetensors") from error
+        why = why_no_import(error, "safetensors")
+        raise UserError(f"{path} needs the package safetensors, which {why}: pip install safetensors") from error
     try:
         return load_file(path)
     except Exception as error:  # safetensors' error class is not public

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -106,6 +106,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.splits: Splits | None = None
+        self.smallest: tuple[str, int, int] | None = None  # name, height, width of one, where they have own sizes
         self.style_names: list[str] = []  # of data that has many styles
         self._known: dict[str, dict[str, Any]] | None = None  # see `_images`
 
@@ -118,8 +119,18 @@ class UnpairedDataModule(pl.LightningDataModule):
             return
         self.transform.check_augmentation(self.values)
         self.splits = self.limited(self.read())
+        self.smallest = None if self.transform.fixed_size else self._smallest(self.on_disk(self.splits).values())
         self.splits = self.cached(self.splits)
         self.train_set, self.val_set = self.datasets(self.splits)
+
+    def _smallest(self, stored: Iterable[StoredImages]) -> tuple[str, int, int] | None:
+        """Return name, height and width of the picture with the shortest fitted side, where sizes are known."""
+        fitted = (
+            (images.name(index), *self.transform.fitted_size(height, width))
+            for images in stored
+            for index, (width, height) in enumerate(images.sizes or ())
+        )
+        return min(fitted, key=lambda one: min(one[1:]), default=None)
 
     def limited(self, splits: Splits) -> Splits:
         """Keep the first `limit` training pictures."""

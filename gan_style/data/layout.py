@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded, resolved
+from gan_style.core.paths import absent, expanded, resolved
 from gan_style.core.seeding import derive_seed
 from gan_style.data.images import is_picture, list_images
 from gan_style.data.ledger import Ledger
@@ -49,7 +49,7 @@ def find_set(name: str) -> Path:
         if path.is_dir():
             return path
     raise UserError(
-        f"there is no folder {name} and no folder data/{name}: name the folder that holds trainA and trainB"
+        f"there is no folder {name} and no folder data/{absent(name)}: name the folder that holds trainA and trainB"
     )
 
 
@@ -73,7 +73,8 @@ def find_layout(root: Path, split: float = 0.1) -> Layout:
         raise UserError(f"data.root={root} is a file: {remedy}")
     if not root.is_dir():
         raise UserError(
-            f"there is no folder {root}: name another with data.root=DIR, or your domains with data.A and data.B"
+            f"there is no folder {absent(root)}: name another with data.root=DIR, or your domains with data.A and "
+            "data.B"
         )
     ledger = Ledger()
     layout = _found(root, split, ledger)

@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded, why
+from gan_style.core.paths import expanded, slashed, why
 from gan_style.data.ledger import Note
 from gan_style.data.raw import Carried
 from gan_style.data.values import Array
@@ -196,6 +196,8 @@ def check_not_overwriting(outputs: Iterable[Path], inputs: Iterable[str | Path])
     folders = {path for path in read if path.is_dir()}
     files = set(read) - folders
     for output in outputs:
+        if slashed(output) and not output.exists():
+            raise UserError(f"{output} cannot be written{slashed(output)}: write it with /")
         target = Path(os.path.realpath(output))
         inside = next((path for path in (target, *target.parents) if path in folders), None)
         if target in files or inside:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded
+from gan_style.core.paths import absent, expanded
 from gan_style.core.sizes import Size
 from gan_style.data.layout import SETTINGS, Layout, require_both
 from gan_style.data.ledger import Ledger
@@ -61,7 +61,9 @@ def find_shard_layout(root: Path) -> Layout:
     if not root.is_dir():
         if ":/" in str(root):  # Path drops the second slash of a URL
             raise _remote("data.root", str(root))
-        raise UserError(f"there is no folder {root}: name one with data.root=DIR ({MAKE}), or data.A and data.B")
+        raise UserError(
+            f"there is no folder {absent(root)}: name one with data.root=DIR ({MAKE}), or data.A and data.B"
+        )
     if (root / UNFINISHED).exists():
         raise UserError(f"{root} is not finished (it holds {UNFINISHED}): remove it and write it again")
     parts = {part: sorted(root.glob(f"{part}-*.tar")) for part in SETTINGS}
@@ -103,7 +105,9 @@ def find_shards(key: str, value: str) -> list[Path]:
         found = sorted(set(matches(str(path)))) if glob.has_magic(str(path)) else [path]
         missing = [path for path in found or [path] if not path.is_file()]
         if missing:
-            raise UserError(f"{key} names {missing[0]}, but there is no such shard: check the path, or copy it there")
+            raise UserError(
+                f"{key} names {absent(missing[0])}, but there is no such shard: check the path, or copy it there"
+            )
         shards += found
     return shards
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded, resolved
+from gan_style.core.paths import absent, expanded, resolved
 from gan_style.data.images import is_picture, list_images, only_pictures, walked
 from gan_style.data.ledger import Ledger
 
@@ -42,7 +42,7 @@ def list_source(key: str, value: str, ledger: Ledger | None = None) -> list[Path
         return [path]
     if glob.has_magic(value):
         return _matching(key, str(path), Ledger() if ledger is None else ledger)
-    raise UserError(f"{key}={value} does not exist: name a folder, a pattern such as '{value}/*.jpg', or a list")
+    raise UserError(f"{key}={absent(value)} does not exist: name a folder, a pattern such as 'photos/*.jpg', or a list")
 
 
 def _matching(key: str, pattern: str, ledger: Ledger) -> list[Path]:
@@ -84,8 +84,8 @@ def _listed(key: str, path: Path) -> list[Path]:
         image = path.parent / expanded(word)
         if not os.path.isfile(image):  # Path.is_file raises where a name is too long
             raise UserError(
-                f"line {number} of {path} names {word}, but there is no file {image}: paths are relative to the "
-                "folder of the list, and a table's header names the column `path`"
+                f"line {number} of {path} names {word}, but there is no file {absent(image)}: paths are relative to "
+                "the folder of the list, and a table's header names the column `path`"
             )
         images.append(image)
     if not images:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gan_style.core.errors import UserError
-from gan_style.core.paths import printable
+from gan_style.core.paths import absent, printable
 from gan_style.data.images import list_images, only_pictures
 from gan_style.data.ledger import Ledger
 
@@ -41,7 +41,7 @@ def find_folders(given: Mapping[str, Path]) -> dict[str, Path]:
 
 def _inside(root: Path) -> dict[str, Path]:
     if not root.is_dir():
-        raise UserError(f"there is no folder {root}: name one that holds content and styles with data.root=DIR")
+        raise UserError(f"there is no folder {absent(root)}: name one that holds content and styles with data.root=DIR")
     # where both `style` and `styles` exist the later one counts
     names = {"content": "content", "style": "styles", "styles": "styles", "test_content": "test_content"}
     folders = {key: root / name for name, key in names.items() if (root / name).is_dir()}
@@ -65,7 +65,7 @@ def find_styles(folder: Path, ledger: Ledger | None = None) -> dict[str, list[Pa
         UserError: If the folder is missing, holds no style, a sub-folder without a picture or a name twice.
     """
     if not folder.is_dir():
-        raise UserError(f"there is no folder of styles {folder}: name another with data.styles=DIR")
+        raise UserError(f"there is no folder of styles {absent(folder)}: name another with data.styles=DIR")
     found: dict[str, list[Path]] = {}
     ledger = Ledger() if ledger is None else ledger
     for path in sorted(folder.iterdir()):

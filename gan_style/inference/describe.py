@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from gan_style.checkpoints import checkpoint, exported, official, safetensors
+from gan_style.checkpoints.nested import tensors_in
 from gan_style.checkpoints.restore import fitting, naming, restore
 from gan_style.core import torch_files
 from gan_style.core.direction import Direction
@@ -38,7 +37,7 @@ def describe(path: str | Path, *, allow: str | Sequence[str] = ()) -> dict[str, 
         about = exported.about(file)
         with naming(file), fitting():
             return dict(rows_of_graph(about, form))
-    if _holds_bare_tensors(file):
+    if _is_of_others(file):
         generator, sha256 = official.read(file)
         with naming(file), fitting():
             return dict(rows_of_official(file, generator, sha256))
@@ -76,7 +75,7 @@ def rows_of_graph(about: Mapping[str, Any], form: str) -> Rows:
         about: its metadata.
         form: of the file.
     """
-    yield "file", f"{form}, opset {about['opset']}" if about.get("opset") else form
+    yield "file", exported.form_of_onnx(about) if form == "ONNX" else form
     yield from _networks(about)
     yield from _direction(about)
     inputs = list(about.get("inputs", ["picture"]))
@@ -105,6 +104,8 @@ def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> 
     yield "generator", official.said(generator.node)
     yield "channels", f"{generator.in_channels} to {generator.out_channels}"
     yield "parameters", f"{sum(value.numel() for value in generator.state.values()):,}"
+    if generator.notes:
+        yield "notes", "; ".join(generator.notes)
     yield (
         "inputs",
         "float32 in [-1, 1], of any size; of what size and domains it was trained on, its tensors do not tell",
@@ -120,13 +121,14 @@ def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> 
     yield "to use it", f"gan-style import {path} OUT.ckpt --direction {about.get('direction', 'A2B')}"
 
 
-def _holds_bare_tensors(path: Path) -> bool:
-    """Check whether a file of torch.save holds tensors by name and is no checkpoint of ours."""
+def _is_of_others(path: Path) -> bool:
+    """Check whether a file of torch.save holds tensors and is no checkpoint of ours."""
     if not path.is_file() or path.suffix.lower() == safetensors.SUFFIX:
         return False
     content = torch_files.read(path, "a checkpoint of gan_style")
-    tensors = isinstance(content, Mapping) and any(isinstance(value, Tensor) for value in content.values())
-    return tensors and not isinstance(content.get("format"), int)
+    return (
+        isinstance(content, Mapping) and not isinstance(content.get("format"), int) and bool(tensors_in(content, path))
+    )
 
 
 def _networks(about: Mapping[str, Any]) -> Rows:
@@ -166,6 +168,8 @@ def _history(about: Mapping[str, Any]) -> Rows:
 def _sources(about: Mapping[str, Any]) -> Rows:
     for direction, source in about.get("imported", {}).items():
         yield f"{direction} from", f"{source['file']}, sha256 {source['sha256']}"
+        if source.get("notes"):
+            yield f"{direction} notes", "; ".join(source["notes"])
     if began := about.get("init_from"):
         networks = ", ".join(began["networks"])
         yield "began from", f"{networks} of {began['file']} of iteration {began['iteration']}, sha256 {began['sha256']}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gan_style.core.errors import UserError
+from gan_style.core.paths import absent
 from gan_style.data.decoding import named_bytes
 from gan_style.data.files import Picture, whole
 from gan_style.data.images import SUFFIXES, list_images
@@ -29,7 +30,7 @@ def inputs_and_outputs(source: Path, target: Path, ledger: Ledger) -> list[tuple
             raise UserError(f"{source} is a folder, so the output must be one too, not {target}")
         return [(path, target / path.relative_to(source)) for path in list_images(source, ledger)]
     if not source.is_file():
-        raise UserError(f"there is no file or folder {source}")
+        raise UserError(f"there is no file or folder {absent(source)}")
     inside = target / source.name if target.is_dir() or not target.suffix else target
     check_output(inside)
     return [(source, inside)]

@@ -19,7 +19,7 @@ from gan_style.checkpoints import hub
 from gan_style.core.checks import require_finite, require_whole
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError, did_you_mean
-from gan_style.core.paths import expanded
+from gan_style.core.paths import absent, expanded
 from gan_style.data.images import list_images, to_uint8
 from gan_style.data.ledger import FileNote, Ledger
 from gan_style.data.raw import Mask, with_no_data
@@ -272,7 +272,7 @@ class LoadedTranslator:
             if name.split(":")[0] == NOISE and self.model.takes_noise:
                 return self._noise(name, weight, mask)
             names = did_you_mean(name, self.style_names) if self.style_names else ""
-            raise UserError(f"there is no style picture, folder or name {name}{names}")
+            raise UserError(f"there is no style picture, folder or name {absent(name)}{names}")
         paths = list_images(path, self.notes) if path.is_dir() else [path]
         codes = [self._of_file(one, side, way) for one in paths]
         return Style(name, mix_codes(codes, [1 / len(codes)] * len(codes)), weight, mask, way)

@@ -63,4 +63,4 @@ class FeatureCache:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:80]
-            warn(f"gan_style: features cannot be kept in {self.folder} ({reason}): free some space, or add --no-cache")
+            warn(f"gan_style: features cannot be kept in {self.folder} ({reason}): make it writable, or add --no-cache")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_style.core.errors import UserError
+from gan_style.core.extras import why_no_import
 from gan_style.core.memory import raise_if_out
 from gan_style.core.weights import fill, hub, read
 from gan_style.metrics.extractor import Extractor
@@ -36,8 +37,8 @@ class InceptionExtractor(Extractor):
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError as error:
             raise UserError(
-                "the extractor inception needs the package torch-fidelity, which is not installed: "
-                "pip install torch-fidelity, or take another extractor"
+                "the extractor inception needs the package torch-fidelity, which "
+                f"{why_no_import(error, 'torch_fidelity')}: pip install torch-fidelity, or take another extractor"
             ) from error
         state, sha256 = read(weights or hub(URL, "Inception of 2015"), "Inception of 2015")
         name = "inception" if sha256 == SHA256 else f"inception_{sha256[:8]}"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError, did_you_mean
+from gan_style.core.extras import why_no_import
 from gan_style.core.weights import fill, read
 from gan_style.metrics.extractor import ModuleExtractor
 
@@ -38,8 +39,8 @@ def from_library(library: str, model: str, weights: str | Path | None) -> Module
         package = importlib.import_module(library)
     except ImportError as error:
         raise UserError(
-            f"the extractor {library}:{model} needs the package {PACKAGES[library]}, which is not installed: "
-            f"pip install {PACKAGES[library]}, or take another extractor"
+            f"the extractor {library}:{model} needs the package {PACKAGES[library]}, which "
+            f"{why_no_import(error, library)}: pip install {PACKAGES[library]}, or take another extractor"
         ) from error
     names, make = FAMILIES[library](package)
     if model not in names:

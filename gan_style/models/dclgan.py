@@ -156,10 +156,11 @@ class DCLGAN(Translator):
             drawn[f"fake_{domain}"] = head(features, head.sample(features))
         count = min(one.shape[1] for each in drawn.values() for one in each)
         if count < MIN_PATCHES_OF_A_SUMMARY:
-            raise UserError(
-                f"model.lambda_sim needs features of {MIN_PATCHES_OF_A_SUMMARY} places, and the deepest have {count}: "
-                "raise data.image_size or model.num_patches"
-            )
+            few = f"model.lambda_sim needs features of {MIN_PATCHES_OF_A_SUMMARY} places"
+            patches = min(self._head(domain).num_patches for domain in fakes)
+            if patches < MIN_PATCHES_OF_A_SUMMARY:
+                raise UserError(f"{few}: raise model.num_patches, which is {patches}")
+            raise UserError(f"{few}, and the deepest of these pictures have {count}: train on larger pictures")
         summary = {name: self.S[name]([one[:, :count] for one in each]) for name, each in drawn.items()}
         return l1(summary["real_A"], summary["fake_A"]) + l1(summary["fake_B"], summary["real_B"])
 

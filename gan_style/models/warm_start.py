@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
+from gan_style.core.paths import absent
 from gan_style.core.plain_data import plain_copy
 
 
@@ -20,7 +21,7 @@ def read_trained(path: Path) -> dict[str, Tensor]:
         UserError: no such file, or not a checkpoint.
     """
     if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}: check model.warm_start")
+        raise UserError(f"there is no checkpoint {absent(path)}: check model.warm_start")
     content: Any = torch_files.read(path, "a checkpoint of gan_style (model.warm_start)")
     try:
         state = with_averages(content)

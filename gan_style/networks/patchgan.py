@@ -241,5 +241,5 @@ def check_size(discriminator: nn.Module, x: Tensor, minimum: int) -> None:
         raise UserError(
             f"A picture of {height}x{width} (height x width) is too small for this "
             f"{type(discriminator).__name__}, which needs at least {minimum}x{minimum}: "
-            "raise data.image_size, or lower the layers or scales of model.discriminator."
+            "give it larger ones, or lower the layers or scales of model.discriminator."
         )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded
+from gan_style.core.paths import absent, expanded
 from gan_style.networks.padding import pad
 
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -234,7 +234,7 @@ def _ends_a_block(name: str, names: Sequence[str]) -> bool:
 
 def _open(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise UserError(f"there is no file {path} with weights of a VGG: check model.vgg.weights")
+        raise UserError(f"there is no file {absent(path)} with weights of a VGG: check model.vgg.weights")
     content = torch_files.read(path, "weights of a VGG")
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds no state dict: expected weights of a VGG by name")

@@ -194,7 +194,7 @@ def wandb_loggers(
         run = wandb.init(mode=mode, **arguments)
     except (wandb.errors.CommError, wandb.errors.UsageError) as error:
         reason = " ".join(str(error).split())[:120]
-        warn(f"W&B cannot be reached ({reason}): this run is logged offline")
+        warn(f"W&B does not take this run ({reason}): it is logged offline")
         run = wandb.init(mode="offline", **arguments)
     logger = ForgivingWandb(experiment=run, save_dir=run_dir)
     logger.upload_checkpoint = upload_checkpoint  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from gan_style.checkpoints import checkpoint
 from gan_style.core.allowed import in_config
 from gan_style.core.config import target_of, with_defaults
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded
+from gan_style.core.paths import absent, expanded
 from gan_style.core.sizes import as_given, height_width
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
@@ -175,7 +175,7 @@ def check_beginning(init_from: str | None, warm_start: str | None) -> None:
                 f"{key}={given} is a folder: name a checkpoint in it, such as checkpoints/best.ckpt of a run"
             )
         if given is not None and not expanded(given).is_file():
-            raise UserError(f"there is no checkpoint {given}: check {key}")
+            raise UserError(f"there is no checkpoint {absent(given)}: check {key}")
     if init_from is not None and warm_start is not None:
         raise UserError(
             "init_from and model.warm_start both say with which weights to begin: leave one out (init_from takes whole "
@@ -198,13 +198,26 @@ def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
                 f"{name} puts pictures of A and B, real and made, side by side and wants them of one size: take "
                 "data.preprocess=resize_and_crop or crop, or leave it out"
             )
-    for network in model.networks("D"):
+    name, *sides = data.smallest or ("", *height_width(data.image_size))
+    for network in model.networks("D") if data.smallest or data.transform.fixed_size else ():
         needed = minimum_size(network)
-        if min(height_width(data.image_size)) < needed:
+        if min(sides) >= needed:
+            continue
+        kind, lower = type(network).__name__, "or lower the layers or scales of model.discriminator"
+        if data.transform.fixed_size:
             raise UserError(
-                f"data.image_size={as_given(data.image_size)} is too small for {type(network).__name__}, which needs "
-                f"{needed} on each side: raise it, or lower the layers or scales of model.discriminator"
+                f"data.image_size={as_given(data.image_size)} is too small for {kind}, which needs {needed} on each "
+                f"side: raise it, {lower}"
             )
+        height, width = sides
+        preprocess = data.transform.preprocess
+        remedy = "raise data.load_size"
+        if preprocess == "none":
+            remedy = "take data.preprocess=resize_and_crop, leave such pictures out"
+        raise UserError(
+            f"{name} is {width}x{height} (width x height) under data.preprocess={preprocess}, too small for {kind}, "
+            f"which needs {needed}x{needed}: {remedy}, {lower}"
+        )
 
 
 def check_settings(model: Translator, settings: TrainerSettings, name: str) -> None:

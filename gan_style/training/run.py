@@ -336,7 +336,7 @@ def fit(
                 loggers.finish(logs, run_dir / "checkpoints" / "best.ckpt")
                 write_report(run_dir)
             except OSError as error:  # a full disk must not hide why training stopped
-                say(f"cannot finish {run_dir} ({error.strerror}): free some space, then gan-style report {run_dir}")
+                say(f"cannot finish {run_dir} ({error.strerror}): see to that, then gan-style report {run_dir}")
 
 
 @contextlib.contextmanager

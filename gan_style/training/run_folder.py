@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from gan_style.checkpoints import checkpoint
 from gan_style.core import terminal
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded, resolved, write_whole
+from gan_style.core.paths import expanded, resolved, slashed, write_whole
 from gan_style.core.version import __version__
 from gan_style.data.drawn import ScenesDataModule
 from gan_style.data.named.folder import read_manifest
@@ -49,6 +49,8 @@ def locate(run_dir: str | None, resume: str | None, name: str, multirun_dir: Pat
         if value == "":
             raise UserError(f"{key}= is empty: give it a value, or leave it out")
     given = expanded(run_dir) if run_dir else multirun_dir
+    if run_dir and slashed(run_dir) and not expanded(run_dir).exists():
+        raise UserError(f"run_dir={run_dir} is no folder below another{slashed(run_dir)}: write it with /")
     if resume == "last":
         if given is None:
             raise UserError("resume=last goes on with the run of run_dir: add run_dir=DIR, or give resume=PATH")

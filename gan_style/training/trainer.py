@@ -149,7 +149,7 @@ class TrainerSettings:
             if self.device_count > there:
                 raise UserError(f"trainer.devices={self.devices}, but there are {there} GPUs")
         if self.accelerator == "mps" and not torch.backends.mps.is_available():
-            raise UserError("trainer.accelerator=mps, but this machine has none: use trainer=cpu or auto")
+            raise UserError("trainer.accelerator=mps, but torch sees no such device: use trainer=cpu or auto")
         launched = any(name in os.environ for name in ("TORCHELASTIC_RUN_ID", "SLURM_PROCID"))
         if self.num_nodes > 1 and not launched:
             raise UserError(

@@ -108,11 +108,15 @@ def test_onnx_is_torch_at_every_size(tmp_path: Path, capsys: pytest.CaptureFixtu
     checkpoint = drawn(tmp_path / "a.ckpt", "model=cyclegan")
     out = exported(checkpoint, ".onnx", "--direction", "B2A")
     said = capsys.readouterr().out
-    assert "opset 18, picture to output, any batch, height and width; raw weights" in said
+    versions = "ONNX, IR 8, opset 15, for onnxruntime 1.9 and newer"
+    assert f"{versions}; picture to output, any batch, height and width; raw weights" in said
     assert "at 3 sizes at most " in said
     assert_same(checkpoint, by_onnx(out), "B2A")
     model = onnx.load(out)
     onnx.checker.check_model(model)
+    assert (model.ir_version, [(one.domain, one.version) for one in model.opset_import]) == (8, [("", 15)])
+    assert main(["describe", str(out)]) == 0
+    assert f"file          {versions}\n" in capsys.readouterr().out
     (image,), (output,) = model.graph.input, model.graph.output
     for value in (image, output):
         sizes = [one.dim_param or one.dim_value for one in value.type.tensor_type.shape.dim]

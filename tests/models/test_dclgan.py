@@ -177,7 +177,7 @@ def test_a_picture_of_its_own_domain_is_held_by_the_identity_loss() -> None:
 
 def test_pictures_too_small_for_a_summary_are_refused() -> None:
     model = make("model=simdcl", "model.num_patches=2")
-    with pytest.raises(UserError, match=r"model.lambda_sim needs features of 3 places, and the deepest have 2"):
+    with pytest.raises(UserError, match=r"of 3 places: raise model.num_patches, which is 2"):
         model.generator_loss(model.generate(batch()))
 
 

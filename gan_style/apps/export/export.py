@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.apps.export.graph import SEED, SIZES, TRACED, Distance, Graph, distance, graph_of, worst
+from gan_style.apps.export.opset import lower
 from gan_style.checkpoints import checkpoint, exported, official, safetensors
 from gan_style.checkpoints.hub import weights_of
 from gan_style.checkpoints.restore import fitting, naming, restore
@@ -38,7 +39,7 @@ from gan_style.inference.translator import LoadedTranslator
 from gan_style.models.styled import styled
 from gan_style.models.translator import Translator
 
-OPSET = 18
+OPSET = 18  # in which torch's exporter writes, before a graph is lowered
 INT64 = 7  # onnx.TensorProto.INT64
 Put = Callable[[Path], tuple[str, Distance]]  # writes a file, reads it back: a description, the distance from torch
 
@@ -126,6 +127,7 @@ def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
         )
     made.model.metadata_props.update(safetensors.texts(_described(translator, graph, direction)))
     content: Any = made.model_proto
+    lower(content)
     if SEED in graph.inputs:  # an input with an initial value may be left out
         content.graph.initializer.add(name=SEED, data_type=INT64, dims=[1], int64_data=[0])
 
@@ -139,7 +141,8 @@ def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
             feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
             return torch.from_numpy(session.run(["output"], feed)[0])
 
-        said = f"ONNX, opset {OPSET}, {', '.join(graph.inputs)} to output, any batch, height and width"
+        form = exported.form_of_onnx(exported.about(path))
+        said = f"{form}; {', '.join(graph.inputs)} to output, any batch, height and width"
         return said, distance(graph, run, channels)
 
     return put

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ def import_official(
         back: the generator of the other direction.
         size: side of the pictures it was trained on, in pixels, which no file tells.
 
-    Returns: the content of the checkpoint, as `torch.load` gives it.
+    Returns: the content of the checkpoint, as `torch.load` gives it. What of a file is left out or changed is a
+        warning, and stands in its `imported`.
 
     Raises:
         UserError: a file is no such generator, the two are not of one architecture, or the output cannot be written.
@@ -49,8 +52,15 @@ def import_official(
     files = {first: expanded(source)} | ({first.back: expanded(back)} if back else {})
     check_not_overwriting([out], files.values())
     content = imported(dict(sorted(files.items())), size)
-    checkpoint.save(content, out, "free some space, or write somewhere else")
+    checkpoint.save(content, out, "or write somewhere else")
+    for note in notes(content):
+        warnings.warn(note, stacklevel=2)
     return content
+
+
+def notes(content: Mapping[str, Any]) -> list[str]:
+    """List what was left out or changed of the files of an import, each beginning with the file's name."""
+    return [f"{one['file']}: {note}" for one in content["imported"].values() for note in one["notes"]]
 
 
 def imported(files: dict[Direction, Path], size: int) -> dict[str, Any]:
@@ -91,5 +101,8 @@ def imported(files: dict[Direction, Path], size: int) -> dict[str, Any]:
         "pools": [],
         "callbacks": {},
         "best": {"rule": "imported", "score": None, "iteration": None},
-        "imported": {str(d): {"file": files[d].name, "sha256": sha256} for d, (_, sha256) in read.items()},
+        "imported": {
+            str(d): {"file": files[d].name, "sha256": sha256, "notes": list(generator.notes)}
+            for d, (generator, sha256) in read.items()
+        },
     }

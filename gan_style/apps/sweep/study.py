@@ -14,11 +14,15 @@ from gan_style.apps.sweep.scores import Rule
 from gan_style.apps.sweep.settings import Sweep
 from gan_style.apps.sweep.space import grid
 from gan_style.core.errors import UserError
+from gan_style.core.extras import why_no_import
 
 try:
     import optuna
 except ImportError as error:  # an extra
-    raise UserError("sweeps need Optuna: pip install 'gan-style[sweep]', or uv sync --extra sweep") from error
+    raise UserError(
+        f"sweeps need Optuna, which {why_no_import(error, 'optuna')}: "
+        "pip install 'gan-style[sweep]', or uv sync --extra sweep"
+    ) from error
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 # constant_liar, which keeps parallel trials apart, is experimental in Optuna.

@@ -25,7 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gan_style.core.errors import UserError
-from gan_style.core.paths import expanded, resolved
+from gan_style.core.paths import absent, expanded, resolved
 from gan_style.core.terminal import say
 from gan_style.data.named.folder import MANIFEST, count_images, listed, missing_folders, read_manifest
 from gan_style.data.named.table import FOLDERS, NamedSet, named_set
@@ -154,7 +154,7 @@ def _check_request(request: _Request) -> None:
             "data.archive=ZIP data.sha256=HASH) with what sha256sum says"
         )
     if request.archive and not request.archive.is_file():
-        raise UserError(f"there is no file data.archive={request.archive}: name the zip of {name}")
+        raise UserError(f"there is no file data.archive={absent(request.archive)}: name the zip of {name}")
 
 
 @contextmanager

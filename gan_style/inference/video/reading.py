@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gan_style.core.budget import SETTING, max_pixels, pixels_in_words
 from gan_style.core.errors import UserError
+from gan_style.core.extras import why_no_import
 from gan_style.core.memory import raise_if_out
 from gan_style.core.paths import printable
 
@@ -36,7 +37,10 @@ def pyav() -> Any:
     try:
         import av
     except ImportError as error:
-        raise UserError("videos need PyAV: pip install 'gan-style[video]', or uv sync --extra video") from error
+        raise UserError(
+            f"videos need PyAV, which {why_no_import(error, 'av')}: pip install 'gan-style[video]', or uv sync --extra "
+            "video"
+        ) from error
     return av
 
 
