@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gan_style.cli.options import allow_option, configs_option
+from gan_style.cli.parsers import add_sweep, add_table
 from gan_style.core import allowed
 from gan_style.core.errors import UserError
 from gan_style.core.exit_status import exit_status
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         hold_back()
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *arguments[1:]])
     parsed = _parsed(arguments)
-    with exit_status(parsed.verb) as ending:
+    with exit_status(parsed.verb, getattr(parsed, "unnamed", "a file")) as ending:
         names = list(getattr(parsed, "allow", ()))
         if overrides := getattr(parsed, "overrides", ()):  # of a config, which may allow packages as well
             from gan_style.core.hydra_guard import named_packages
@@ -53,17 +55,12 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line; overrides may stand on both sides of the options."""
     parser = _parser()
     parsed, left = parser.parse_known_args(arguments)
-    if left and (not hasattr(parsed, "overrides") or any(one.startswith("-") for one in left)):
+    words = next((getattr(parsed, name) for name in ("overrides", "words") if hasattr(parsed, name)), None)
+    if left and (words is None or any(one.startswith("-") for one in left)):
         parser.error(f"unrecognized arguments: {' '.join(left)}")
-    if left:
-        parsed.overrides += left
+    if words is not None:
+        words += left
     return parsed
-
-
-def allow_option(parser: argparse.ArgumentParser) -> None:
-    """Add --allow, which takes packages of the user's own that a checkpoint may name."""
-    said = "a package of your own that the checkpoint may name, such as mylab.; also $GAN_STYLE_ALLOW"
-    parser.add_argument("--allow", action="append", default=[], metavar="PACKAGE.", help=said)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
     audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
     audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
-    _configs_option(audit)
+    configs_option(audit)
     audit.set_defaults(run=_audit)
     plan = verbs.add_parser("plan", help="say what a training would cost, and how it would fit a budget")
     plan.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="as of train")
@@ -85,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--hours", metavar="H", help="budget: time of the whole training")
     plan.add_argument("--iterations", type=int, default=4, metavar="N", help="of a trial, the first is not timed; 4")
     plan.add_argument("--json", type=expanded, metavar="FILE.json", help="write all numbers")
-    _configs_option(plan)
+    configs_option(plan)
     plan.set_defaults(run=("cli.plan", "plan"))
     report = verbs.add_parser("report", help="write report.html of a run folder again, or compare several runs")
     report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
@@ -98,13 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     _images(verbs)
     _scores(verbs)
     _files(verbs)
+    add_table(verbs)
     _bench(verbs)
+    add_sweep(verbs)
     _studio(verbs)
     return parser
-
-
-def _configs_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config-dir", type=expanded, metavar="DIR", help="of your own configs, as for train")
 
 
 def _data_sets(verbs: Any) -> None:
@@ -261,7 +256,7 @@ def _bench(verbs: Any) -> None:
     add("--jobs", type=int, metavar="N", help="trainings at a time; default: one per processor")
     add("--out", type=expanded, default=Path("bench"), metavar="DIR", help="default: bench; goes on where it was")
     add("--export", type=expanded, metavar="DIR", help="write the tasks' pictures for other programs, and end")
-    _configs_option(bench)
+    configs_option(bench)
     allow_option(bench)
     bench.set_defaults(run=("cli.bench", "bench"))
 

@@ -20,6 +20,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_style.core.commands import typed_train
 from gan_style.core.config import config_dir as our_configs
 from gan_style.core.config import plain
 from gan_style.core.errors import UserError, did_you_mean
@@ -52,7 +53,7 @@ def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> 
     except UserError:
         raise
     except ValueError as error:  # Hydra's own, such as for model=null
-        raise UserError(f"{one_line(error)}: see gan-style train --help") from error
+        raise UserError(f"{one_line(error)}: see {' '.join(typed_train())} --help") from error
     return found
 
 

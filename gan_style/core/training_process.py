@@ -6,21 +6,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gan_style.core.config import config_dir
-
 GRACE_SECONDS = 120.0  # to finish an iteration and save, before a training is killed
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def train_command() -> list[str]:
-    """Return the command `python train.py` of this checkout, or the same from an installed package."""
-    script = config_dir().parent / "train.py"
-    return [sys.executable, str(script)] if script.is_file() else [sys.executable, "-m", "gan_style.train"]
 
 
 def quoted(path: Path) -> str:

@@ -18,8 +18,9 @@ from gan_style.apps.sweep.scores import read_scores
 from gan_style.apps.sweep.settings import Sweep
 from gan_style.apps.sweep.study import Base, Study, Trial, steps
 from gan_style.core import terminal
+from gan_style.core.commands import train_command
 from gan_style.core.errors import Interrupted, UserError
-from gan_style.core.training_process import Training, end_orphans, train_command
+from gan_style.core.training_process import Training, end_orphans
 
 POLL_SECONDS = 0.3
 

@@ -1,4 +1,4 @@
-"""Settings of `python experiments/sweep.py sweep=NAME key=value ...`, apart from overrides for the trainings."""
+"""Settings of `gan-style sweep sweep=NAME key=value ...`, apart from overrides for the trainings."""
 
 from __future__ import annotations
 
