@@ -41,9 +41,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def test_a_sweep_and_other_tools_in_one_table(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sweep_and_other_tools_in_one_table(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = tmp_path / "sweep"
     for trial, name in (("trial-000", "last"), ("trial-001", "last"), ("trial-001", "best")):
         (sweep / trial / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -93,9 +91,7 @@ def test_one_checkpoint_on_scenes_is_shown_beside_the_truth(tmp_path: Path) -> N
         assert 3 * CELL < sheet.shape[1] < 4 * CELL, "the input, the truth and one column"
 
 
-def test_other_sizes_are_not_put_into_one_table(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_sizes_are_not_put_into_one_table(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from gan_style.checkpoints import checkpoint
 
     trained(tmp_path / "runs" / "a.ckpt", "model=cut")

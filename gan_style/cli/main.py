@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.cli.options import allow_option, configs_option
-from gan_style.cli.parsers import add_sweep, add_table
+from gan_style.cli.parsers import add_serve, add_sweep, add_table
 from gan_style.core import allowed
 from gan_style.core.errors import UserError
 from gan_style.core.exit_status import exit_status
@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     add_table(verbs)
     _bench(verbs)
     add_sweep(verbs)
+    add_serve(verbs)
     _studio(verbs)
     return parser
 

@@ -1,4 +1,4 @@
-"""Parsers of the verbs that take words of the form key=value: sweep and table."""
+"""Parsers of sweep, table and serve."""
 
 from __future__ import annotations
 
@@ -45,3 +45,25 @@ def add_table(verbs: Any) -> None:
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="runs=DIR data=NAME_OR_DIR and more, see below")
     allow_option(parser)
     parser.set_defaults(run=("cli.table", "table"))
+
+
+def add_serve(verbs: Any) -> None:
+    """Add the verb that serves a model over HTTP."""
+    said = "serve a trained model or an export over HTTP, in batches"
+    parser = verbs.add_parser("serve", help=said, description=said)
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT|EXPORT", help="a checkpoint, .safetensors, .onnx or .pt2")
+    add("--port", type=int, default=8000, metavar="N", help="8000; 0 takes a free one")
+    add("--host", default="127.0.0.1", help="another than this machine alone, such as 0.0.0.0")
+    add("--name", action="append", default=[], metavar="HOST", help="a name that requests may call this machine by")
+    add("--direction", choices=("A2B", "B2A"), help="serve this one alone; default: all, and the first unless asked")
+    add("--style", action="append", default=[], metavar="IMAGE_OR_NAME[=WEIGHT]", help="given to every picture")
+    add("--alpha", type=float, default=1.0, help="strength of the styles, 0 to 1")
+    add("--seed", type=int, default=0, metavar="N", help="of a generator's noise; 0")
+    add("--batch", type=int, default=8, metavar="N", help="pictures of equal size in one pass, of those that wait; 8")
+    add("--queue", type=int, default=64, metavar="N", help="requests that may wait; more are answered 503; 64")
+    add("--max-bytes", type=int, default=32 * 2**20, metavar="N", help="of a request; more are answered 413; 32 MiB")
+    add("--max-pixels", type=int, default=4096**2, metavar="N", help="of a picture; more are answered 413; 4096 x 4096")
+    add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+    allow_option(parser)
+    parser.set_defaults(run=("cli.serve", "serve"))

@@ -99,11 +99,15 @@ def run(settings: Settings) -> None:
         whole, images = bar.add_task("checkpoints", total=None), bar.add_task("pictures", total=None)
         options = judging(settings, lambda: bar.advance(images))
         judge = judge_of(open_set(settings.data, settings.limit), **options)
+
+        def of_folder(path: Path, direction: str) -> Any:
+            return judge.folder(path, direction, side(settings, results))  # known once a checkpoint is scored
+
         jobs: dict[str, Callable[[], Any]] = {name: partial(judge.checkpoint, path) for name, path in found.items()}
         for direction, folders in (("A2B", settings.folders), ("B2A", settings.folders_B2A)):
             for name, path in labelled(folders).items():
                 label = name if name not in jobs else f"{name} {direction}"
-                jobs[label] = lambda p=path, d=direction: judge.folder(p, d, side(settings, results))
+                jobs[label] = partial(of_folder, path, direction)
         bar.update(whole, total=len(jobs))
         for name, job in jobs.items():
             bar.update(whole, description=escape(printable(name)))  # which may look like markup of Rich
@@ -207,9 +211,9 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
             columns = {"truth": dict(enumerate(map(to_uint8, judge.data.images(truth, size)[:count]))), **columns}
         rows = []
         for i, source in enumerate(judge.data.images(f"test{direction[0]}", size)[:count]):
-            arrays = [to_uint8(source), *(made.get(i) for made in columns.values())]
-            given, *made = (None if array is None else enlarged(Image.fromarray(array)) for array in arrays)
-            rows.append((given, made))
+            arrays = [column.get(i) for column in columns.values()]
+            made = [None if array is None else enlarged(Image.fromarray(array)) for array in arrays]
+            rows.append((enlarged(Image.fromarray(to_uint8(source))), made))
         if rows:
             names.append(f"sheet-{direction}.png")
             save_image(draw_sheet(rows, list(columns), [], cell=max(size, CELL)), out / names[-1])

@@ -83,6 +83,7 @@ ADVICE = {
     "table": "score fewer pictures with limit=, or give device=cpu",
     "compare": "give a smaller --size or fewer pictures, or --device cpu",
     "inspect": "make the largest pictures smaller, or have a lower GAN_STYLE_MAX_PIXELS in the environment name them",
+    "serve": "take a smaller --batch or --max-pixels",
     "studio": "take a smaller size or picture, or fewer styles",
 }
 

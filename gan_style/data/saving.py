@@ -73,7 +73,7 @@ def write_image(array: Array, path: Path, profile: bytes | None = None) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(_encode(array, path.suffix.lower(), profile))
+        temporary.write_bytes(encode(array, path.suffix.lower(), profile))
         os.replace(temporary, path)
     finally:
         with suppress(OSError):
@@ -104,7 +104,8 @@ def holding(path: Path, dtype: str, channels: int) -> Path:
     raise AssertionError(".tif holds everything")
 
 
-def _encode(array: Array, suffix: str, profile: bytes | None) -> bytes:
+def encode(array: Array, suffix: str, profile: bytes | None = None) -> bytes:
+    """Encode a picture [H, W, C] in the format of a suffix, which must be able to hold it (`check_format`)."""
     stream = BytesIO()
     if suffix == ".npy":
         np.save(stream, array)
