@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.cli.options import allow_option, configs_option
-from gan_style.cli.parsers import add_serve, add_sweep, add_table
+from gan_style.cli.parsers import add_completion, add_licences, add_serve, add_sweep, add_table, add_train
 from gan_style.core import allowed
 from gan_style.core.errors import UserError
 from gan_style.core.exit_status import exit_status
 from gan_style.core.paths import expanded
 from gan_style.core.signals import command, hold_back, stoppable
-from gan_style.core.terminal import Parser, say
+from gan_style.core.terminal import Parser, answer, hushed, say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         hold_back()
         os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *arguments[1:]])
     parsed = _parsed(arguments)
-    with exit_status(parsed.verb, getattr(parsed, "unnamed", "a file")) as ending:
+    with hushed(parsed.quiet), exit_status(parsed.verb, getattr(parsed, "unnamed", "a file")) as ending:
         names = list(getattr(parsed, "allow", ()))
         if overrides := getattr(parsed, "overrides", ()):  # of a config, which may allow packages as well
             from gan_style.core.hydra_guard import named_packages
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line; overrides may stand on both sides of the options."""
-    parser = _parser()
+    parser = parser_of_verbs()
     parsed, left = parser.parse_known_args(arguments)
     words = next((getattr(parsed, name) for name in ("overrides", "words") if hasattr(parsed, name)), None)
     if left and (words is None or any(one.startswith("-") for one in left)):
@@ -63,13 +64,13 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     return parsed
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_verbs() -> argparse.ArgumentParser:
     from gan_style.core.version import __version__
 
     parser = Parser("gan-style", description="Unpaired image translation and style transfer.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
+    add_train(verbs)
     audit = verbs.add_parser("audit", help="train twice from one seed and name the first tensor that differs")
     audit.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
     audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
@@ -100,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     add_sweep(verbs)
     add_serve(verbs)
     _studio(verbs)
+    add_completion(verbs)
+    add_licences(verbs)
+    for verb in verbs.choices.values():
+        verb.add_argument("-q", "--quiet", action="store_true", help="print the answer and errors alone")
     return parser
 
 
@@ -131,6 +136,7 @@ def _files(verbs: Any) -> None:
     """Add the verbs that read and write models."""
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
     describe.add_argument("checkpoint", metavar="FILE")
+    describe.add_argument("--json", action="store_true", help="the same for programs")
     allow_option(describe)
     describe.set_defaults(run=_describe)
     export = verbs.add_parser("export", help="write a trained model for other programs")
@@ -305,11 +311,11 @@ def _download(parsed: argparse.Namespace) -> None:
 
     if parsed.list or not parsed.name:
         row = "{:24}{:28}{:>9}{:>15}  {}"
-        say(row.format("name", "A and B", "pictures", "size", "licence"))
+        answer(row.format("name", "A and B", "pictures", "size", "licence"))
         for entry in NAMED_SETS.values():
             images = sum(entry.counts.values()) or "?"
             size = "by hand" if entry.withdrawn else entry.size
-            say(row.format(entry.name, " and ".join(entry.domains), images, size, entry.licence))
+            answer(row.format(entry.name, " and ".join(entry.domains), images, size, entry.licence))
         return
     for option in ("root", "url", "archive"):
         if getattr(parsed, option) == "":
@@ -320,8 +326,10 @@ def _download(parsed: argparse.Namespace) -> None:
 
 
 def _describe(parsed: argparse.Namespace) -> None:
-    for name, value in _imported("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow).items():
-        say(f"{name:14}{value}")
+    rows = _imported("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow)
+    page = [f"{name:14}{value}" for name, value in rows.items()]
+    for line in json.dumps(rows, indent=2).splitlines() if parsed.json else page:
+        answer(line)
 
 
 def _serve(parsed: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Parsers of sweep, table and serve."""
+"""Parsers of train, sweep, table, serve, completion and licences."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ KEYS_OF_TABLE = """
   pictures=N size=N        rows of a sheet, 6; side of the pictures where there is no checkpoint to say it
 
 A checkpoint that cannot be scored is named at the end, with exit status 2; all others are done by then.
+"""
+
+KEYS_OF_COMPLETION = """
+  bash   gan-style completion bash > ~/.local/share/bash-completion/completions/gan-style
+  zsh    gan-style completion zsh > _gan-style      in a folder of $fpath
+  fish   gan-style completion fish > ~/.config/fish/completions/gan-style.fish
 """
 
 
@@ -67,3 +73,29 @@ def add_serve(verbs: Any) -> None:
     add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
     allow_option(parser)
     parser.set_defaults(run=("cli.serve", "serve"))
+
+
+def add_train(verbs: Any) -> None:
+    """Add the verb that trains; it replaces this process, and Hydra parses its words (`cli/train.py`)."""
+    said = "train a model: gan-style train model=cyclegan data=scenes (--help for all keys)"
+    parser = verbs.add_parser("train", help=said)
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("-m", "--multirun", action="store_true", help="a run for each combination of the values")
+    configs_option(parser)
+
+
+def add_completion(verbs: Any) -> None:
+    """Add the verb that prints a script for a shell."""
+    said = "print a script that completes verbs, options, files and config groups on Tab"
+    parser = verbs.add_parser("completion", help=said, description=said, epilog=KEYS_OF_COMPLETION)
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.set_defaults(run=("cli.completion", "completion"))
+
+
+def add_licences(verbs: Any) -> None:
+    """Add the verb that lists what this package is built on."""
+    said = "list the licences of this package and of all that it depends on here"
+    parser = verbs.add_parser("licences", help=said, description=said)
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+    parser.set_defaults(run=("cli.licences", "licences"))

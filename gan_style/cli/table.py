@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.core.errors import UserError
-from gan_style.core.terminal import say, warn
+from gan_style.core.terminal import answer, is_quiet, say, warn
 from gan_style.core.types import Count, CountOrNone
 
 CELL = 128  # pixels that a picture on a sheet has at least
@@ -95,7 +95,7 @@ def run(settings: Settings) -> None:
     results: dict[str, Any] = {}
     shown: dict[str, Any] = {}
     failed: list[str] = []
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, disable=is_quiet()) as bar:
         whole, images = bar.add_task("checkpoints", total=None), bar.add_task("pictures", total=None)
         options = judging(settings, lambda: bar.advance(images))
         judge = judge_of(open_set(settings.data, settings.limit), **options)
@@ -120,7 +120,7 @@ def run(settings: Settings) -> None:
             bar.advance(whole)
     if results:
         for line in terminal(results).splitlines():
-            say(line)
+            answer(line)
         for note in notes(results):
             say(f"warning: {note}")
         say(out / "scores.json")

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gan_style.apps.planning.parts import Parts, parts_of
 from gan_style.core.exit_status import exit_status
-from gan_style.core.terminal import say
+from gan_style.core.terminal import answer
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.cost import peak_gigabytes
 from gan_style.training.callbacks.ema import EMA
@@ -144,7 +144,7 @@ def main() -> int:
     """Run a trial; exit status 0, or 2 for a mistake of the user."""
     given = json.load(sys.stdin)
     with exit_status("plan") as ending, tempfile.TemporaryDirectory(prefix="gan-style-plan-") as folder:
-        say(json.dumps(tried(parts_of(given["config"]), given["iterations"], Path(folder))))
+        answer(json.dumps(tried(parts_of(given["config"]), given["iterations"], Path(folder))))
     return ending.status
 
 
