@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
         # Replaces this process: Hydra and the launcher of several devices both read the command line again, and
         # a signal must reach the training itself.
         hold_back()
-        os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *arguments[1:]])
+        train = [sys.executable, "-m", "gan_style.train", *arguments[1:]]
+        if sys.platform == "win32":  # where execv starts another process and ends this one before it
+            return subprocess.call(train)
+        os.execv(sys.executable, train)
     parsed = _parsed(arguments)
     with hushed(parsed.quiet), exit_status(parsed.verb, getattr(parsed, "unnamed", "a file")) as ending:
         names = list(getattr(parsed, "allow", ()))
@@ -189,7 +193,7 @@ def _scores(verbs: Any) -> None:
         add("--weights", metavar="FILE", help="of the extractor, instead of a download")
         add("--vgg", metavar="FILE", help="of VGG-19, for distances of content and style; $GAN_STYLE_VGG")
         add("--dino", metavar="FILE", help="of a DINO network, for the distance of structure")
-        add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+        add("--device", metavar="cpu|cuda|mps|xpu", help="default: a GPU where there is one")
         add("--draws", type=int, default=200, metavar="N", help="of the bootstrap; 200")
         add("--no-cache", action="store_true", help="keep no features of real pictures for the next time")
         add("--out", metavar="FILE.json", help="write the result with its protocol")
@@ -289,7 +293,7 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("32", "bf16"), default="32")
     add("--channels-last", action="store_true", help="the layout of maps in memory; faster on recent GPUs")
     add("--compile", action="store_true", help="by torch.compile: for many pictures of one size")
-    add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+    add("--device", metavar="cpu|cuda|mps|xpu", help="default: a GPU where there is one")
 
 
 def _method_options(parser: argparse.ArgumentParser) -> None:

@@ -70,7 +70,7 @@ def add_serve(verbs: Any) -> None:
     add("--queue", type=int, default=64, metavar="N", help="requests that may wait; more are answered 503; 64")
     add("--max-bytes", type=int, default=32 * 2**20, metavar="N", help="of a request; more are answered 413; 32 MiB")
     add("--max-pixels", type=int, default=4096**2, metavar="N", help="of a picture; more are answered 413; 4096 x 4096")
-    add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+    add("--device", metavar="cpu|cuda|mps|xpu", help="default: a GPU where there is one")
     allow_option(parser)
     parser.set_defaults(run=("cli.serve", "serve"))
 

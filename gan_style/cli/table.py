@@ -50,7 +50,7 @@ def table(parsed: Namespace) -> None:
 
 
 def read(words: Sequence[str], allow: Sequence[str] = ()) -> Settings:
-    """The settings of a command line.
+    """Read the settings of a command line.
 
     Raises:
         UserError: an unknown key, a wrong value, or nothing to score.
@@ -170,7 +170,7 @@ def labelled(folders: Sequence[str]) -> dict[str, Path]:
 
 
 def side(settings: Settings, results: dict[str, Any]) -> int:
-    """Of the pictures in a folder: as it was given, or as the checkpoints have it."""
+    """Return the side of the pictures in a folder: as it was given, or as the checkpoints have it."""
     if settings.size is not None:
         return settings.size
     if not results:
@@ -189,7 +189,7 @@ def first_images(judge: Any, count: int) -> dict[str, dict[int, Any]]:
 
 
 def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: Any, count: int) -> None:
-    """The tables, the plot, and a sheet per direction: inputs down, what was made of them across."""
+    """Write the tables, the plot, and a sheet per direction: inputs down, what was made of them across."""
     from PIL import Image
 
     from gan_style.cli.evaluate import write
@@ -222,6 +222,6 @@ def write_all(out: Path, results: dict[str, Any], shown: dict[str, Any], judge: 
 
 
 def enlarged(image: Any) -> Any:
-    """A small picture in whole pixels, so that it fills its place on a sheet."""
+    """Enlarge a small picture by whole pixels, so that it fills its place on a sheet."""
     factor = max(1, CELL // image.width)
     return image.resize((factor * image.width, factor * image.height), 0)

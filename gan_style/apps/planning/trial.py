@@ -80,10 +80,10 @@ class Watch(pl.Callback):
 
 
 def peak_bytes() -> float:
-    """Return the most memory that this process held; unlike `ru_maxrss` without that of the process that started it."""
+    """Return the most memory that this process held; without that of the process that started it."""
     status = Path("/proc/self/status")
     if not torch.cuda.is_available() and status.is_file():
-        for line in status.read_text().splitlines():
+        for line in status.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return float(line.split()[1]) * 1024
     return peak_gigabytes() * 1e9

@@ -67,6 +67,14 @@ def application(model: Served, limits: Limits, names: Collection[str]) -> FastAP
     app.add_middleware(Guard, names=names, metrics=metrics, paths=PATHS)
     _answer_errors(app)
 
+    _take_pictures(app, model, room)
+    _tell(app, model, metrics)
+    return app
+
+
+def _take_pictures(app: FastAPI, model: Served, room: Room) -> None:
+    """Add the addresses that translate."""
+
     async def translate(request: Request, direction: str | None = None) -> Response:
         """Translate the picture that is the body: PNG, JPEG, WebP, BMP or TIFF. The answer is of the same size."""
         with room.request():
@@ -85,6 +93,10 @@ def application(model: Served, limits: Limits, names: Collection[str]) -> FastAP
             include_in_schema=path == PATHS[0],
         )
 
+
+def _tell(app: FastAPI, model: Served, metrics: Metrics) -> None:
+    """Add the addresses that tell about the server."""
+
     @app.get("/health")
     async def health() -> dict[str, Any]:
         """Say what is served, and how much waits."""
@@ -100,8 +112,6 @@ def application(model: Served, limits: Limits, names: Collection[str]) -> FastAP
     async def counts() -> Response:
         """Give the counts in the text format of Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    return app
 
 
 async def _translated(request: Request, direction: str | None, model: Served, room: Room) -> Response:

@@ -1,4 +1,4 @@
-"""What a server takes at once, and the answers to whatever is more."""
+"""Limits of what a server takes at once, and the answers to whatever is more."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SEED = "seed"  # the second input of graphs that draw noise
 
 
 class Served(Protocol):
-    """What a server needs of a model.
+    """Contract of a model that is served.
 
     Attributes:
         directions: that it translates, the first by default.
