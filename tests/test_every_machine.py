@@ -45,6 +45,7 @@ for owner, names in ((os, {OF_OS!r}), (signal, {OF_SIGNAL!r})):
 
 import pytorch_lightning.trainer.connectors.signal_connector as connector
 connector._IS_WINDOWS = True  # else it asks for SIGKILL itself
+connector._SignalConnector._valid_signals = staticmethod(lambda: {{signal.SIGINT, signal.SIGTERM}})  # Windows' own
 
 import gan_style
 count = 0

@@ -64,6 +64,18 @@ def test_help_of_train_groups_keys_with_the_comments_of_their_files(capsys: pyte
     assert max(map(len, page.splitlines())) <= 130
 
 
+def test_a_reader_that_has_seen_enough_is_no_mistake() -> None:
+    """As `train --help | head -1` does."""
+    script = "import sys; sys.argv[1:] = ['--help']; from gan_style.cli.train import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
+
+
 def test_every_key_of_the_config_is_on_the_page() -> None:
     page = "\n".join(train_help.page([]))
     config, _ = train_help.composed_of([])

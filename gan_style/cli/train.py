@@ -76,8 +76,12 @@ def _help() -> None:
 
     words = list(_words)
     folder = words.pop(words.index("--config-dir") + 1) if "--config-dir" in words[:-1] else None
-    for line in page([word for word in words if not word.startswith("-")], folder):
-        answer(line)
+    try:
+        for line in page([word for word in words if not word.startswith("-")], folder):
+            answer(line)
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader, such as head, has seen enough; Python would say so once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def refused(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""What systems other than Linux and macOS lack, or name otherwise: locks of files, memory, processes.
+"""Counterparts of what systems other than Linux and macOS lack: locks of files, memory, processes.
 
 Modules and functions that Windows does not have are asked for here and in `core/signals.py`, and nowhere else.
 """
@@ -87,8 +87,11 @@ def reserve(file: int, size: int) -> None:
 def write_at_start(file: int, content: bytes) -> None:
     """Replace the content of an open file."""
     os.ftruncate(file, 0)
-    os.lseek(file, 0, os.SEEK_SET)
-    os.write(file, content)
+    if hasattr(os, "pwrite"):
+        os.pwrite(file, content, 0)
+    else:
+        os.lseek(file, 0, os.SEEK_SET)
+        os.write(file, content)
     os.fsync(file)
 
 
