@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Where Python keeps no compiled files, each process compiles all of torch again, which takes longer than a short test.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test slow quiet check format smoke golden oldest bench clean
+.PHONY: help setup demo test slow quiet check format smoke golden oldest matrix bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,16 @@ smoke: setup ## two iterations of every model
 
 golden: setup ## write tests/golden again, when numbers change on purpose
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.golden
+
+PYTHONS ?= 3.11 3.12 3.13 3.14
+matrix: setup ## run the default tests on each Python of PYTHONS that is here, in an environment of its own
+	@export PATH="$$PATH:$$(echo $$HOME/.pyenv/versions/*/bin | tr ' ' ':')"; failed=""; \
+	for python in $(PYTHONS); do \
+	  found=$$($(BIN)/uv python find --no-project $$python 2>/dev/null) || { echo "== no Python $$python here: left out"; continue; }; \
+	  echo "== Python $$python: $$found"; \
+	  UV_PROJECT_ENVIRONMENT=.venv/$$python $(BIN)/uv sync --quiet --locked --python $$found && \
+	  OMP_NUM_THREADS=1 .venv/$$python/bin/python -m pytest -n 2 -q || failed="$$failed $$python"; \
+	done; [ -z "$$failed" ] || { echo "failed on$$failed"; exit 1; }
 
 OLDEST := .venv/oldest
 oldest: setup ## golden losses and a short demo with the oldest versions that pyproject.toml allows

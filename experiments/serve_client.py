@@ -1,11 +1,12 @@
-"""Send a folder of pictures to experiments/serve.py, several at a time; the standard library alone.
+"""Send a folder of pictures to `gan-style serve`, several at a time; the standard library alone.
 
-python experiments/serve_client.py http://127.0.0.1:8000/ photos/ out/ --at-once 4
+python experiments/serve_client.py http://127.0.0.1:8000/translate photos/ out/ --at-once 4
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 import urllib.error
@@ -25,7 +26,7 @@ def translate(url: str, image: bytes) -> bytes:
             body: bytes = answer.read()
             return body
     except urllib.error.HTTPError as error:
-        raise ValueError(error.read().decode()) from error
+        raise ValueError(json.loads(error.read())["error"]) from error
 
 
 def main() -> int:

@@ -65,6 +65,7 @@ MAY_IMPORT = {
     "apps.bench": {"core", "data", "networks", "metrics", "report", "training", "inference", "evaluation"},
     "apps.export": {"core", "data", "models", "checkpoints", "inference"},
     "apps.planning": {"core", "data", "networks", "models", "training"},
+    "apps.serve": {"core", "data", "checkpoints", "inference"},
     "apps.studio": {"core", "data", "networks", "models", "report", "checkpoints", "inference"},
     "apps.sweep": {"core", "report"},
     "cli": {*HOUSE.packages},

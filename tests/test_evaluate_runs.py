@@ -1,19 +1,19 @@
-"""`experiments/evaluate.py`: every checkpoint below a folder, and what other tools made, in one table."""
+"""`gan-style table`: every checkpoint below a folder, and what other tools made, in one table."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
 
 import gan_style
+from experiments import evaluate
+from gan_style.cli.main import main
+from gan_style.cli.table import CELL
 from gan_style.data.images import read_image
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
@@ -22,16 +22,9 @@ from tests.evaluation.test_judge import SIDE, trained
 QUICK = ("draws=2", "pictures=2")
 
 
-@pytest.fixture(scope="module")
-def evaluate() -> ModuleType:
-    path = Path(__file__).parents[1] / "experiments" / "evaluate.py"
-    spec = importlib.util.spec_from_file_location("evaluate_runs", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where a dataclass looks up its annotations
-    spec.loader.exec_module(module)
-    return module
+def table(*words: str) -> int:
+    """`gan-style table WORDS`, in this process: its exit status."""
+    return main(["table", *words])
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +41,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def test_a_sweep_and_other_tools_in_one_table(
-    evaluate: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sweep_and_other_tools_in_one_table(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = tmp_path / "sweep"
     for trial, name in (("trial-000", "last"), ("trial-001", "last"), ("trial-001", "best")):
         (sweep / trial / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -65,7 +56,7 @@ def test_a_sweep_and_other_tools_in_one_table(
             array = read_image(path)
             save_image(translator.translate(array) if tool == "x/out" else array, tmp_path / tool / path.name)
     words = [f"runs={sweep}", f"data={root}", f"folders=[{tmp_path / 'x/out'},{tmp_path / 'y/out'}]", *QUICK]
-    assert evaluate.main(words) == 2, "one checkpoint cannot be read"
+    assert table(*words) == 2, "one checkpoint cannot be read"
     said = capsys.readouterr()
     assert "trial-002/last: " in said.err
     assert "1 of 6 could not be scored" in said.err
@@ -82,13 +73,13 @@ def test_a_sweep_and_other_tools_in_one_table(
     assert (out / "table.tex").read_text().count(r"\toprule") == 1
     ElementTree.fromstring((out / "plot.svg").read_text())
     height, width, _ = read_image(out / "sheet-A2B.png").shape
-    assert width > 6 * evaluate.CELL, "inputs and five columns"
-    assert height > 2 * evaluate.CELL
+    assert width > 6 * CELL, "inputs and five columns"
+    assert height > 2 * CELL
     for name in ("scores.json", "table.md", "plot.svg", "sheet-A2B.png"):
         assert str(out / name) in said.out
 
 
-def test_one_checkpoint_on_scenes_is_shown_beside_the_truth(evaluate: ModuleType, tmp_path: Path) -> None:
+def test_one_checkpoint_on_scenes_is_shown_beside_the_truth(tmp_path: Path) -> None:
     trained(tmp_path / "a.ckpt", "model=cyclegan")
     assert (
         evaluate.main([f"runs={tmp_path / 'a.ckpt'}", "data=scenes", "limit=4", f"out={tmp_path / 'o'}", *QUICK]) == 0
@@ -97,19 +88,17 @@ def test_one_checkpoint_on_scenes_is_shown_beside_the_truth(evaluate: ModuleType
     assert {"psnr", "ssim", "cycle_error"} < set(result["scores"]["B2A"])
     for direction in ("A2B", "B2A"):
         sheet = read_image(tmp_path / "o" / f"sheet-{direction}.png")
-        assert 3 * evaluate.CELL < sheet.shape[1] < 4 * evaluate.CELL, "the input, the truth and one column"
+        assert 3 * CELL < sheet.shape[1] < 4 * CELL, "the input, the truth and one column"
 
 
-def test_other_sizes_are_not_put_into_one_table(
-    evaluate: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_sizes_are_not_put_into_one_table(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from gan_style.checkpoints import checkpoint
 
     trained(tmp_path / "runs" / "a.ckpt", "model=cut")
     content = checkpoint.load(tmp_path / "runs" / "a.ckpt")
     checkpoint.save(content | {"preprocessing": {"image_size": 40}}, tmp_path / "runs" / "b.ckpt")
     words = [f"runs={tmp_path / 'runs'}", f"data={root}", *QUICK]
-    assert evaluate.main(words) == 2
+    assert table(*words) == 2
     said = capsys.readouterr()
     assert "different protocols (picture_size: 32 and 40)" in said.err
     out = tmp_path / "runs" / "evaluation"
@@ -120,10 +109,10 @@ def test_other_sizes_are_not_put_into_one_table(
 
 
 def test_a_run_whose_name_looks_like_markup_or_moves_the_cursor(
-    evaluate: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained(tmp_path / "runs" / "[/red]\x1b[2J\n" / "last.ckpt", "model=cut")
-    assert evaluate.main([f"runs={tmp_path / 'runs'}", f"data={root}", *QUICK]) == 0
+    assert table(f"runs={tmp_path / 'runs'}", f"data={root}", *QUICK) == 0
     said = "".join(capsys.readouterr())
     assert "[/red]\\x1b[2J\\n/last" in said
     assert "\x1b[2J" not in said
@@ -144,7 +133,6 @@ def test_a_run_whose_name_looks_like_markup_or_moves_the_cursor(
     ],
 )
 def test_mistakes_are_one_line(
-    evaluate: ModuleType,
     words: list[str],
     sentence: str,
     tmp_path: Path,
@@ -152,7 +140,7 @@ def test_mistakes_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert evaluate.main(words) == 2
+    assert table(*words) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert sentence in said[-1]
     assert not any("Traceback" in line for line in said)

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from gan_style.core.commands import typed_train
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.inference.translator import LoadedTranslator
@@ -25,7 +26,9 @@ def refuse_method(parsed: Namespace, models: Iterable[LoadedTranslator], *, besi
     names = [type(translator.model).__name__.lower() for translator in models]
     method = parsed.method
     if method == "adain" and not names:
-        raise UserError("--method adain needs a trained model: add --checkpoint CKPT (train.py model=adain)")
+        raise UserError(
+            f"--method adain needs a trained model: add --checkpoint CKPT ({' '.join(typed_train())} model=adain)"
+        )
     if method and names and method not in names and not (beside and method == "gatys"):
         raise UserError(
             f"--method {method} is not what --checkpoint holds ({', '.join(names)}): leave out one of the two"

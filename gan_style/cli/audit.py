@@ -15,7 +15,7 @@ from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
-from gan_style.core.terminal import say
+from gan_style.core.terminal import answer
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
 from gan_style.training.refusals import check_beginning
@@ -45,7 +45,7 @@ def audit(
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, json.dumps(finding, indent=2) + "\n")
-    say(verdict(finding))
+    answer(verdict(finding))
     return 0 if finding["same"] else 1
 
 

@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, why, write_whole
-from gan_style.core.terminal import say
+from gan_style.core.terminal import answer, is_quiet, say
 from gan_style.evaluation import scoring
 from gan_style.evaluation.distances import Result, other_protocol, read_results, refuse_other_protocol
 from gan_style.evaluation.result_table import terminal
@@ -79,7 +79,7 @@ def finish(results: Mapping[str, Result], force: bool, out: Path | None) -> None
     """
     refuse_other_protocol(results, force)
     for line in terminal(results).splitlines():
-        say(line)
+        answer(line)
     for note in notes(results):
         say(f"warning: {note}")
     if other := other_protocol(results):
@@ -130,7 +130,7 @@ def _earlier(against: Sequence[str], taken: Sequence[str]) -> dict[str, Result]:
 def _counting() -> Iterator[Callable[[], Any]]:
     """Show a count of pictures on the terminal; its end is not known, as it depends on the cache."""
     columns = SpinnerColumn(), TextColumn("{task.completed:.0f} {task.description}"), TimeElapsedColumn()
-    bar = Progress(*columns, transient=True)
+    bar = Progress(*columns, transient=True, disable=is_quiet())
     task = bar.add_task("pictures", total=None)
 
     def done() -> None:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
 from gan_style.core.sizes import sized
+from gan_style.core.terminal import is_quiet
 from gan_style.data.inspection.contact import draw_contact_sheet
 from gan_style.data.inspection.examine import examine, found
 from gan_style.data.inspection.page import as_json, print_page, status_of
@@ -28,9 +29,8 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: str)
             raise UserError(f"{path} should end in {suffix}")
     root, layout = found(name)  # before the bar, which leaves an empty line
     console = Console()
-    with Progress(
-        TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
-    ) as bar:
+    columns = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, transient=True, disable=is_quiet()) as bar:
         task = bar.add_task("", total=None)
         inspection, findings = examine(
             layout.parts,

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gan_style.cli.options import allow_option, configs_option
+from gan_style.cli.parsers import add_completion, add_licences, add_serve, add_sweep, add_table, add_train
 from gan_style.core import allowed
 from gan_style.core.errors import UserError
 from gan_style.core.exit_status import exit_status
 from gan_style.core.paths import expanded
 from gan_style.core.signals import command, hold_back, stoppable
-from gan_style.core.terminal import Parser, say
+from gan_style.core.terminal import Parser, answer, hushed, say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         # Replaces this process: Hydra and the launcher of several devices both read the command line again, and
         # a signal must reach the training itself.
         hold_back()
-        os.execv(sys.executable, [sys.executable, "-m", "gan_style.train", *arguments[1:]])
+        train = [sys.executable, "-m", "gan_style.train", *arguments[1:]]
+        if sys.platform == "win32":  # where execv starts another process and ends this one before it
+            return subprocess.call(train)
+        os.execv(sys.executable, train)
     parsed = _parsed(arguments)
-    with exit_status(parsed.verb) as ending:
+    with hushed(parsed.quiet), exit_status(parsed.verb, getattr(parsed, "unnamed", "a file")) as ending:
         names = list(getattr(parsed, "allow", ()))
         if overrides := getattr(parsed, "overrides", ()):  # of a config, which may allow packages as well
             from gan_style.core.hydra_guard import named_packages
@@ -51,33 +58,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line; overrides may stand on both sides of the options."""
-    parser = _parser()
+    parser = parser_of_verbs()
     parsed, left = parser.parse_known_args(arguments)
-    if left and (not hasattr(parsed, "overrides") or any(one.startswith("-") for one in left)):
+    words = next((getattr(parsed, name) for name in ("overrides", "words") if hasattr(parsed, name)), None)
+    if left and (words is None or any(one.startswith("-") for one in left)):
         parser.error(f"unrecognized arguments: {' '.join(left)}")
-    if left:
-        parsed.overrides += left
+    if words is not None:
+        words += left
     return parsed
 
 
-def allow_option(parser: argparse.ArgumentParser) -> None:
-    """Add --allow, which takes packages of the user's own that a checkpoint may name."""
-    said = "a package of your own that the checkpoint may name, such as mylab.; also $GAN_STYLE_ALLOW"
-    parser.add_argument("--allow", action="append", default=[], metavar="PACKAGE.", help=said)
-
-
-def _parser() -> argparse.ArgumentParser:
+def parser_of_verbs() -> argparse.ArgumentParser:
     from gan_style.core.version import __version__
 
     parser = Parser("gan-style", description="Unpaired image translation and style transfer.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("train", help="train a model: gan-style train model=cyclegan data=scenes (--help for all keys)")
+    add_train(verbs)
     audit = verbs.add_parser("audit", help="train twice from one seed and name the first tensor that differs")
     audit.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
     audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
     audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
-    _configs_option(audit)
+    configs_option(audit)
     audit.set_defaults(run=_audit)
     plan = verbs.add_parser("plan", help="say what a training would cost, and how it would fit a budget")
     plan.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="as of train")
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--hours", metavar="H", help="budget: time of the whole training")
     plan.add_argument("--iterations", type=int, default=4, metavar="N", help="of a trial, the first is not timed; 4")
     plan.add_argument("--json", type=expanded, metavar="FILE.json", help="write all numbers")
-    _configs_option(plan)
+    configs_option(plan)
     plan.set_defaults(run=("cli.plan", "plan"))
     report = verbs.add_parser("report", help="write report.html of a run folder again, or compare several runs")
     report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
@@ -98,13 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     _images(verbs)
     _scores(verbs)
     _files(verbs)
+    add_table(verbs)
     _bench(verbs)
+    add_sweep(verbs)
+    add_serve(verbs)
     _studio(verbs)
+    add_completion(verbs)
+    add_licences(verbs)
+    for verb in verbs.choices.values():
+        verb.add_argument("-q", "--quiet", action="store_true", help="print the answer and errors alone")
     return parser
-
-
-def _configs_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config-dir", type=expanded, metavar="DIR", help="of your own configs, as for train")
 
 
 def _data_sets(verbs: Any) -> None:
@@ -135,6 +140,7 @@ def _files(verbs: Any) -> None:
     """Add the verbs that read and write models."""
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
     describe.add_argument("checkpoint", metavar="FILE")
+    describe.add_argument("--json", action="store_true", help="the same for programs")
     allow_option(describe)
     describe.set_defaults(run=_describe)
     export = verbs.add_parser("export", help="write a trained model for other programs")
@@ -187,7 +193,7 @@ def _scores(verbs: Any) -> None:
         add("--weights", metavar="FILE", help="of the extractor, instead of a download")
         add("--vgg", metavar="FILE", help="of VGG-19, for distances of content and style; $GAN_STYLE_VGG")
         add("--dino", metavar="FILE", help="of a DINO network, for the distance of structure")
-        add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+        add("--device", metavar="cpu|cuda|mps|xpu", help="default: a GPU where there is one")
         add("--draws", type=int, default=200, metavar="N", help="of the bootstrap; 200")
         add("--no-cache", action="store_true", help="keep no features of real pictures for the next time")
         add("--out", metavar="FILE.json", help="write the result with its protocol")
@@ -261,7 +267,7 @@ def _bench(verbs: Any) -> None:
     add("--jobs", type=int, metavar="N", help="trainings at a time; default: one per processor")
     add("--out", type=expanded, default=Path("bench"), metavar="DIR", help="default: bench; goes on where it was")
     add("--export", type=expanded, metavar="DIR", help="write the tasks' pictures for other programs, and end")
-    _configs_option(bench)
+    configs_option(bench)
     allow_option(bench)
     bench.set_defaults(run=("cli.bench", "bench"))
 
@@ -287,7 +293,7 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("32", "bf16"), default="32")
     add("--channels-last", action="store_true", help="the layout of maps in memory; faster on recent GPUs")
     add("--compile", action="store_true", help="by torch.compile: for many pictures of one size")
-    add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+    add("--device", metavar="cpu|cuda|mps|xpu", help="default: a GPU where there is one")
 
 
 def _method_options(parser: argparse.ArgumentParser) -> None:
@@ -309,11 +315,11 @@ def _download(parsed: argparse.Namespace) -> None:
 
     if parsed.list or not parsed.name:
         row = "{:24}{:28}{:>9}{:>15}  {}"
-        say(row.format("name", "A and B", "pictures", "size", "licence"))
+        answer(row.format("name", "A and B", "pictures", "size", "licence"))
         for entry in NAMED_SETS.values():
             images = sum(entry.counts.values()) or "?"
             size = "by hand" if entry.withdrawn else entry.size
-            say(row.format(entry.name, " and ".join(entry.domains), images, size, entry.licence))
+            answer(row.format(entry.name, " and ".join(entry.domains), images, size, entry.licence))
         return
     for option in ("root", "url", "archive"):
         if getattr(parsed, option) == "":
@@ -324,8 +330,10 @@ def _download(parsed: argparse.Namespace) -> None:
 
 
 def _describe(parsed: argparse.Namespace) -> None:
-    for name, value in _imported("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow).items():
-        say(f"{name:14}{value}")
+    rows = _imported("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow)
+    page = [f"{name:14}{value}" for name, value in rows.items()]
+    for line in json.dumps(rows, indent=2).splitlines() if parsed.json else page:
+        answer(line)
 
 
 def _serve(parsed: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ def new(name: str, folder: Path) -> Path:
             relative = source.relative_to(TEMPLATE).with_suffix("").as_posix().replace(NAME, name)
             path = unfinished / HIDDEN.get(relative, relative)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(source.read_text().replace(NAME, name))
+            path.write_text(source.read_text(encoding="utf-8").replace(NAME, name))
         unfinished.chmod(0o777 & ~_umask())
         os.replace(unfinished, target)
     finally:

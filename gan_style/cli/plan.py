@@ -10,7 +10,7 @@ from gan_style.apps.planning.prediction import bytes_of, hours_of
 from gan_style.apps.planning.table import lines
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
-from gan_style.core.terminal import say
+from gan_style.core.terminal import answer
 
 
 def plan(parsed: Namespace) -> None:
@@ -31,4 +31,4 @@ def plan(parsed: Namespace) -> None:
     if parsed.json is not None:
         write_whole(parsed.json, json.dumps(found, indent=2) + "\n")
     for line in lines(found):
-        say(line)
+        answer(line)

@@ -16,7 +16,7 @@ from gan_style.cli.noted import warn_of
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
-from gan_style.core.terminal import say
+from gan_style.core.terminal import is_quiet, say
 from gan_style.data.contact_sheet import draw_sheet
 from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_not_overwriting, check_output, save_image
@@ -45,7 +45,7 @@ def sheet(parsed: Namespace) -> None:
         for label, mix in mixes_of(model, styles, parsed.mixes)
     ]
     rows = []
-    with Progress(transient=True) as progress:
+    with Progress(transient=True, disable=is_quiet()) as progress:
         task = progress.add_task("drawing", total=len(parsed.content) * len(columns))
         for content in parsed.content:
             row = []

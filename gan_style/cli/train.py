@@ -26,7 +26,7 @@ from gan_style.core.config import config_dir
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from gan_style.core.hydra_guard import guard_hydra, named_packages, require_own_allow
 from gan_style.core.paths import cannot_use
-from gan_style.core.terminal import warn
+from gan_style.core.terminal import answer, hushed, warn
 
 
 def main() -> None:
@@ -37,10 +37,20 @@ def main() -> None:
     # Hydra's parser takes no more overrides after a flag that follows one: flags first.
     flags = [argument for argument in sys.argv[1:] if argument in ("-m", "--multirun")]
     sys.argv[1:] = flags + [argument for argument in sys.argv[1:] if argument not in flags]
+    quiet = [argument for argument in sys.argv[1:] if argument in ("-q", "--quiet")]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument not in quiet]
+    with hushed(bool(quiet)):
+        _run()
+
+
+def _run() -> None:
     try:
         _words[:] = sys.argv[1:]
         guard_hydra(_words)
         find_here(named_packages(_words))
+        if {"-h", "--help"} & {*_words}:
+            _help()
+            return
         _compose_and_train()
         if _failures:
             raise _failures[0]
@@ -58,6 +68,20 @@ def main() -> None:
         sys.exit(_fail(refused(error), 2))
     except (Interrupted, KeyboardInterrupt) as error:
         sys.exit(_fail(str(error) or "interrupted before training began", 130))
+
+
+def _help() -> None:
+    """Print the page about keys, for the model and data that are chosen beside --help."""
+    from gan_style.cli.train_help import page
+
+    words = list(_words)
+    folder = words.pop(words.index("--config-dir") + 1) if "--config-dir" in words[:-1] else None
+    try:
+        for line in page([word for word in words if not word.startswith("-")], folder):
+            answer(line)
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader, such as head, has seen enough; Python would say so once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def refused(error: OSError) -> str:

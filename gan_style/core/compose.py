@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.choices import belonging
+from gan_style.core.commands import typed_train
 from gan_style.core.config import config_dir as our_configs
 from gan_style.core.config import plain
 from gan_style.core.errors import UserError, did_you_mean
@@ -30,11 +31,20 @@ from gan_style.core.quoting import one_line
 
 
 def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> dict[str, Any]:
-    """Compose the plain config that the command `train` gets of these overrides.
+    """Compose the plain config that the command `train` gets of these overrides, see `composed_of`."""
+    return composed_of(overrides, config_dir)[0]
+
+
+def composed_of(
+    overrides: Sequence[str], config_dir: str | Path | None = None
+) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """Compose the plain config that the command `train` gets, and say of which files.
 
     Args:
         overrides: of config keys, such as "model=cut".
         config_dir: a folder of the user's own configs, as `--config-dir` names it.
+
+    Returns: the config, and group -> choice.
 
     Raises:
         UserError: an override or a folder that is not known or cannot be read, or a config that the command refuses.
@@ -48,13 +58,14 @@ def composed(overrides: Sequence[str], config_dir: str | Path | None = None) -> 
             config = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
             found: dict[str, Any] = plain(config)
             require_own_allow(found.get("allow"), given)
+            choices: dict[str, Any] = plain(whole.hydra.runtime.choices)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, given, folders)) from error
     except UserError:
         raise
     except ValueError as error:  # Hydra's own, such as for model=null
-        raise UserError(f"{one_line(error)}: see gan-style train --help") from error
-    return found
+        raise UserError(f"{one_line(error)}: see {' '.join(typed_train())} --help") from error
+    return found, {str(group): choice for group, choice in choices.items()}
 
 
 def _text(override: object) -> str:

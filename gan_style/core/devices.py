@@ -11,7 +11,9 @@ from gan_style.core.errors import UserError
 
 
 def device_of(device: Any) -> torch.device:
-    """Return the device of this name, which must be there; for None a GPU where there is one.
+    """Return the device of this name, which must be there; for None a CUDA GPU where there is one, else the CPU.
+
+    Apple's and Intel's GPUs, "mps" and "xpu", are taken where they are named: float64 is missing there.
 
     Raises:
         UserError: torch knows no such device, or sees none.
@@ -21,7 +23,14 @@ def device_of(device: Any) -> torch.device:
     try:
         torch.empty(0, device=device)
         return torch.device(device)
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError, ImportError) as error:
         memory.raise_if_out(error)
-        there = "cpu, cuda" if torch.cuda.is_available() else "cpu (torch sees no CUDA device)"
-        raise UserError(f"device={device} cannot be used: take {there}") from error
+        others = there()
+        seen = ", ".join(["cpu", *others]) if others else "cpu (torch sees no CUDA device, no mps and no xpu)"
+        raise UserError(f"device={device} cannot be used: take {seen}") from error
+
+
+def there() -> list[str]:
+    """List the kinds of accelerator that torch sees on this machine."""
+    backends = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": getattr(torch, "xpu", None)}
+    return [name for name, one in backends.items() if one is not None and one.is_available()]

@@ -80,12 +80,14 @@ ADVICE = {
     "stylize": "give a smaller --size",
     "sheet": "give a smaller --size or --cell, or fewer pictures and models",
     "evaluate": "score fewer pictures with --limit, or give --device cpu",
+    "table": "score fewer pictures with limit=, or give device=cpu",
     "compare": "give a smaller --size or fewer pictures, or --device cpu",
     "inspect": "make the largest pictures smaller, or have a lower GAN_STYLE_MAX_PIXELS in the environment name them",
+    "serve": "take a smaller --batch or --max-pixels",
     "studio": "take a smaller size or picture, or fewer styles",
 }
 
 
 def advice_of(verb: str) -> str:
     """Return which settings to lower where a verb's memory ran out."""
-    return ADVICE.get(verb, _DEFAULT_ADVICE)
+    return ADVICE.get("train" if verb == "sweep" else verb, _DEFAULT_ADVICE)

@@ -17,7 +17,7 @@ from types import FrameType
 
 from gan_style.core.errors import Interrupted
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 BURST_SECONDS = 2.0  # after a signal, in which further ones count as the same request
 RESEND_SECONDS = 0.1  # after which a postponed signal is sent again
 MAX_CLEANUP_SECONDS = 5.0  # from a second request during the cleaning up until the process is ended at once
@@ -102,7 +102,10 @@ def _raise(error: BaseException, number: int, frame: FrameType | None) -> None:
 def _send_again(number: int) -> None:
     time.sleep(RESEND_SECONDS)
     _postponed.clear()
-    os.kill(os.getpid(), number)
+    if sys.platform == "win32":  # where os.kill ends the process
+        signal.raise_signal(number)
+    else:
+        os.kill(os.getpid(), number)
 
 
 def listening() -> AbstractContextManager[None]:
@@ -137,14 +140,16 @@ def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[Non
 
 def hold_back() -> None:
     """Block signals from now on, also across `exec`, until the new program calls `begin`."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
 def begin() -> None:
     """End the process at once with one line at a signal, until a command sets its own handlers."""
     for number in ENDING:
         signal.signal(number, leave)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 @contextmanager

@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from gan_style.core.paths import printable
 
+QUIET = "GAN_STYLE_QUIET"  # in the environment, so that processes that a command starts are quiet, too
+
+
+def is_quiet() -> bool:
+    """Check whether a command was asked for nothing but its answer and its errors."""
+    return os.environ.get(QUIET, "0") not in ("", "0")
+
+
+@contextmanager
+def hushed(wanted: bool) -> Iterator[None]:
+    """Make `say` print nothing inside a `with` block, if that is wanted; processes started there are quiet, too."""
+    before = os.environ.get(QUIET)
+    if wanted:
+        os.environ[QUIET] = "1"
+    try:
+        yield
+    finally:
+        if wanted:
+            os.environ.pop(QUIET)
+        if wanted and before is not None:
+            os.environ[QUIET] = before
+
 
 def say(text: object, *, flush: bool = False) -> None:
-    """Print one line on stdout, with control characters and line breaks escaped.
+    """Print one line on stdout about what is done, with control characters and line breaks escaped; none where quiet.
 
     Args:
         text: the line.
         flush: write it at once, also into a file or a pipe.
     """
+    if not is_quiet():
+        answer(text, flush=flush)
+
+
+def answer(text: object, *, flush: bool = False) -> None:
+    """Print one line of what a command was asked for, escaped likewise."""
     print(printable(str(text)), flush=flush)
 
 

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gan_style.core.config import config_dir
+from gan_style.core.machine import KILL, ask_to_end, kill_group, own_group
 
 GRACE_SECONDS = 120.0  # to finish an iteration and save, before a training is killed
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def train_command() -> list[str]:
-    """Return the command `python train.py` of this checkout, or the same from an installed package."""
-    script = config_dir().parent / "train.py"
-    return [sys.executable, str(script)] if script.is_file() else [sys.executable, "-m", "gan_style.train"]
 
 
 def quoted(path: Path) -> str:
@@ -53,14 +47,14 @@ class Training:
         self.asked_to_stop: float | None = None
         self.started = time.monotonic()
         with open(folder / "train.out", "ab") as out, open(self._errors, "ab") as err:
-            # A new session, so that Ctrl-C reaches only the program that started it, which ends its trainings itself.
+            # A group of its own, so that Ctrl-C reaches only the program that started it, which ends them itself.
             self._process = subprocess.Popen(
                 [*command, *resume, f"run_dir={quoted(folder)}"],
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                start_new_session=True,
+                **own_group(),
             )
 
     def poll(self) -> int | None:
@@ -74,14 +68,11 @@ class Training:
         """Ask it to save and end."""
         if self.asked_to_stop is None and self._process.poll() is None:
             self.asked_to_stop = time.monotonic()
-            self._process.send_signal(signal.SIGTERM)
+            ask_to_end(self._process)
 
     def kill(self) -> None:
         """Kill it and the processes that it started."""
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            self._process.kill()
+        kill_group(self._process)
 
     def wait(self) -> int:
         while (status := self.poll()) is None:
@@ -108,7 +99,7 @@ def end_orphans(folder: Path, below: str = "/trial-") -> int:
         for pid in found:
             try:
                 if late or not ended:
-                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+                    os.kill(pid, KILL if late else signal.SIGTERM)
             except ProcessLookupError:
                 continue
         ended = max(ended, len(found))
@@ -122,7 +113,7 @@ def _is_below(word: str, start: str) -> bool:
 
 
 def _processes() -> list[tuple[int, list[str]]]:
-    """List the id and arguments of every other process."""
+    """List the id and arguments of every other process; none where the system does not tell, as Windows."""
     found = []
     if Path("/proc/self/cmdline").is_file():
         for entry in Path("/proc").iterdir():
@@ -132,7 +123,7 @@ def _processes() -> list[tuple[int, list[str]]]:
                 except OSError:  # it ended, or is another user's
                     continue
                 found.append((int(entry.name), words))
-    else:
+    elif shutil.which("ps"):
         listing = subprocess.run(["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True).stdout
         found = [(int(line.split()[0]), line.split()[1:]) for line in listing.splitlines() if line.strip()]
     return [(pid, words) for pid, words in found if pid != os.getpid()]

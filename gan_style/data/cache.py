@@ -7,7 +7,6 @@ that a lack of memory shows at the start and not in the middle of a run.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import mmap
@@ -24,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gan_style.core.errors import UserError
+from gan_style.core.machine import physical_memory, require_unused, reserve, share
 from gan_style.data.image_sets import content_of
 from gan_style.data.transforms import TrainTransform
 from gan_style.data.unpaired import StoredImages
@@ -160,16 +160,17 @@ def available_memory() -> int:
     found = [_meminfo()]
     with suppress(OSError, ValueError):
         root = Path("/sys/fs/cgroup")
-        found.append(int((root / "memory.max").read_text()) - int((root / "memory.current").read_text()))
+        most, taken = (int((root / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
+        found.append(most - taken)
     return max(0, min(found))
 
 
 def _meminfo() -> int:
     with suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return physical_memory() // 2
 
 
 def memory_folder() -> Path:
@@ -182,7 +183,7 @@ def sweep() -> None:
     """Remove files that killed runs left: those that no process holds."""
     for path in memory_folder().glob(f"{PREFIX}*"):
         with suppress(OSError), open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            require_unused(file.fileno())
             path.unlink()
 
 
@@ -212,7 +213,7 @@ def attach(path: Path, count: int, size: int) -> mmap.mmap:
     while True:
         try:
             with open(path, "r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_SH)
+                share(file.fileno())
                 if os.fstat(file.fileno()).st_nlink:  # else `sweep` of another process removed it meanwhile
                     return mmap.mmap(file.fileno(), 0)  # keeps the file open, and with it the lock
         except FileNotFoundError:
@@ -225,11 +226,8 @@ def _make(path: Path, count: int, size: int) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "wb", opener=_open_private) as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
+            share(file.fileno())
+            reserve(file.fileno(), size)
             file.write(count.to_bytes(HEADER_BYTES, "little"))
             file.flush()
             with suppress(FileExistsError):

@@ -76,7 +76,7 @@ def write_image(array: Array, path: Path, carried: Carried | None = None) -> Non
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(_encode(array, path.suffix.lower(), carried or Carried()))
+        temporary.write_bytes(encode(array, path.suffix.lower(), carried))
         os.replace(temporary, path)
     finally:
         with suppress(OSError):
@@ -137,7 +137,9 @@ def holding(path: Path, dtype: str, channels: int) -> Path:
     raise AssertionError(".tif holds everything")
 
 
-def _encode(array: Array, suffix: str, carried: Carried) -> bytes:
+def encode(array: Array, suffix: str, carried: Carried | None = None) -> bytes:
+    """Encode a picture [H, W, C] in the format of a suffix, which must be able to hold it (`check_format`)."""
+    carried = carried or Carried()
     stream = BytesIO()
     if suffix == ".npy":
         np.save(stream, array)

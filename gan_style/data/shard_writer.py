@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed, epoch_order
-from gan_style.core.terminal import say
+from gan_style.core.terminal import is_quiet, say
 from gan_style.data.decoding import named_bytes
 from gan_style.data.files import image_size
 from gan_style.data.images import suffix_of
@@ -44,9 +44,8 @@ def shards(name: str, out: Path, *, size: float, shuffle: int | None) -> None:
     layout = find_layout(find_set(name))
     for note in [*layout.notes, *layout.ledger.sentences()]:
         say(note)
-    with Progress(
-        TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
-    ) as bar:
+    columns = TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, transient=True, disable=is_quiet()) as bar:
         task = bar.add_task("", total=sum(map(len, layout.parts.values())))
         written = write_shards(layout.parts, out, int(size * MEGABYTE), shuffle, lambda: bar.advance(task))
     for part, count in written.items():

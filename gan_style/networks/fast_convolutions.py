@@ -46,7 +46,7 @@ def is_faster(image_size: Size) -> bool:
 def _has_slow_matmul() -> bool:
     """Check whether MKL multiplies matrices at half the speed of convolutions: it does not use AVX-512 on AMD."""
     cpus = Path("/proc/cpuinfo")
-    about = platform.processor() + (cpus.read_text(errors="replace") if cpus.is_file() else "")
+    about = platform.processor() + (cpus.read_text(encoding="utf-8", errors="replace") if cpus.is_file() else "")
     return "AuthenticAMD" in about and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 

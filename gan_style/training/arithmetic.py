@@ -87,7 +87,7 @@ def _settings_of_older(resume: Mapping[str, Any], settings: TrainerSettings) -> 
 def cpu() -> str:
     """Return the name of the processor, as far as the system tells it."""
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()

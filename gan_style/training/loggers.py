@@ -72,7 +72,7 @@ class CSVLog(RewindingLogger):
             rows = self._read()
             self._columns += new
             self._rewrite(rows)
-        with open(self.path, "a", newline="") as file:
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns, restval="", lineterminator="\n").writerow(self._row)
         self._row = {}
 
@@ -90,7 +90,7 @@ class CSVLog(RewindingLogger):
     def _read(self) -> list[dict[str, str]]:
         if not self.path.is_file():
             return []
-        lines = self.path.read_text().splitlines(keepends=True)
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         reader = csv.DictReader(line for line in lines if line.endswith("\n"))  # a power cut may leave half a line
         rows = list(reader)
         self._columns += [name for name in reader.fieldnames or [] if name not in self._columns]

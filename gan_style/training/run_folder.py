@@ -132,7 +132,7 @@ def scores_of(run_dir: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, file in (("best", BEST), ("last", LAST)):
         if (run_dir / file).is_file():
-            content = json.loads((run_dir / file).read_text())
+            content = json.loads((run_dir / file).read_text(encoding="utf-8"))
             found[name] = content["scores"]
     return found | (content["baselines"] if found else {})
 

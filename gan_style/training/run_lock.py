@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import secrets
@@ -24,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gan_style.core.errors import UserError
+from gan_style.core.machine import NO_LINKS, try_lock, write_at_start
 from gan_style.core.paths import printable
 from gan_style.core.signals import before_the_end
 from gan_style.core.terminal import say, warn
@@ -35,13 +34,11 @@ WRITE_SECONDS = 1.0  # in which a process that has created the file has written 
 POLL_SECONDS = 0.1  # between two looks at the file
 MAX_FILE_BYTES = 4096  # that are read
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # errors of file systems without locks
-
 
 def _machine() -> str:
     """Return an id of this machine since its start, different on all others."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:  # on systems other than Linux
         return socket.gethostname()
 
@@ -63,7 +60,7 @@ class Holder:
 def read(path: Path) -> Holder | None:
     """Read the holder from a lock file; None where there is no such file, or an incomplete one."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = os.open(path, os.O_RDONLY | NO_LINKS)
         try:
             content = os.read(file, MAX_FILE_BYTES)
         finally:
@@ -112,10 +109,10 @@ class RunLock:
         """Try once to take the lock; `_file` stays None where the file was removed meanwhile."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            file, made = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), True
+            file, made = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o644), True
         except FileExistsError:
             try:
-                file, made = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), False
+                file, made = os.open(self.path, os.O_RDWR | NO_LINKS), False
             except FileNotFoundError:  # released meanwhile
                 return
         except FileNotFoundError:  # and the folder with it
@@ -123,7 +120,7 @@ class RunLock:
         taken = False
         try:
             before = None if made else _read_whole(self.path)
-            alone = _locked(file)
+            alone = try_lock(file)
             if alone is False:
                 raise self._refusal(read(self.path) or before)
             if not _is_same_file(file, self.path):  # released meanwhile
@@ -175,9 +172,7 @@ class RunLock:
         )
 
     def _write(self, file: int) -> None:
-        os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps(asdict(self.holder)).encode() + b"\n", 0)
-        os.fsync(file)
+        write_at_start(file, json.dumps(asdict(self.holder)).encode() + b"\n")
 
     def _send_heartbeats(self) -> None:
         """Touch the file regularly; end this process if another machine has taken the folder over."""
@@ -217,19 +212,6 @@ def _read_whole(path: Path) -> Holder | None:
     return found
 
 
-def _locked(file: int) -> bool | None:
-    """Take the system's lock: false where another process has it, None where the file system has no locks."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return False
-        if error.errno in NO_LOCKS:
-            return None
-        raise
-    return True
-
-
 def _is_same_file(file: int, path: Path) -> bool:
     """Check whether an open file is still the one of that name."""
     try:
@@ -267,7 +249,8 @@ def _drop_after_fork() -> None:
 
 before_the_end.append(release_all)
 atexit.register(release_all)  # in case a signal interrupted a release
-os.register_at_fork(after_in_child=_drop_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_drop_after_fork)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import MixedPrecision
 
+from gan_style.core.commands import launched_train
 from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size
 from gan_style.core.types import Count
@@ -154,7 +155,7 @@ class TrainerSettings:
         if self.num_nodes > 1 and not launched:
             raise UserError(
                 f"trainer.num_nodes={self.num_nodes} needs a launcher on each machine, such as "
-                "torchrun --nnodes=N --nproc_per_node=M train.py ... (docs/design.md)"
+                f"torchrun --nnodes=N --nproc_per_node=M {launched_train()} ... (docs/design.md)"
             )
         if multirun and self.world_size > 1 and not launched:
             raise UserError(

@@ -44,7 +44,7 @@ QUICK = {
 }
 GATYS = {"--weights": "random", "--set": "model.steps=2"}
 TRAINS = ("plan", "audit")  # verbs that take the overrides of `train`
-SLOW = ("plan", "audit", "experiments")  # seconds or more, and programs of their own
+SLOW = ("plan", "audit", "sweep", "table", "experiments")  # seconds or more, and programs of their own
 SLOW_EXPORTS = (".onnx", ".pt2")
 EXAMPLE = ("model=cyclegan", "data=tiny")  # in place of "..."
 
@@ -172,7 +172,7 @@ def _parsing_only() -> Iterator[None]:
 
         return parse
 
-    names = ("parse_args", "parse_intermixed_args")
+    names = ("parse_known_args", "parse_intermixed_args")
     patches = [
         mock.patch.object(argparse.ArgumentParser, n, then_end(getattr(argparse.ArgumentParser, n))) for n in names
     ]

@@ -15,6 +15,7 @@ from gan_style.apps.planning.parts import Parts, parts_of
 from gan_style.apps.planning.prediction import Cost, Line, trial_batch, trial_sizes
 from gan_style.apps.planning.proposals import Proposal, Target, fitting, scaled
 from gan_style.core.checks import is_number, require_whole, shown
+from gan_style.core.commands import typed_train
 from gan_style.core.compose import composed
 from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size, as_given, in_pixels, pixels_of, stored
@@ -195,7 +196,7 @@ def _described(overrides: Sequence[str], config_dir: str | Path | None, proposal
     changed = {override.split("=")[0] for override in proposal.overrides}
     folder = [] if config_dir is None else ["--config-dir", str(config_dir)]
     kept = [override for override in overrides if override.split("=")[0].lstrip("+") not in changed]
-    command = shlex.join(["python", "train.py", *folder, *kept, *proposal.overrides])
+    command = shlex.join([*typed_train(), *folder, *kept, *proposal.overrides])
     return {"command": command, "memory": proposal.memory, "hours": proposal.hours}
 
 

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gan_style.apps.planning.parts import Parts, parts_of
 from gan_style.core.exit_status import exit_status
-from gan_style.core.terminal import say
+from gan_style.core.terminal import answer
 from gan_style.models.translator import Translator
 from gan_style.training.callbacks.cost import peak_gigabytes
 from gan_style.training.callbacks.ema import EMA
@@ -80,10 +80,10 @@ class Watch(pl.Callback):
 
 
 def peak_bytes() -> float:
-    """Return the most memory that this process held; unlike `ru_maxrss` without that of the process that started it."""
+    """Return the most memory that this process held; without that of the process that started it."""
     status = Path("/proc/self/status")
     if not torch.cuda.is_available() and status.is_file():
-        for line in status.read_text().splitlines():
+        for line in status.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return float(line.split()[1]) * 1024
     return peak_gigabytes() * 1e9
@@ -144,7 +144,7 @@ def main() -> int:
     """Run a trial; exit status 0, or 2 for a mistake of the user."""
     given = json.load(sys.stdin)
     with exit_status("plan") as ending, tempfile.TemporaryDirectory(prefix="gan-style-plan-") as folder:
-        say(json.dumps(tried(parts_of(given["config"]), given["iterations"], Path(folder))))
+        answer(json.dumps(tried(parts_of(given["config"]), given["iterations"], Path(folder))))
     return ending.status
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
-import ipaddress
 import os
-import socket
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,9 +13,9 @@ from typing import Any
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
+from gan_style.core.sockets import LOOPBACK, address, bracketed, is_loopback, listening
 from gan_style.core.terminal import say, warn
 
-LOOPBACK = ["127.0.0.1", "localhost"]
 MAX_SESSIONS = 1000  # opened pages whose state is remembered, the newest
 PORTS = range(7860, 7960)  # tried in this order
 
@@ -52,15 +49,18 @@ def studio(
     folder = expanded(runs)
     if runs != "runs" and not folder.is_dir():
         raise UserError(f"--runs {runs}: there is no such folder; name the one that holds the runs")
-    with listening(host, port) as listener, tempfile.TemporaryDirectory(prefix="gan-style-") as place:
+    ports = PORTS if port is None else [port]
+    with (
+        listening(host, ports, "the studio") as listener,
+        tempfile.TemporaryDirectory(prefix="gan-style-") as place,
+    ):
         app = application([*checkpoints], folder, weights, host, Path(place), allow)
         import uvicorn
 
         if not is_loopback(host):
             opened = f"--host {host} opens the page, without a password, to everyone who reaches this machine"
             warn(f"gan_style: {opened}")
-        name = "localhost" if host in ("0.0.0.0", "::") else host
-        say(f"http://{bracketed(name)}:{listener.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
+        say(f"{address(host, listener.getsockname()[1])}   (Ctrl-C ends it)", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
@@ -135,40 +135,3 @@ def bound_sessions(page: Any) -> None:
     page.state_session_capacity = MAX_SESSIONS
     page._queue.pending_messages_per_session = LRUCache(MAX_SESSIONS)
     page._queue.pending_event_ids_session = LRUCache(MAX_SESSIONS)
-
-
-def listening(host: str, port: int | None) -> socket.socket:
-    """Open a socket on this port, or on the first free one.
-
-    Raises:
-        UserError: there is none, or no such host.
-    """
-    for number in PORTS if port is None else [port]:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # asyncio sets TCP_NODELAY only if the protocol is named; else each event of the page takes 40 ms more
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, number))
-            listener.listen()  # from now on no other process can take the port
-            return listener
-        except (OSError, UnicodeError) as error:
-            listener.close()
-            reason: Exception = error
-            if getattr(error, "errno", None) != errno.EADDRINUSE:
-                break
-    which = f"port {port}" if port else f"any port from {PORTS[0]} to {PORTS[-1]}"
-    raise UserError(f"the studio cannot listen on {which} of {host} ({reason}): give another --port or --host")
-
-
-def bracketed(host: str) -> str:
-    """Write a host as in addresses and Host headers."""
-    return f"[{host}]" if ":" in host else host
-
-
-def is_loopback(host: str) -> bool:
-    """Check whether only this machine can reach a host's ports."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,1 +1,1 @@
-"""Hyperparameter search, `python experiments/sweep.py`: a process per trial, resumable, pruned by scores."""
+"""Hyperparameter search, `gan-style sweep`: a process per trial, resumable, pruned by scores."""

@@ -18,8 +18,9 @@ from gan_style.apps.sweep.scores import read_scores
 from gan_style.apps.sweep.settings import Sweep
 from gan_style.apps.sweep.study import Base, Study, Trial, steps
 from gan_style.core import terminal
+from gan_style.core.commands import train_command
 from gan_style.core.errors import Interrupted, UserError
-from gan_style.core.training_process import Training, end_orphans, train_command
+from gan_style.core.training_process import Training, end_orphans
 
 POLL_SECONDS = 0.3
 
@@ -81,7 +82,7 @@ def rehearse(sweep: Sweep, requests: list[int]) -> Base:
     if status != 0:
         reason = training.last_words() or f"its exit status is {status}, see {folder}"
         raise UserError(f"a training of this sweep cannot start: {reason}")
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     rule = config["best"]
     if not read_scores(folder, rule["monitor"]):
         raise UserError(
@@ -199,7 +200,7 @@ class Runner:
         if len(scores) == self.seen[trial.number]:
             return
         self.seen[trial.number] = len(scores)
-        end = yaml.safe_load((training.folder / "config.yaml").read_text())["trainer"]["max_steps"]
+        end = yaml.safe_load((training.folder / "config.yaml").read_text(encoding="utf-8"))["trainer"]["max_steps"]
         if not end:  # an experiment in epochs, whose iterations are not known here
             return
         # Trainings with different batch sizes are compared at the same share of the run, not at the same iteration.

@@ -32,7 +32,7 @@ class Rule:
 def read_scores(run_dir: Path, monitor: str) -> list[tuple[int, float]]:
     """Read iteration and value of every finite score in metrics.csv, in the order of the iterations."""
     try:
-        text = (run_dir / "metrics.csv").read_text(errors="replace")
+        text = (run_dir / "metrics.csv").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
     lines = [line for line in text.replace("\0", "").splitlines(keepends=True) if line.endswith("\n")]

@@ -1,4 +1,4 @@
-"""Settings of `python experiments/sweep.py sweep=NAME key=value ...`, apart from overrides for the trainings."""
+"""Settings of `gan-style sweep sweep=NAME key=value ...`, apart from overrides for the trainings."""
 
 from __future__ import annotations
 
@@ -142,7 +142,8 @@ def _checked(name: str, file: SweepFile, overrides: dict[str, str], options: lis
 
 def _check_overrides(sweep: Sweep) -> None:
     """Raise a UserError for a misspelt key of the sweep, before it reaches train.py; that checks dotted keys itself."""
-    known = {*keys(), *yaml.safe_load((config_dir() / "train.yaml").read_text())} - {"space", "overrides"}
+    whole = yaml.safe_load((config_dir() / "train.yaml").read_text(encoding="utf-8"))
+    known = {*keys(), *whole} - {"space", "overrides"}
     known |= {entry.name for folder in sweep.config_dirs() if folder.is_dir() for entry in folder.iterdir()}
     for key, word in sweep.overrides.items():
         if key.split("/")[0].split(".")[0] not in known and not word.startswith("+"):
@@ -166,7 +167,7 @@ def _file(name: str) -> tuple[str, dict[str, Any]]:
             raise UserError(f"there is no sweep file {path}")
         raise UserError(f"sweep={name} is not known{did_you_mean(name, shipped())}")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):

@@ -12,6 +12,7 @@ from gan_style.apps.sweep.plots import importance, parallel
 from gan_style.apps.sweep.scores import Rule
 from gan_style.apps.sweep.settings import Sweep
 from gan_style.apps.sweep.study import steps
+from gan_style.core.commands import typed_train
 from gan_style.core.paths import printable, write_whole
 from gan_style.core.quoting import in_markdown
 from gan_style.report.markup import escape
@@ -27,7 +28,7 @@ pre{{background:#f4f4f4;padding:1em;overflow-x:auto}}</style><h1>{title}</h1><p>
 
 
 def word(value: Any) -> str:
-    """Write a value as on the command line of train.py; text stays as it is in the sweep file."""
+    """Write a value as on the command line of a training; text stays as it is in the sweep file."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return str(value)
@@ -93,7 +94,7 @@ def last_lines(sweep: Sweep, study: Any) -> list[str]:
     lines += [f"summary     {sweep.folder / 'summary.md'}", f"plots       {sweep.folder / 'sweep.html'}"]
     if best:
         lines.append(f"best        {sweep.folder / 'best.yaml'} (trial {best['trial']})")
-        lines.append(f"train it    python train.py --config-dir {sweep.folder} experiment=best")
+        lines.append(f"train it    {' '.join(typed_train())} --config-dir {sweep.folder} experiment=best")
     return lines
 
 

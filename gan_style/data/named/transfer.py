@@ -26,7 +26,7 @@ from rich.progress import (
 )
 
 from gan_style.core.errors import UserError
-from gan_style.core.terminal import say
+from gan_style.core.terminal import is_quiet, say
 from gan_style.data.named.unpacking import CHUNK, check_space
 
 TIMEOUT_SECONDS = 30.0  # to connect and for each read
@@ -190,9 +190,8 @@ class _Bar:
     def __init__(self, label: str, size: int | None) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         console = Console()
-        self.progress = Progress(
-            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-        )
+        hidden = is_quiet() or not console.is_terminal
+        self.progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden)
         self.task: TaskID = self.progress.add_task(label, total=size)
 
     def __enter__(self) -> _Bar:

@@ -129,7 +129,7 @@ def _is_done(path: Path, about: dict[str, Any]) -> bool:
     if not path.exists():
         return False
     try:
-        found = json.loads((path / PROTOCOL).read_text())
+        found = json.loads((path / PROTOCOL).read_text(encoding="utf-8"))
         differing = [key for key in about if found.get(key) != about[key]]
     except (OSError, ValueError, AttributeError):
         raise UserError(f"{path} exists and has no readable {PROTOCOL}: name another folder to export to") from None
@@ -151,9 +151,11 @@ def _write(path: Path, task: Task, about: dict[str, Any], progress: Callable[[],
             for index in range(first, first + about["count" if part.startswith("train") else "val_count"]):
                 _write_scene(unfinished, task, about, part, index, objects)
                 progress()
-        (unfinished / "objects.json").write_text(json.dumps(objects) + "\n")
-        (unfinished / "README.txt").write_text(_readme(task))
-        (unfinished / PROTOCOL).write_text(json.dumps({**about, "gan_style": __version__}, indent=2) + "\n")
+        (unfinished / "objects.json").write_text(json.dumps(objects) + "\n", encoding="utf-8")
+        (unfinished / "README.txt").write_text(_readme(task), encoding="utf-8")
+        (unfinished / PROTOCOL).write_text(
+            json.dumps({**about, "gan_style": __version__}, indent=2) + "\n", encoding="utf-8"
+        )
         os.replace(unfinished, path)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)

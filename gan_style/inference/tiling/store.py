@@ -114,7 +114,7 @@ def scratch_folder(needed: int, what: str) -> Path:
 def _file_system(folder: Path) -> str:
     """Return the type of the file system that holds a folder; "" where the system does not say."""
     try:
-        lines = Path("/proc/mounts").read_text().splitlines()
+        lines = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     where = resolved(folder)

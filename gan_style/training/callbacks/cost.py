@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from gan_style.core.machine import peak_memory
 from gan_style.core.terminal import say
 
 MAX_WAIT_SHARE = 0.05  # of the time, before a note is printed
@@ -61,4 +61,4 @@ def peak_gigabytes() -> float:
     """Return the most memory that this process held, in GB: a GPU's where there is one, else the host's."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return peak_memory() / 1e9

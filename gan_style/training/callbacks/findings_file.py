@@ -25,7 +25,7 @@ class FindingsFile:
 
     def add(self, finding: Finding) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "a") as file:
+        with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(finding.row()) + "\n")
 
     def cut(self, iteration: int) -> None:
@@ -38,7 +38,7 @@ class FindingsFile:
 def read(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a findings file, without a line that a crash left incomplete."""
     rows = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         with contextlib.suppress(ValueError):
             rows.append(json.loads(line))
     return rows

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gan_style.core.terminal import say
+from gan_style.core.terminal import is_quiet, say
 from gan_style.training.callbacks.losses import LogLosses
 from gan_style.training.engine.engine import engine_of
 
@@ -40,7 +40,7 @@ class ShowProgress(ProgressBar):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         iteration = engine_of(pl_module).iteration
         self._last_line, self._processes = time.monotonic(), trainer.world_size
-        if self.iterations and self.console.is_terminal:
+        if self.iterations and self.console.is_terminal and not is_quiet():
             self._bar = Progress(
                 TextColumn("[bold]train"),
                 BarColumn(bar_width=None),

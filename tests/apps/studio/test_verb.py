@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from gan_style.apps.studio.runs import gallery
-from gan_style.apps.studio.verb import bracketed, is_loopback, listening
+from gan_style.apps.studio.verb import PORTS
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
+from gan_style.core.sockets import bracketed, is_loopback, listening
 
 
 def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,11 +42,11 @@ def test_mistakes_are_one_line(words: list[str], sentence: str, capsys: pytest.C
 
 
 def test_a_port_that_is_taken_is_named_and_otherwise_the_next_is_taken() -> None:
-    with listening("127.0.0.1", None) as first:
+    with listening("127.0.0.1", PORTS, "the studio") as first:
         taken = first.getsockname()[1]
         with pytest.raises(UserError, match=f"cannot listen on port {taken} of 127.0.0.1 .*: give another --port"):
-            listening("127.0.0.1", taken)
-        with listening("127.0.0.1", None) as second:
+            listening("127.0.0.1", [taken], "the studio")
+        with listening("127.0.0.1", PORTS, "the studio") as second:
             assert second.getsockname()[1] != taken
 
 
@@ -60,7 +61,7 @@ def test_what_the_page_is_told_is_sent_at_once() -> None:
             seen.append(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             writer.close()
 
-        with listening("127.0.0.1", None) as listener:
+        with listening("127.0.0.1", PORTS, "the studio") as listener:
             async with await asyncio.start_server(answer, sock=listener):
                 reader, writer = await asyncio.open_connection(*listener.getsockname())
                 await reader.read()

@@ -1,0 +1,180 @@
+"""At the terminal: help in a moment, completion by real shells, -q, descriptions for programs, licences."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_style.cli import completion, train_help
+from gan_style.cli.main import main, parser_of_verbs
+from gan_style.core import terminal
+from gan_style.core.config import config_dir
+from gan_style.core.errors import UserError
+from tests.documents.running import run_training
+from tests.small_models import saved
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "pytorch_lightning", "torchvision", "cv2", "numpy", "fastapi", "pydantic")
+
+
+@pytest.mark.parametrize("verb", completion.verbs_of(parser_of_verbs()))
+def test_every_verb_has_help_and_is_quiet_where_it_is_asked_to_be(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if verb != "train":  # which has a page of its own
+        with pytest.raises(SystemExit) as ended:
+            main([verb, "--help"])
+        assert ended.value.code == 0
+        assert "--quiet" in capsys.readouterr().out
+
+
+def test_help_imports_nothing_that_takes_long() -> None:
+    """Of a process of its own: what takes seconds is what is imported."""
+    code = "import sys; from gan_style.cli import main as m; m.parser_of_verbs().format_help()"
+    ours = f"{code}; print([n for n in {HEAVY!r} if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", ours], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+    page = "import sys; from gan_style.cli import train_help as h; h.page(['model=cut'])"
+    heavy = tuple(name for name in HEAVY if name not in ("numpy", "pydantic"))
+    ours = f"{page}; print([n for n in {heavy!r} if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", ours], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_help_of_train_groups_keys_with_the_comments_of_their_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_training(["model=fastcut", "data=monet2photo", "--help"]) == 0
+    page = capsys.readouterr().out
+    assert page.count("python train.py ") == 1 + 3, "usage and three examples"
+    assert "*fastcut" in page
+    assert "*monet2photo" in page
+    lines = [" ".join(line.split()) for line in page.splitlines()]
+    assert "trainer.max_steps=null iterations; wins over max_epochs" in lines
+    assert "seed=0" in page
+    assert "_target_" not in page.replace("a _target_ may", "").replace("{_target_:", "").replace("[{_target_:", "")
+    cut = (config_dir() / "model" / "cut.yaml").read_text()
+    said = next(line for line in cut.splitlines() if line.startswith("nce_idt:")).partition("# ")[2]
+    if said:
+        assert said.split()[0] in page, "comments of the file that it builds on"
+    assert "data.split=0.1" in page
+    assert "held out to look at" in page
+    assert max(map(len, page.splitlines())) <= 130
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake() -> None:
+    """As `train --help | head -1` does."""
+    script = "import sys; sys.argv[1:] = ['--help']; from gan_style.cli.train import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
+
+
+def test_every_key_of_the_config_is_on_the_page() -> None:
+    page = "\n".join(train_help.page([]))
+    config, _ = train_help.composed_of([])
+    places = [".".join(place) for place, _ in train_help.leaves(config, ())]
+    assert len(places) > 100
+    missing = [place for place in places if f"{place}=" not in page]
+    assert not missing
+
+
+def test_a_mistake_beside_help_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_training(["model=cutt", "--help"]) == 2
+    assert "did you mean cut" in capsys.readouterr().err
+    with pytest.raises(UserError):
+        train_help.page([], "no-such-folder")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_reads_the_script(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out)
+    assert "model=cyclegan" in script.read_text()
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell} here")
+    done = subprocess.run([shell, "-n", str(script)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash here")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("gan-style tra", {"train", "translate"}),
+        ("gan-style train model=cy", {"model=cyclegan"}),
+        ("gan-style train model/generator=resnet", {f"model/generator=resnet{n}" for n in ("6", "9", "9_antialiased")}),
+        ("gan-style sweep sweep=la", {"sweep=lambdas"}),
+        ("gan-style translate --tile-mode ", {"exact", "fast"}),
+        ("gan-style serve ./a.c", {"./a.ckpt"}),
+        ("gan-style export a.ckpt b.onnx --dir", {"--direction"}),
+        ("gan-style completion ", {"bash", "zsh", "fish"}),
+    ],
+)
+def test_bash_completes(typed: str, offered: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    (tmp_path / "a.ckpt").touch()
+    words = typed.split(" ")
+    listed = " ".join(f"'{word}'" for word in words)
+    code = f"""
+source ./script
+COMP_WORDS=({listed}) COMP_CWORD={len(words) - 1} COMP_LINE='{typed}' COMP_POINT={len(typed)}
+name=$(complete -p gan-style | sed -E 's/.*-F ([^ ]+).*/\\1/')
+$name gan-style '{words[-1]}' '{words[-2]}'
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert {line.strip() for line in done.stdout.splitlines()} >= offered, done.stderr
+    assert not [line for line in done.stdout.splitlines() if not line.startswith(words[-1])]
+
+
+def test_a_description_for_programs_is_the_one_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(saved(tmp_path / "a.ckpt", "model=cut"))
+    assert main(["describe", path]) == 0
+    page = capsys.readouterr().out
+    assert main(["describe", path, "--json", "--quiet"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert page.splitlines() == [f"{name:14}{value}" for name, value in rows.items()]
+
+
+def test_quiet_leaves_the_answer_and_the_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(saved(tmp_path / "a.ckpt", "model=cut"))
+    assert main(["export", path, str(tmp_path / "a.pth"), "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "a.pth").is_file()
+    assert main(["describe", "-q", str(tmp_path / "none.ckpt")]) == 2
+    assert "none.ckpt" in capsys.readouterr().err
+    assert terminal.QUIET not in os.environ, "only within the command"
+    terminal.say("heard")
+    assert capsys.readouterr().out == "heard\n"
+
+
+def test_a_quiet_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ("data=tiny", "model.generator.filters=4", "model.discriminator.filters=4", "model.generator.blocks=1")
+    words = [*small, "trainer=cpu", "trainer.max_steps=1", "~callbacks.set_scores", "~callbacks.cycle_scores"]
+    assert run_training([*words, f"run_dir={tmp_path / 'run'}", "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_licences_of_all_that_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    if main(["licences", "--json"]) == 2:
+        pytest.skip("gan_style is not installed here")
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0]["name"] == "gan-style"
+    by_name = {row["name"]: row for row in rows}
+    assert "BSD" in by_name["torch"]["licence"]
+    assert by_name["numpy"]["version"]
+    assert "pillow" in by_name
+    assert all(row["licence"] for row in rows)
+    assert main(["licences"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(rows)
