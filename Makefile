@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Where Python keeps no compiled files, each process compiles all of torch again, which takes longer than a short test.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test slow quiet check format smoke golden oldest bench clean
+.PHONY: help setup demo test slow quiet check format docs smoke golden oldest bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ format: setup ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: setup ## build the site, and look at every link in it
+	$(BIN)/python -m pages.build
+
 smoke: setup ## two iterations of every model
 	for model in $(notdir $(basename $(wildcard conf/model/*.yaml))); do \
 	  GAN_STYLE_VGG=random $(BIN)/python train.py model=$$model data=tiny debug=smoke || exit 1; done
@@ -63,4 +66,4 @@ bench: setup ## speed as ratios against plain PyTorch
 	$(BIN)/python experiments/benchmark.py suite=step
 
 clean: ## remove runs, caches and the environment
-	rm -rf runs .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf runs build .venv .pytest_cache .mypy_cache .ruff_cache
