@@ -267,6 +267,10 @@ class LoadedTranslator:
         """Write the folder of a model hub, see `gan_style.checkpoints.hub.save_pretrained`."""
         hub.save_pretrained(self.model, self.about, folder)
 
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Upload to a repository of the hub, see `gan_style.checkpoints.hub.push_to_hub`; its address."""
+        return hub.push_to_hub(self.model, self.about, name, private)
+
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
