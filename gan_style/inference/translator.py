@@ -21,6 +21,7 @@ from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images, to_uint8
 from gan_style.data.values import Array, ValueRange
+from gan_style.inference.before_after import BeforeAfter
 from gan_style.inference.heat import overlaid
 from gan_style.inference.images import Given, ImageLike, given_image, given_mask, joined_given, read_file, style_pairs
 from gan_style.inference.styles import Style, apply_styles, direction_to, mix_codes
@@ -87,6 +88,10 @@ class LoadedTranslator:
                 that is not finite.
         """
         return self.translate_all([image], direction, **options)[0]
+
+    def before_after(self, image: ImageLike, direction: str | None = None, **options: Any) -> BeforeAfter:
+        """Translate one picture as `translate` does, and return it beside its translation, which a notebook shows."""
+        return BeforeAfter(image, self.translate(image, direction, **options))
 
     @torch.no_grad()
     def translate_all(
