@@ -137,8 +137,17 @@ def page(text: str, source: str, pages: Mapping[str, str]) -> str:
 def _fenced(match: re.Match[str], text: str) -> str:
     """Write an indented block as a fenced one: of commands, or of plain text where a comment says that it is none."""
     before = text[: match.start()].rstrip().rpartition("\n")[2]
-    language = "text" if before.startswith("<!-- not code") else "sh"
-    return f"```{language}\n{textwrap.dedent(match[0]).rstrip()}\n```\n"
+    source = textwrap.dedent(match[0]).rstrip()
+    if before.startswith("<!-- not code"):
+        return f"```text\n{source}\n```\n"
+    return f"```sh\n{_with_near_comments(source)}\n```\n"
+
+
+def _with_near_comments(commands: str) -> str:
+    """Move the comments behind commands as far to the left as they all can go: a page is narrower than a file."""
+    lines = [re.split(r"  +(?=# )", line, maxsplit=1) for line in commands.splitlines()]
+    width = max((len(line[0]) for line in lines if len(line) == 2), default=0)
+    return "\n".join("  ".join([line[0].ljust(width), line[1]]) if len(line) == 2 else line[0] for line in lines)
 
 
 def _equation(block: str) -> str:
