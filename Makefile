@@ -1,12 +1,14 @@
 # The environment is always .venv at the root; .venv/bin/python runs everything after any of these.
 PYTHON ?= python3
+# Which build of torch, as uv names it (cpu, cu130, rocm6.4, ...), at the versions of the lock file; empty: the lock file's own.
+TORCH ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 # Where Python keeps no compiled files, each process compiles all of torch again, which takes longer than a short test.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test slow quiet check format smoke golden oldest matrix bench clean
+.PHONY: help setup demo test slow quiet check format docs smoke golden oldest matrix bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,7 +19,13 @@ setup: .venv/ready ## build .venv from the lock file
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gan_style needs Python 3.11 or newer; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+ifeq ($(TORCH),)
+	@command -v nvidia-smi >/dev/null || echo "no NVIDIA driver here: make setup TORCH=cpu takes no CUDA libraries (docs/install.md)"
 	$(BIN)/uv sync --quiet --locked --inexact --compile-bytecode --python $(BIN)/python
+else
+	$(BIN)/uv export --quiet --locked --no-hashes --no-emit-project | grep -vE '^(nvidia-|cuda-|triton)' > .venv/locked.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --torch-backend $(TORCH) -r .venv/locked.txt -e .
+endif
 	@touch $@
 
 # Feature maps of 64 pixels are too small to share between threads: measured on two cores, one is 1.3 times as fast as two.
@@ -44,6 +52,9 @@ check: setup ## format, lint, types, spelling and tests, as a reviewer would
 format: setup ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: setup ## build the site, and look at every link in it
+	$(BIN)/python -m pages.build
 
 smoke: setup ## two iterations of every model
 	for model in $(notdir $(basename $(wildcard conf/model/*.yaml))); do \
@@ -73,4 +84,4 @@ bench: setup ## speed as ratios against plain PyTorch
 	$(BIN)/python experiments/benchmark.py suite=step
 
 clean: ## remove runs, caches and the environment
-	rm -rf runs .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf runs build .venv .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,7 @@
 """Models as folders of a hub: config.json, model.safetensors and a model card.
 
-translator.save_pretrained("mine")              # then: hf upload NAME/mine mine
+translator.save_pretrained("mine")              # a folder
+translator.push_to_hub("NAME/mine")             # a repository of the hub
 translator = gan_style.from_pretrained("mine")  # or "NAME/mine"
 """
 
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from gan_style.checkpoints import checkpoint, safetensors
 from gan_style.core.allowed import ALLOWED_FROM_CHECKPOINT, is_below
 from gan_style.core.errors import UserError
+from gan_style.core.extras import extra
 from gan_style.core.paths import expanded
-from gan_style.core.quoting import in_markdown
+from gan_style.core.quoting import in_markdown, shortened
 from gan_style.core.sizes import in_pixels, parsed
 from gan_style.models.pretrained import Pretrained
 from gan_style.models.translator import Translator, network_of
@@ -24,15 +28,18 @@ from gan_style.models.translator import Translator, network_of
 if TYPE_CHECKING:
     pass
 
-WEIGHTS = f"model{safetensors.SUFFIX}"
+WEIGHTS, CARD = f"model{safetensors.SUFFIX}", "README.md"
 
 
-def save_pretrained(model: Translator, about: Mapping[str, Any] | None, folder: str | Path) -> None:
+def save_pretrained(
+    model: Translator, about: Mapping[str, Any] | None, folder: str | Path, name: str | None = None
+) -> None:
     """Write a model as a folder.
 
     Args:
         model, about: of what `gan_style.load` gave.
         folder: made where it is not there; files of these names in it are replaced.
+        name: of the model on its card; None takes the folder's.
 
     Raises:
         UserError: the model is from no checkpoint, or the folder cannot be written.
@@ -43,9 +50,44 @@ def save_pretrained(model: Translator, about: Mapping[str, Any] | None, folder: 
     state, said = weights_of(model, about)
     with checkpoint.writing(target / WEIGHTS) as beside:
         safetensors.write(state, said, beside)
-    for name, text in (("config.json", json.dumps(said, indent=2) + "\n"), ("README.md", card(said, target.name))):
-        with checkpoint.writing(target / name) as beside:
+    for file, text in (("config.json", json.dumps(said, indent=2) + "\n"), (CARD, card(said, name or target.name))):
+        with checkpoint.writing(target / file) as beside:
             beside.write_text(text, encoding="utf-8")
+
+
+def push_to_hub(model: Translator, about: Mapping[str, Any] | None, name: str, private: bool = False) -> str:
+    """Upload a model to a repository of the hub, which is made where it is not there.
+
+    A card that is there stays, since somebody may have completed it. Who uploads is whom `hf auth login` or $HF_TOKEN
+    says.
+
+    Args:
+        model, about: of what `gan_style.load` gave.
+        name: "OWNER/NAME" of the repository.
+        private: of a repository that is made now.
+
+    Returns: the address of the upload.
+
+    Raises:
+        UserError: the model is from no checkpoint, or the hub refuses or cannot be reached.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise UserError(f"{shortened(name)} is no repository of a hub: give OWNER/NAME")
+    client = extra("hub", "huggingface_hub").HfApi()
+    with tempfile.TemporaryDirectory() as folder:
+        save_pretrained(model, about, folder, name)
+        try:
+            client.create_repo(name, private=private, exist_ok=True)
+            kept = [CARD] if client.file_exists(name, CARD) else []
+            done = client.upload_folder(
+                repo_id=name, folder_path=folder, ignore_patterns=kept, commit_message="Upload by gan-style"
+            )
+        except Exception as error:  # of the network, of the hub and of a missing token: no common class
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(
+                f"{name} cannot be uploaded ({reason}): check name and network, and who you are with `hf auth whoami`"
+            ) from error
+    return str(done.commit_url)
 
 
 def card(about: Mapping[str, Any], name: str) -> str:

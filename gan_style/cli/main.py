@@ -113,7 +113,7 @@ def parser_of_verbs() -> argparse.ArgumentParser:
 
 
 def _data_sets(verbs: Any) -> None:
-    """Add the verbs that fetch and inspect sets of pictures."""
+    """Add the verbs that inspect sets of pictures, and those that fetch sets and weights."""
     inspect = verbs.add_parser("inspect", help="say what is in a set of pictures and what is wrong with it")
     inspect.add_argument("set", metavar="NAME_OR_DIR", help="a named set below data/, or a folder of pictures")
     inspect.add_argument("--out", type=expanded, metavar="FILE.json", help="write all that was found")
@@ -134,6 +134,12 @@ def _data_sets(verbs: Any) -> None:
     download.add_argument("--archive", metavar="ZIP", help="the zip at hand, instead of a download")
     download.add_argument("--sha256", metavar="HASH", help="of the zip, where it is not the known one; it is recorded")
     download.set_defaults(run=_download)
+    weights = verbs.add_parser("weights", help="fetch published weights; without a name, list what there is")
+    weights.add_argument("name", nargs="?", metavar="NAME")
+    weights.add_argument("--root", metavar="DIR", help="the folder for them; default weights/NAME, or torch's cache")
+    weights.add_argument("--url", help="a mirror of the file, or of the folder of several")
+    weights.add_argument("--sha256", metavar="HASH", help="of a single file, where it is not the known one")
+    weights.set_defaults(run=("cli.weights", "weights"))
 
 
 def _files(verbs: Any) -> None:

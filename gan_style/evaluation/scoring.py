@@ -19,6 +19,7 @@ from gan_style.evaluation.judge import Judge
 from gan_style.evaluation.sets import ScoredSet, open_set
 from gan_style.metrics.cache import FeatureCache, default_folder
 from gan_style.metrics.extractors import extractor as extractor_of
+from gan_style.report.notebook import scores_cell
 
 
 class Judging(TypedDict, total=False):
@@ -48,13 +49,20 @@ class Judging(TypedDict, total=False):
     done: Callable[[], Any]
 
 
+class Results(dict[str, Result]):
+    """Path of a checkpoint -> what its file of scores holds; a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return scores_cell(self)
+
+
 def evaluate(
     checkpoints: str | Path | Sequence[str | Path],
     data: str | Path,
     *,
     limit: int | None = None,
     **judging: Unpack[Judging],
-) -> dict[str, Result]:
+) -> Results:
     """Score checkpoints on the test pictures of a set, in each direction that they translate.
 
     Args:
@@ -73,7 +81,7 @@ def evaluate(
         require_whole("limit", limit, 1)
     paths = [checkpoints] if isinstance(checkpoints, str | Path) else [*checkpoints]
     judge = judge_of(open_set(str(data), limit), **judging)
-    return {str(path): judge.checkpoint(Path(path)) for path in paths}
+    return Results({str(path): judge.checkpoint(Path(path)) for path in paths})
 
 
 def compare(

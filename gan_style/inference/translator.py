@@ -24,6 +24,7 @@ from gan_style.data.images import list_images, to_uint8
 from gan_style.data.ledger import FileNote, Ledger
 from gan_style.data.raw import Mask, with_no_data
 from gan_style.data.values import Array, ValueRange
+from gan_style.inference.before_after import BeforeAfter
 from gan_style.inference.heat import overlaid
 from gan_style.inference.images import Given, ImageLike, given_image, given_mask, joined_given, read_file, style_pairs
 from gan_style.inference.styles import Style, apply_styles, direction_to, mix_codes
@@ -101,6 +102,10 @@ class LoadedTranslator:
                 warnings.warn(sentence, FileNote, stacklevel=2)
             before.merge(self.notes)
             self.notes = before
+
+    def before_after(self, image: ImageLike, direction: str | None = None, **options: Any) -> BeforeAfter:
+        """Translate one picture as `translate` does, and return it beside its translation, which a notebook shows."""
+        return BeforeAfter(image, self.translate(image, direction, **options))
 
     @torch.no_grad()
     def translate_all(
@@ -280,6 +285,10 @@ class LoadedTranslator:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder of a model hub, see `gan_style.checkpoints.hub.save_pretrained`."""
         hub.save_pretrained(self.model, self.about, folder)
+
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Upload to a repository of the hub, see `gan_style.checkpoints.hub.push_to_hub`; its address."""
+        return hub.push_to_hub(self.model, self.about, name, private)
 
     @property
     def device(self) -> torch.device:

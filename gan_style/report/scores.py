@@ -122,7 +122,9 @@ def headline(rows: list[Row], rule: str = "") -> str:
 def score_section(run: Run) -> str:
     """Return the table with the sentences that explain it, and the checkpoints, as HTML."""
     rows = make_rows(run.scores)
-    shown = f"{_table(rows)}{_explanations(rows)}{_protocol(as_mapping(run.scores.get('protocol')))}" if rows else ""
+    shown = (
+        f"{score_table(rows)}{_explanations(rows)}{_protocol(as_mapping(run.scores.get('protocol')))}" if rows else ""
+    )
     return shown + _checkpoints(run)
 
 
@@ -163,7 +165,8 @@ def _gain(row: Row) -> str:
     return f'<span class="gain {kind}">{f"<b>{text}</b>" if row.clear else text}</span>'
 
 
-def _table(rows: list[Row]) -> str:
+def score_table(rows: list[Row]) -> str:
+    """Return the table of scores, beside baselines, floor and truth where there are some, as HTML."""
     has_floor = any(row.own.floor is not None for row in rows)
     has_true = any(row.own.true_image is not None for row in rows)
     names = baseline_names(rows)

@@ -31,6 +31,12 @@ class TrainingResult:
     last: Path | None
     scores: dict[str, Any]
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a sentence, the newest pictures, the scores."""
+        from gan_style.report.notebook import run_cell
+
+        return run_cell(self.run_dir)
+
 
 def train(
     *overrides: str,

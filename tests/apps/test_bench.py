@@ -20,10 +20,12 @@ from gan_style.apps.bench.collect import Row, Table, best_of, collect, names_of,
 from gan_style.apps.bench.output import markdown, page, verdict_lines
 from gan_style.apps.bench.runner import FAILED, cells_of
 from gan_style.apps.bench.settings import (
+    GATYS,
     RESULT,
     Protocol,
     Settings,
     _to_json,
+    all_models,
     begin_folder,
     overrides_of,
     rows_of_models,
@@ -116,27 +118,7 @@ def test_a_row_of_ones_own_name() -> None:
         rows_of_models(["=x"])
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "cyclegan",
-        "cut",
-        "fastcut",
-        "dclgan",
-        "simdcl",
-        "santa",
-        "ugatit",
-        "ugatit_light",
-        "gcgan",
-        "qsattn",
-        "stegogan",
-        "sincut",
-        "perceptual_gan",
-        "two_branch",
-        "style_conditional",
-        "adain",
-    ],
-)
+@pytest.mark.parametrize("model", [name for name in all_models() if name != GATYS])
 def test_the_overrides_of_every_model_compose(model: str) -> None:
     words = overrides_of(model, (f"model={model}",), "night", 3, TINY)
     config = composed(words)

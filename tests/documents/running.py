@@ -62,6 +62,8 @@ def kind(command: Command) -> tuple[str, list[str]]:
         return "train", words[words.index("train.py") + 1 :]
     if words[0] == "python" and words[1].startswith("experiments/"):
         return "experiments", words[1:]
+    if words[:2] == ["uv", "pip"]:
+        return "pip", words[2:]
     return (words[0], words[1:]) if words[0] in ("make", "pip", "cd") else ("", words)
 
 
@@ -140,11 +142,14 @@ def check_shell(command: Command) -> bool:
     name, words = kind(command)
     if name == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        words = [word for word in words if "=" not in word]  # a variable
         assert set(words) <= {*targets}, f"{command}: the Makefile has {targets}"
     elif name == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        asked = re.findall(r"gan-style\[(\w+)\]", " ".join(words))
-        assert asked or words == ["install", "-e", "."], f"{command}: what does it install?"
+        asked = [name for found in re.findall(r"gan-style\[([\w,]+)\]", " ".join(words)) for name in found.split(",")]
+        ours = words[-2:] == ["-e", "."] or any(word.startswith("gan-style") for word in words)
+        assert words[0] == "install", command
+        assert ours, f"{command}: what does it install?"
         assert set(asked) <= {*extras}, f"{command}: the extras are {[*extras]}"
     elif name == "experiments":
         check_script(ROOT / words[0], words[1:])

@@ -148,10 +148,11 @@ def overrides_of(model: str, words: Sequence[str], task: str, seed: int, protoco
         "data.num_workers=0",
         f"trainer.max_steps={protocol.iterations}",
         f"trainer.val_every={protocol.iterations}",
-        *(["model.schedule.unit=iterations", f"model.schedule.constant={protocol.iterations - half}"]),
-        *([f"model.schedule.decay={half}"]),
         f"model={base}",
         *small,
+        "model.schedule.unit=iterations",
+        f"model.schedule.constant={protocol.iterations - half}",
+        f"model.schedule.decay={half}",
         *(word for word in words if not word.startswith("model=")),
         f"seed={seed}",
     ]

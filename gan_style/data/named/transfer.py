@@ -39,15 +39,15 @@ class Unreachable(Exception):  # noqa: N818 (an event, whose message the caller 
     """Server that cannot be reached, does not have the file, or breaks off again and again."""
 
 
-def check_url(url: str) -> None:
-    """Raise a UserError unless this is an address of http or https."""
+def check_url(url: str, key: str = "data.url=") -> None:
+    """Raise a UserError unless this is an address of http or https; `key` is what the user gave it by."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"[\x00-\x20\x7f]", url)
     except ValueError:
         good = False
     if not good:
-        raise UserError(f"data.url={url} is no address to download from: give one with https:// or http://")
+        raise UserError(f"{key}{url} is no address to download from: give one with https:// or http://")
 
 
 def public(url: str) -> str:
