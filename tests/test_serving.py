@@ -397,7 +397,9 @@ def test_a_signal_ends_it_after_what_it_is_doing(number: int, tmp_path: Path) ->
     while True:  # until all three are in
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", "/health")
-        if json.loads(connection.getresponse().read())["waiting"] >= 1 or answers:
+        waiting = json.loads(connection.getresponse().read())["waiting"]
+        connection.close()
+        if waiting or answers:
             break
         assert time.monotonic() < deadline
     time.sleep(0.3)
