@@ -103,7 +103,7 @@ def physical_memory() -> int:
 
 
 def peak_memory() -> float:
-    """Return the most bytes of memory that this process held so far; NaN where the system does not say."""
+    """Return the most bytes of memory that this process held so far; 0 where the system does not say, as Windows."""
     if resource is not None:
         unit = 1 if sys.platform == "darwin" else 1024
         return float(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -111,7 +111,7 @@ def peak_memory() -> float:
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return float(line.split()[1]) * 1024
-    return float("nan")
+    return 0.0
 
 
 def own_group() -> dict[str, Any]:

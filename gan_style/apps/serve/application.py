@@ -82,6 +82,7 @@ def _take_pictures(app: FastAPI, model: Served, room: Room) -> None:
             return await _translated(request, direction, model, room)
 
     problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (400, 403, 408, 413, 503)}
+    problems["default"] = {"model": Problem, "description": "Any other error"}  # else FastAPI adds its own 422
     body = {"required": True, "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TAKEN}}
     for path in PATHS:
         app.add_api_route(
