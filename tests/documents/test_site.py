@@ -79,7 +79,8 @@ def test_every_document_is_a_page_of_the_navigation() -> None:
 def test_a_document_becomes_a_page() -> None:
     text = (
         "A [note](../experiments/2026-11-29-bench/README.md#x), [keys](../SECURITY.md).\n\n"
-        "<!-- not run: REASON -->\n\n    make demo        # all\n    make\n\n<!-- not code: a folder -->\n\n    data/\n\n"
+        "<!-- not run: REASON -->\n\n    make demo        # all\n    make\n\n"
+        "<!-- not code: a folder -->\n\n    data/\n\n"
         "$`a`$ is\n\n```math\n\\lambda\n```\n\n```python\n[no](link.md)\n```\n"
     )
     made = page(text, "docs/some.md", {**places(), "docs/some.md": "some.md"})
