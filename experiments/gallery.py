@@ -8,6 +8,7 @@ training failed or is not there are named and left out.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -33,7 +34,11 @@ def sheet(rows: list[NDArray[np.uint8]]) -> Image.Image:
 
 def main(words: list[str] | None = None) -> int:
     """Write a picture for each method that the folder has; the exit status."""
-    source, target = map(Path, sys.argv[1:] if words is None else words)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, metavar="BENCH", help="a folder of gan-style bench")
+    parser.add_argument("target", type=Path, metavar="OUT", help="a folder for the pictures")
+    parsed = parser.parse_args(words)
+    source, target = parsed.source, parsed.target
     settings = json.loads((source / SETTINGS).read_text(encoding="utf-8"))
     judge = judge_of(TASK, Protocol(**settings["protocol"]))
     target.mkdir(parents=True, exist_ok=True)
