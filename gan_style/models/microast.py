@@ -6,11 +6,11 @@ is needed for the losses only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count, Weight
@@ -22,6 +22,7 @@ from gan_style.networks.blocks import crop, pad_to_multiple
 from gan_style.networks.microast import (
     LEVELS,
     MINIMUM_SIZE,
+    SIGNALS,
     WIDTH,
     MicroDecoder,
     MicroEncoder,
@@ -31,7 +32,6 @@ from gan_style.networks.microast import (
 from gan_style.networks.vgg import VGG
 
 DEEPEST = "relu4_1"  # the paper's layer; shallower where the weights end before it
-SIGNALS = ("mean", "std", "weight", "bias")
 
 
 class MicroAST(Styled):

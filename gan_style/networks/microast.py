@@ -15,6 +15,7 @@ from gan_style.networks.padding import ReflectionPad2d
 WIDTHS = (16, 32, 64)  # channels at full, half and quarter size
 WIDTH = WIDTHS[-1]
 NEAR, FAR = LEVELS = (0, 1)  # the features before and after an encoder's last residual block
+SIGNALS = ("mean", "std", "weight", "bias")  # of a style's code, each [N, levels, WIDTH]
 MINIMUM_SIZE = 8  # least side of a picture, because borders are reflected
 
 
@@ -61,10 +62,10 @@ class Modulator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights = nn.ModuleList(_convolution(WIDTH, WIDTH, 3, groups=WIDTH) for _ in LEVELS)
-        self.biases = nn.ModuleList(_convolution(WIDTH, WIDTH, 3, groups=WIDTH) for _ in LEVELS)
-        for convolution in self.weights:
-            ones_(convolution[-1].bias)  # a new decoder begins with its convolutions as they are
+        weights, biases = ([_convolution(WIDTH, WIDTH, 3, groups=WIDTH) for _ in LEVELS] for _ in range(2))
+        for convolution in weights:
+            ones_(convolution.get_parameter("1.bias"))  # a new decoder begins with its convolutions as they are
+        self.weights, self.biases = nn.ModuleList(weights), nn.ModuleList(biases)
 
     def forward(self, features: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Return weights and biases [N, levels, WIDTH] of the features of N styles, each [N, WIDTH, h, w]."""
@@ -101,7 +102,7 @@ class MicroDecoder(nn.Module):
             code: mean, std, weight and bias of the style, each [B or 1, levels, WIDTH].
         """
         for level in (FAR, NEAR):
-            mean, std, weight, bias = (code[name][:, level, :, None, None] for name in ("mean", "std", "weight", "bias"))
+            mean, std, weight, bias = (code[name][:, level, :, None, None] for name in SIGNALS)
             x = torch.addcmul(mean, std / unbiasing(x), self.norms[level](x))
             x = self.blocks[level](x, weight, bias)
         image: Tensor = self.layers(x)
@@ -115,6 +116,4 @@ def unbiasing(x: Tensor) -> float:
 
 
 def _convolution(before: int, after: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        ReflectionPad2d(kernel // 2), nn.Conv2d(before, after, kernel, stride, groups=groups)
-    )
+    return nn.Sequential(ReflectionPad2d(kernel // 2), nn.Conv2d(before, after, kernel, stride, groups=groups))

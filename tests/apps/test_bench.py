@@ -135,6 +135,7 @@ def test_a_row_of_ones_own_name() -> None:
         "two_branch",
         "style_conditional",
         "adain",
+        "microast",
     ],
 )
 def test_the_overrides_of_every_model_compose(model: str) -> None:

@@ -46,7 +46,10 @@ WHOLE = [
     *[("model=cyclegan", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[("model=cyclegan", "model/generator=unet128", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[(f"model={name}",) for name in ("cut", "santa", "ugatit", "ugatit_light", "unsb", "munit", "unit")],
-    *[(f"model={name}",) for name in ("sincut", "perceptual_gan", "two_branch", "style_conditional", "adain")],
+    *[
+        (f"model={name}",)
+        for name in ("sincut", "perceptual_gan", "two_branch", "style_conditional", "adain", "microast")
+    ],
     ("model=adain", "model.vgg.depth=relu4_1"),
 ]
 
@@ -90,7 +93,7 @@ def assert_same(checkpoint: Path, run: Callable[..., Tensor], direction: str = "
     model = gan_style.load(checkpoint, device="cpu").model
     for batch, height, width in SIZES:
         inputs = {"picture": torch.rand(batch, 3, height, width) * 2 - 1}
-        if type(model).__name__ == "AdaIN":
+        if type(model).__name__ in ("AdaIN", "MicroAST"):
             inputs["style"] = torch.rand(batch, 3, width, height + 7) * 2 - 1
             expected = model.stylize(inputs["picture"], model.style_code(inputs["style"]))
         elif model.takes_style:
@@ -199,6 +202,7 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
         "two_branch",
         "style_conditional",
         "adain",
+        "microast",
     ],
 )
 def test_safetensors_load_as_the_checkpoint(tmp_path: Path, name: str) -> None:
