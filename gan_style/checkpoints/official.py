@@ -83,13 +83,7 @@ def read(path: Path, direction: str = "A2B") -> tuple[Generator, str]:
         )
     if any(re.match(r"G(_AB|_BA)?\.", key) for key in content):
         raise UserError(f"{path} holds networks by our names: a checkpoint of gan_style needs no import")
-    state = _cleaned(content)
-    odd = next((key for key, value in state.items() if not _is_whole(value)), None)
-    if odd:
-        raise UserError(f"{path} holds a tensor that is not dense ({odd}): take another file")
-    broken = next((key for key, value in state.items() if not bool(value.isfinite().all())), None)
-    if broken:
-        raise UserError(f"{path} holds NaN or infinite values in {broken}: take another file")
+    state = usable(path, content)
     try:
         return from_official(state), sha256
     except UserError as error:
@@ -98,6 +92,22 @@ def read(path: Path, direction: str = "A2B") -> tuple[Generator, str]:
         memory.raise_if_out(error)
         # a tensor that tells a size is missing, empty, or of few dimensions
         raise UserError(f"{path} is no generator of official code: its tensors do not fit together") from error
+
+
+def usable(path: Path, content: Mapping[str, Tensor]) -> State:
+    """Return the tensors of a file without what wrapping and old norms added to their names.
+
+    Raises:
+        UserError: one of them is not dense, or holds NaN or infinite values.
+    """
+    state = _cleaned(content)
+    odd = next((key for key, value in state.items() if not _is_whole(value)), None)
+    if odd:
+        raise UserError(f"{path} holds a tensor that is not dense ({odd}): take another file")
+    broken = next((key for key, value in state.items() if not bool(value.isfinite().all())), None)
+    if broken:
+        raise UserError(f"{path} holds NaN or infinite values in {broken}: take another file")
+    return state
 
 
 def _is_whole(value: Tensor) -> bool:

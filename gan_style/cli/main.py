@@ -146,9 +146,10 @@ def _files(verbs: Any) -> None:
     export.set_defaults(run=("cli.export", "export"))
     take_in = verbs.add_parser(
         "import",
-        help="make a checkpoint of a generator of official code: CycleGAN, pix2pix, CUT, SANTA, UNSB, U-GAT-IT",
+        help="make a checkpoint of a published model: CycleGAN, pix2pix, CUT, SANTA, UNSB, U-GAT-IT, MicroAST, AdaIN",
     )
-    take_in.add_argument("source", metavar="NET_G.pth")
+    files = "a generator; or the files of a model of styles, or their folder"
+    take_in.add_argument("source", nargs="+", metavar="NET_G.pth", help=files)
     take_in.add_argument("output", metavar="OUT.ckpt")
     take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
     take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
@@ -325,7 +326,7 @@ def _download(parsed: argparse.Namespace) -> None:
 
 def _describe(parsed: argparse.Namespace) -> None:
     for name, value in _imported("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow).items():
-        say(f"{name:14}{value}")
+        say(f"{name:13} {value}")
 
 
 def _serve(parsed: argparse.Namespace) -> None:

@@ -112,7 +112,8 @@ class MicroDecoder(nn.Module):
 def unbiasing(x: Tensor) -> float:
     """Return the factor from the standard deviation of a channel over [B, C, h, w] to the unbiased one."""
     count = x.shape[-2] * x.shape[-1]
-    return float((count / (count - 1)) ** 0.5)
+    factor: float = (count / (count - 1)) ** 0.5  # no float(...), which would fix the size of an exported graph
+    return factor
 
 
 def _convolution(before: int, after: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
