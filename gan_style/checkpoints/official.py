@@ -133,7 +133,8 @@ def from_official(state: State) -> Generator:
         node, channels = _unet(state)
     else:
         raise UserError(
-            "is no generator of CycleGAN, pix2pix, CUT, SANTA, UNSB or U-GAT-IT: expected a *_net_G.pth with "
+            "is no generator of CycleGAN, pix2pix, CUT, SANTA, UNSB or U-GAT-IT, no fast style net and no part of "
+            "MicroAST or AdaIN: expected a *_net_G.pth with "
             "model.1.weight of 7x7, model.model.0.weight or "
             f"{', '.join(one.mark for one in LAYOUTS)}, but it begins with {printable(str(next(iter(state))))}"
         )

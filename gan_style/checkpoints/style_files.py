@@ -135,8 +135,8 @@ def _files(sources: Sequence[Path]) -> list[Path]:
 def _named(path: Path, networks: Mapping[str, State]) -> Iterator[tuple[str, State]]:
     """Yield the parts that a file holds: dicts of tensors, or one whose names begin with those of the parts."""
     for label, state in networks.items():
-        inside = {part: _below(f"{part}.", state) for part in MICROAST}
-        for name, one in {label or path.name: state, **inside}.items():
+        inside = [(part, _below(f"{part}.", state)) for part in MICROAST]
+        for name, one in [(label or path.name, state), *inside]:
             if part := _part(path, name, one):
                 yield part, one
 
