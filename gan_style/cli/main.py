@@ -293,7 +293,8 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
 
 def _method_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--method", choices=("gatys", "adain"), help="gatys, the default without a checkpoint, needs no training")
+    methods = "default: the shipped microast, or the checkpoint's; gatys optimises each picture, for minutes"
+    add("--method", choices=("microast", "gatys", "adain"), help=methods)
     add("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default imagenet or $GAN_STYLE_VGG")
     add("--seed", type=int, default=0)
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")

@@ -60,10 +60,8 @@ def _named(content: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise UserError(f"{path} needs the package safetensors: pip install safetensors") from error
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except Exception as error:  # safetensors' error class is not public

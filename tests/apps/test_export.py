@@ -396,10 +396,10 @@ def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_missing_package_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"no_such_package is not installed: pip install 'gan-style\[export\]'"):
         extras.extra("export", "no_such_package")
-    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     checkpoint = saved(tmp_path / "a.ckpt", "model=cut")
-    with pytest.raises(UserError, match=r"safetensors is not installed: pip install 'gan-style\[export\]'"):
-        gan_style.load(checkpoint).save_pretrained(tmp_path / "hub")
+    with pytest.raises(UserError, match=r"onnx is not installed: pip install 'gan-style\[export\]'"):
+        gan_style.export(checkpoint, tmp_path / "a.onnx")
 
 
 def test_help_stays_quick_and_light() -> None:
