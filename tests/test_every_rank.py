@@ -120,6 +120,13 @@ ALIKE: dict[str, tuple[str, ...]] = {
         "model.optimizer_G._target_=torch.optim.SGD",
         "~model.optimizer_G.betas",
     ),
+    "microast": (
+        "model=microast",
+        *fitting("model=microast"),
+        "model.lambda_contrast=0",  # it compares the pictures of a process
+        "model.optimizer_G._target_=torch.optim.SGD",
+        "~model.optimizer_G.betas",
+    ),
     # Its random codes are each process's own, which moves no weight here and does not reach the means of the styles.
     "style_conditional": (
         "model=style_conditional",

@@ -29,6 +29,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "adain": ("model=adain",),
     "cut": ("model=cut",),
     "fastcut": ("model=fastcut", "model.batch_negatives=true", "data.batch_size=2"),
+    "microast": ("model=microast", "data.batch_size=2", "trainer.fast_convolutions=true"),
     "gatys by lbfgs": ("model=gatys",),
     "gatys by adam": ("model=gatys", "model.method=adam", "model.steps=8"),
     "perceptual_gan": ("model=perceptual_gan", "model.pool_size=3"),

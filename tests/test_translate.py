@@ -31,6 +31,7 @@ GENERATORS = {
     "attention": ("model=ugatit",),
     "styled": ("model=style_conditional",),
     "adain": ("model=adain",),
+    "microast": ("model=microast",),
 }
 
 

@@ -35,6 +35,7 @@ from gan_style.core.plain_data import plain_copy
 from gan_style.core.version import __version__
 
 FORMAT = 1
+SHIPPED = {"microast": Path(__file__).with_name("microast.safetensors")}  # models of the package itself, by name
 # What every checkpoint of that format has.
 PARTS = ("config", "iteration", "domains", "preprocessing", "state_dict", "optimizers", "pools", "callbacks", "best")
 
@@ -97,13 +98,15 @@ def copy(source: Path, target: Path) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU.
+    """Read a checkpoint onto the CPU, or a model of `SHIPPED` where no file has its name.
 
     Raises:
         UserError: no such file, not a checkpoint of gan_style, or one that would run code.
     """
     if not path.is_file():
-        raise UserError(f"there is no checkpoint {absent(path)}")
+        if str(path) not in SHIPPED:
+            raise UserError(f"there is no checkpoint {absent(path)}")
+        path = SHIPPED[str(path)]
     tensors = path.suffix.lower() == safetensors.SUFFIX
     content = safetensors.read(path) if tensors else torch_files.read(path, "a checkpoint of gan_style")
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):

@@ -1,4 +1,4 @@
-"""Layouts of generators that their authors publish under names of their own: SANTA, UNSB and U-GAT-IT.
+"""Layouts of generators that their authors publish under names of their own: SANTA, UNSB, U-GAT-IT and fast style nets.
 
 Each is recognised by a name that no other has; sizes follow from the shapes of tensors.
 """
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gan_style.networks.attention import AttentionGenerator
 from gan_style.networks.blocks import BlurPool, ResidualBlock
 from gan_style.networks.bridge import BridgeGenerator
+from gan_style.networks.fast_style import FastStyleGenerator
 from gan_style.networks.path import PathGenerator
 from gan_style.networks.resnet import DOWNSAMPLING
 
@@ -35,6 +36,7 @@ class Layout(NamedTuple):
         unused: pattern of the names of tensors that the official network has and does not use.
         flat: pattern of the names of tensors [1, C, 1, 1] that are [C] in ours.
         roots: pattern with which the names of all its tensors begin.
+        signed: changes the weights of a network of pictures in another range to those of one in [-1, 1].
     """
 
     mark: str
@@ -45,11 +47,13 @@ class Layout(NamedTuple):
     unused: str = "$^"
     flat: str = "$^"
     roots: str = r"model\."
+    signed: Callable[[State], State] = dict
 
     def prepared(self, state: State) -> State:
         """Return the tensors that are used, in the shapes of ours."""
         used = {key: value for key, value in state.items() if not re.search(self.unused, key)}
-        return {key: value.flatten() if re.search(self.flat, key) else value for key, value in used.items()}
+        used = {key: value.flatten() if re.search(self.flat, key) else value for key, value in used.items()}
+        return self.signed(used)
 
 
 def binomial(size: int, channels: int) -> Tensor:
@@ -176,6 +180,47 @@ def _attention_names(network: AttentionGenerator) -> tuple[dict[str, str], State
     return names | {"UpBlock2.11.weight": "up.7.weight"}, {}
 
 
+def _fast_style_node(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
+    node = {
+        "_target_": "gan_style.networks.fast_style.FastStyleGenerator",
+        "_partial_": True,
+        "filters": state["conv1.conv2d.weight"].shape[0],
+        "blocks": len(list(matches(r"res\d+\.conv1\.conv2d\.weight", state))),
+    }
+    return node, (state["conv1.conv2d.weight"].shape[1], state["deconv3.conv2d.weight"].shape[0])
+
+
+def _fast_style_names(network: FastStyleGenerator) -> tuple[dict[str, str], State]:
+    names: dict[str, str] = {}
+    place = 1
+    for number in (1, 2, 3):
+        names |= _both(f"layers.{place}", f"conv{number}.conv2d") | _both(f"layers.{place + 1}", f"in{number}")
+        place += 4
+    place -= 1  # a block pads inside
+    while isinstance(network.layers[place], ResidualBlock):
+        number = place - 11
+        for half, (convolution, norm) in enumerate(((1, 2), (5, 6)), 1):
+            names |= _both(f"layers.{place}.layers.{convolution}", f"res{number}.conv{half}.conv2d")
+            names |= _both(f"layers.{place}.layers.{norm}", f"res{number}.in{half}")
+        place += 1
+    for number in (1, 2):
+        names |= _both(f"layers.{place}.2", f"deconv{number}.conv2d") | _both(f"layers.{place + 1}", f"in{number + 3}")
+        place += 3
+    return names | _both(f"layers.{place + 1}", "deconv3.conv2d"), {}
+
+
+def _from_bytes(state: State) -> State:
+    """Let a fast style net take and give pictures in [-1, 1] instead of [0, 255]; its borders are reflected."""
+    first, last, half = "conv1.conv2d", "deconv3.conv2d", 127.5
+    changed = {
+        f"{first}.weight": state[f"{first}.weight"] * half,
+        f"{first}.bias": state[f"{first}.bias"] + half * state[f"{first}.weight"].sum(dim=(1, 2, 3)),
+        f"{last}.weight": state[f"{last}.weight"] / half,
+        f"{last}.bias": state[f"{last}.bias"] / half - 1,
+    }
+    return state | changed
+
+
 def _enlarging(up: nn.Module) -> tuple[int, list[Tensor]]:
     """Return the place of the convolution in a layer that enlarges, and CUT's filter before it where it has one."""
     parts = list(up.children())
@@ -214,6 +259,16 @@ LAYOUTS = (
         _attention_names,
         flat=r"\.rho$|^UpBlock2\.\d+\.(gamma|beta)$",
         roots=r"(DownBlock|UpBlock1_\d+|UpBlock2|gap_fc|gmp_fc|conv1x1|FC|gamma|beta)\.",
+    ),
+    Layout(
+        "conv1.conv2d.weight",
+        "gan_style.networks.fast_style.FastStyleGenerator",
+        "a fast style net",
+        _fast_style_node,
+        _fast_style_names,
+        unused=r"\.(running_mean|running_var|num_batches_tracked)$",
+        roots=r"(conv|in|res|deconv)\d\.",
+        signed=_from_bytes,
     ),
 )
 RESNET, UNET = "model.1.weight", "model.model.0.weight"  # the first convolutions of CycleGAN's and its kin

@@ -44,8 +44,8 @@ from gan_style.networks.resnet import ResnetGenerator
 from gan_style.networks.unet import UNetGenerator
 
 NO_GENERATOR = (
-    "is no generator of CycleGAN, pix2pix, CUT, SANTA, UNSB or U-GAT-IT and holds none: expected a *_net_G.pth (a "
-    "checkpoint of gan_style needs no import)"
+    "is no generator of CycleGAN, pix2pix, CUT, SANTA, UNSB or U-GAT-IT, no fast style net, no part of MicroAST or "
+    "AdaIN, and holds none: expected a *_net_G.pth (a checkpoint of gan_style needs no import)"
 )
 EXPECTED = (
     "expected the *_net_G.pth of CycleGAN, pix2pix or CUT, or a generator of SANTA, UNSB or U-GAT-IT (a checkpoint of "

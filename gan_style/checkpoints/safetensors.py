@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch as library
+from safetensors import SafetensorError
 from torch import Tensor
 
 from gan_style.core.errors import UserError
-from gan_style.core.extras import extra
 from gan_style.core.memory import raise_if_out
 from gan_style.core.version import __version__
 
@@ -42,25 +43,24 @@ def write(state: Mapping[str, Any], about: Mapping[str, Any], path: Path) -> Non
     Raises:
         OSError: the disk refuses it.
     """
-    save = extra("export", "safetensors.torch").save  # save_file would let nobody but the owner read it
     tensors = {name: value.contiguous().clone() for name, value in state.items() if isinstance(value, Tensor)}
     others = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
-    path.write_bytes(save(tensors, metadata=texts({**about, "extra": others})))
+    # save_file would let nobody but the owner read it
+    path.write_bytes(library.save(tensors, metadata=texts({**about, "extra": others})))
 
 
 def read(path: Path) -> dict[str, Any]:
     """Return the content of a checkpoint, without a state of training.
 
     Raises:
-        UserError: safetensors is not installed, or the file does not describe itself.
+        UserError: the file is damaged, or does not describe itself.
     """
-    library, damaged = extra("export", "safetensors.torch"), extra("export", "safetensors").SafetensorError
     try:
         data = path.read_bytes()  # the library opens no file whose name is not UTF-8
         tensors = library.load(data)
         given = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
         about = {key: json.loads(text) for key, text in given.items()} if "gan_style" in given else {}
-    except (damaged, OSError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise_if_out(error)
         raise UserError(f"{path} is no whole .safetensors file: copy it again or name another file") from error
     if not about:

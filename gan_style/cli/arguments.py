@@ -11,6 +11,14 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.inference.translator import LoadedTranslator
 
+SHIPPED = "microast"  # the model that is taken where a command names none
+
+
+def wants_gatys(parsed: Namespace) -> bool:
+    """Check whether a command asks for gatys: by name, or by a setting that is of gatys alone."""
+    own = parsed.weights or parsed.set or getattr(parsed, "every", 0)
+    return bool(parsed.method == "gatys" or (own and not parsed.method and not parsed.checkpoint))
+
 
 def refuse_method(parsed: Namespace, models: Iterable[LoadedTranslator], *, beside: bool = False) -> None:
     """Compare --method, --weights and --set with the models that a command loads.
@@ -33,10 +41,11 @@ def refuse_method(parsed: Namespace, models: Iterable[LoadedTranslator], *, besi
         raise UserError(
             f"--method {method} is not what --checkpoint holds ({', '.join(names)}): leave out one of the two"
         )
-    if names and not (beside and method == "gatys"):
+    if (names or method) and method != "gatys":
+        other = "--checkpoint" if names else "--method"
         for option, value in (("--weights", parsed.weights), ("--set", parsed.set)):
             if value:
-                raise UserError(f"{option} is for gatys without a checkpoint: leave it or --checkpoint out")
+                raise UserError(f"{option} is for gatys without a checkpoint: leave it or {other} out")
 
 
 def parse_style(text: str) -> tuple[str, float]:

@@ -31,8 +31,12 @@ def import_official(parsed: Namespace) -> None:
         content = importing.import_official(
             parsed.source, parsed.output, direction=parsed.direction or "A2B", back=parsed.back, size=parsed.size
         )
-    model = content["config"]["model"]
-    directions = " and ".join(sorted(model["directions"]))
-    say(f"{expanded(parsed.output)}: {official.said(model['generator'])}; {directions}")
+    model, sources = content["config"]["model"], content["imported"]
+    if "generator" in model:
+        said = f"{official.said(model['generator'])}; {' and '.join(sorted(model['directions']))}"
+    else:
+        method, parts = str(model["_target_"]).rpartition(".")[2], (f"{k} {one['file']}" for k, one in sources.items())
+        said = f"{method}, which takes any picture as a style, of {', '.join(parts)}"
+    say(f"{expanded(parsed.output)}: {said}")
     for note in importing.notes(content):
         say(f"note: {note}")

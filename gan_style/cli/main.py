@@ -158,9 +158,10 @@ def _files(verbs: Any) -> None:
     export.set_defaults(run=("cli.export", "export"))
     take_in = verbs.add_parser(
         "import",
-        help="make a checkpoint of a generator of official code: CycleGAN, pix2pix, CUT, SANTA, UNSB, U-GAT-IT",
+        help="make a checkpoint of a published model: CycleGAN, pix2pix, CUT, SANTA, UNSB, U-GAT-IT, MicroAST, AdaIN",
     )
-    take_in.add_argument("source", metavar="NET_G.pth")
+    files = "a generator; or the files of a model of styles, or their folder"
+    take_in.add_argument("source", nargs="+", metavar="NET_G.pth", help=files)
     take_in.add_argument("output", metavar="OUT.ckpt")
     take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
     take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
@@ -304,7 +305,8 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
 
 def _method_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--method", choices=("gatys", "adain"), help="gatys, the default without a checkpoint, needs no training")
+    methods = "default: the shipped microast, or the checkpoint's; gatys optimises each picture, for minutes"
+    add("--method", choices=("microast", "gatys", "adain"), help=methods)
     add("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default imagenet or $GAN_STYLE_VGG")
     add("--seed", type=int, default=0)
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")

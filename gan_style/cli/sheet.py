@@ -11,7 +11,7 @@ import torch
 from rich.progress import Progress
 
 from gan_style.checkpoints.labels import name_checkpoints
-from gan_style.cli.arguments import MAX_SEED, parse_style, refuse_method
+from gan_style.cli.arguments import MAX_SEED, SHIPPED, parse_style, refuse_method, wants_gatys
 from gan_style.cli.noted import warn_of
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
@@ -97,13 +97,15 @@ def check_arguments(parsed: Namespace, output: Path) -> list[str]:
 
 
 def models_of(parsed: Namespace, styles: Sequence[str]) -> list[tuple[str, LoadedTranslator]]:
-    """Load the models of a command, each with its label; Gatys where there is no other, or where it is asked for."""
+    """Load the models of a command, each with its label: Gatys where it is asked for, the shipped one without any."""
     models = [(name, load(path, allow=parsed.allow)) for name, path in name_checkpoints(parsed.checkpoint).items()]
     refuse_method(parsed, [model for _, model in models], beside=True)
-    wants_gatys = not models or parsed.method == "gatys"
-    if not styles and (wants_gatys or any(model.model.takes_style for _, model in models)):
+    by_gatys = wants_gatys(parsed)
+    if not models and not by_gatys:
+        models = [(SHIPPED, load(SHIPPED))]
+    if not styles and (by_gatys or any(model.model.takes_style for _, model in models)):
         raise UserError("a sheet needs a style: --style IMAGE")
-    if wants_gatys:
+    if by_gatys:
         models.append(("gatys", gatys(parsed.weights, parsed.seed, parsed.set)))
     return models
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gan_style.cli.arguments import MAX_SEED, parse_style, refuse_method, style_options
+from gan_style.cli.arguments import MAX_SEED, SHIPPED, parse_style, refuse_method, style_options, wants_gatys
 from gan_style.cli.noted import warn_of
 from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_finite, require_whole
@@ -56,10 +56,10 @@ def stylize(parsed: Namespace) -> None:
 
 
 def translator_of(parsed: Namespace) -> LoadedTranslator:
-    """Load the checkpoint that a `stylize` command names, or make Gatys, which needs no training."""
+    """Load the checkpoint that a `stylize` command names, or the shipped model, or make Gatys, which is not trained."""
     if not parsed.checkpoint:
         refuse_method(parsed, [])
-        return gatys(parsed.weights, parsed.seed, parsed.set)
+        return gatys(parsed.weights, parsed.seed, parsed.set) if wants_gatys(parsed) else load(SHIPPED)
     translator = load(parsed.checkpoint, allow=parsed.allow)
     if not translator.model.takes_style:
         raise UserError(f"{parsed.checkpoint} takes no style pictures: use gan-style translate {parsed.checkpoint}")

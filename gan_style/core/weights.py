@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from gan_style.core import torch_files
 from gan_style.core.errors import UserError
-from gan_style.core.extras import why_no_import
 from gan_style.core.memory import raise_if_out
 from gan_style.core.paths import absent, expanded
 
@@ -46,16 +45,24 @@ def read_whole(path: str | Path, what: str) -> tuple[Mapping[Any, Any], str]:
     return content, sha256
 
 
+def read_networks(path: str | Path, what: str) -> tuple[dict[str, dict[str, Tensor]], str]:
+    """Read a file as `read` does, and the state dicts inside its dicts, by their names; that of the file itself by "".
+
+    Those of optimisers are no state dicts of networks: their tensors lie deeper.
+    """
+    content, sha256 = read_whole(path, what)
+    inside = {str(key): _named(value) for key, value in content.items() if isinstance(value, Mapping)}
+    found = {"": _named(content), **inside}
+    return {key: state for key, state in found.items() if state}, sha256
+
+
 def _named(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        why = why_no_import(error, "safetensors")
-        raise UserError(f"{path} needs the package safetensors, which {why}: pip install safetensors") from error
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except Exception as error:  # safetensors' error class is not public

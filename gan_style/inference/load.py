@@ -36,6 +36,7 @@ def load(
 
     Args:
         path: a checkpoint of ours, or a .safetensors that was exported from one; it carries everything that is needed.
+            "microast" is the model that the package carries, which takes any picture as a style.
         device: "cuda", "cpu", ...; None takes a GPU where there is one.
         ema: take the averaged weights of the generators, where training kept them.
         precision: "32", or "bf16" for most multiplications in bfloat16 where the device has instructions for it.

@@ -343,6 +343,8 @@ class LoadedTranslator:
         """Return the style of a direction for which none is named, of a seed where the model draws it."""
         if not self.model.takes_style:
             return Style(str(direction), None, direction=direction)
+        if self.about and self.about.get("imported"):
+            raise UserError("this model was imported, and no file tells the styles it was trained on: give it a style")
         with self._seeded(seed, [direction]):
             return Style(str(direction), styled(self.model, direction).general_style(), direction=direction)
 

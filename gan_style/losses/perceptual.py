@@ -70,7 +70,12 @@ def covariance(features: Tensor) -> Tensor:
 def mean_std(features: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
     """Compute mean and standard deviation of each channel, two [B, C] (Huang and Belongie 2017, eqs. 5 and 6)."""
     flat = features.flatten(2)
-    return flat.mean(dim=-1), (flat.var(dim=-1, correction=0) + eps).sqrt()
+    mean = flat.mean(dim=-1)
+    if isinstance(flat, Tensor):  # torch's own variance takes many times as long on a CPU
+        variance = (flat - mean[..., None]).square().mean(dim=-1)
+    else:  # of a feature map that is computed tile by tile
+        variance = flat.var(dim=-1, correction=0)
+    return mean, (variance + eps).sqrt()
 
 
 def total_variation(images: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ PLACES = {
     "Gatys": "gatys",
     "Generated": "translator",
     "ImagePool": "image_pool",
+    "MicroAST": "microast",
     "PerceptualGAN": "perceptual_gan",
     "Pretrained": "pretrained",
     "StyleConditional": "style_conditional",

@@ -27,7 +27,8 @@ from gan_style.networks.blocks import InstanceNorm2d
 from gan_style.networks.recomputed import recomputed
 from gan_style.networks.winograd import kernel_of, winograd
 
-MIN_CHANNELS_FOR_WINOGRAD = 32  # of input and output; also for bfloat16, and of the input of `by_rows`
+MIN_CHANNELS_FOR_WINOGRAD = 32  # of input and output; also for bfloat16
+MIN_CHANNELS_BY_ROWS = 16  # of the input
 MIN_TILES_FOR_WINOGRAD = 64  # of 4x4 output pixels
 MAX_CHANNELS_BY_ROWS = 4  # of the output
 MIN_CROP_PIXELS = 96**2  # from which on training on crops is faster by fast convolutions
@@ -139,7 +140,7 @@ def _convolution(module: nn.Conv2d, x: Tensor, *, bf16: bool) -> Tensor:
         return nn.Conv2d.forward(module, x)
     x = x.contiguous(memory_format=torch.channels_last)
     plain = module.stride == (1, 1) and module.padding == (0, 0)
-    to_few = module.out_channels <= MAX_CHANNELS_BY_ROWS and module.in_channels >= MIN_CHANNELS_FOR_WINOGRAD
+    to_few = module.out_channels <= MAX_CHANNELS_BY_ROWS and module.in_channels >= MIN_CHANNELS_BY_ROWS
     if plain and to_few and module.kernel_size[0] > 1:
         return by_rows(x, module.weight, module.bias)
     tiles = len(x) * (x.shape[-2] - 2) * (x.shape[-1] - 2) / 16

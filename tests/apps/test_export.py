@@ -46,7 +46,10 @@ WHOLE = [
     *[("model=cyclegan", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[("model=cyclegan", "model/generator=unet128", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
     *[(f"model={name}",) for name in ("cut", "santa", "ugatit", "ugatit_light", "unsb", "munit", "unit")],
-    *[(f"model={name}",) for name in ("sincut", "perceptual_gan", "two_branch", "style_conditional", "adain")],
+    *[
+        (f"model={name}",)
+        for name in ("sincut", "perceptual_gan", "two_branch", "style_conditional", "adain", "microast")
+    ],
     ("model=adain", "model.vgg.depth=relu4_1"),
 ]
 
@@ -90,7 +93,7 @@ def assert_same(checkpoint: Path, run: Callable[..., Tensor], direction: str = "
     model = gan_style.load(checkpoint, device="cpu").model
     for batch, height, width in SIZES:
         inputs = {"picture": torch.rand(batch, 3, height, width) * 2 - 1}
-        if type(model).__name__ == "AdaIN":
+        if type(model).__name__ in ("AdaIN", "MicroAST"):
             inputs["style"] = torch.rand(batch, 3, width, height + 7) * 2 - 1
             expected = model.stylize(inputs["picture"], model.style_code(inputs["style"]))
         elif model.takes_style:
@@ -203,6 +206,7 @@ def test_programs_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
         "two_branch",
         "style_conditional",
         "adain",
+        "microast",
     ],
 )
 def test_safetensors_load_as_the_checkpoint(tmp_path: Path, name: str) -> None:
@@ -396,10 +400,10 @@ def test_mistakes_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_missing_package_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"no_such_package is not installed: pip install 'gan-style\[export\]'"):
         extras.extra("export", "no_such_package")
-    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     checkpoint = saved(tmp_path / "a.ckpt", "model=cut")
-    with pytest.raises(UserError, match=r"safetensors is not installed: pip install 'gan-style\[export\]'"):
-        gan_style.load(checkpoint).save_pretrained(tmp_path / "hub")
+    with pytest.raises(UserError, match=r"onnx is not installed: pip install 'gan-style\[export\]'"):
+        gan_style.export(checkpoint, tmp_path / "a.onnx")
 
 
 def test_help_stays_quick_and_light() -> None:

@@ -106,7 +106,7 @@ def run_shell(command: Command) -> None:
     elif name in ("make", "pip", ""):
         raise NotACommandError(f"{command}: mark it <!-- not run (...): REASON -->, or <!-- not code: WHAT -->")
     else:
-        extra = QUICK.get(name, {}) | (GATYS if name in ("stylize", "sheet") and "--checkpoint" not in words else {})
+        extra = QUICK.get(name, {}) | (GATYS if "gatys" in words else {})
         more = [word for option, value in extra.items() if option not in words for word in (option, value)]
         status = cli.main([name, *words, *more])
     assert status == 0, f"{command}: exit status {status}"

@@ -74,8 +74,7 @@ def controls(models: Models, folder: Path) -> Controls:
     image = _image("Picture", 300, "picture")
     gr.HTML('<p class="quiet">or take a sample</p>')
     samples = _strip(draw_samples(folder, "A"), "samples")
-    names = models.names
-    model = gr.Dropdown(names, value=names[0] if names else None, label="Model", elem_id="model")
+    model = gr.Dropdown(models.names, value=models.first, label="Model", elem_id="model")
     note = gr.HTML(visible=False, elem_id="caution")
     direction = gr.Radio([], label="Direction", visible=False, elem_id="direction")
     with gr.Column(visible=False, elem_id="styles") as styles:

@@ -1,4 +1,4 @@
-"""Models to choose from on the page: checkpoints by name, and Gatys where VGG's weights are present."""
+"""Models to choose from on the page: checkpoints by name, the shipped one, Gatys where VGG's weights are present."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+from gan_style.checkpoints.checkpoint import SHIPPED
 from gan_style.checkpoints.labels import name_checkpoints
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable, resolved
@@ -49,12 +50,18 @@ class Models:
         name_of = {resolved(path): name for name, path in found.items()}
         named = {name_of.pop(resolved(path), name): path for name, path in self._given.items()}
         left = {name: found[name] for name in name_of.values()}
-        self._checkpoints = named | {str(path) if name in named else name: path for name, path in left.items()}
+        found = named | {str(path) if name in named else name: path for name, path in left.items()}
+        self._checkpoints = found | {name: Path(name) for name in SHIPPED if name not in found}
 
     @property
     def names(self) -> list[str]:
-        """Names of the given models first, then of the newest runs, then Gatys."""
+        """Names of the given models first, then of the newest runs, then the shipped ones and Gatys."""
         return [*self._checkpoints, *([GATYS] if self._weights else [])]
+
+    @property
+    def first(self) -> str:
+        """Name of the model that the page opens with: the first given one, or else a shipped one."""
+        return self.names[0] if self._given else next(iter(SHIPPED))
 
     def load(self, name: str | None) -> LoadedTranslator:
         """Load the model of this name.

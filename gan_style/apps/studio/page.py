@@ -31,8 +31,6 @@ ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit":
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"}  # for events without work
 HEAD = """<header><h1>gan_style studio</h1>
 <p>Give a picture another style. Everything happens on this machine; nothing is sent anywhere.</p></header>"""
-NO_MODEL = """<p class="note">No model yet: train one with <code>gan-style train</code>, name one with
-<code>--checkpoint</code>, or give Gatys, which needs no training, its VGG with <code>--weights FILE</code>.</p>"""
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif"]
 MONO = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "Liberation Mono", "monospace"]
 
@@ -92,18 +90,15 @@ def build(models: Models, room: Room) -> gr.Blocks:
     with gr.Blocks(title="gan_style studio", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HEAD)
         with gr.Tabs():
-            with gr.Tab("Studio", id="studio"):
-                if not models.names:
-                    gr.HTML(NO_MODEL)
-                with gr.Row(elem_id="desk"):
-                    with gr.Column(scale=5, min_width=320, elem_id="left"):
-                        chosen = controls(models, room.folder)
-                    with gr.Column(scale=7, min_width=320, elem_id="right"), gr.Tabs(elem_id="results"):
-                        stops = Stops()
-                        _result(models, chosen, room, stops)
-                        choices = _compare(models, chosen, room, stops)
-                        if importlib.util.find_spec("gan_style.inference.video"):
-                            _video(models, chosen, room, stops)
+            with gr.Tab("Studio", id="studio"), gr.Row(elem_id="desk"):
+                with gr.Column(scale=5, min_width=320, elem_id="left"):
+                    chosen = controls(models, room.folder)
+                with gr.Column(scale=7, min_width=320, elem_id="right"), gr.Tabs(elem_id="results"):
+                    stops = Stops()
+                    _result(models, chosen, room, stops)
+                    choices = _compare(models, chosen, room, stops)
+                    if importlib.util.find_spec("gan_style.inference.video"):
+                        _video(models, chosen, room, stops)
             with gr.Tab("Runs", id="runs"):
                 again = gr.Button("Look again", size="sm", elem_id="again", scale=0)
                 cards = gr.HTML()

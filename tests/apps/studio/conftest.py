@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     pytest.importorskip("gradio", reason="the studio needs gradio")
     folder = tmp_path_factory.mktemp("studio")
     (folder / "tmp").mkdir()
-    for model in ("adain", "cyclegan"):  # the newest is the one that the page begins with
+    for model in ("adain", "cyclegan"):
         trained_into(folder / "runs" / model / "first", f"model={model}", "trainer.max_steps=1")
     words = [sys.executable, "-m", "gan_style", "studio", "--runs", str(folder / "runs"), "--weights", "random"]
     # settings of other pages must not hold for this one

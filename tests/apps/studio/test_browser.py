@@ -48,7 +48,7 @@ def visit(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: failed.append(str(error)))
         page.goto(server.address)
-        page.wait_for_selector("#direction")  # its first model, cyclegan, is loaded
+        page.wait_for_selector("#styles")  # its first model, the shipped one, is loaded
         return page
 
     yield start

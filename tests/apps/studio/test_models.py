@@ -43,7 +43,8 @@ def test_the_newest_run_comes_first_and_runs_of_gatys_not_at_all(tmp_path: Path)
 
 def test_models_are_loaded_once_and_seen_when_they_are_new(runs: Path, tmp_path: Path) -> None:
     models = Models([], runs, None)
-    assert models.names == ["cyclegan-tiny/first"]
+    assert models.names == ["cyclegan-tiny/first", "microast"]
+    assert models.first == "microast"  # since none is given
     first = models.load("cyclegan-tiny/first")
     assert models.load("cyclegan-tiny/first") is first
     checkpoint = find_runs(runs)["cyclegan-tiny/first"]
@@ -52,7 +53,7 @@ def test_models_are_loaded_once_and_seen_when_they_are_new(runs: Path, tmp_path:
     assert len(models._loaded) <= MAX_LOADED
     (runs / "cyclegan-tiny").rename(runs / "moved")
     models.look()
-    assert models.names == ["moved/first"]
+    assert models.names == ["moved/first", "microast"]
     with pytest.raises(UserError, match="the model cyclegan-tiny/first is not there any more: look again"):
         models.load("cyclegan-tiny/first")
     with pytest.raises(UserError, match="choose a model first"):
@@ -61,10 +62,11 @@ def test_models_are_loaded_once_and_seen_when_they_are_new(runs: Path, tmp_path:
 
 def test_a_checkpoint_that_is_given_comes_first_and_once(runs: Path, tmp_path: Path) -> None:
     best = find_runs(runs)["cyclegan-tiny/first"]
-    assert Models([str(best)], runs, None).names == ["cyclegan-tiny/first"]
-    assert Models([str(best)], tmp_path / "others", None).names == ["first"]
+    assert Models([str(best)], runs, None).names == ["cyclegan-tiny/first", "microast"]
+    assert Models([str(best)], tmp_path / "others", None).names == ["first", "microast"]
+    assert Models([str(best)], tmp_path / "others", None).first == "first"
     last = best.with_name("last.ckpt")
-    assert Models([str(last)], runs, None).names == ["first", "cyclegan-tiny/first"]
+    assert Models([str(last)], runs, None).names == ["first", "cyclegan-tiny/first", "microast"]
     with pytest.raises(UserError, match="there is no checkpoint"):
         Models([str(tmp_path / "none.ckpt")], runs, None)
 
@@ -88,8 +90,8 @@ def test_gatys_is_offered_only_with_weights_at_hand(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("GAN_STYLE_VGG", raising=False)
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     assert weights_at_hand(None) is None
-    assert Models([], tmp_path, None).names == []
-    assert Models([], tmp_path, "random").names == [GATYS]
+    assert Models([], tmp_path, None).names == ["microast"]
+    assert Models([], tmp_path, "random").names == ["microast", GATYS]
     with pytest.raises(UserError, match="none"):
         Models([], tmp_path, str(tmp_path / "none.pth"))
     monkeypatch.setenv("GAN_STYLE_VGG", "of-the-environment.pth")

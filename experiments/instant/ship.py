@@ -1,0 +1,28 @@
+"""Write the weights of experiment=instant as the package carries them: float16, without the VGG of the losses.
+
+python experiments/instant/ship.py RUN/checkpoints/last.ckpt gan_style/checkpoints/microast.safetensors
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import gan_style
+from gan_style.checkpoints import safetensors
+
+
+def main(source: str, out: str) -> None:
+    translator = gan_style.load(source, device="cpu")
+    about = dict(translator.about or {})
+    about["config"] = {"model": {**about["config"]["model"], "vgg": None}}
+    about |= {"domains": {**about["domains"]}, "best": {"rule": "newest", "score": None, "iteration": None}}
+    about.pop("init_from", None)
+    about.pop("styles", None)  # the names of more than a thousand files
+    state = {name: value.half() for name, value in translator.model.state_dict().items()}
+    safetensors.write(state, about, Path(out))
+    print(f"{out}: {Path(out).stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
