@@ -139,7 +139,7 @@ _TABLE = (
             ),
         ),
         "MIT",
-        ("export GAN_STYLE_VGG={root}/vgg_normalised.pth",),
+        ("gan-style import {root} adain.ckpt", "export GAN_STYLE_VGG={root}/vgg_normalised.pth"),
     ),
     NamedWeights(
         "microast",
@@ -154,6 +154,7 @@ _TABLE = (
             )
         ),
         "MIT",
+        ("gan-style import {root} microast.ckpt",),
     ),
     NamedWeights(
         "vgg19",
