@@ -25,7 +25,7 @@ from gan_style.data.saving import check_not_overwriting
 from gan_style.inference.live.look import Control, Look
 from gan_style.inference.live.pipeline import Counts, run
 from gan_style.inference.live.sinks import STDOUT, WINDOW, sink_of
-from gan_style.inference.live.sources import STDIN, source_of
+from gan_style.inference.live.sources import STDIN, Source, source_of
 from gan_style.inference.load import load
 
 SHIPPED = "microast"  # the model of the package, which takes any picture as a style
@@ -48,8 +48,12 @@ def live(parsed: Namespace) -> int:
     if parsed.out not in (STDOUT, WINDOW):
         read = [parsed.source, parsed.checkpoint, parsed.control, *dict(styles)]
         check_not_overwriting([expanded(parsed.out)], [path for path in read if path])
+    with source_of(parsed.source, parse_size(parsed.frame), parse_rate(parsed.rate)) as source:
+        return _run(parsed, styles, source)
+
+
+def _run(parsed: Namespace, styles: Styles, source: Source) -> int:
     stop, interrupted, keys = threading.Event(), threading.Event(), deque[str]()
-    source = source_of(parsed.source, parse_size(parsed.frame), parse_rate(parsed.rate))
     sink = sink_of(parsed.out, parsed.format, source, keys.append)
     look = Look(
         load(parsed.checkpoint or SHIPPED, device=parsed.device, precision=parsed.precision, allow=parsed.allow),

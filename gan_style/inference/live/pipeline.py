@@ -1,4 +1,4 @@
-"""Pipeline of threads: one reads, one translates, and the caller's writes, with short queues between them."""
+"""Pipeline of threads: one reads, one translates, and the caller's writes, with room for one frame between them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,17 @@ from gan_style.inference.live.sources import Source
 from gan_style.inference.video.reading import Frame
 
 T = TypeVar("T")
-LENGTH = 2  # frames in a queue: one that is ready, one that is being made ready
 WAIT_SECONDS = 0.1  # after which a thread without frames looks whether it should end
 REMEMBERED = 10_000  # delays of the last frames, that the summary is about
 
 
-class Queue(Generic[T]):
-    """Bounded queue of two threads: where it is full, it lets the giver wait, or drops what has waited longest.
+class Slot(Generic[T]):
+    """Place for one item between two threads: while it is taken the giver waits, or with `drop` replaces the item."""
 
-    Args:
-        length: items at most.
-        drop: whether to drop.
-    """
-
-    def __init__(self, length: int, *, drop: bool) -> None:
+    def __init__(self, *, drop: bool) -> None:
         self.dropped = 0
-        self._length, self._drop = length, drop
-        self._items: deque[T] = deque()
+        self._drop = drop
+        self._items: list[T] = []
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self._error: BaseException | None = None
@@ -45,10 +39,10 @@ class Queue(Generic[T]):
     def put(self, item: T) -> bool:
         """Add an item; False if nobody takes any more."""
         with self._changed:
-            while self._drop and len(self._items) >= self._length:
-                self._items.popleft()
+            if self._drop and self._items:
+                self._items.clear()
                 self.dropped += 1
-            self._changed.wait_for(lambda: len(self._items) < self._length or self._closed)
+            self._changed.wait_for(lambda: not self._items or self._closed)
             self._items.append(item)
             self._changed.notify_all()
             return not self._closed
@@ -63,7 +57,7 @@ class Queue(Generic[T]):
             self._changed.wait_for(lambda: self._items or self._ended, WAIT_SECONDS)
             if self._items:
                 self._changed.notify_all()
-                return self._items.popleft()
+                return self._items.pop()
             if self._error:
                 raise self._error
             return None
@@ -164,8 +158,8 @@ def run(
     Raises:
         Exception: of any thread.
     """
-    read: Queue[Moving] = Queue(1 if drop else LENGTH, drop=drop)
-    made: Queue[Moving] = Queue(1, drop=False)
+    read: Slot[Moving] = Slot(drop=drop)
+    made: Slot[Moving] = Slot(drop=False)
     reader, translator = (
         threading.Thread(target=_fill, args=arguments, daemon=True)
         for arguments in (
@@ -196,17 +190,17 @@ def run(
     return counts
 
 
-def _fill(queue: Queue[T], items: Generator[T]) -> None:
-    """Put all items into a queue, in a thread."""
+def _fill(slot: Slot[T], items: Generator[T]) -> None:
+    """Put all items into a slot, in a thread."""
     try:
         with closing(items):
             for item in items:
-                if not queue.put(item):
+                if not slot.put(item):
                     break
     except BaseException as error:
-        queue.end(error)
+        slot.end(error)
     else:
-        queue.end()
+        slot.end()
 
 
 def _reading(source: Source, side: int, realtime: bool, stop: threading.Event) -> Generator[Moving]:
@@ -224,7 +218,7 @@ def _reading(source: Source, side: int, realtime: bool, stop: threading.Event) -
 
 @torch.no_grad()
 def _translating(
-    read: Queue[Moving], convert: Callable[[Tensor], Tensor], stop: threading.Event, between: Callable[[], None]
+    read: Slot[Moving], convert: Callable[[Tensor], Tensor], stop: threading.Event, between: Callable[[], None]
 ) -> Generator[Moving]:
     while True:
         item = read.get()

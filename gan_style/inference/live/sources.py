@@ -21,7 +21,7 @@ STDIN = "-"
 
 
 class Source:
-    """Frames in the order of time.
+    """Frames in the order of time; a context manager.
 
     Attributes:
         like: what a writer of videos takes its times and colours from.
@@ -35,9 +35,27 @@ class Source:
         self.like, self.rate, self.time_base = like, like.rate, like.time_base
         self.expected, self.camera = expected, False
         self.unread: str | None = None
+        self._begun = False
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._begun:  # else the thread that reads closes it
+            self._close()
 
     def frames(self) -> Iterator[Frame]:
-        """Yield each frame once; what is open is closed by the thread that reads."""
+        """Yield each frame, once."""
+        self._begun = True
+        try:
+            yield from self._frames()
+        finally:
+            self._close()
+
+    def _frames(self) -> Iterator[Frame]:
+        raise NotImplementedError
+
+    def _close(self) -> None:
         raise NotImplementedError
 
 
@@ -52,10 +70,12 @@ class VideoSource(Source):
         self._reader = VideoReader(path, sound=False)
         super().__init__(self._reader, self._reader.expected)
 
-    def frames(self) -> Iterator[Frame]:
-        with self._reader as reader:
-            yield from reader.items()
+    def _frames(self) -> Iterator[Frame]:
+        yield from self._reader.items()
         self.unread = self._reader.unread
+
+    def _close(self) -> None:
+        self._reader.__exit__()
 
 
 class RawSource(Source):
@@ -73,19 +93,19 @@ class RawSource(Source):
         super().__init__(Plain(Path(name), rate, 1 / rate), length // (3 * size[0] * size[1]))
         self._stream, self._name, self._size = stream, name, size
 
-    def frames(self) -> Iterator[Frame]:
+    def _frames(self) -> Iterator[Frame]:
         width, height = self._size
-        bound, count = 3 * width * height, 0
-        with self._stream as stream:
-            while data := _exactly(stream, bound):
-                if len(data) < bound:
-                    self.unread = (
-                        f"{self._name} ends inside a frame, after {count} whole ones and {len(data)} of {bound} bytes: "
-                        f"is --frame {width}x{height} its size?"
-                    )
-                    return
-                yield Frame(np.frombuffer(data, np.uint8).reshape(height, width, 3), count, 1)
-                count += 1
+        size, count = 3 * width * height, 0
+        while data := _exactly(self._stream, size):
+            if len(data) < size:
+                whole = f"{self._name} ends inside a frame, after {count} whole ones"
+                self.unread = f"{whole} ({len(data)} of {size} bytes): check --frame {width}x{height}"
+                return
+            yield Frame(np.frombuffer(data, np.uint8).reshape(height, width, 3), count, 1)
+            count += 1
+
+    def _close(self) -> None:
+        self._stream.close()
 
 
 class CameraSource(Source):
@@ -107,18 +127,18 @@ class CameraSource(Source):
         super().__init__(Plain(Path(f"camera {number}"), rate, CLOCK))
         self.camera = True
 
-    def frames(self) -> Iterator[Frame]:
+    def _frames(self) -> Iterator[Frame]:
         begun = time.monotonic()
-        try:
-            while True:
-                there, image = self._camera.read()
-                if not there:
-                    self.unread = f"camera {self._number} gives no more frames"
-                    return
-                pts = round((time.monotonic() - begun) / CLOCK)
-                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), pts, 0)  # type: ignore[arg-type]
-        finally:
-            self._camera.release()
+        while True:
+            there, image = self._camera.read()
+            if not there:
+                self.unread = f"camera {self._number} gives no more frames"
+                return
+            pts = round((time.monotonic() - begun) / CLOCK)
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), pts, 0)  # type: ignore[arg-type]
+
+    def _close(self) -> None:
+        self._camera.release()
 
 
 def source_of(text: str, size: tuple[int, int] | None, rate: Fraction | None) -> Source:
