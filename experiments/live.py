@@ -104,10 +104,8 @@ def main() -> None:
                 *seconds, last[smooth] = timed(lambda look=look: piped(look, folder, given.size))
                 rows[smooth].append((seconds[0], seconds[1]))
     print(f"{len(frames)} frames of {given.size}x{given.size}, {given.rounds} rounds")
-    print(
     print("| | wall ms a frame | CPU ms a frame | of bare, wall | CPU | delay ms |")
     print("| --- | --- | --- | --- | --- | --- |")
-    )
     for label, found in rows.items():
         wall, cpu = (1000 * statistics.median(one) / len(frames) for one in zip(*found, strict=True))
         ratios = [statistics.median(x[i] / y[i] for x, y in zip(found, rows["bare"], strict=True)) for i in (0, 1)]
