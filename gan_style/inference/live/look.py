@@ -1,4 +1,4 @@
-"""What frames are translated to, changed while they come, and the file or pipe that says so."""
+"""Translation of frames that changes while they come, and the file or pipe that says how."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -91,7 +91,7 @@ class Moving(NamedTuple):
 
 @dataclass
 class Counts:
-    """What a run has done so far.
+    """Numbers of a run so far.
 
     Attributes:
         frames: written.
@@ -160,34 +160,41 @@ def run(
     """
     read: Slot[Moving] = Slot(drop=drop)
     made: Slot[Moving] = Slot(drop=False)
-    reader, translator = (
-        threading.Thread(target=_fill, args=arguments, daemon=True)
-        for arguments in (
-            (read, _reading(source, side, realtime, stop)),
-            (made, _translating(read, convert, stop, between)),
-        )
-    )
     counts, begun = Counts(), time.monotonic()
-    reader.start()
-    translator.start()
+    read_frames, made_frames = _reading(source, side, realtime, stop), _translating(read, convert, stop, between)
+    with _filled(read, read_frames, wait=1, stop=stop), _filled(made, made_frames, wait=None, stop=stop):
+        try:
+            while not made.done:
+                if (item := made.get()) is not None:
+                    write(item.frame._replace(image=item.image))
+                    now = time.monotonic()
+                    counts.add(now, now - item.taken)
+                counts.dropped, counts.seconds = read.dropped, time.monotonic() - begun
+                report(counts)
+            counts.stopped = stop.is_set()
+        except BrokenPipeError:
+            counts.closed = True
+    return counts
+
+
+@contextmanager
+def _filled(slot: Slot[T], items: Generator[T], *, wait: float | None, stop: threading.Event) -> Iterator[None]:
+    """Let a thread fill a slot inside a `with` block, and stop it at its end.
+
+    Args:
+        slot: closed at the end.
+        items: to put there.
+        wait: seconds for the thread to end: one that reads may wait for a pipe or a camera that gives nothing.
+        stop: set at the end.
+    """
+    thread = threading.Thread(target=_fill, args=(slot, items), daemon=True)
+    thread.start()
     try:
-        while not made.done:
-            if (item := made.get()) is not None:
-                write(item.frame._replace(image=item.image))
-                now = time.monotonic()
-                counts.add(now, now - item.taken)
-            counts.dropped, counts.seconds = read.dropped, time.monotonic() - begun
-            report(counts)
-        counts.stopped = stop.is_set()
-    except BrokenPipeError:
-        counts.closed = True
+        yield
     finally:
         stop.set()
-        read.close()
-        made.close()
-        translator.join()
-        reader.join(1)  # not for ever: it may wait for a pipe or a camera that gives nothing
-    return counts
+        slot.close()
+        thread.join(wait)
 
 
 def _fill(slot: Slot[T], items: Generator[T]) -> None:

@@ -1,4 +1,4 @@
-"""Where frames go: a window, a video, or y4m and raw RGB in a file or on stdout."""
+"""Sinks of frames: a window, a video, or y4m and raw RGB in a file or on stdout."""
 
 from __future__ import annotations
 

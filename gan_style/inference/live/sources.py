@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a video, or raw RGB of a file or of stdin."""
+"""Sources of frames: a camera, a video, or raw RGB of a file or of stdin."""
 
 from __future__ import annotations
 
