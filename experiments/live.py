@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,17 @@ def piped(look: Look, folder: Path, side: int) -> Counts:
     """From a file to a file."""
     source = RawSource((folder / "in.rgb").open("rb", buffering=0), "in.rgb", (side, side), Fraction(25))
     with StreamSink(folder / "out.rgb", "rgb", Fraction(25)) as sink:
-        plain = {"side": side, "drop": False, "realtime": False, "stop": threading.Event()}
-        return run(source, look, sink.write, between=lambda: None, report=lambda counts: None, **plain)
+        return run(
+            source,
+            look,
+            sink.write,
+            side=side,
+            drop=False,
+            realtime=False,
+            stop=threading.Event(),
+            between=lambda: None,
+            report=lambda counts: None,
+        )
 
 
 def flicker(outputs: list[Tensor], frames: list[Tensor]) -> float:
@@ -99,9 +109,9 @@ def main() -> None:
         (folder / "in.rgb").write_bytes(b"".join(array.tobytes() for array in arrays))
         bare(translator, frames[:8], style)
         for _ in range(given.rounds):
-            rows["bare"].append(timed(lambda: bare(translator, frames, style))[:2])
+            rows["bare"].append(timed(partial(bare, translator, frames, style))[:2])
             for smooth, look in looks.items():
-                *seconds, last[smooth] = timed(lambda look=look: piped(look, folder, given.size))
+                *seconds, last[smooth] = timed(partial(piped, look, folder, given.size))
                 rows[smooth].append((seconds[0], seconds[1]))
     print(f"{len(frames)} frames of {given.size}x{given.size}, {given.rounds} rounds")
     print("| | wall ms a frame | CPU ms a frame | of bare, wall | CPU | delay ms |")

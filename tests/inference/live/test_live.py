@@ -164,7 +164,7 @@ def test_smoothing_is_that_of_videos(files: Path, tmp_path: Path) -> None:
     options = ("--source", files / "in.rgb", *SIZE, "--out", tmp_path / "out.rgb", "--smooth", "norm", "--window", "3")
     assert run("live", files / "cyclegan.ckpt", *options) == 0
     translator = load(files / "cyclegan.ckpt")
-    smoothed = smoother("norm", lambda x: translator.translate(x, tile=None), translator.model, 3)  # type: ignore[no-any-return]
+    smoothed = smoother("norm", lambda x: translator.translate(x, tile=None), translator.model, 3)
     plain = frames_of(tmp_path / "out.rgb")
     for frame, result in zip(FRAMES, plain, strict=True):
         with torch.no_grad():
