@@ -59,6 +59,7 @@ MAY_IMPORT = {
     "inference": {"core", "data", "networks", "models", "checkpoints"},
     "inference.tiling": {"core", "data.cache", "networks.contract"},
     "inference.video": {"core", "data", "metrics", "inference"},
+    "inference.live": {"core", "data", "inference"},
     "evaluation": {"core", "data", "networks", "losses", "metrics", "report", "checkpoints", "inference"},
     # doors: an app knows no other, and nobody but the files at the root imports a verb
     "apps": set(),

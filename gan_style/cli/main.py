@@ -98,6 +98,7 @@ def parser_of_verbs() -> argparse.ArgumentParser:
     new.set_defaults(run=_new)
     _data_sets(verbs)
     _images(verbs)
+    _live(verbs)
     _scores(verbs)
     _files(verbs)
     add_table(verbs)
@@ -242,6 +243,31 @@ def _images(verbs: Any) -> None:
     _method_options(sheet)
     allow_option(sheet)
     sheet.set_defaults(run=("cli.sheet", "sheet"))
+
+
+def _live(verbs: Any) -> None:
+    """Add the verb that translates frames while they come."""
+    live = verbs.add_parser("live", help="translate a camera, a video or a pipe of frames while it runs")
+    add = live.add_argument
+    add("checkpoint", nargs="?", help="of a trained model; with --style, default the one of the package")
+    add("--source", default="0", metavar="N|FILE|-", help="a camera's number, a video, or y4m from stdin; camera 0")
+    add("--frame", metavar="WxH", help="the source is raw RGB of this width and height")
+    add("--rate", metavar="FPS", help="of raw RGB; 25")
+    add("--out", default="WINDOW", metavar="WINDOW|FILE|-", help=".mp4, .mkv, .y4m, .rgb, or stdout; a window")
+    add("--format", choices=("y4m", "rgb"), help="of stdout; y4m")
+    add("--size", type=int, default=256, metavar="N", help="longer side in pixels, at most the source's; 256")
+    add("--direction", choices=("A2B", "B2A"), help="default: the model's first")
+    add("--style", action="append", default=[], metavar="IMAGE[=WEIGHT]", help="a picture, a folder or a name")
+    add("--alpha", type=float, default=1.0, help="strength, 0 to 1")
+    add("--preserve-color", action="store_true", help="keep the colours of the frames")
+    add("--smooth", choices=("off", "norm", "flow"), default="off", help="against flicker; off")
+    add("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
+    add("--realtime", action="store_true", help="as a camera: at the source's speed, and late frames are dropped")
+    add("--control", type=expanded, metavar="PATH", help="a file or pipe of lines such as alpha 0.5; it may be new")
+    add("--precision", choices=("32", "bf16"), default="32")
+    add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
+    allow_option(live)
+    live.set_defaults(run=("cli.live", "live"))
 
 
 def _studio(verbs: Any) -> None:

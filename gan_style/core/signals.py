@@ -118,6 +118,21 @@ def stoppable() -> AbstractContextManager[None]:
     return _handled(stop)
 
 
+def asking(request: Callable[[], None]) -> AbstractContextManager[None]:
+    """Call a function at the first SIGINT or SIGTERM inside a `with` block; further ones raise KeyboardInterrupt."""
+    asked = False
+
+    def handler(number: int, frame: FrameType | None = None) -> None:
+        nonlocal asked
+        if asked:
+            stop(number, frame)
+        elif is_new_request(number):
+            asked = True
+            request()
+
+    return _handled(handler)
+
+
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     """Handle signals inside a `with` block; after an interruption they are ignored, as the process is about to end.

@@ -18,7 +18,7 @@ from gan_style.core.paths import printable
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".flv", ".wmv", ".3gp")
 # No playlists: they can make FFmpeg open other files and addresses, whatever their suffix.
-DEMUXERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,ogg,flv,asf"
+DEMUXERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,ogg,flv,asf,yuv4mpegpipe"
 DEFAULT_RATE = Fraction(25)  # frames per second, where a file names none
 MAX_PADDING_PIXELS = 2**22  # that FFmpeg may add to the rows of a frame; the frame itself is checked without them
 MAX_PREROLL_SECONDS = 0.1  # of audio before the start, that a decoder may need
@@ -70,13 +70,14 @@ class VideoReader:
     """Open video, a context manager: its first real video stream and all of its audio.
 
     Args:
-        path: of a file.
+        path: of a file, or of a pipe.
+        sound: whether to read the audio.
 
     Raises:
         UserError: PyAV is missing, or the file is no video, or has no frames.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sound: bool = True) -> None:
         av = pyav()
         self.path = path
         self.unread: str | None = None  # after `items`: a sentence, if it stopped before the end
@@ -95,7 +96,7 @@ class VideoReader:
             raise UserError(f"{path} {why}: make it smaller, or raise {SETTING} in the environment")
         self.stream.thread_type = "AUTO"
         self.stream.codec_context.options = bounded()
-        self.sound: list[Any] = list(self._container.streams.audio)
+        self.sound: list[Any] = list(self._container.streams.audio) if sound else []
         self.time_base: Fraction = self.stream.time_base or 1 / DEFAULT_RATE
         self.rate: Fraction = self.stream.average_rate or self.stream.guessed_rate or DEFAULT_RATE
         self.turns = 0  # of the stored frames by 90 degrees counterclockwise; known from the first frame on

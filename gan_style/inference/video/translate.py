@@ -115,6 +115,14 @@ def pipeline(items: Iterator[Any], convert: Callable[[Any], Any], write: Callabl
             behind.result()
 
 
+def require_bytes(translator: LoadedTranslator, direction: str | None, style: Any) -> None:
+    """Raise a UserError unless a translation is from and to 8-bit RGB, as frames are."""
+    for values in ((translator.values or {}).get(letter, ValueRange()) for letter in translator.ends(direction, style)):
+        if not values.plain:
+            what = f"{values.dtype} pictures of {values.channels} channel{'s' * (values.channels > 1)}"
+            raise UserError(f"frames are 8-bit RGB, but this model is of {what}: translate them as single pictures")
+
+
 def _converter(
     translator: LoadedTranslator,
     expected: int,
@@ -125,11 +133,7 @@ def _converter(
     options: dict[str, Any],
 ) -> tuple[Callable[[Any], Any], FlickerSample | None]:
     """Return the function that translates a frame, both uint8 [H, W, 3], and the sample of its flicker."""
-    letters = translator.ends(direction, options.get("style"))
-    for values in ((translator.values or {}).get(letter, ValueRange()) for letter in letters):
-        if not values.plain:
-            what = f"{values.dtype} pictures of {values.channels} channel{'s' * (values.channels > 1)}"
-            raise UserError(f"frames are 8-bit RGB, but this model is of {what}: translate them as single pictures")
+    require_bytes(translator, direction, options.get("style"))
 
     def translate(frame: Tensor) -> Tensor:
         output: Tensor = translator.translate(frame, direction, **options)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,22 @@ from gan_style.inference.video.reading import Frame, VideoReader, opened, pyav, 
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 QUALITY = {"crf": "18", "preset": "medium"}  # of x264; losses are hardly visible
+FAST = {"crf": "18", "preset": "veryfast"}  # for what is written while a network needs the processor
+CLOCK = Fraction(1, 90_000)  # seconds: the usual unit of times in containers
+BT709 = 1  # of FFmpeg: matrix, primaries and transfer alike
 FRAME_DURATION = 1 << 8  # FFmpeg's AV_CODEC_FLAG_FRAME_DURATION: the encoder keeps the durations of frames
+
+
+class Plain(NamedTuple):
+    """Frames that come from no video: nothing but their name and times is known."""
+
+    path: Path  # for messages
+    rate: Fraction  # frames per second
+    time_base: Fraction  # seconds
+
+    @property
+    def sound(self) -> list[Any]:
+        return []
 
 
 def check_container(path: Path) -> None:
@@ -29,20 +45,22 @@ def check_container(path: Path) -> None:
 class VideoWriter:
     """Writer of a video with the times, audio and colour space of another one; a context manager.
 
-    Audio is copied as it is stored. The file appears under its name when the `with` block ends without an error.
+    Audio is copied as it is stored; what comes from no video is written in the colours of HD (BT.709). The file appears
+    under its name when the `with` block ends without an error.
     H.264 with 4:2:0 needs even sides, so the last row or column of an odd picture is repeated.
 
     Args:
         path: the suffix decides the container.
         like: the source, open.
+        quality: options of x264.
 
     Raises:
         UserError: the container cannot hold H.264 or the source's audio, or the file cannot be written.
     """
 
-    def __init__(self, path: Path, like: VideoReader) -> None:
+    def __init__(self, path: Path, like: VideoReader | Plain, quality: Mapping[str, str] = QUALITY) -> None:
         check_container(path)
-        self.path, self._like = path, like
+        self.path, self._like, self._quality = path, like, dict(quality)
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._sound: dict[int, Any] = {}
         self._waiting: list[Any] = []  # audio before the first frame: the header needs the size of the frames
@@ -50,12 +68,13 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         av, suffix = pyav(), self.path.suffix.lower()
-        self._check_audio(CONTAINERS[suffix])
+        if self._like.sound:
+            self._check_audio(CONTAINERS[suffix])
         options = {} if suffix == ".mkv" else {"movflags": "+faststart"}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._temporary.absolute()), "w", format=CONTAINERS[suffix], options=options)
-            self._stream = self._container.add_stream("libx264", rate=self._like.rate, options=QUALITY)
+            self._stream = self._container.add_stream("libx264", rate=self._like.rate, options=self._quality)
             self._stream.codec_context.time_base = self._like.time_base  # exact times, also where the rate varies
             self._stream.codec_context.flags |= FRAME_DURATION
             self._sound = {track.index: self._container.add_stream_from_template(track) for track in self._like.sound}
@@ -128,16 +147,19 @@ class VideoWriter:
     def _write_frame(self, frame: Any, item: Frame) -> None:
         if not self.frames:
             self._describe(frame.width, frame.height)
-        yuv = frame.reformat(format="yuv420p", dst_colorspace=self._like.stream.codec_context.colorspace)
+        yuv = frame.reformat(format="yuv420p", dst_colorspace=self._stream.codec_context.colorspace)
         yuv.pts, yuv.time_base, yuv.duration = item.pts, self._like.time_base, item.duration
         self._container.mux(self._stream.encode(yuv))
         self.frames += 1
 
     def _describe(self, width: int, height: int) -> None:
-        source = self._like.stream.codec_context
-        aspect = self._like.stream.sample_aspect_ratio
         context = self._stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        if isinstance(self._like, Plain):
+            context.colorspace = context.color_primaries = context.color_trc = BT709
+            return
+        source = self._like.stream.codec_context
+        aspect = self._like.stream.sample_aspect_ratio
         if aspect:
             context.sample_aspect_ratio = 1 / aspect if self._like.turns % 2 else Fraction(aspect)
         # Conversion and tag both use the matrix of the source, so that players show the same colours.
