@@ -385,7 +385,6 @@ def test_a_window_and_its_keys(
             ("CKPT", "--source", "IN", *SIZE, "--out", "out.rgb", "--control", "no/where"),
             "--control no/where cannot be used",
         ),
-        (("--style", "IN", "--source", "IN", *SIZE, "--out", "out.rgb"), "there is no checkpoint microast"),
     ],
 )
 def test_mistakes_are_one_sentence(
