@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from looks import LOOKS, drawn, recoloured
 from PIL import Image
 
 from gan_style.data.scenes import draw_scene
 from gan_style.data.scenes.looks import LOOKS as SCENE_LOOKS
 from gan_style.data.scenes.looks import draw_look
+
+sys.path.insert(0, str(Path(__file__).parent))  # where it is not there, as in a test
+from looks import LOOKS, drawn, recoloured
 
 FREE = ("CC0", "public domain", "Kodak PhotoCD suite, released for unrestricted use")
 CONTENT_SIDES, STYLE_SIDES = (256, 144), (256, 176, 128)

@@ -5,24 +5,28 @@ python experiments/instant/ship.py RUN/checkpoints/last.ckpt gan_style/checkpoin
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import gan_style
 from gan_style.checkpoints import safetensors
 
 
-def main(source: str, out: str) -> None:
-    translator = gan_style.load(source, device="cpu")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint")
+    parser.add_argument("out", type=Path)
+    parsed = parser.parse_args()
+    translator = gan_style.load(parsed.checkpoint, device="cpu")
     about = dict(translator.about or {})
     about["config"] = {"model": {**about["config"]["model"], "vgg": None}}
-    about |= {"domains": {**about["domains"]}, "best": {"rule": "newest", "score": None, "iteration": None}}
+    about["best"] = {"rule": "newest", "score": None, "iteration": None}
     about.pop("init_from", None)
     about.pop("styles", None)  # the names of more than a thousand files
     state = {name: value.half() for name, value in translator.model.state_dict().items()}
-    safetensors.write(state, about, Path(out))
-    print(f"{out}: {Path(out).stat().st_size:,} bytes")
+    safetensors.write(state, about, parsed.out)
+    print(f"{parsed.out}: {parsed.out.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.init import ones_
 
 from gan_style.networks.blocks import InstanceNorm2d
+from gan_style.networks.init import initialize
 from gan_style.networks.padding import ReflectionPad2d
 
 WIDTHS = (16, 32, 64)  # channels at full, half and quarter size
@@ -26,6 +27,9 @@ class ModulatedBlock(nn.Module):
         super().__init__()
         self.first, self.second = _convolution(WIDTH, WIDTH, 3), _convolution(WIDTH, WIDTH, 3)
         self.relu = nn.ReLU()
+        initialize(self, "kaiming")
+        with torch.no_grad():
+            self.second.get_parameter("1.weight").mul_(0.1)  # a block begins near the identity, and learns faster
 
     def forward(self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """Map [B, WIDTH, h, w] to the same shape, h, w >= 2; a style's weight and bias are [B or 1, WIDTH, 1, 1]."""
@@ -48,7 +52,10 @@ class MicroEncoder(nn.Module):
         for before, after in pairwise(WIDTHS):
             layers += [_convolution(before, after, 3, stride=2, groups=before), nn.ReLU()]
             layers += [nn.Conv2d(after, after, 1), nn.ReLU()]
-        self.near = nn.Sequential(*layers, ModulatedBlock())
+        # Torch's own weights would tell a decoder a hundredth of what styles differ by.
+        self.near = nn.Sequential(*layers)
+        initialize(self.near, "kaiming")
+        self.near.append(ModulatedBlock())
         self.far = ModulatedBlock()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,9 +70,10 @@ class Modulator(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         weights, biases = ([_convolution(WIDTH, WIDTH, 3, groups=WIDTH) for _ in LEVELS] for _ in range(2))
-        for convolution in weights:
-            ones_(convolution.get_parameter("1.bias"))  # a new decoder begins with its convolutions as they are
         self.weights, self.biases = nn.ModuleList(weights), nn.ModuleList(biases)
+        initialize(self, "normal", 0.05)
+        for convolution in weights:
+            ones_(convolution.get_parameter("1.bias"))  # a new decoder begins with its convolutions nearly as they are
 
     def forward(self, features: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Return weights and biases [N, levels, WIDTH] of the features of N styles, each [N, WIDTH, h, w]."""
@@ -92,7 +100,11 @@ class MicroDecoder(nn.Module):
             layers += [nn.Upsample(scale_factor=2, mode="bilinear")]
             layers += [_convolution(before, after, 3, groups=after), nn.ReLU()]
             layers += [nn.Conv2d(after, after, 1), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, _convolution(WIDTHS[0], out_channels, 9))
+        last = _convolution(WIDTHS[0], out_channels, 9)
+        self.layers = nn.Sequential(*layers, last)
+        initialize(self.layers, "kaiming")
+        with torch.no_grad():
+            last.get_parameter("1.weight").mul_(0.25)  # pictures begin inside [-1, 1]
 
     def forward(self, x: Tensor, code: Mapping[str, Tensor]) -> Tensor:
         """Decode to a picture, about [-1, 1], four times as high and wide.
