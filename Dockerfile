@@ -10,7 +10,7 @@ ARG TORCH=cpu
 ARG EXTRAS=export,hub,serve,video
 RUN pip install --no-cache-dir "uv>=0.9,<1"
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY conf conf
 COPY gan_style gan_style
 RUN uv venv /opt/gan_style \

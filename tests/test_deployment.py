@@ -71,6 +71,6 @@ def test_the_container_copies_what_is_there_and_gives_up_root() -> None:
     assert 'VOLUME ["/weights"]' in final
     # What the package needs to be built is among it.
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [build["project"]["readme"], *build["project"]["license-files"]]
+    wanted = ["README.md", "hatch_build.py", *build["project"]["license-files"]]
     wanted += [*build["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"], "gan_style"]
     assert {*wanted} <= {*copied}

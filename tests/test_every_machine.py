@@ -111,7 +111,7 @@ def test_nobody_else_asks_for_what_windows_lacks() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if word.search(line) and "hasattr" not in line
     ]
-    guarded = ["arithmetic.py", "run_lock.py"]  # behind a hasattr
+    guarded = ["arithmetic.py", "run_lock.py", "look.py"]  # behind a hasattr
     assert {entry.split(":")[0] for entry in found} <= {*guarded}, found
 
 

@@ -110,7 +110,7 @@ MISTAKES = {
         lambda: gan_style.train("data=tiny", config_dir="none"),
         "there is no folder of configs none",
     ),
-    "no model": (lambda: gan_style.train("model=null"), "see gan-style train --help"),
+    "no model": (lambda: gan_style.train("model=null"), r"see python train\.py --help"),
     "a foreign package": (lambda: gan_style.train("data=tiny", "model._target_=os.system"), "is not allowed"),
     "a run that is there": (
         lambda: gan_style.train("data=tiny", "resume=none.ckpt"),

@@ -14,7 +14,7 @@ import gan_style
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.files import read_picture
-from gan_style.data.saving import FORMATS, save_image
+from gan_style.data.saving import FORMATS, JPEG, save_image
 from gan_style.data.values import ValueRange
 from gan_style.inference.translator import LoadedTranslator
 from tests.conftest import trained_into
@@ -36,7 +36,7 @@ def identity(A: ValueRange, B: ValueRange | None = None) -> LoadedTranslator:
     return translator
 
 
-LOSSLESS = [case for case in CASES if case[2] not in (".jpg", ".jpeg")]
+LOSSLESS = [case for case in CASES if case[2] not in (*JPEG, ".gif")]
 
 
 @pytest.mark.parametrize(("dtype", "channels", "suffix"), LOSSLESS)

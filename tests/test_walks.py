@@ -13,7 +13,7 @@ from tests.walks import Walk, walk_of_config, walks_of_translate
 MOST = {
     "a command of translate": (1, 1),
     "a style": (8, 4),
-    "one image": (9, 5),
+    "one image": (11, 7),
     "the config of train": (8, 4),
 }
 

@@ -76,7 +76,13 @@ def generators_in(tensors: State) -> dict[str, State]:
         if is_generator(state):
             roots = roots_of(state)
             found[prefix[:-1]] = {key: value for key, value in state.items() if re.match(roots, key)}
-    return found
+    return {name: state for name, state in found.items() if not any(_part_of(name, one, found[one]) for one in found)}
+
+
+def _part_of(name: str, whole: str, state: State) -> bool:
+    """Check whether a generator is a part of another one, such as a residual block whose names begin alike."""
+    before = f"{whole}." if whole else ""
+    return name != whole and name.startswith(before) and any(f"{before}{key}".startswith(f"{name}.") for key in state)
 
 
 def chosen(generators: Mapping[str, State], direction: Direction) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Where a value belongs that stands behind another key: `trainer=16-mixed` is meant for `trainer.precision`."""
+"""Finding of the key that a value belongs to: `trainer=16-mixed` is meant for `trainer.precision`."""
 
 from __future__ import annotations
 

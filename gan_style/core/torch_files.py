@@ -96,9 +96,13 @@ def _what_it_is(path: Path, reason: str) -> str:
 
 
 def _other_zip(path: Path, reason: str) -> str:
-    with zipfile.ZipFile(path) as archive:
-        if any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist()):  # what torch.save writes
-            return f"torch cannot read it ({' '.join(reason.split())[:120]}); copy it again or name another file"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return "it is a damaged zip; copy it again"
+    if any(name.rpartition("/")[2] == "data.pkl" for name in names):  # what torch.save writes
+        return f"torch cannot read it ({' '.join(reason.split())[:120]}); copy it again or name another file"
     return "it is another zip; name another file"
 
 

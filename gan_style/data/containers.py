@@ -25,6 +25,8 @@ MAGIC = {
     b"\x93NUMPY": "NumPy",
 }
 DICOM_AT = 128  # bytes of preamble before "DICM"
+BARE_DICOM = re.compile(rb"[\x02\x08]\0[\0\x01\x05\x08]\0(UL|OB|CS|UI|SH)", re.DOTALL)  # no preamble; a first element
+BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # their sizes: "BM" alone also begins texts
 AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # ISO/IEC 23008-12
 HEAD_BYTES = 512  # from which `sniff` tells the format
@@ -64,10 +66,10 @@ def sniff(data: bytes) -> str:
         raise ContentError("is a Git LFS pointer and not the picture itself: run `git lfs pull`.")
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
-    if data[DICOM_AT : DICOM_AT + 4] == b"DICM":
+    if data[DICOM_AT : DICOM_AT + 4] == b"DICM" or BARE_DICOM.match(data):
         return "DICOM"
     for magic, kind in MAGIC.items():
-        if data.startswith(magic):
+        if data.startswith(magic) and (kind != "BMP" or int.from_bytes(data[14:18], "little") in BMP_HEADERS):
             return kind
     kind = next((kind for magic, kind in FOREIGN.items() if data.startswith(magic)), "")
     if data[4:8] == b"ftyp":

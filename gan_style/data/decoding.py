@@ -82,6 +82,7 @@ class OpenedImage:
         cut: Whether the file ends too early, where its header says where it should.
         exif: Its EXIF block; empty where there is none.
         profile: Its ICC profile, likewise.
+        xmp: Its XMP packet, likewise.
         pictures: How many pictures, frames or pages the file holds; the first one is used.
         unended: Whether the mark of its end is missing, though all its pixels are there.
     """
@@ -94,6 +95,7 @@ class OpenedImage:
     cut: bool = False
     exif: bytes = b""
     profile: bytes = b""
+    xmp: bytes = b""
     pictures: int = 1
     unended: bool = False
 
@@ -237,6 +239,7 @@ def open_bytes(data: bytes) -> OpenedImage:
             cut=cut,
             exif=stripped.exif,
             profile=profile,
+            xmp=stripped.xmp,
             pictures=pictures,
             unended=stripped.unended,
         )
@@ -274,7 +277,7 @@ def _heif_reader() -> Callable[[BytesIO], ImageFile]:
     try:
         from pillow_heif import HeifImageFile
     except ImportError as error:
-        raise ContentError("is a HEIC picture: pip install 'gan-style[heif]' to read such files") from error
+        raise ContentError("is a HEIC picture: pip install 'gan-style[heif]' to read such files.") from error
     return HeifImageFile
 
 
@@ -362,6 +365,8 @@ def _decode_wide(opened: OpenedImage) -> NDArray[np.uint16] | None:
     tags: Any = getattr(image, "tag_v2", {})
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.uint16)[..., None]
+        if opened.kind == "JPEG 2000":  # whose grey Pillow scales up to 16 bits
+            grey = (grey >> (16 - opened.bits)).astype(np.uint16)
         alpha = [np.where(grey == image.info["transparency"], 0, white)] if "transparency" in image.info else []
         if tags.get(_PHOTOMETRIC) == TIFF_WHITE_IS_ZERO:
             grey = white - grey

@@ -32,7 +32,7 @@ def read_dicom(data: bytes) -> Raw:
     try:
         if dicom_unpacks_to_more(data):
             raise ValueError("it unpacks to far more than such a picture holds")
-        dataset: Any = pydicom.dcmread(BytesIO(data))
+        dataset: Any = pydicom.dcmread(BytesIO(data), force=True)  # also without the preamble
         if "PixelData" not in dataset and "FloatPixelData" not in dataset and "DoubleFloatPixelData" not in dataset:
             raise ContentError("is a DICOM file without pixels: copy it again or remove it")
         frames = int(dataset.get("NumberOfFrames", 1) or 1)
@@ -48,19 +48,28 @@ def read_dicom(data: bytes) -> Raw:
 def _physical(pydicom: Any, dataset: Any, stored: Array, frames: int) -> Raw:
     """Apply the modality's steps to the stored values of one frame."""
     notes = [] if frames == 1 else [FURTHER_PICTURES]
-    kind, array = str(dataset.PhotometricInterpretation), stored
+    kind = str(dataset.PhotometricInterpretation)
+    stored = _extended(dataset, stored)
+    array, bits = stored, int(dataset.get("BitsStored", 8 * stored.dtype.itemsize))
     if kind == "PALETTE COLOR":
         array = pydicom.pixels.apply_color_lut(stored, dataset)
+        bits = 8 * array.dtype.itemsize
         notes.append(Note("palette to RGB"))
     elif kind.startswith("YBR"):
         notes.append(Note(f"{kind} to RGB"))  # by pydicom
     if "ModalityLUTSequence" in dataset or _rescaled(dataset):
-        array = pydicom.pixels.apply_modality_lut(stored, dataset)
+        if "ModalityLUTSequence" in dataset:
+            array = pydicom.pixels.apply_modality_lut(stored, dataset)
+        else:
+            array = stored * float(dataset.get("RescaleSlope", 1) or 1) + float(dataset.get("RescaleIntercept", 0) or 0)
+        bits = 8 * array.dtype.itemsize
         by = "its table" if "ModalityLUTSequence" in dataset else "slope and intercept"
         notes.append(Note(f"values brought to the modality's units by {by}"))
         array = array.astype(np.float32) if array.dtype.kind == "f" else array
         if kind == "MONOCHROME1":
             notes.append(Note("MONOCHROME1, whose low values are white; not turned over, for they have a unit"))
+    elif kind == "MONOCHROME1" and stored.dtype.kind == "f":
+        notes.append(Note("MONOCHROME1, whose low values are white; not turned over, for they have no largest one"))
     elif kind == "MONOCHROME1":
         array = (-1 if dataset.PixelRepresentation else 2 ** int(dataset.BitsStored) - 1) - stored
         array = array.astype(stored.dtype)
@@ -68,9 +77,17 @@ def _physical(pydicom: Any, dataset: Any, stored: Array, frames: int) -> Raw:
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or array.shape[2] > 4:
         raise ContentError(f"holds a picture of shape {list(array.shape)}: save each slice as a file of its own")
-    bits = int(dataset.get("BitsStored", 8 * array.dtype.itemsize))
     missing, carried = _padding(dataset, stored), Carried(metadata=("DICOM",))
     return Raw(array, bits, alpha=False, notes=notes, missing=missing, carried=carried)
+
+
+def _extended(dataset: Any, stored: Array) -> Array:
+    """Drop bits above those that are stored, where old files keep overlays, and carry the sign up to them."""
+    bits = int(dataset.get("BitsStored", 0) or 0)
+    spare = 8 * stored.dtype.itemsize - bits
+    if stored.dtype.kind not in "iu" or stored.ndim != 2 or not bits or spare <= 0 or dataset.HighBit != bits - 1:
+        return stored
+    return np.asarray((stored << spare) >> spare)
 
 
 def _rescaled(dataset: Any) -> bool:

@@ -112,7 +112,8 @@ def whole(data: bytes, values: ValueRange | None) -> Picture:
                 _check_narrowing(image, values)
             return Picture(decode(image), notes, None, carried)
         array = decode_raw(image)
-        return Picture(fit(array, wanted, alpha=True), notes + _type_notes(array, wanted), None, carried)
+        fitted = fit(array, wanted, alpha=True, white=_white(array, image.bits))
+        return Picture(fitted, notes + _type_notes(array, wanted), None, carried)
     raw = read_raw(data)
     if values is None and raw.array.dtype not in (np.uint8, np.uint16, np.bool_):
         raise ContentError(
@@ -121,7 +122,8 @@ def whole(data: bytes, values: ValueRange | None) -> Picture:
     if values is None and raw.array.dtype == np.uint16:
         fitted = fit(_narrowed(raw), wanted, missing=raw.missing)
     else:
-        fitted = fit(raw.array, wanted, alpha=raw.alpha, missing=raw.missing)
+        white = _white(raw.array, raw.bits)
+        fitted = fit(raw.array, wanted, alpha=raw.alpha, missing=raw.missing, white=white)
     notes = raw.notes + _channel_notes(raw, wanted) + _type_notes(raw.array, wanted, raw.missing)
     return Picture(fitted, notes, raw.missing, raw.carried)
 
@@ -131,12 +133,16 @@ def carried_by(image: OpenedImage) -> Carried:
     info = image.image.info
     dpi = info.get("dpi")
     resolution = (float(dpi[0]), float(dpi[1]), 2) if isinstance(dpi, tuple) and all(dpi) else None
-    exif = "EXIF" if image.exif or info.get("exif") else ""
-    return Carried(image.profile or None, resolution, metadata=(exif,) if exif else ())
+    found = {"EXIF": image.exif or info.get("exif"), "XMP": image.xmp}
+    return Carried(image.profile or None, resolution, metadata=tuple(name for name, data in found.items() if data))
 
 
-def image_size(data: bytes) -> tuple[int, int]:
-    """Return width and height, of the part without no-data; of most formats only the header is read.
+def image_size(data: bytes, *, entire: bool = False) -> tuple[int, int]:
+    """Return width and height; of most formats only the header is read.
+
+    Args:
+        data: The file.
+        entire: Of all of it, not of the part without no-data.
 
     Raises:
         ContentError: If it is no picture, or one without pixels.
@@ -144,7 +150,8 @@ def image_size(data: bytes) -> tuple[int, int]:
     if sniff(data) not in RAW:
         return open_bytes(data).size
     raw = read_raw(data)
-    height, width = (raw.array if raw.missing is None else raw.array[largest_valid(raw.missing)]).shape[:2]
+    cut = raw.missing is not None and not entire
+    height, width = (raw.array[largest_valid(raw.missing)] if cut and raw.missing is not None else raw.array).shape[:2]
     return width, height
 
 
@@ -180,9 +187,19 @@ def notes_as_rgb(data: bytes) -> list[Note]:
     return found.notes + ([] if found.missing is None else [NO_DATA])
 
 
+def notes_of_file(data: bytes) -> list[Note]:
+    """Return what reading a file of any type and number of channels does beside, whatever the domain's are.
+
+    Raises:
+        ContentError: If it is no picture.
+    """
+    return notes_of(read_raw(data)) if sniff(data) in RAW else open_bytes(data).notes(ValueRange())
+
+
 def notes_of(raw: Raw) -> list[Note]:
     """Return what reading a file as it is does beside."""
-    return raw.notes + ([] if raw.missing is None else [NO_DATA])
+    channels = _channel_notes(raw, ValueRange()) if raw.array.dtype == np.uint8 and raw.array.shape[2] <= 4 else []
+    return raw.notes + channels + ([] if raw.missing is None else [NO_DATA])
 
 
 def read_raw(data: bytes) -> Raw:
@@ -199,6 +216,10 @@ def read_raw(data: bytes) -> Raw:
         image = open_bytes(data)
         array = decode_raw(image)
         raw = Raw(array, image.bits, True, image.notes(ValueRange("uint16", 0, 65535, array.shape[2])))
+    if raw.array.dtype.kind == "c":
+        raise ContentError(
+            f"holds {raw.array.dtype} values, of which half would be lost: save their size or their angle"
+        )
     if 0 in raw.array.shape:
         raise ContentError("holds a picture of no pixels: copy it again or remove it.")
     return raw
@@ -235,7 +256,14 @@ def _type_notes(array: Array, values: ValueRange, missing: Mask | None = None) -
     return notes
 
 
-def fit(raw: Array, values: ValueRange, *, alpha: bool = False, missing: Mask | None = None) -> Array:
+def _white(array: Array, bits: int) -> int | None:
+    """Return the largest value of so many bits, of an integer type."""
+    return 2 ** min(bits, 8 * array.dtype.itemsize) - 1 if array.dtype.kind == "u" else None
+
+
+def fit(
+    raw: Array, values: ValueRange, *, alpha: bool = False, missing: Mask | None = None, white: int | None = None
+) -> Array:
     """Convert an array to the type and channels of a domain, if that loses nothing.
 
     Args:
@@ -243,6 +271,7 @@ def fit(raw: Array, values: ValueRange, *, alpha: bool = False, missing: Mask | 
         values: Of the domain.
         alpha: Whether the last of two or four channels is transparency, which is laid over white where not wanted.
         missing: [H, W], true where the numbers mean nothing; None where all count.
+        white: Value of white and of full opacity; that of the type where it is not given.
 
     Raises:
         ContentError: If it would lose something; the sentence names the setting that keeps it.
@@ -250,7 +279,7 @@ def fit(raw: Array, values: ValueRange, *, alpha: bool = False, missing: Mask | 
     native = raw.astype(raw.dtype.newbyteorder("="), copy=False)
     if missing is not None and not missing.all():
         native = filled(native, missing)  # so that a number such as -9999 counts nowhere below
-    return _fit_type(_fit_channels(native, values.channels, alpha), values)
+    return _fit_type(_fit_channels(native, values.channels, alpha, white), values)
 
 
 def _fit_type(array: Array, values: ValueRange) -> Array:
@@ -294,10 +323,10 @@ def _narrowing(bits: int) -> ContentError:
     )
 
 
-def _fit_channels(array: Array, wanted: int, alpha: bool) -> Array:
+def _fit_channels(array: Array, wanted: int, alpha: bool, white: int | None) -> Array:
     raw, found = array, array.shape[2]
     if alpha and found in (2, 4) and wanted in (1, 3) and array.dtype.kind == "u":
-        array = composite(array, int(np.iinfo(array.dtype).max))
+        array = composite(array, white or int(np.iinfo(array.dtype).max))
         found -= 1
     if (found, wanted) == (1, 3):
         return np.repeat(array, 3, axis=2)

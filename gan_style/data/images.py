@@ -115,15 +115,33 @@ def is_picture(path: Path) -> bool:
 def _why_left_out(path: Path) -> Note | None:
     """Return why a file is left out of a list of pictures; None for a picture."""
     suffix = path.suffix.lower()
-    if suffix in HEIF_SUFFIXES:
-        return None if importlib.util.find_spec("pillow_heif") else NEEDS_HEIF
     if suffix in SUFFIXES:
         return None
     try:
         with open(path, "rb", opener=_open_at_once) as file:
-            kind = sniff(file.read(HEAD_BYTES))
-    except (ContentError, OSError):
-        return Note(f"{suffix or 'nameless'} files that are no pictures", left_out=True)
+            return why_left_out(suffix, file.read(HEAD_BYTES))
+    except OSError:
+        return Note(f"{suffix or 'nameless'} files that cannot be opened", "check their rights", left_out=True)
+
+
+def why_left_out(suffix: str, head: bytes) -> Note | None:
+    """Return why a file is no picture that is read here, by its name and, where that says nothing, its first bytes.
+
+    Args:
+        suffix: In lower case.
+        head: HEAD_BYTES at least, or all there are.
+    """
+    if suffix in HEIF_SUFFIXES:
+        return None if importlib.util.find_spec("pillow_heif") else NEEDS_HEIF
+    if suffix in SUFFIXES:
+        return None
+    named = f"{suffix or 'nameless'} files"
+    try:
+        kind = sniff(head)
+    except ContentError as error:
+        if str(error).startswith("holds "):
+            return Note(f"{named} of a format that is not read", "convert them to PNG or JPEG", left_out=True)
+        return Note(f"{named} that are no pictures", left_out=True)
     return NEEDS_HEIF if kind == "HEIF" and not importlib.util.find_spec("pillow_heif") else None
 
 

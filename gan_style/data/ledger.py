@@ -1,4 +1,4 @@
-"""What a reader did with files beside reading them: one entry for each kind, shown alike by every command.
+"""Notes on what a reader did with files beside reading them: one entry a kind, shown alike by every command.
 
 A reader attaches a `Note` to a picture for whatever it leaves out, converts, lays over white, turns or drops. A
 `Ledger` counts them over many files. An empty ledger means that nothing of the kind happened.
@@ -6,7 +6,7 @@ A reader attaches a `Note` to a picture for whatever it leaves out, converts, la
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -20,7 +20,7 @@ class FileNote(UserWarning):
 
 @dataclass(frozen=True)
 class Note:
-    """One thing that a reader did with one file.
+    """Note on one thing that a reader did with one file.
 
     Attributes:
         kind: What was done, such as "alpha composited over white"; for a file that was left out, what it is.
@@ -55,6 +55,7 @@ class Entry:
     left_out: bool
     count: int = 0
     names: list[str] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set, repr=False, compare=False)  # hashes of all names: a file counts once
 
     def sentence(self) -> str:
         """Return what happened, how often, to which files, and what to do."""
@@ -90,6 +91,10 @@ class Ledger:
         """
         for note in notes:
             entry = self._entries.setdefault((note.kind, note.left_out), Entry(note.kind, note.remedy, note.left_out))
+            key = hash(str(name))
+            if key in entry.seen:
+                continue
+            entry.seen.add(key)
             entry.count += 1
             if len(entry.names) < NAMES_SHOWN:
                 entry.names.append(str(name))
@@ -100,8 +105,9 @@ class Ledger:
             mine = self._entries.setdefault(
                 (entry.kind, entry.left_out), Entry(entry.kind, entry.remedy, entry.left_out)
             )
-            mine.count += entry.count
-            mine.names = (mine.names + entry.names)[:NAMES_SHOWN]
+            mine.count += len(entry.seen - mine.seen) if entry.seen else entry.count
+            mine.seen |= entry.seen
+            mine.names = list(dict.fromkeys(mine.names + entry.names))[:NAMES_SHOWN]
 
     def sentences(self) -> list[str]:
         """Return one line for each entry, the files left out first."""
@@ -109,4 +115,14 @@ class Ledger:
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return the entries as plain values."""
-        return [asdict(entry) for entry in self]
+        return [{key: value for key, value in asdict(entry).items() if key != "seen"} for entry in self]
+
+    @classmethod
+    def of_json(cls, entries: Iterable[Mapping[str, Any]]) -> Ledger:
+        """Build from what `as_json` returned."""
+        ledger = cls()
+        for one in entries:
+            entry = Entry(str(one["kind"]), str(one["remedy"]), bool(one["left_out"]), int(one["count"]))
+            entry.names = [str(name) for name in one["names"]][:NAMES_SHOWN]
+            ledger._entries[entry.kind, entry.left_out] = entry
+        return ledger

@@ -1,4 +1,4 @@
-"""What a file holds, before it is brought to the type and channels of a domain."""
+"""Numbers of a file, before they are brought to the type and channels of a domain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Carried:
-    """What belongs to a picture beside its pixels, and is written again with its translation where the format can.
+    """Belongings of a picture beside its pixels, which are written again with its translation where the format can.
 
     Attributes:
         profile: ICC profile.

@@ -16,9 +16,10 @@ from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed, epoch_order
 from gan_style.core.terminal import is_quiet, say
 from gan_style.data.decoding import named_bytes
-from gan_style.data.files import image_size
-from gan_style.data.images import suffix_of
+from gan_style.data.files import image_size, notes_of_file
+from gan_style.data.images import suffix_of, survey
 from gan_style.data.layout import find_layout, find_set
+from gan_style.data.ledger import Ledger
 from gan_style.data.shards import Shard, index_path, write_index
 
 MEGABYTE = 10**6
@@ -42,12 +43,16 @@ def shards(name: str, out: Path, *, size: float, shuffle: int | None) -> None:
     if not size > 0:
         raise UserError(f"--size {size:g} is no size: give the MB of a shard, such as 256")
     layout = find_layout(find_set(name))
-    for note in [*layout.notes, *layout.ledger.sentences()]:
+    for note in layout.notes:
         say(note)
     columns = TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, transient=True, disable=is_quiet()) as bar:
         task = bar.add_task("", total=sum(map(len, layout.parts.values())))
         written = write_shards(layout.parts, out, int(size * MEGABYTE), shuffle, lambda: bar.advance(task))
+    for paths in layout.parts.values():
+        survey(paths, layout.ledger)
+    for sentence in layout.ledger.sentences():
+        say(sentence)
     for part, count in written.items():
         say(f"{part}: {len(layout.parts[part])} pictures in {count} shard{'s' * (count > 1)}")
     say(f"train with: data=shards data.root={out}")
@@ -136,12 +141,13 @@ def _groups(files: Sequence[Path], size: int) -> Iterator[Numbered]:
 
 
 def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
-    names, entries = [], []
+    names, entries, ledger = [], [], Ledger()
     with open(path, "xb") as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for number, source in files:
                 with named_bytes(source) as data:
                     size = image_size(data)
+                    ledger.add(source, notes_of_file(data))
                     suffix = suffix_of(source, data)
                 member = tarfile.TarInfo(f"{number:06d}{suffix}")
                 member.size = len(data)
@@ -151,7 +157,7 @@ def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
                 progress()
         file.flush()
         os.fsync(file.fileno())  # else a power cut after the renaming may leave a damaged file under its final name
-    write_index(Shard(path, names, np.array(entries, np.int64)))
+    write_index(Shard(path, names, np.array(entries, np.int64), ledger))
     return path
 
 

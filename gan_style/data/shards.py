@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal, Self
 
@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size, height_width
 from gan_style.core.terminal import say
-from gan_style.data.containers import Bounded
+from gan_style.data.containers import HEAD_BYTES, Bounded
 from gan_style.data.decoding import named_bytes
-from gan_style.data.files import check_image, decode_image, image_size
-from gan_style.data.images import HEIF_SUFFIXES, SUFFIXES, UNREADABLE, too_small
+from gan_style.data.files import decode_image, image_size, notes_of_file
+from gan_style.data.images import UNREADABLE, too_small, why_left_out
 from gan_style.data.ledger import Ledger
 from gan_style.data.values import Array, ValueRange
 
-VERSION = 1  # of the index
+VERSION = 2  # of the index
 HASHED_FILES = 256  # of a part, that are read to recognise it
 REMEDY = "copy it again, or write it again with gan-style shards"
 
@@ -44,11 +44,13 @@ class Shard:
         path: Of the tar.
         names: Of the members that are pictures, in their order.
         entries: Offset, bytes, width and height of each, int64 [N, 4]; a width of 0 where the header cannot be read.
+        ledger: What reading them as 8-bit RGB leaves out or changes, and the members that are no pictures.
     """
 
     path: Path
     names: list[str]
     entries: NDArray[np.int64]
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class ShardImages:
@@ -159,6 +161,8 @@ def open_shards(
 
             rank_zero_only(say)(f"{what}: {len(paths) - len(shards)} shards without an index are read, once")
             shards = list(pool.map(open_shard, paths))
+    for shard in shards:
+        ledger.merge(shard.ledger)
     numbered = [np.insert(shard.entries, 0, number, axis=1) for number, shard in enumerate(shards)]
     names = [name for shard in shards for name in shard.names]
     images = ShardImages(paths, names, np.concatenate(numbered), values)
@@ -175,8 +179,7 @@ def open_shards(
             ledger.add(images.name(index), [UNREADABLE])
         images = images.select(np.flatnonzero(~smaller))
     notes.append(note)
-    with named_bytes(Path(images.name(0)), images.data(0)) as data:
-        ledger.add(images.name(0), check_image(data, images.values)[1])
+    images[0]
     return images
 
 
@@ -223,16 +226,18 @@ def read_index(path: Path) -> Shard | None:
             return None
         entries = np.array(content["places"], np.int64).reshape(-1, 4)
         names = [str(name) for name in content["names"]]
+        ledger = Ledger.of_json(content["ledger"])
         inside = (entries[:, :2] >= 0).all() and (entries[:, :2].sum(axis=1) <= tar.st_size).all()
     except (OSError, ValueError, TypeError, LookupError, OverflowError):
         return None
-    return Shard(path, names, entries) if inside and 0 < len(names) == len(entries) else None
+    return Shard(path, names, entries, ledger) if inside and 0 < len(names) == len(entries) else None
 
 
 def write_index(shard: Shard) -> None:
     """Write the index beside the tar, complete or not at all."""
     path = index_path(shard.path)
-    content = {"version": VERSION, "size": shard.path.stat().st_size, "names": shard.names}
+    content: dict[str, Any] = {"version": VERSION, "size": shard.path.stat().st_size, "names": shard.names}
+    content["ledger"] = shard.ledger.as_json()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.write_text(json.dumps(content | {"places": shard.entries.tolist()}) + "\n", encoding="utf-8")
@@ -250,9 +255,9 @@ def scan(path: Path) -> Shard:
     """
     try:
         with open(path, "rb") as file:
-            members = _members(path, file)
-            images = [m for m in members if _is_image(m)]
-            entries = [(m.offset_data, m.size, *_size(path, m, file)) for m in images]
+            members, ledger = _members(path, file), Ledger()
+            images = [m for m in members if _is_image(path, m, file, ledger)]
+            entries = [(m.offset_data, m.size, *_size(path, m, file, ledger)) for m in images]
     except OSError as error:
         raise _unopened(path, error) from error
     if not images:
@@ -267,7 +272,7 @@ def scan(path: Path) -> Shard:
                 f"the shard {path} holds two pictures of one sample, {other} and {name}: write shards with one picture "
                 "in each sample"
             )
-    return Shard(path, [m.name for m in images], np.array(entries, np.int64))
+    return Shard(path, [m.name for m in images], np.array(entries, np.int64), ledger)
 
 
 def _members(path: Path, file: IO[bytes]) -> list[tarfile.TarInfo]:
@@ -296,22 +301,26 @@ def _members(path: Path, file: IO[bytes]) -> list[tarfile.TarInfo]:
     return members
 
 
-def _is_image(member: tarfile.TarInfo) -> bool:
+def _is_image(path: Path, member: tarfile.TarInfo, file: IO[bytes], ledger: Ledger) -> bool:
+    """Check by name, else by content, whether a member is a picture; others get an entry."""
     name = PurePosixPath(member.name)
-    return (
-        member.isreg()
-        and not member.issparse()
-        and name.suffix.lower() in (*SUFFIXES, *HEIF_SUFFIXES)
-        and not name.name.startswith(".")
-    )
+    if not member.isreg() or member.issparse() or not name.name or name.name.startswith("."):
+        return False
+    file.seek(member.offset_data)
+    note = why_left_out(name.suffix.lower(), file.read(min(member.size, HEAD_BYTES)))
+    if note is not None:
+        ledger.add(path / member.name, [note])
+    return note is None
 
 
-def _size(path: Path, member: tarfile.TarInfo, file: IO[bytes]) -> tuple[int, int]:
+def _size(path: Path, member: tarfile.TarInfo, file: IO[bytes], ledger: Ledger) -> tuple[int, int]:
     """Return width and height; (0, 0) for a picture that cannot be read, whose error is raised when it is used."""
     file.seek(member.offset_data)
     try:
         with named_bytes(path / member.name, file.read(member.size)) as data:
-            return image_size(data)
+            size = image_size(data)
+            ledger.add(path / member.name, notes_of_file(data))
+            return size
     except UserError:
         return 0, 0
 

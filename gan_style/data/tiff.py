@@ -24,6 +24,8 @@ from gan_style.data.values import Array, ValueRange
 PREMULTIPLIED, PLAIN_ALPHA = (1,), (2,)  # TIFF's extra samples
 GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737, 42112)  # of GeoTIFF, and GDAL's own description
 NO_DATA, PROFILE, EXIF, XMP = 42113, 34675, 34665, 700
+REDUCED, MASK, DNG_VERSION = 1, 4, 50706  # kinds of further pages, and the tag of a camera's raw data
+JPEG_COMPRESSIONS = (6, 7, 33007, 34892)  # whose codec gives RGB
 RESOLUTION, RESOLUTION_Y, UNIT = 282, 283, 296
 PHOTOMETRIC = tifffile.PHOTOMETRIC
 
@@ -41,7 +43,13 @@ def read_tiff(data: bytes) -> Raw:
     page: Any = None
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
-            page, count = file.pages[0], len(file.pages)
+            page = file.pages[0]
+            if page.subfiletype & REDUCED or DNG_VERSION in page.tags:
+                raise ContentError(
+                    "holds a camera's raw data, of which only a small preview would be read: export it as TIFF or JPEG"
+                )
+            every: list[Any] = [file.pages.get(number, validate=False) for number in range(len(file.pages))]
+            count = sum(not int(one.keyframe.subfiletype) & (REDUCED | MASK) for one in every)
             pages = file.series[0].pages if file.series else [page]
             # many programs save each channel as a page of its own
             stacked = len(pages) > 1 and page.samplesperpixel == 1 and len(file.series[0].shape) == 3
@@ -52,6 +60,7 @@ def read_tiff(data: bytes) -> Raw:
                 raise damaged("TIFF", ValueError("it unpacks to more than its pixels"))
             raw = _numbers(file, page, data, stacked)
             raw.carried = _carried(page)
+            raw.missing = _missing_of(file, page, stacked, raw)
             if stacked:
                 raw.notes.append(Note("pages taken as channels", "save each as a file of its own if it is a picture"))
             if count > layers:
@@ -63,8 +72,33 @@ def read_tiff(data: bytes) -> Raw:
             _check_codec(page)
         open_bytes(data)  # raises the error of an empty or cut off file
         raise damaged("TIFF", error) from error
-    raw.missing = _missing(raw.array, raw.carried.no_data)
     return raw
+
+
+def _missing_of(file: tifffile.TiffFile, page: Any, stacked: bool, raw: Raw) -> Mask | None:
+    """Return where the numbers that are stored say that there is no data, whatever colours they stand for."""
+    if raw.carried.no_data is None:
+        return None
+    stored = raw.array
+    with suppress(Exception):  # a codec that only Pillow has
+        stored = _turned(page, _stored(file, page, stacked))
+    return _missing(stored, raw.carried.no_data)
+
+
+def _stored(file: tifffile.TiffFile, page: Any, stacked: bool) -> Array:
+    """Decode the numbers of a page, or of all pages, as they are stored: [H, W, C]."""
+    array = np.asarray(file.series[0].asarray() if stacked else page.asarray())
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim not in (2, 3):
+        raise ContentError(f"holds a picture of shape {list(array.shape)}: save it as [height, width, channels]")
+    separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
+    return array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0) if separate or stacked else array
+
+
+def _turned(page: Any, array: Array) -> Array:
+    orientation = page.tags.valueof(274, 1)
+    return turn(array, orientation if orientation in range(1, 9) else 1)
 
 
 def _numbers(file: tifffile.TiffFile, page: Any, data: bytes, stacked: bool) -> Raw:
@@ -72,25 +106,28 @@ def _numbers(file: tifffile.TiffFile, page: Any, data: bytes, stacked: bool) -> 
     if not stacked and _pillow_reads(page) and (page.bitspersample <= 8 or page.samplesperpixel == 1):
         try:
             return _by_pillow(data)
-        except UserError:
-            if not _of_newer_codec(page):
+        except UserError as error:
+            if "cut off" in str(error):
                 raise
     try:
-        array = np.asarray(file.series[0].asarray() if stacked else page.asarray())
+        array = _stored(file, page, stacked)
+    except UserError:
+        raise
     except Exception:  # a codec that is not installed, or damage
         if stacked or not _pillow_reads(page) or _of_newer_codec(page):
             raise
         return _by_pillow(data)  # OpenCV decodes some of the usual compressions
-    if array.ndim == 4 and array.shape[0] == 1:
-        array = array[0]
-    if array.ndim not in (2, 3):
-        raise ContentError(f"holds a picture of shape {list(array.shape)}: save it as [height, width, channels]")
-    separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
-    array = array[..., None] if array.ndim == 2 else array.transpose(1, 2, 0) if separate or stacked else array
     notes: list[Note] = []
+    bits = page.bitspersample
     if page.photometric == PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
-        array = np.iinfo(array.dtype).max - array
+        array = ((2**bits - 1) - array).astype(array.dtype)
         notes.append(Note("white stored as the lowest value, turned over"))
+    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None and array.shape[2] == 1:
+        array = (page.colormap[:, array[..., 0]] >> 8).astype(np.uint8).transpose(1, 2, 0)
+        bits = 8
+        notes.append(Note("palette to RGB"))
+    if page.photometric == PHOTOMETRIC.YCBCR and int(page.compression) not in JPEG_COMPRESSIONS:
+        raise ContentError("holds YCbCr colours in a form that is not read: save it as RGB")
     if page.photometric in (PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB, PHOTOMETRIC.ITULAB):
         raise ContentError(f"holds CIELab colours of {page.bitspersample} bits, which are not read: convert it to RGB")
     if page.photometric == PHOTOMETRIC.SEPARATED and array.shape[2] == 4 and array.dtype.kind == "u":
@@ -98,11 +135,9 @@ def _numbers(file: tifffile.TiffFile, page: Any, data: bytes, stacked: bool) -> 
         notes.append(Note("CMYK to RGB"))
     if tuple(page.extrasamples) == PREMULTIPLIED and array.shape[2] in (2, 4) and array.dtype.kind == "u":
         array = _divided_by_alpha(array)
-    turned = page.tags.valueof(274, 1)
-    if turned in range(2, 9):
+    if page.tags.valueof(274, 1) in range(2, 9):
         notes.append(Note("EXIF orientation applied"))
-    array = turn(array, turned if turned in range(1, 9) else 1)
-    return Raw(array, page.bitspersample, _has_alpha(page), notes)
+    return Raw(_turned(page, array), bits, _has_alpha(page), notes)
 
 
 def _by_pillow(data: bytes) -> Raw:
@@ -194,6 +229,8 @@ def _carried(page: Any) -> Carried:
         resolution = (x, y, unit) if x and y and (x, y, unit) != (1.0, 1.0, 1) else None
     profile = tags[PROFILE].value if PROFILE in tags and isinstance(tags[PROFILE].value, bytes) else None
     text = str(tags[NO_DATA].value).strip("\0 ") if NO_DATA in tags else None
+    with suppress(ValueError):
+        text = text and (text if float(text) == float(text) else "nan")
     metadata = tuple(name for code, name in ((EXIF, "EXIF"), (XMP, "XMP")) if code in tags)
     return Carried(profile, resolution, geo, text or None, metadata)
 

@@ -19,6 +19,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable
 from gan_style.core.sizes import Size, parsed
 from gan_style.data.images import list_images, survey
+from gan_style.data.ledger import Ledger
 from gan_style.evaluation.distances import CPU, Features, Result, Scores, compare_sets, file_format, protocol
 from gan_style.evaluation.images import ImageScores
 from gan_style.evaluation.sets import Files, ScoredSet, SizedImages
@@ -94,6 +95,7 @@ class Judge:
     made: dict[Direction, Made] = field(default_factory=dict)  # of what was scored last, by direction
 
     def __post_init__(self) -> None:
+        self._ledger = self.data.ledger.as_json()
         self._real = remembered(self._features)
         self._images = remembered(self.data.images)
         self._digest = remembered(lambda part, size: self._images(part, size).digest())
@@ -154,6 +156,7 @@ class Judge:
             UserError: no pictures there.
         """
         direction = Direction(direction)
+        self.data.ledger = Ledger.of_json(self._ledger)  # without what other folders brought
         files = list_images(folder, self.data.ledger)[: self.data.limit]  # in the order of the inputs, limited alike
         survey(files, self.data.ledger)
         fakes = SizedImages(Files(files), size)

@@ -19,7 +19,7 @@ from gan_style.core.errors import ContentError, UserError
 from gan_style.core.memory import raise_if_out
 from gan_style.core.paths import why
 from gan_style.data.containers import sniff
-from gan_style.data.decoding import READERS, composite
+from gan_style.data.decoding import READERS, composite, open_bytes, turn
 from gan_style.data.ledger import Note
 
 KINDS = ("GIF", "WebP", "PNG")
@@ -38,12 +38,14 @@ class Animation:
     Attributes:
         frames: RGB uint8 [H, W, 3] each, transparency laid over white.
         durations: of each, in milliseconds.
-        loop: how often it is shown, 0 without an end; None where the file does not say.
+        loop: how often it is shown, 0 without an end; None where the file does not say, which is once.
+        profile: ICC profile.
     """
 
     frames: list[NDArray[np.uint8]]
     durations: list[int]
     loop: int | None
+    profile: bytes | None = None
 
 
 def animation(data: bytes, target: Path) -> Animation | None:
@@ -67,15 +69,18 @@ def animation(data: bytes, target: Path) -> Animation | None:
             return None
         check_pixels(image.width, image.height, count)
         loop, frames, durations = image.info.get("loop"), [], []
-        for frame in ImageSequence.Iterator(image):
-            frames.append(composite(np.asarray(frame.convert("RGBA")), 255))
-            durations.append(int(frame.info.get("duration", 0)))
+        orientation, profile = open_bytes(data).pending_orientation, image.info.get("icc_profile")
+        still = bool(image.info.get("default_image"))  # of an APNG, shown where animations are not
+        for number, frame in enumerate(ImageSequence.Iterator(image)):
+            if number or not still:
+                frames.append(turn(composite(np.asarray(frame.convert("RGBA")), 255), orientation))
+                durations.append(int(frame.info.get("duration", 0)))
     except UserError:
         raise
     except Exception as error:  # a broken file can raise nearly anything in a decoder
         raise_if_out(error)
         raise ContentError("has a damaged frame: copy it again, or remove it") from error
-    return Animation(frames, durations, loop)
+    return Animation(frames, durations, loop, profile)
 
 
 def save_animation(frames: list[NDArray[np.uint8]], like: Animation, path: Path) -> None:
@@ -85,7 +90,11 @@ def save_animation(frames: list[NDArray[np.uint8]], like: Animation, path: Path)
         UserError: the file cannot be written.
     """
     first, *others = [Image.fromarray(frame) for frame in frames]
-    options = OPTIONS[path.suffix.lower()] | ({} if like.loop is None else {"loop": like.loop})
+    options = dict(OPTIONS[path.suffix.lower()])
+    if like.loop is not None or path.suffix.lower() != ".gif":  # a GIF that says nothing is shown once
+        options["loop"] = 1 if like.loop is None else like.loop
+    if like.profile and path.suffix.lower() != ".gif":
+        options["icc_profile"] = like.profile
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,8 @@ def inputs_and_outputs(source: Path, target: Path, ledger: Ledger) -> list[tuple
     if not source.is_file():
         raise UserError(f"there is no file or folder {absent(source)}")
     inside = target / source.name if target.is_dir() or not target.suffix else target
-    check_output(inside)
+    if inside == target:  # named by the caller, else `renamed` finds a format
+        check_output(inside)
     return [(source, inside)]
 
 
@@ -111,7 +112,7 @@ def result_of(image: Array, one: Read) -> tuple[Array, Carried, list[Note]]:
         carried = replace(carried, tags=())  # its georeference is of the old size
         notes += [Note("georeference left out, because the size changed")] if one.picture.carried.tags else []
     if missing is None:
-        carried = replace(carried, no_data=None)
+        carried = carried if image.dtype.kind == "f" else replace(carried, no_data=None)
     elif image.dtype.kind == "f":
         number = carried.no_data or "nan"
         image, carried = with_no_data(image, missing, float(number)), replace(carried, no_data=number)

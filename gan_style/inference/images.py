@@ -81,6 +81,8 @@ def given_image(
             array, missing = read.array, read.missing
         else:
             array = _array(image, values)
+            if ledger is not None and isinstance(image, Image.Image):
+                ledger.add(f"the PIL picture {id(image)}", _opened(image).notes(values or ValueRange()))
         size = (array.shape[0], array.shape[1])
         shape = _shortened(size, side)
         tensor = (values or ValueRange()).as_tensor(array if shape == size else resize(array, *shape))
@@ -109,7 +111,7 @@ def joined_given(given: Sequence[Given]) -> Given:
     return Given(torch.cat([one.images for one in given]), given[0].size)
 
 
-def given_mask(mask: Any, style: str, content: Given, ledger: Ledger | None = None) -> Tensor:
+def given_mask(mask: Any, style: str, content: Given) -> Tensor:
     """Convert the mask of a style to [1, 1, H, W] in [0, 1], resized as its content was.
 
     Args:
@@ -117,7 +119,6 @@ def given_mask(mask: Any, style: str, content: Given, ledger: Ledger | None = No
             as an array of another type than uint8.
         style: its name, for messages.
         content: the picture that it belongs to.
-        ledger: gets entries for what was done with a file beside reading it.
 
     Raises:
         UserError: values outside [0, 1], another shape, or another size than the content's.
@@ -130,7 +131,7 @@ def given_mask(mask: Any, style: str, content: Given, ledger: Ledger | None = No
     else:
         plane = isinstance(mask, np.ndarray) and mask.ndim == 2
         file = isinstance(mask, (str, Path))
-        array = read_file(mask, None, ledger).array if file else _array(mask[..., None] if plane else mask)
+        array = read_file(mask).array if file else _array(mask[..., None] if plane else mask)
         size = (array.shape[0], array.shape[1])
     if size != wanted:  # checked first, because floats take four times the memory of bytes
         check_mask_size(style, size, content.size)
@@ -203,17 +204,20 @@ def _decoded(image: Image.Image) -> NDArray[np.uint8]:
     """
     if 0 in image.size:
         raise UserError(f"a PIL picture must not be empty, but this one is {image.width}x{image.height}")
+    return decode(_opened(image))
+
+
+def _opened(image: Image.Image) -> OpenedImage:
     image.load()  # on load, Pillow turns a TIFF and removes its orientation tag
     turned = image.getexif().get(ORIENTATION, 1)
     bits = 16 if image.mode.startswith("I;16") else 8
-    opened = OpenedImage(
+    return OpenedImage(
         image.format or "PIL",
         b"",
         image,  # type: ignore[arg-type] # any PIL picture has what the decoder uses
         bits,
         turned if turned in range(1, 9) else 1,
     )
-    return decode(opened)
 
 
 def _checked_tensor(image: Tensor) -> Tensor:

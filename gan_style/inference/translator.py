@@ -360,7 +360,7 @@ class LoadedTranslator:
         side, styles = max(given.images.shape[-2:]), []
         for (what, weight), one in zip(pairs, masks, strict=True):
             style = self.style(what, weight, side=side, direction=way)
-            styles.append(style if one is None else replace(style, mask=given_mask(one, style.name, given, self.notes)))
+            styles.append(style if one is None else replace(style, mask=given_mask(one, style.name, given)))
         return styles
 
     def direction_of(self, direction: str | None) -> Direction:

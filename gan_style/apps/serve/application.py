@@ -156,7 +156,7 @@ async def _received(request: Request, room: Room) -> bytes:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    return image_size(data)
+    return image_size(data, entire=True)
 
 
 def _encoded(result: Array, picture: Picture) -> tuple[str, bytes, list[Note]]:

@@ -13,6 +13,7 @@ from gan_style.data.containers import sniff
 from gan_style.data.decoding import OpenedImage, composite, decode, named_bytes, open_bytes
 from gan_style.data.files import RAW, fit, notes_of, read_raw
 from gan_style.data.ledger import Note
+from gan_style.data.raw import filled
 from gan_style.data.values import Array, ValueRange
 
 
@@ -79,7 +80,8 @@ def _look_at_numbers(data: bytes, opened: OpenedImage | None) -> Seen:
         colours = composite(numbers, 255 if numbers.dtype == np.uint8 else 2**opened.bits - 1)
     present = colours if raw.missing is None or raw.missing.all() else colours[~raw.missing]
     low, high = float(present.min()), float(present.max())
-    return Seen(len(data), opened, numbers, _show(colours), low, high, sniff(data), tuple(notes_of(raw)))
+    seen = colours if raw.missing is None or raw.missing.all() else filled(colours, raw.missing)
+    return Seen(len(data), opened, numbers, _show(seen), low, high, sniff(data), tuple(notes_of(raw)))
 
 
 def _show(colours: Array) -> NDArray[np.uint8]:

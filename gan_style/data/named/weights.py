@@ -33,7 +33,7 @@ IMAGENET = "the code is BSD; trained on ImageNet, whose pictures are for researc
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One published file.
+    """Published file.
 
     Attributes:
         url: its address.
@@ -81,7 +81,7 @@ class NamedWeights:
 
     @property
     def digest(self) -> str:
-        """What a download is checked against, for messages."""
+        """Return what a download is checked against, for messages."""
         if len(self.files) > 1 and all(file.sha256 for file in self.files):
             return f"of all {len(self.files)}"
         return (self.files[0].sha256 or "none known")[:12]

@@ -132,6 +132,10 @@ class Control:
             return self
         try:
             if not self._path.exists():
+                if not hasattr(os, "mkfifo"):
+                    raise UserError(
+                        f"--control {self._path} is not there, and this system has no pipes by name: make it a file"
+                    )
                 os.mkfifo(self._path)
                 self._made = True
             if stat.S_ISFIFO(self._path.stat().st_mode):

@@ -136,7 +136,7 @@ def _converter(
     require_bytes(translator, direction, options.get("style"))
 
     def translate(frame: Tensor) -> Tensor:
-        output: Tensor = translator.translate(frame, direction, **options)
+        output: Tensor = translator.translate_all([frame], direction, **options)[0]
         return output
 
     tile = options.get("tile")

@@ -92,7 +92,7 @@ def test_a_known_network_has_the_known_number_of_parameters() -> None:
         (("model=cyclegan", "--hours", "none"), "--hours none is not a number of hours"),
         (("model=cyclegan", "--iterations", "1"), "--iterations 1 is too few"),
         (("model=cyclegan", "--json", "nowhere/plan.json"), "there is no folder nowhere"),
-        (("model=null",), "see gan-style train --help"),
+        (("model=null",), "train.py --help"),
     ],
 )
 def test_mistakes_are_sentences(

@@ -194,5 +194,5 @@ def test_a_video_without_a_frame_is_said(tmp_path: Path) -> None:
 def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = clip(tmp_path / "in.mp4", 2)
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UserError, match=r"videos need PyAV: pip install 'gan-style\[video\]'"):
+    with pytest.raises(UserError, match=r"videos need PyAV, which is not installed: pip install 'gan-style\[video\]'"):
         VideoReader(source)
