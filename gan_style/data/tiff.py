@@ -229,8 +229,10 @@ def _carried(page: Any) -> Carried:
         resolution = (x, y, unit) if x and y and (x, y, unit) != (1.0, 1.0, 1) else None
     profile = tags[PROFILE].value if PROFILE in tags and isinstance(tags[PROFILE].value, bytes) else None
     text = str(tags[NO_DATA].value).strip("\0 ") if NO_DATA in tags else None
-    with suppress(ValueError):
-        text = text and (text if float(text) == float(text) else "nan")
+    try:
+        text = "nan" if text and math.isnan(float(text)) else text
+    except ValueError:  # such as 1.#QNAN
+        text = "nan"
     metadata = tuple(name for code, name in ((EXIF, "EXIF"), (XMP, "XMP")) if code in tags)
     return Carried(profile, resolution, geo, text or None, metadata)
 
