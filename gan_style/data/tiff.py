@@ -152,6 +152,8 @@ def _by_pillow(data: bytes) -> Raw:
 
 def _check_codec(page: Any) -> None:
     """Raise a ContentError where the compression of a page, or the way it predicts, needs a package."""
+    if not isinstance(page.compression, int):  # a damaged tag
+        return
     try:
         tifffile.TIFF.DECOMPRESSORS[page.compression]
         tifffile.TIFF.UNPREDICTORS[page.predictor]

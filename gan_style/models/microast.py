@@ -158,7 +158,7 @@ class MicroAST(Styled):
         share = max(0.01, 1 / (self.iteration + 1))
         found = averaged([code[name].mean(dim=0, keepdim=True) for name in SIGNALS])
         for name, value in zip(SIGNALS, found, strict=True):
-            getattr(self, f"style_{name}").lerp_(value, share)
+            getattr(self, f"style_{name}").lerp_(value.float(), share)
 
 
 def contrast(made: StyleCode, styles: StyleCode) -> Tensor:
