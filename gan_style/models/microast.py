@@ -158,7 +158,8 @@ class MicroAST(Styled):
         share = max(0.01, 1 / (self.iteration + 1))
         found = averaged([code[name].mean(dim=0, keepdim=True) for name in SIGNALS])
         for name, value in zip(SIGNALS, found, strict=True):
-            getattr(self, f"style_{name}").lerp_(value.float(), share)
+            learned: Tensor = getattr(self, f"style_{name}")
+            learned.lerp_(value.to(learned), share)  # autocast computes codes in half precision
 
 
 def contrast(made: StyleCode, styles: StyleCode) -> Tensor:
