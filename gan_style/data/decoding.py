@@ -107,8 +107,8 @@ class OpenedImage:
 
     @property
     def pending_orientation(self) -> int:
-        """The orientation that the decoders leave to us; both turn TIFF by themselves."""
-        return 1 if self.kind == "TIFF" else self.orientation
+        """The orientation that the decoders leave to us; they turn TIFF and HEIF by themselves."""
+        return 1 if self.kind in ("TIFF", "HEIF") else self.orientation
 
     @property
     def has_alpha(self) -> bool:
@@ -223,6 +223,8 @@ def open_bytes(data: bytes) -> OpenedImage:
         if isinstance(image, TiffImageFile):
             turned = image.tag_v2.get(_ORIENTATION, 1)
             orientation = turned if turned in range(1, 9) else 1
+        if kind == "HEIF":
+            orientation = image.info.get("original_orientation") or 1
         pictures = stripped.pictures
         if kind not in ("JPEG", "PNG", "TIFF"):
             with suppress(Exception):  # a later frame that is damaged is not used
