@@ -17,7 +17,7 @@ from gan_style.core.seeding import derive_seed, epoch_order
 from gan_style.core.terminal import is_quiet, say
 from gan_style.data.decoding import named_bytes
 from gan_style.data.files import image_size, notes_of_file
-from gan_style.data.images import suffix_of, survey
+from gan_style.data.images import suffix_of
 from gan_style.data.layout import find_layout, find_set
 from gan_style.data.ledger import Ledger
 from gan_style.data.shards import Shard, index_path, write_index
@@ -48,9 +48,9 @@ def shards(name: str, out: Path, *, size: float, shuffle: int | None) -> None:
     columns = TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, transient=True, disable=is_quiet()) as bar:
         task = bar.add_task("", total=sum(map(len, layout.parts.values())))
-        written = write_shards(layout.parts, out, int(size * MEGABYTE), shuffle, lambda: bar.advance(task))
-    for paths in layout.parts.values():
-        survey(paths, layout.ledger)
+        written = write_shards(
+            layout.parts, out, int(size * MEGABYTE), shuffle, lambda: bar.advance(task), layout.ledger
+        )
     for sentence in layout.ledger.sentences():
         say(sentence)
     for part, count in written.items():
@@ -64,6 +64,7 @@ def write_shards(
     size: int,
     shuffle: int | None = None,
     progress: Callable[[], None] = lambda: None,
+    ledger: Ledger | None = None,
 ) -> dict[str, int]:
     """Pack the files of each part, unchanged, into tars `trainA-000000.tar` and so on, with their indices.
 
@@ -76,6 +77,7 @@ def write_shards(
         size: Bytes of pictures in a shard.
         shuffle: Seed of the order; None keeps it.
         progress: Called after each picture.
+        ledger: Gets entries for what reading the pictures does beside.
 
     Returns:
         How many shards each part has.
@@ -83,14 +85,15 @@ def write_shards(
     Raises:
         UserError: If a picture's header is damaged, or out is not empty or cannot be written.
     """
-    folder = _claimed(out)
+    folder, ledger = _claimed(out), Ledger() if ledger is None else ledger
     written: dict[str, list[Path]] = {}
     try:
         for part, files in parts.items():
             order = range(len(files)) if shuffle is None else epoch_order(derive_seed(shuffle, part), 0, len(files))
             groups = _groups([files[i] for i in order], size)
             written[part] = [
-                _write(folder / f"{part}-{number:06d}.tar", group, progress) for number, group in enumerate(groups)
+                _write(folder / f"{part}-{number:06d}.tar", group, progress, ledger)
+                for number, group in enumerate(groups)
             ]
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -140,14 +143,14 @@ def _groups(files: Sequence[Path], size: int) -> Iterator[Numbered]:
     yield group
 
 
-def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
-    names, entries, ledger = [], [], Ledger()
+def _write(path: Path, files: Numbered, progress: Callable[[], None], ledger: Ledger) -> Path:
+    names, entries, own = [], [], Ledger()
     with open(path, "xb") as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for number, source in files:
                 with named_bytes(source) as data:
                     size = image_size(data)
-                    ledger.add(source, notes_of_file(data))
+                    own.add(source, notes_of_file(data))
                     suffix = suffix_of(source, data)
                 member = tarfile.TarInfo(f"{number:06d}{suffix}")
                 member.size = len(data)
@@ -157,7 +160,8 @@ def _write(path: Path, files: Numbered, progress: Callable[[], None]) -> Path:
                 progress()
         file.flush()
         os.fsync(file.fileno())  # else a power cut after the renaming may leave a damaged file under its final name
-    write_index(Shard(path, names, np.array(entries, np.int64), ledger))
+    ledger.merge(own)
+    write_index(Shard(path, names, np.array(entries, np.int64), own))
     return path
 
 
