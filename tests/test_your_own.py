@@ -108,7 +108,7 @@ def test_from_training_to_export_outside_the_checkout(lab: Path, capsys: pytest.
     verb(capsys, "export", last, "out.onnx", *allow)
     same_by_onnx(last)
     offered = Models([], Path("runs"), None, allow=("ownlab.",))  # what the studio's page works with
-    assert offered.names == ["mine"]
+    assert offered.names[0] == "mine"
     assert offered.load("mine").translate("photo.png").size == (41, 30)
 
 

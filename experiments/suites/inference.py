@@ -19,7 +19,7 @@ from suites.memory import MODELS, write_checkpoint
 
 from gan_style.cli import translate
 from gan_style.cli.arguments import style_options
-from gan_style.cli.main import _parser
+from gan_style.cli.main import parser_of_verbs
 from gan_style.data.images import read_image, to_tensor, to_uint8
 from gan_style.data.ledger import Ledger
 from gan_style.inference.files import inputs_and_outputs
@@ -41,7 +41,7 @@ def run(words: dict[str, str]) -> dict[str, Any]:
         times = alternate({"official": official, **ours}, rounds)
         result = report(f"{name}, {count} pictures of {size} px", times, against="official")
         for name, side in zip(ours, ("ours", "with_options"), strict=False):
-            result["rows"][name]["psnr_db"] = round(psnr(network, root / "in", root / side, Ledger()), 1)
+            result["rows"][name]["psnr_db"] = round(psnr(network, root / "in", root / side), 1)
             print(f"  {name:24} {result['rows'][name]['psnr_db']:6} dB against the plain network")
     return result
 
@@ -85,8 +85,8 @@ def plain_layers(network: torch.nn.Module) -> torch.nn.Module:
 
 def our_path(root: Path, side: str, options: list[str]) -> Step:
     """The verb, but for loading the model, which is done once on either side."""
-    words = ["translate", str(root / "model.ckpt"), str(root / "in"), str(root / side, Ledger()), *options]
-    parsed = _parser().parse_args(words)
+    words = ["translate", str(root / "model.ckpt"), str(root / "in"), str(root / side), *options]
+    parsed = parser_of_verbs().parse_args(words)
     translator = load(
         root / "model.ckpt",
         device="cpu",
