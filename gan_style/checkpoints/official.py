@@ -189,6 +189,8 @@ def _refuse_ours(network: nn.Module) -> None:
     ours = []
     if isinstance(network, ResnetGenerator | UNetGenerator) and network.head is not None:
         ours.append("head other than tanh")
+    if isinstance(network, ResnetGenerator) and network.separable:
+        ours.append("separable convolution")
     if isinstance(network, UNetGenerator) and network.full_size_skip:
         ours.append("skip connection at full size")
     if isinstance(network, UNetGenerator) and network.padding != "zeros":

@@ -64,6 +64,40 @@ def needs_bias(norm: str) -> bool:
     return norm != "batch"
 
 
+class SeparableConv2d(nn.Sequential):
+    """Convolution of each channel by itself, and a 1x1 convolution that mixes them (Chollet 2017, section 3).
+
+    It takes k^2 + C multiplications for each output value in place of k^2 C, for C channels.
+
+    Args:
+        in_channels, out_channels, kernel, stride, padding: as of `nn.Conv2d`; the first half has them.
+        bias: whether the second half has one; the first has none.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0, *, bias: bool = True
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, in_channels, kernel, stride, padding, groups=in_channels, bias=False),
+            nn.Conv2d(in_channels, out_channels, 1, bias=bias),
+        )
+
+
+def convolution(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    stride: int = 1,
+    padding: int = 0,
+    *,
+    bias: bool = True,
+    separable: bool = False,
+) -> nn.Module:
+    """Build a convolution, or a separable one of the same shapes."""
+    make = SeparableConv2d if separable else nn.Conv2d
+    return make(in_channels, out_channels, kernel, stride, padding, bias=bias)
+
+
 def conv_norm_relu(
     in_channels: int,
     out_channels: int,
@@ -73,10 +107,12 @@ def conv_norm_relu(
     padding: int = 0,
     norm: str,
     bias: bool | None = None,
+    separable: bool = False,
 ) -> list[nn.Module]:
     """Build a convolution, a norm and a ReLU, to be put into a sequence; for None the norm decides about a bias."""
+    has_bias = needs_bias(norm) if bias is None else bias
     return [
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=needs_bias(norm) if bias is None else bias),
+        convolution(in_channels, out_channels, kernel, stride, padding, bias=has_bias, separable=separable),
         make_norm(norm, out_channels),
         # Without a norm an in-place ReLU would overwrite the convolution's output, whose features CUT reads.
         ReLU(inplace=norm != "none"),
@@ -110,20 +146,31 @@ class ResidualBlock(nn.Module):
         norm: see `make_norm`.
         dropout: probability between the two convolutions, in [0, 1); 0 leaves the layer out.
         bias: of the convolutions; None: unless the norm brings one.
+        separable: take `SeparableConv2d`.
     """
 
     recomputable = True  # by `networks.recomputed.checkpointed`
 
     def __init__(
-        self, channels: int, *, norm: str = "instance", dropout: float = 0.0, bias: bool | None = None
+        self,
+        channels: int,
+        *,
+        norm: str = "instance",
+        dropout: float = 0.0,
+        bias: bool | None = None,
+        separable: bool = False,
     ) -> None:
         super().__init__()
-        layers = [ReflectionPad2d(1), *conv_norm_relu(channels, channels, 3, norm=norm, bias=bias)]
+        bias = needs_bias(norm) if bias is None else bias
+        layers = [
+            ReflectionPad2d(1),
+            *conv_norm_relu(channels, channels, 3, norm=norm, bias=bias, separable=separable),
+        ]
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
         layers += [
             ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=needs_bias(norm) if bias is None else bias),
+            convolution(channels, channels, 3, bias=bias, separable=separable),
             make_norm(norm, channels),
         ]
         self.layers = nn.Sequential(*layers)
@@ -148,30 +195,43 @@ class Upsample(nn.Sequential):
         mode: one of ``UPSAMPLES``.
         kernel: 3 (CycleGAN) or 4 (pix2pix) for ``deconv``; the other modes convolve 3x3.
         bias: whether the convolution has one.
+        separable: convolve each channel by itself, and mix channels by a 1x1 convolution at the small size, which
+            comes first and commutes with the enlargement.
 
     Raises:
         ValueError: unknown mode.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, mode: str = "deconv", *, kernel: int = 3, bias: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        mode: str = "deconv",
+        *,
+        kernel: int = 3,
+        bias: bool = True,
+        separable: bool = False,
     ) -> None:
         self.mode = mode
-        layers: list[nn.Module]
+        layers: list[nn.Module] = []
+        groups = 1
+        if separable and mode != "pixelshuffle":
+            layers.append(nn.Conv2d(in_channels, out_channels, 1, bias=False))
+            in_channels = groups = out_channels
         if mode == "deconv":
             extra = kernel % 2  # an odd kernel needs one more row to reach exactly twice the size
-            layers = [nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, 1, extra, bias=bias)]
+            layers.append(nn.ConvTranspose2d(in_channels, out_channels, kernel, 2, 1, extra, groups=groups, bias=bias))
         elif mode == "pixelshuffle":
-            wide = nn.Conv2d(in_channels, 4 * out_channels, 3, bias=bias)
+            wide = convolution(in_channels, 4 * out_channels, 3, bias=bias, separable=separable)
             # Replication, not reflection: a U-Net's innermost feature map may be a single pixel.
-            layers = [ReplicationPad2d(1), wide, nn.PixelShuffle(2)]
+            layers += [ReplicationPad2d(1), wide, nn.PixelShuffle(2)]
         elif mode in ("resize", "blur"):
             enlarge = nn.Upsample(scale_factor=2, mode="nearest" if mode == "resize" else "bilinear")
-            convolution = nn.Conv2d(in_channels, out_channels, 3, bias=bias)
-            layers = [enlarge, ReflectionPad2d(1), convolution]
+            narrow = nn.Conv2d(in_channels, out_channels, 3, groups=groups, bias=bias)
+            layers += [enlarge, ReflectionPad2d(1), narrow]
         elif mode == "bilinear":
             enlarge = nn.Upsample(scale_factor=2, mode="bilinear")
-            layers = [enlarge, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)]
+            layers += [enlarge, nn.Conv2d(in_channels, out_channels, 3, padding=1, groups=groups, bias=bias)]
         else:
             raise ValueError(f"Unknown upsample mode {mode!r}; choose one of {', '.join(UPSAMPLES)}.")
         super().__init__(*layers)
@@ -179,9 +239,9 @@ class Upsample(nn.Sequential):
     @torch.no_grad()
     def tie_subpixels(self) -> None:
         """Give the four subpixels of a pixelshuffle equal weights (ICNR, Aitken et al. 2017)."""
-        for layer in self:
-            if self.mode == "pixelshuffle" and isinstance(layer, nn.Conv2d):
-                layer.weight.copy_(layer.weight[::4].repeat_interleave(4, dim=0))
+        if self.mode == "pixelshuffle":
+            wide = last_convolution(self)
+            wide.weight.copy_(wide.weight[::4].repeat_interleave(4, dim=0))
 
 
 def last_convolution(module: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:

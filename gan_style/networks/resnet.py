@@ -26,8 +26,12 @@ DOWNSAMPLING = 4  # two convolutions of stride 2
 MIN_SIDE_PIXELS = 8  # pixels a side: the residual blocks then see 2x2, the least for reflection padding by 1 and a norm
 
 
-def stem(in_channels: int, filters: int, norm: str = "instance", downsample: str = "stride") -> list[nn.Module]:
+def stem(
+    in_channels: int, filters: int, norm: str = "instance", downsample: str = "stride", separable: bool = False
+) -> list[nn.Module]:
     """Build c7s1-k, d2k, d4k with k = `filters`: from a padded picture to features [B, 4 k, H / 4, W / 4].
+
+    The first convolution is never separable: a picture has few channels.
 
     Raises:
         ValueError: unknown mode of downsampling.
@@ -37,7 +41,7 @@ def stem(in_channels: int, filters: int, norm: str = "instance", downsample: str
     layers = [ReflectionPad2d(3), *conv_norm_relu(in_channels, filters, 7, norm=norm)]
     for channels in (filters, 2 * filters):
         stride = 2 if downsample == "stride" else 1
-        layers += conv_norm_relu(channels, 2 * channels, 3, stride=stride, padding=1, norm=norm)
+        layers += conv_norm_relu(channels, 2 * channels, 3, stride=stride, padding=1, norm=norm, separable=separable)
         layers += [BlurPool()] if downsample == "blur" else []
     return layers
 
@@ -56,6 +60,8 @@ class ResnetGenerator(nn.Module):
         dropout: probability inside the residual blocks, in [0, 1).
         upsample: ``deconv``, ``resize``, ``pixelshuffle``, ``blur`` or ``bilinear``.
         downsample: ``stride``, or ``blur``, which with `upsample` ``bilinear`` is the official CUT's anti-aliasing.
+        separable: make the convolutions between the first and the last of a depthwise and a 1x1 one each, as the
+            students of Li et al. 2020 (arXiv:2003.08936, section 3.3) have them: a tenth of the multiplications.
         spectral: spectral norm on every convolution; the last one has none where `head` starts small.
         init: see `gan_style.networks.init.initialize`.
         init_gain: likewise.
@@ -82,6 +88,7 @@ class ResnetGenerator(nn.Module):
         dropout: Share = 0.0,
         upsample: str = "deconv",
         downsample: str = "stride",
+        separable: bool = False,
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
@@ -89,13 +96,13 @@ class ResnetGenerator(nn.Module):
         noise: bool = False,
     ) -> None:
         super().__init__()
-        self.head = make_head(head, in_channels, out_channels)
+        self.head, self.separable = make_head(head, in_channels, out_channels), separable
         wide = 4 * filters
-        down = stem(in_channels, filters, norm, downsample)
-        residual = [ResidualBlock(wide, norm=norm, dropout=dropout) for _ in range(blocks)]
+        down = stem(in_channels, filters, norm, downsample, separable)
+        residual = [ResidualBlock(wide, norm=norm, dropout=dropout, separable=separable) for _ in range(blocks)]
         up: list[nn.Module] = []
         for channels in (wide, 2 * filters):
-            up.append(Upsample(channels, channels // 2, upsample, bias=needs_bias(norm)))
+            up.append(Upsample(channels, channels // 2, upsample, bias=needs_bias(norm), separable=separable))
             up += [make_norm(norm, channels // 2), ReLU(inplace=True)]
         last = nn.Conv2d(filters, out_channels + (self.head.extra_channels if self.head else 0), 7)
         activation = [] if self.head else [nn.Tanh()]

@@ -40,6 +40,7 @@ GENERATORS = [
     ("model/generator=two_branch",),
     ("model/generator=painter",),
     ("model/generator=resnet6", "model.generator.head=residual", "model.generator.noise=true"),
+    ("model/generator=mobile",),
 ]
 WHOLE = [
     *[("model=cyclegan", *words) for words in GENERATORS],

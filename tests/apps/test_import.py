@@ -275,6 +275,7 @@ def test_networks_that_the_official_code_does_not_have(tmp_path: Path, capsys: p
         (UNetGenerator(filters=2, depth=3, upsample="bilinear"), "of upsample=bilinear, only of deconv"),
         (ResnetGenerator(**small, spectral=True), "has no spectral norm"),
         (ResnetGenerator(**small, head="residual"), "has no head other than tanh"),
+        (ResnetGenerator(**small, separable=True), "has no separable convolution"),
         (UNetGenerator(filters=2, depth=3, full_size_skip=True), "has no skip connection at full size"),
         (UNetGenerator(filters=2, depth=3, padding="reflect"), "has no reflected border"),
         (TwoBranchGenerator(**small), "has no TwoBranchGenerator"),

@@ -20,7 +20,7 @@ from tests.conftest import small_config
 from tests.small_models import made
 
 OF_STYLES = {"styled", "munit", "conditional", "vgg"}  # they take a code or a label beside a picture
-RESNETS = ["resnet6", "resnet9", "resnet9_antialiased"]
+RESNETS = ["mobile", "resnet6", "resnet9", "resnet9_antialiased"]
 BEGIN_AT_THE_INPUT = {"painter"}  # generators with as many channels out as in
 
 CHECKS: dict[str, Callable[..., None]] = {"generator": check_generator, "discriminator": check_discriminator}

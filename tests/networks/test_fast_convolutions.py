@@ -33,10 +33,11 @@ def decibel(made: Tensor, reference: Tensor) -> float:
     [
         (lambda: ResnetGenerator(filters=32, blocks=2, init_gain=0.1), (2, 3, 75, 68)),
         (lambda: ResnetGenerator(filters=32, blocks=1, norm="none", upsample="resize", init_gain=0.1), (1, 3, 64, 64)),
+        (lambda: ResnetGenerator(filters=32, blocks=2, separable=True, init_gain=0.3), (2, 3, 75, 68)),
         (lambda: UNetGenerator(filters=16, depth=3, init_gain=0.1, upsample="pixelshuffle"), (1, 3, 64, 80)),
         (lambda: AdaINDecoder("relu2_1"), (1, 128, 33, 34)),
     ],
-    ids=["resnet", "no norm", "unet", "decoder"],
+    ids=["resnet", "no norm", "mobile", "unet", "decoder"],
 )
 def test_networks_give_the_same(network: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
     plain, x = network().eval(), torch.rand(shape) * 2 - 1

@@ -21,6 +21,7 @@ from gan_style.networks.unet import UNetGenerator
 UNet: Callable[..., Any] = UNetGenerator
 NETWORKS: dict[str, Callable[..., Any]] = {
     "resnet": lambda **words: ResnetGenerator(**({"filters": 8, "blocks": 2} | words)),
+    "mobile": lambda **words: ResnetGenerator(**({"filters": 8, "blocks": 2, "separable": True} | words)),
     "unet": lambda **words: UNet(**({"filters": 8, "depth": 3} | words)),
     "painter": lambda **words: UNet(**({"filters": 8, "depth": 3, "full_size_skip": True, "upsample": "blur"} | words)),
 }

@@ -13,6 +13,7 @@ PARAMETERS = {
     "generator/resnet9": 11_378_179,
     "generator/resnet9_antialiased": 11_378_179,
     "generator/resnet6": 7_837_699,
+    "generator/mobile": 349_891,
     "generator/unet256": 54_409_603,
     "generator/unet128": 41_825_667,
     "generator/painter": 777_604,
@@ -33,6 +34,7 @@ PARAMETERS = {
 }
 DIFFERENT = {"generator/resnet6": {"blocks": 6}, "generator/unet128": {"depth": 7}}
 DIFFERENT["generator/resnet9_antialiased"] = {"upsample": "bilinear", "downsample": "blur", "init": "xavier"}
+DIFFERENT["generator/mobile"] = {"filters": 32, "upsample": "blur", "separable": True}
 DIFFERENT["discriminator/patch84"] = {"downsample": "blur", "init": "xavier"}
 DIFFERENT["generator/attention_light"] = {"image_size": None}
 DIFFERENT["discriminator/three_scales"] = {"scales": 3, "layers": 4, "norm": "none", "last": "pixel"}

@@ -111,15 +111,15 @@ def _conv_transpose2d(
     dilation: Any = 1,
 ) -> Streamed:
     stride, padding, extra = _pair(stride), _pair(padding), _pair(output_padding)
-    if groups != 1 or _pair(dilation) != (1, 1) or any(e > p for e, p in zip(extra, padding, strict=True)):
-        raise unknown("a transposed convolution with groups, dilation or more output padding than padding")
+    if _pair(dilation) != (1, 1) or any(e > p for e, p in zip(extra, padding, strict=True)):
+        raise unknown("a transposed convolution with dilation or more output padding than padding")
     sides = zip(x.sides, weight.shape[2:], stride, padding, extra, strict=True)
     size = [(side - 1) * s - 2 * p + k + e for side, k, s, p, e in sides]
     # input position i contributes to outputs s i - p to s i - p + k - 1
     halo = [-(-max(p, k - 1 - p) // s) for k, s, p in zip(weight.shape[2:], stride, padding, strict=True)]
-    function = _precise(x, lambda tile: F.conv_transpose2d(tile, weight, bias, stride))
+    function = _precise(x, lambda tile: F.conv_transpose2d(tile, weight, bias, stride, groups=groups))
     step = Enlargement(function, stride, (halo[0], halo[1]), (x.sides[0], x.sides[1]), padding)
-    return Streamed(x.work, (weight.shape[1], size[0], size[1]), step, [x], heavy=True)
+    return Streamed(x.work, (weight.shape[1] * groups, size[0], size[1]), step, [x], heavy=True)
 
 
 def _pad(x: Streamed, pad: Any, mode: str = "constant", value: float | None = None) -> Streamed:

@@ -30,6 +30,7 @@ SIZES = ((37, 53), (64, 23), (5, 70))
 TILES = (5, 16, 33)
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet": lambda **words: ResnetGenerator(filters=4, blocks=2, **words),
+    "mobile": lambda **words: ResnetGenerator(filters=4, blocks=2, separable=True, **words),
     "unet": lambda **words: UNetGenerator(filters=4, depth=5, **words),
     "painter": lambda **words: UNetGenerator(
         filters=4, depth=3, full_size_skip=True, padding="reflect", **({"upsample": "blur"} | words)
