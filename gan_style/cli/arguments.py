@@ -69,7 +69,12 @@ MAX_SEED = 2**63 - 1
 
 
 def style_options(
-    styles: Sequence[tuple[str, float]], alpha: float, preserve_color: bool, masks: Sequence[str], size: int | None
+    styles: Sequence[tuple[str, float]],
+    alpha: float,
+    preserve_color: bool,
+    masks: Sequence[str],
+    size: int | None,
+    wrap: str | None,
 ) -> dict[str, Any]:
     """Return the arguments of `LoadedTranslator.translate` that these options of a command set."""
     return {
@@ -78,4 +83,5 @@ def style_options(
         "preserve_color": preserve_color,
         "mask": masks or None,
         "size": size,
+        "wrap": wrap,
     }

@@ -312,6 +312,7 @@ def _style_options(parser: argparse.ArgumentParser) -> None:
     add("--alpha", type=float, default=1.0, help="strength, 0 to 1")
     add("--preserve-color", action="store_true", help="keep the colours of the content")
     add("--mask", action="append", default=[], metavar="IMAGE", help="one per style, white where it holds")
+    add("--wrap", choices=("x", "y", "xy", "off"), help="the picture goes round: opposite borders continue each other")
     add("--size", type=int, metavar="N", help="longer side of the result in pixels, at most the content's; gatys: 512")
 
 

@@ -35,7 +35,7 @@ def stylize(parsed: Namespace) -> None:
     require_whole("--every", parsed.every, 0)
     require_whole("--seed", parsed.seed, 0, MAX_SEED)
     styles = [parse_style(text) for text in parsed.style]
-    options = style_options(styles, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size)
+    options = style_options(styles, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size, parsed.wrap)
     if not options["style"]:
         raise UserError("no style was given: add --style IMAGE")
     check_not_overwriting([output], [content, *parsed.mask, *(style for style, _ in options["style"])])

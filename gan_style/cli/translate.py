@@ -41,7 +41,7 @@ def translate(parsed: Namespace) -> None:
     """
     source, target = expanded(parsed.input), expanded(parsed.output)
     styles = [parse_style(text) for text in parsed.style]
-    options = style_options(styles, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size)
+    options = style_options(styles, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size, parsed.wrap)
     options |= tile_options(parsed.tile, parsed.tile_mode) | {"seed": parsed.seed}
     model = functools.partial(
         load,

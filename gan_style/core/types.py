@@ -11,6 +11,7 @@ Levels = Annotated[int, Interval(ge=1, le=16)]  # halvings of a picture: 16 of o
 Weight = Annotated[float, Ge(0), AllowInfNan(False)]
 Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 Share = Annotated[float, Interval(ge=0, le=1)]
+Wrap = Literal["x", "y", "xy"]  # directions in which pictures go round: left to right, top to bottom
 Seed = Annotated[int, Interval(ge=0, lt=2**63)]
 
 # See losses/adversarial.py.

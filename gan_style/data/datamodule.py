@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size, as_given, height_width, stored
-from gan_style.core.types import Count, CountOrNone, Seed, Share, Weight
+from gan_style.core.types import Count, CountOrNone, Seed, Share, Weight, Wrap
 from gan_style.data.cache import share_out
 from gan_style.data.image_sets import content_of, first
 from gan_style.data.ledger import Ledger
@@ -58,6 +58,8 @@ class UnpairedDataModule(pl.LightningDataModule):
         rotate: degrees, at most, of a random rotation.
         jitter: strength of random changes of colour, in [0, 1].
         augment: further transforms, nodes such as `{_target_: albumentations.GaussianBlur, p: 0.2}`.
+        wrap: directions in which pictures go round, as textures and panoramas do: they are rolled, and generators pad
+            by the opposite border (`gan_style.networks.wrap`).
         epoch: length of an epoch: the pictures of "A", of "B", of the "longest" domain, or a number of positions.
         cache: GB of memory, shared by all processes of a machine, that keep fitted pictures; "auto" or "off".
         limit: use only the first so many pictures of each training domain.
@@ -79,6 +81,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         rotate: Weight = 0.0,
         jitter: Share = 0.0,
         augment: list[Any] | None = None,
+        wrap: Wrap | None = None,
         epoch: Literal["A", "B", "longest"] | Count = "longest",
         cache: Literal["auto", "off"] | Weight = "auto",
         limit: Count | None = None,
@@ -88,7 +91,14 @@ class UnpairedDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.transform = TrainTransform(
-            load_size, image_size, flip, preprocess=preprocess, rotate=rotate, jitter=jitter, augment=augment or ()
+            load_size,
+            image_size,
+            flip,
+            preprocess=preprocess,
+            rotate=rotate,
+            jitter=jitter,
+            augment=augment or (),
+            wrap=wrap,
         )
         self.look_transform = EvalTransform(image_size, self.transform.preprocess)
         if batch_size > 1 and not self.transform.fixed_size:
@@ -97,6 +107,7 @@ class UnpairedDataModule(pl.LightningDataModule):
                 "data.batch_size=1, or a preprocess that crops"
             )
         self.values: dict[str, ValueRange] = dict(PLAIN)
+        self.wrap = wrap
         self.epoch, self.cache = epoch, cache
         self.image_size: Size = self.transform.image_size  # a square's side, else (height, width)
         self.load_size: Size | None = self.transform.load_size
@@ -249,6 +260,7 @@ class UnpairedDataModule(pl.LightningDataModule):
                 "image_size": stored(self.image_size),
                 "load_size": None if self.load_size is None else stored(self.load_size),
                 "range": [-1.0, 1.0],
+                **({"wrap": self.wrap} if self.wrap else {}),
             },
         }
 

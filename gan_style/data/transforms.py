@@ -14,6 +14,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.memory import raise_if_out
 from gan_style.core.seeding import derive_seed
 from gan_style.core.sizes import Size, as_given, height_width, sized
+from gan_style.core.types import Wrap
 from gan_style.data.values import Array, ValueRange
 
 # OpenCV's own threads would compete with the loader workers.
@@ -72,9 +73,11 @@ class TrainTransform:
         rotate: Degrees, at most, either way; the edges are mirrored.
         jitter: Strength of random changes of brightness, contrast, saturation and hue, in [0, 1]; colour pictures only.
         augment: Further transforms of albumentations.
+        wrap: Directions in which pictures go round: each is rolled there by a random number of pixels. Crops are to be
+            whole in them, since networks then take the left border of a crop for the neighbour of the right one.
 
     Raises:
-        UserError: If a size is not positive or the crop is larger than the picture will be.
+        UserError: If a size is not positive, the crop is larger than the picture will be, or `wrap` does not fit.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class TrainTransform:
         rotate: float = 0.0,
         jitter: float = 0.0,
         augment: Sequence[Any] = (),
+        wrap: Wrap | None = None,
     ) -> None:
         self.image_size = sized("data.image_size", image_size)
         self.load_size = None if load_size is None else sized("data.load_size", load_size)
@@ -94,6 +98,8 @@ class TrainTransform:
         _check_load_size(self.load_size, self.image_size, preprocess)
         self.preprocess = "crop" if preprocess == "resize_and_crop" and load_size is None else preprocess
         self.flip, self.rotate, self.jitter, self.augment = flip, rotate, jitter, list(augment)
+        self.wrap = wrap or ""
+        self._check_wrap()
 
     @property
     def fixed_size(self) -> bool:
@@ -129,6 +135,8 @@ class TrainTransform:
                 f"A picture is {image.shape[0]}x{image.shape[1]} (height x width), smaller than data.image_size, which "
                 f"is {wanted}: set data.load_size={wanted} or more, or remove the picture."
             )
+        if self.wrap:
+            image = np.roll(image, self._shift(seed, *image.shape[:2]), (0, 1))
         # With the pipeline's own seeding all steps would draw the same numbers: whether a picture is flipped would then
         # depend on where it is cropped.
         for index, step in enumerate(self._pipeline.transforms):
@@ -136,6 +144,29 @@ class TrainTransform:
         result: Array = self._pipeline(image=image)["image"]
         self._require_size(result)
         return result.reshape(*result.shape[:2], image.shape[2])
+
+    def _shift(self, seed: int, height: int, width: int) -> tuple[int, int]:
+        """Draw by how many rows and columns a picture is rolled, 0 where it does not go round."""
+        drawn = np.random.default_rng(derive_seed(seed, "wrap"))
+        rows, columns = int(drawn.integers(height)), int(drawn.integers(width))
+        return rows if "y" in self.wrap else 0, columns if "x" in self.wrap else 0
+
+    def _check_wrap(self) -> None:
+        """Raise a UserError where what is trained on would not go round."""
+        if not self.wrap:
+            return
+        if self.rotate:
+            raise UserError(f"data.rotate={self.rotate:g} turns pictures that go round: set data.rotate=0, or no wrap")
+        if self.preprocess in ("scale_width", "none"):
+            return
+        wanted = "data.preprocess=resize_and_crop with data.load_size as large as data.image_size"
+        loaded = self.load_size if self.preprocess == "resize_and_crop" else None
+        sides = zip("yx", height_width(loaded or 1), self.size, strict=True)
+        if loaded is None or any(letter in self.wrap and side != crop for letter, side, crop in sides):
+            raise UserError(
+                f"data.wrap={self.wrap} wants whole pictures, since a crop does not go round: set {wanted}, or train "
+                "without it and translate by --wrap"
+            )
 
     @cached_property
     def _pipeline(self) -> Any:

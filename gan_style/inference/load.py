@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -18,6 +18,7 @@ from gan_style.core.devices import device_of
 from gan_style.core.errors import UserError
 from gan_style.core.extras import extra
 from gan_style.core.paths import expanded, printable
+from gan_style.core.types import Wrap
 from gan_style.data.values import ValueRange
 from gan_style.inference.translator import LoadedTranslator
 
@@ -113,7 +114,12 @@ def _loaded(
         getattr(model, name).compile()
     faster = device.type == "cpu" and not (channels_last or compile)
     about = safetensors.described(content, averaged=bool(ema and averages) or content.get("weights") == "averaged")
-    return LoadedTranslator(model, domains, names, values, precision=precision, fast_convolutions=faster, about=about)
+    wrap = content["preprocessing"].get("wrap")
+    if wrap not in (None, *get_args(Wrap)):
+        raise ValueError(f"wrap={wrap}")
+    return LoadedTranslator(
+        model, domains, names, values, precision=precision, fast_convolutions=faster, about=about, wrap=wrap
+    )
 
 
 def _refuse_precision(precision: str, device: torch.device) -> None:

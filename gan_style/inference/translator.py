@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from gan_style.checkpoints import hub
-from gan_style.core.checks import require_finite, require_whole
+from gan_style.core.checks import require_finite, require_whole, shown
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import absent, expanded
+from gan_style.core.types import Wrap
 from gan_style.data.images import list_images, to_uint8
 from gan_style.data.ledger import FileNote, Ledger
 from gan_style.data.raw import Mask, with_no_data
@@ -32,6 +33,7 @@ from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
 from gan_style.models.styled import Styled, styled
 from gan_style.models.translator import StyleCode, Translator
 from gan_style.networks.fast_convolutions import fast_convolutions
+from gan_style.networks.wrap import wrapping
 
 NOISE = "noise"  # `noise:NAME:SEED` is a random code of a style
 RESULT = (
@@ -52,6 +54,7 @@ class LoadedTranslator:
         precision: of the networks' passes, "32" or "bf16".
         fast_convolutions: compute the networks by `networks.fast_convolutions`; for a CPU.
         about: description of the checkpoint, see checkpoints/safetensors.py; None where there is none.
+        wrap: directions in which the pictures of its training went round; None in none.
     """
 
     def __init__(
@@ -63,8 +66,9 @@ class LoadedTranslator:
         precision: str = "32",
         fast_convolutions: bool = False,
         about: Mapping[str, Any] | None = None,
+        wrap: str | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.wrap = model, wrap
         self.domains = dict(domains)
         self.style_names = list(style_names)
         self.values = values
@@ -120,6 +124,7 @@ class LoadedTranslator:
         size: int | None = None,
         tile: Tile = "auto",
         tile_mode: Mode = "exact",
+        wrap: str | None = None,
         seed: int | None = None,
         **options: Any,
     ) -> list[Any]:
@@ -137,6 +142,8 @@ class LoadedTranslator:
             tile: side of a tile for pictures that do not fit into memory whole; "auto" takes tiles where they are
                 needed, None never.
             tile_mode: "exact" gives the result of a pass over the whole picture; "fast" blends independent tiles.
+            wrap: directions in which pictures go round, so that opposite borders of the result continue each other:
+                "x", "y", "xy", or "off"; None is what the model was trained with.
             seed: of the noise that a generator with `noise` draws, another rendition each; 0 if none is given.
             **options: of the method's own `stylize`, such as the `progress` of Gatys.
 
@@ -145,7 +152,7 @@ class LoadedTranslator:
         """
         if size is not None:
             require_whole("size", size, 1)
-        passes = self._passes(tile, tile_mode)
+        passes, around = self._passes(tile, tile_mode), self._around(wrap, tile_mode)
         if style is None:
             for name in (*(["mask"] if mask else []), *options):
                 raise UserError(f"{name} needs a style: give one, or leave {name} out")
@@ -161,7 +168,8 @@ class LoadedTranslator:
             given = self._given(images, source, size)
             styles = self._styles(pairs, mask, joined_given(given), way)
         joined = joined_given(given).images.to(self.device)
-        with self._precision(), self._seeded(seed, [one.direction for one in styles], style is not None):
+        ways = [one.direction for one in styles]
+        with self._precision(), self._seeded(seed, ways, style is not None), wrapping(around):
             output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values, parts = self._values(target) or ValueRange(), output.split([len(one.images) for one in given])
@@ -195,7 +203,7 @@ class LoadedTranslator:
         if size is not None:
             require_whole("size", size, 1)
         images = self._given([image], chosen.source, size)[0].images
-        with self._precision():
+        with self._precision(), wrapping(self.wrap):
             heat = self._passes(tile, "exact").explain(images.to(self.device), chosen).float().cpu()
         require_finite(heat, RESULT)
         if overlay:
@@ -397,6 +405,17 @@ class LoadedTranslator:
         if isinstance(tile, int):
             raise UserError("gatys optimises a whole picture and cannot be tiled: leave tile out, or give a size")
         return self.model
+
+    def _around(self, wrap: str | None, mode: Mode) -> str:
+        """Return the directions in which pictures go round, from what was asked for."""
+        if wrap not in (None, "off", *get_args(Wrap)):
+            raise UserError(f"wrap={shown(wrap)} is not known: take x, y, xy or off")
+        around = "" if wrap == "off" else wrap or self.wrap or ""
+        if around and mode == "fast":
+            raise UserError(f"wrap={around} needs what stands at the opposite border: take tile_mode=exact")
+        if around and self.model.optimizes_images:
+            raise UserError(f"wrap={around} is for models of one pass: leave it out, or take microast in place of gatys")
+        return around
 
     def _values(self, letter: str) -> ValueRange | None:
         return None if self.values is None else self.values.get(letter, ValueRange())

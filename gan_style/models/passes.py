@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 from gan_style.networks.contract import can_join
 from gan_style.networks.fast_convolutions import fast_convolutions
 from gan_style.networks.recomputed import checkpointed
+from gan_style.networks.wrap import wrapping_but
 
 # Joining two inputs saves kernel launches on a GPU and for small images; on a CPU, above this many pixels of one
 # image, the larger batch no longer fits the cache and costs time (experiments/benchmark.py suite=step).
@@ -49,7 +50,11 @@ def missing_compiler() -> str | None:
 
 
 def compute_modes(
-    trained_with_G: Sequence[nn.Module], faster: bool, checkpointing: bool = False
+    trained_with_G: Sequence[nn.Module],
+    faster: bool,
+    checkpointing: bool = False,
+    wrap: str | None = None,
+    discriminators: Sequence[nn.Module] = (),
 ) -> AbstractContextManager[object]:
     """Set how networks compute inside a `with` block.
 
@@ -58,8 +63,11 @@ def compute_modes(
     Args:
         faster: whether convolutions are computed by `networks.fast_convolutions`.
         checkpointing: whether residual blocks keep only their inputs and are recomputed in the backward pass.
+        wrap: directions in which pictures go round, for all but the discriminators, which see them rolled.
     """
     entered = ExitStack()
+    if wrap:
+        entered.enter_context(wrapping_but(wrap, *discriminators))
     if faster:
         entered.enter_context(fast_convolutions(*trained_with_G))
     if checkpointing:  # entered last, so that a recomputed block uses the same convolutions

@@ -8,6 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_style.networks.contract import Noised
 from gan_style.networks.padding import ReflectionPad2d, ReplicationPad2d, pad
+from gan_style.networks.wrap import require_whole_steps
 
 NORMS = ("instance", "instance_affine", "batch", "none")
 UPSAMPLES = ("deconv", "resize", "pixelshuffle", "blur", "bilinear")
@@ -295,10 +296,15 @@ def pad_to_multiple(x: Tensor, multiple: int, minimum: int = 1) -> tuple[Tensor,
 
     Returns:
         The padded picture and (H, W), for `crop`.
+
+    Raises:
+        UserError: a side that goes round (`networks.wrap`) is no such multiple.
     """
     height, width = x.shape[-2:]
     if torch.compiler.is_exporting():
         return _pad_any_size(x, multiple, minimum), (height, width)
+    for dim, side in ((-2, height), (-1, width)):
+        require_whole_steps(side, multiple if side >= minimum else minimum, dim)
     below, right = _missing(height, multiple, minimum), _missing(width, multiple, minimum)
     modes = ["reflect" if pad < side else "replicate" for pad, side in ((right, width), (below, height))]
     if modes[0] == modes[1]:

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import has_torch_function_unary
 
 
 def pad(x: Tensor, padding: tuple[int, int, int, int], mode: str) -> Tensor:
@@ -19,7 +20,8 @@ def pad(x: Tensor, padding: tuple[int, int, int, int], mode: str) -> Tensor:
 
     Returns: [B, C, above + H + below, left + W + right].
     """
-    if x.is_cuda and torch.are_deterministic_algorithms_enabled():
+    computed_here = not has_torch_function_unary(x)  # neither in tiles, nor by `networks.wrap`
+    if computed_here and x.is_cuda and torch.are_deterministic_algorithms_enabled():
         return pad_by_slices(x, padding, mode)
     return F.pad(x, padding, mode)
 

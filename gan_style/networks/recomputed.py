@@ -18,6 +18,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
 from gan_style.networks.contract import is_recomputable
+from gan_style.networks.wrap import directions, wrapping_again
 
 Layer = Callable[[Tensor], Tensor]
 _in_blocks: list[nn.Module] = []  # that `checkpointed` is computing: `recomputed` has nothing to save in them
@@ -47,7 +48,7 @@ class _Recomputation:
     """Outputs of the layers for an input x, recomputed when the first of them is asked for."""
 
     def __init__(self, layers: Sequence[Layer], x: Tensor) -> None:
-        self.layers, self.x = layers, x
+        self.layers, self.x, self.wrap = layers, x, directions()
         self.outputs: list[Tensor] = []
 
     def packer(self, index: int, layer_input: Tensor) -> Callable[[Tensor], Any]:
@@ -65,9 +66,10 @@ class _Recomputation:
     def output(self, index: int) -> Tensor:
         if not self.outputs:
             y = self.x
-            for layer in self.layers:
-                y = layer(y)
-                self.outputs.append(y)
+            with wrapping_again(self.wrap):
+                for layer in self.layers:
+                    y = layer(y)
+                    self.outputs.append(y)
         return self.outputs[index]
 
 
@@ -111,7 +113,7 @@ def _checkpoint_block(block: nn.Module, forward: Callable[..., Tensor], *inputs:
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         first_pass = {name: buffer.clone() for name, buffer in block.named_buffers()}
-        return _computing(block), _with_buffers(block, first_pass)
+        return _computing(block), _with_buffers(block, first_pass, directions())
 
     result: Tensor = checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
     return result
@@ -127,12 +129,12 @@ def _computing(block: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _with_buffers(block: nn.Module, first_pass: Mapping[str, Tensor]) -> Iterator[None]:
-    """Compute with the buffers of the first pass and restore the current ones, unseen by autograd."""
+def _with_buffers(block: nn.Module, first_pass: Mapping[str, Tensor], wrap: str) -> Iterator[None]:
+    """Compute with buffers and `wrap` of the first pass, and restore the current buffers, unseen by autograd."""
     current = {name: buffer.clone() for name, buffer in block.named_buffers()}
     _set_buffers(block, first_pass)
     try:
-        with _computing(block):
+        with _computing(block), wrapping_again(wrap):
             yield
     finally:
         _set_buffers(block, current)

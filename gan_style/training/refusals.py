@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gan_style.checkpoints import checkpoint
 from gan_style.core.allowed import in_config
 from gan_style.core.config import target_of, with_defaults
@@ -16,6 +18,7 @@ from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
 from gan_style.networks.contract import minimum_size
 from gan_style.networks.recomputed import blocks_of
+from gan_style.networks.wrap import wrapping
 from gan_style.training import arithmetic
 from gan_style.training.trainer import TrainerSettings
 
@@ -181,6 +184,24 @@ def check_beginning(init_from: str | None, warm_start: str | None) -> None:
             "init_from and model.warm_start both say with which weights to begin: leave one out (init_from takes whole "
             "networks, model.warm_start single tensors)"
         )
+
+
+def check_wrap(model: Translator, data: UnpairedDataModule) -> None:
+    """Pass a picture that goes round through the generators, where those of the data do.
+
+    Raises:
+        UserError: its side is no multiple of a network's stride, or a network ties weights to places.
+    """
+    if data.wrap is None:
+        return
+    if model.optimizes_images:
+        raise UserError("data.wrap is for generators, and this model optimises the pictures themselves: leave it out")
+    height, width = data.transform.size
+    model.eval()
+    with torch.random.fork_rng(), torch.no_grad(), wrapping(data.wrap):
+        for direction in model.directions:
+            model.translate(torch.zeros(1, data.channels[direction.source], height, width), direction)
+    model.train()
 
 
 def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:

@@ -44,6 +44,7 @@ from gan_style.training.refusals import (
     check_settings,
     check_styles,
     check_weights,
+    check_wrap,
     differences,
 )
 from gan_style.training.run_folder import check_folder_is_free, load_to_go_on, locate, say, summarise, write_run_file
@@ -234,6 +235,7 @@ def check_model(model: Translator, settings: TrainerSettings, data: UnpairedData
         UserError: the pictures are too small for it, or the settings do not fit it.
     """
     check_image_sizes(model, data)
+    check_wrap(model, data)
     check_settings(model, settings, name)
 
 
@@ -256,7 +258,7 @@ def begun_from(path: str, model: Translator, settings: Mapping[str, Any], discri
 
 def engine_of_run(model: Translator, settings: TrainerSettings, data: UnpairedDataModule) -> Engine:
     """Return the engine of a model, which knows the length of an epoch of these data on all processes."""
-    return Engine(model, data.epoch_length / (data.batch_size * settings.world_size))
+    return Engine(model, data.epoch_length / (data.batch_size * settings.world_size), data.wrap)
 
 
 def own_scores_taken(

@@ -76,6 +76,6 @@ def test_every_weight_gets_a_gradient(mode: str) -> None:
 
 def test_subpixels_begin_alike() -> None:
     network = ResnetGenerator(filters=4, blocks=0, separable=True, upsample="pixelshuffle")
-    wide = [m for m in network.modules() if isinstance(m, Upsample)][0]
+    wide = next(m for m in network.modules() if isinstance(m, Upsample))
     weight = [m for m in wide.modules() if isinstance(m, nn.Conv2d)][-1].weight
     assert all(torch.equal(weight[::4], weight[k::4]) for k in range(4))

@@ -22,9 +22,10 @@ from gan_style.inference.tiling.statistics import (
     mean,
     tiled_grid_means,
 )
-from gan_style.inference.tiling.steps import ByPlace, Convolution, Crop, Enlargement, Pad
+from gan_style.inference.tiling.steps import Around, ByPlace, Convolution, Crop, Enlargement, Pad
 from gan_style.inference.tiling.streamed import Streamed, pointwise
 from gan_style.networks.contract import by_place, grid_means
+from gan_style.networks.wrap import circular
 
 Pair = tuple[int, int]
 
@@ -131,6 +132,12 @@ def _pad(x: Streamed, pad: Any, mode: str = "constant", value: float | None = No
     return Streamed(x.work, (x.channels, *size), step, [x])
 
 
+def _circular(x: Streamed, padding: tuple[int, int, int, int]) -> Streamed:
+    left, right, top, bottom = padding
+    size = (x.sides[0] + top + bottom, x.sides[1] + left + right)
+    return Streamed(x.work, (x.channels, *size), Around((top, left), (x.sides[0], x.sides[1])), [x])
+
+
 def _pool(function: Callable[..., Tensor]) -> Callable[..., Streamed]:
     def run(x: Streamed, kernel_size: Any, stride: Any = None, padding: Any = 0, **kwargs: Any) -> Streamed:
         kernel, stride, dilation = _pair(kernel_size), _pair(stride or kernel_size), _pair(kwargs.pop("dilation", 1))
@@ -223,6 +230,7 @@ TILED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.batch_norm: _batch_norm,
     F.dropout: _dropout,
     by_place: _by_place,
+    circular: _circular,
     grid_means: tiled_grid_means,
     **{
         function: _elementwise(function)

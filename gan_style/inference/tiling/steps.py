@@ -53,6 +53,16 @@ class Step:
         """
         raise NotImplementedError
 
+    def computed(self, window: Window, inputs: Sequence[Callable[[Window], Tensor]]) -> Tensor:
+        """Compute a window of the output from functions that compute windows of the inputs."""
+        had = self.needs(window)
+        return self([one(had) for one in inputs], window, had)
+
+    def cost(self, window: Window, inputs: Sequence[Callable[[Window], int]]) -> int:
+        """Sum up what a window of the output needs of the inputs, from functions that tell the cost of a window."""
+        had = self.needs(window)
+        return sum(one(had) for one in inputs)
+
 
 @dataclass(frozen=True)
 class Pointwise(Step):
@@ -137,6 +147,41 @@ class Pad(Step):
         first, last = span[0] - self.before[axis], span[1] - self.before[axis]
         length = span[1] - span[0]
         return min(length, max(0, -first)), min(length, max(0, last - self.size[axis]))
+
+
+@dataclass(frozen=True)
+class Around(Step):
+    """Padding by what stands at the opposite border, of which a tile reads no more than it needs.
+
+    Args:
+        before: rows added above and columns added on the left.
+        size: height and width of the input.
+    """
+
+    before: tuple[int, int]
+    size: tuple[int, int]
+
+    def _pieces(self, span: Span, axis: int) -> list[Span]:
+        """Return the spans of the input, one after the other, that a span of the output is made of."""
+        first, left, size = span[0] - self.before[axis], span[1] - span[0], self.size[axis]
+        pieces = []
+        while left:
+            start = first % size
+            length = min(left, size - start)
+            pieces.append((start, start + length))
+            first, left = first + length, left - length
+        return pieces
+
+    def computed(self, window: Window, inputs: Sequence[Callable[[Window], Tensor]]) -> Tensor:
+        columns = self._pieces(window.columns, 1)
+        rows = [
+            torch.cat([inputs[0](Window(row, column)) for column in columns], 3) for row in self._pieces(window.rows, 0)
+        ]
+        return torch.cat(rows, 2)
+
+    def cost(self, window: Window, inputs: Sequence[Callable[[Window], int]]) -> int:
+        rows, columns = self._pieces(window.rows, 0), self._pieces(window.columns, 1)
+        return sum(inputs[0](Window(row, column)) for row in rows for column in columns)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from torch import Tensor
 from gan_style.inference.tiling.known_functions import call, method
 from gan_style.inference.tiling.steps import Pointwise, Step, Window
 from gan_style.inference.tiling.store import FLOAT32_BYTES, Stored
+from gan_style.networks.wrap import wrapping
 
 Statistics = tuple[Tensor, Tensor]  # mean and biased variance of each channel, float64 [1, C]
 
@@ -164,16 +165,15 @@ class Streamed:
             assert self._source is not None
             part = self._source[(..., slice(*window.rows), slice(*window.columns))]
             return part.to(self.device, torch.float32).clone(memory_format=torch.channels_last)
-        had = self._step.needs(window)
-        return self._step([one._computed(had) for one in self._inputs], window, had)
+        with wrapping(None):  # what goes round was recorded as steps; the borders of a tile do not
+            return self._step.computed(window, [one._computed for one in self._inputs])
 
     def _cost(self, window: Window) -> int:
         """Return the bytes of a window and of all windows that it is computed from."""
         own = FLOAT32_BYTES * self.channels * window.height * window.width
         if self._step is None:
             return own
-        had = self._step.needs(window)
-        return own + sum(one._cost(had) for one in self._inputs)
+        return own + self._step.cost(window, [one._cost for one in self._inputs])
 
     # Interface of a tensor
 

@@ -31,13 +31,14 @@ class Engine(pl.LightningModule):
     Args:
         method: writes the equations; its weights are the only ones here.
         iterations_per_epoch: for schedules that count in epochs; need not be whole.
+        wrap: directions in which pictures go round, see `gan_style.networks.wrap`.
     """
 
-    def __init__(self, method: Translator, iterations_per_epoch: float = 1.0) -> None:
+    def __init__(self, method: Translator, iterations_per_epoch: float = 1.0, wrap: str | None = None) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.method = method
-        self.iterations_per_epoch = iterations_per_epoch
+        self.iterations_per_epoch, self.wrap = iterations_per_epoch, wrap
         self.first_weights = first_weights(method)  # of the lambdas that have a schedule
         self.fast_convolutions = False  # whether what G trains uses `networks.fast_convolutions`, on a CPU in float32
         self.checkpointing = False  # whether what G trains recomputes residual blocks in the backward pass
@@ -101,7 +102,8 @@ class Engine(pl.LightningModule):
     def compute_modes(self) -> AbstractContextManager[object]:
         """Compute what G trains as `fast_convolutions` and `checkpointing` say, inside a `with` block."""
         faster = self.fast_convolutions and self.device.type == "cpu"
-        return compute_modes(self.method.networks("G"), faster, self.checkpointing)
+        judges = self.method.networks("D")
+        return compute_modes(self.method.networks("G"), faster, self.checkpointing, self.wrap, judges)
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep the gradients: Lightning would clear those of an accumulated step that a validation interrupts."""
