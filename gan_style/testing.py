@@ -35,6 +35,7 @@ SIZES = ((32, 32), (33, 47), (20, 64))  # height and width of pictures that go i
 # Overrides that make any method small; those whose keys its config has are used.
 SMALL_MODEL = {
     "model.vgg.weights": "random",
+    "model.teacher": "random",
     "model.vgg.depth": "relu2_1",
     "model.generator.filters": "4",
     "model.generator.blocks": "1",

@@ -9,6 +9,7 @@
     optimizers, pools, gradients, callbacks, precision     what a resumed run needs beside them
     best                the rule that chooses best.ckpt, and what it chose so far
     init_from           name and hash of the file that its networks came from, where there was one
+    teacher             the same of the file that a distillation learns from
 
 `torch.load(path, weights_only=True)` opens it: nothing in it can run code. A `.safetensors` (see safetensors.py) holds
 the same without what only training needs.
@@ -39,7 +40,18 @@ SHIPPED = {"microast": Path(__file__).with_name("microast.safetensors")}  # mode
 # What every checkpoint of that format has.
 PARTS = ("config", "iteration", "domains", "preprocessing", "state_dict", "optimizers", "pools", "callbacks", "best")
 
-DESCRIPTIONS = ("config", "domains", "preprocessing", "best", "styles", "imported", "init_from", "version", "wandb_id")
+DESCRIPTIONS = (
+    "config",
+    "domains",
+    "preprocessing",
+    "best",
+    "styles",
+    "imported",
+    "init_from",
+    "teacher",
+    "version",
+    "wandb_id",
+)
 
 
 def save(content: Mapping[str, Any], path: Path, advice: str = "then go on with resume=last") -> None:

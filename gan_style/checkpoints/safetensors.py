@@ -28,7 +28,10 @@ DESCRIBED = ("config", "iteration", "domains", "preprocessing", "best", "styles"
 def described(content: Mapping[str, Any], *, averaged: bool) -> dict[str, Any]:
     """Describe a checkpoint in plain types, without the state of its training run."""
     about = {key: content[key] for key in DESCRIBED if key in content}
-    about["config"] = {"model": content["config"]["model"]}  # the rest names folders and devices of that run
+    model = dict(content["config"]["model"])
+    if "teacher" in model:
+        model["teacher"] = None  # a path, too
+    about["config"] = {"model": model}  # the rest names folders and devices of that run
     return {"weights": "averaged" if averaged else "raw"} | about
 
 

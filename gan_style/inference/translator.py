@@ -413,8 +413,12 @@ class LoadedTranslator:
         around = "" if wrap == "off" else wrap or self.wrap or ""
         if around and mode == "fast":
             raise UserError(f"wrap={around} needs what stands at the opposite border: take tile_mode=exact")
+        if around and any(module._compiled_call_impl for module in self.model.modules()):
+            raise UserError(f"wrap={around} and compile do not go together: leave one of them out")
         if around and self.model.optimizes_images:
-            raise UserError(f"wrap={around} is for models of one pass: leave it out, or take microast in place of gatys")
+            raise UserError(
+                f"wrap={around} is for models of one pass: leave it out, or take microast in place of gatys"
+            )
         return around
 
     def _values(self, letter: str) -> ValueRange | None:

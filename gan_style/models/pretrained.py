@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ class Pretrained(Translator):
         generator: factory, `(in_channels=, out_channels=)` -> network; called once per direction.
         directions: `A2B`, `B2A` or both; a direction that is not there cannot be asked for.
         channels_A, channels_B: of the pictures of each domain.
+        **training: of `Translator`, for a method that has losses.
     """
 
     def __init__(
@@ -30,12 +31,13 @@ class Pretrained(Translator):
         directions: Sequence[Literal["A2B", "B2A"]] = ("A2B",),
         channels_A: Count = 3,
         channels_B: Count = 3,
+        **training: Any,
     ) -> None:
-        super().__init__(optimizer_G=torch.optim.Adam)
+        super().__init__(**({"optimizer_G": torch.optim.Adam} | training))
         self.directions = tuple(Direction(direction) for direction in directions)
         self._networks = {str(direction): network_of(direction) for direction in self.directions}
         self.generators = tuple(self._networks.values())
-        channels = {"A": channels_A, "B": channels_B}
+        self.channels = channels = {"A": channels_A, "B": channels_B}
         for direction in self.directions:
             source, target = channels[direction.source], channels[direction.target]
             made = make_generator(generator, in_channels=source, out_channels=target)

@@ -28,7 +28,7 @@ MAX_NAMES_SHOWN = 4  # in a message
 SAME_NUMBERS = {  # how many and which pictures there are is said by their own comparison
     "data": "num_workers cache on_error root A B test_A test_B content styles test_content "
     "set url archive sha256 name_A name_B count unshared",
-    "model": "warm_start",
+    "model": "warm_start teacher",
     "callbacks": "image_grid truth_scores set_scores cycle_scores",
     "trainer": "accelerator devices num_nodes strategy precision fast_convolutions compile checkpointing profiler "
     "sync_batchnorm max_steps max_epochs val_every save_every log_every",
@@ -186,7 +186,7 @@ def check_beginning(init_from: str | None, warm_start: str | None) -> None:
         )
 
 
-def check_wrap(model: Translator, data: UnpairedDataModule) -> None:
+def check_wrap(model: Translator, data: UnpairedDataModule, settings: TrainerSettings) -> None:
     """Pass a picture that goes round through the generators, where those of the data do.
 
     Raises:
@@ -196,6 +196,8 @@ def check_wrap(model: Translator, data: UnpairedDataModule) -> None:
         return
     if model.optimizes_images:
         raise UserError("data.wrap is for generators, and this model optimises the pictures themselves: leave it out")
+    if settings.compile != "off":
+        raise UserError("data.wrap and trainer.compile do not go together: leave one of them out")
     height, width = data.transform.size
     model.eval()
     with torch.random.fork_rng(), torch.no_grad(), wrapping(data.wrap):

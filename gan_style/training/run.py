@@ -49,6 +49,7 @@ from gan_style.training.refusals import (
 )
 from gan_style.training.run_folder import check_folder_is_free, load_to_go_on, locate, say, summarise, write_run_file
 from gan_style.training.run_lock import held
+from gan_style.training.teacher import taught
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
@@ -168,6 +169,7 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
         begun = begun_from(config["init_from"], model, config["model"], config["init_discriminators"])
     else:
         begun = None
+    teacher = taught(model, config["model"].get("teacher"), resume, resume_from)
     scores = own_scores_taken(config["metrics"], run.allowed, [node.parameters for node in run.callbacks])
     chosen = [build(node, **taken) for node, taken in zip(run.callbacks, scores, strict=True)]
     before = resume["config"].get("best") if resume is not None else None
@@ -185,6 +187,7 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
     content = {"config": config, **data.describe(), **arithmetic.describe(settings, data.image_size)}
     content["wandb_id"] = loggers.wandb_run_id(logs)
     content |= {"init_from": dict(begun)} if begun else {}
+    content |= {"teacher": teacher} if teacher else {}
     keeper = Keeper(run_dir / "checkpoints", content, resume=resume, **kept_by(rule, settings, iterations))
     trainer = trainer_of(settings, chosen, logs, keeper, run_dir)
     try:
@@ -235,7 +238,7 @@ def check_model(model: Translator, settings: TrainerSettings, data: UnpairedData
         UserError: the pictures are too small for it, or the settings do not fit it.
     """
     check_image_sizes(model, data)
-    check_wrap(model, data)
+    check_wrap(model, data, settings)
     check_settings(model, settings, name)
 
 

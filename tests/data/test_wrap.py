@@ -97,7 +97,8 @@ def test_generators_go_round_in_training_and_discriminators_do_not(
         ),
         (("model=ugatit",), "this network has weights for each place"),
         (("model=gatys",), "data.wrap is for generators"),
-        (("data.wrap=z",), "data.wrap=z"),
+        (("data.wrap=z",), r"data\.wrap=z"),
+        (("trainer.compile=true",), "data.wrap and trainer.compile do not go together"),
     ],
 )
 def test_a_run_that_cannot_be_ends_before_its_folder(

@@ -93,7 +93,7 @@ def test_microast_wants_a_multiple_of_four() -> None:
         translator.translate(going_round(63, 64), style=going_round(63, 65), wrap="xy")  # the style does not go round
 
 
-def test_a_checkpoint_of_pictures_that_go_round_knows_it(tmp_path: Path) -> None:
+def test_a_checkpoint_of_pictures_that_go_round_knows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(tmp_path / "a.ckpt", *MODELS["resnet"])
     content = checkpoint.load(path)
     checkpoint.save(content | {"preprocessing": {"wrap": "x"}}, path)
@@ -101,6 +101,13 @@ def test_a_checkpoint_of_pictures_that_go_round_knows_it(tmp_path: Path) -> None
     found = translator.translate(image)
     assert torch.equal(found, translator.translate(image, wrap="x"))
     assert not torch.equal(found, translator.translate(image, wrap="off"))
+    assert main(["export", str(path), str(tmp_path / "a.onnx")]) == 2
+    assert "pictures that go round (data.wrap=x), which only our own code does" in capsys.readouterr().err
+    assert main(["export", str(path), str(tmp_path / "a.safetensors")]) == 0
+    assert gan_style.load(tmp_path / "a.safetensors").wrap == "x"
+    compiled = gan_style.load(path, device="cpu", compile=True)
+    with pytest.raises(UserError, match="wrap=x and compile do not go together"):
+        compiled.translate(image)
     checkpoint.save(content | {"preprocessing": {"wrap": "z"}}, path)
     with pytest.raises(UserError, match="was not written by gan_style, or was changed"):
         gan_style.load(path)

@@ -120,8 +120,8 @@ def rows_of_models(models: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def all_models() -> list[str]:
-    """Return the names of our models."""
-    return sorted(path.stem for path in (our_configs() / "model").glob("*.yaml"))
+    """Return the names of our models that are trained on pictures alone: a distillation wants a teacher, too."""
+    return sorted(path.stem for path in (our_configs() / "model").glob("*.yaml") if path.stem != "distill")
 
 
 def base_of(model: str, words: Sequence[str]) -> str:

@@ -99,6 +99,11 @@ def export(
         raise UserError(f"{path} is of {name}, which makes each picture by an optimisation: nothing to export")
     with naming(path):
         translator = loaded(content, torch.device("cpu"), ema=not raw, allow=allow)
+    if translator.wrap and out.suffix.lower() != ".safetensors":
+        raise UserError(
+            f"{path} is of pictures that go round (data.wrap={translator.wrap}), which only our own code does: export "
+            "to .safetensors"
+        )
     chosen = translator.direction_of(direction)
     put = makers[out.suffix.lower()](translator, chosen, direction is not None)
     with checkpoint.writing(out) as beside:

@@ -15,6 +15,7 @@ from gan_style.models.translator import Translator
 from gan_style.training.engine.engine import Engine
 from gan_style.training.refusals import check_beginning
 from gan_style.training.run import begun_from, check_model, checked, engine_of_run, known_of_data, own_scores_taken
+from gan_style.training.teacher import taught
 from gan_style.training.trainer import TrainerSettings
 
 
@@ -53,6 +54,7 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     check_model(model, settings, data, run.config["name"])
     if run.config["init_from"]:
         begun_from(run.config["init_from"], model, run.config["model"], run.config["init_discriminators"])
+    taught(model, run.config["model"].get("teacher"))
     engine = engine_of_run(model, settings, data)
     length = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
     scores = own_scores_taken(run.config["metrics"], run.allowed, [node.parameters for node in run.callbacks])
