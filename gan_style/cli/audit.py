@@ -20,6 +20,7 @@ from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.training.callbacks.recorder import Recorder
 from gan_style.training.refusals import check_beginning
 from gan_style.training.run import Checked, begun_from, check_model, checked, engine_of_run, known_of_data
+from gan_style.training.teacher import taught
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
 
@@ -119,6 +120,7 @@ def _train(run: Checked, settings: TrainerSettings, recorder: pl.Callback) -> No
     check_model(model, settings, data, run.config["name"])
     if run.config["init_from"]:
         begun_from(run.config["init_from"], model, run.config["model"], run.config["init_discriminators"])
+    taught(model, run.config["model"].get("teacher"))
     engine = engine_of_run(model, settings, data)
     settings.tell(engine, data.image_size)
     with tempfile.TemporaryDirectory() as nowhere:

@@ -1,0 +1,118 @@
+"""Distillation: the student nears its teacher, goes on exactly, and needs no teacher afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import gan_style
+from gan_style.checkpoints import checkpoint
+from gan_style.core.errors import UserError
+from gan_style.models.translator import Translator
+from gan_style.testing import differences, example_batch
+from tests.conftest import SCORES
+from tests.small_models import made, saved
+
+TEACHER = ("model=cyclegan", "model.generator.init_gain=0.2")
+UNSCORED = tuple(f"~{callback}" for callback in SCORES)
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    return saved(tmp_path / "teacher.ckpt", *TEACHER)
+
+
+def student(*overrides: str) -> Translator:
+    return made("model=distill", *overrides)
+
+
+def test_the_loss_is_the_distance_to_the_teachers_pictures() -> None:
+    model, taught, batch = student("model.directions=[A2B,B2A]"), made(*TEACHER), example_batch()
+    model.learn_from(taught)  # type: ignore[operator]
+    images = model.generate(batch)
+    total, terms = model.generator_loss(images)
+    with torch.no_grad():
+        expected = {
+            "output_B": (model.G_AB(batch["A"]) - taught.eval().G_AB(batch["A"])).abs().mean(),
+            "output_A": (model.G_BA(batch["B"]) - taught.G_BA(batch["B"])).abs().mean(),
+        }
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name].detach(), value)
+    torch.testing.assert_close(total.detach(), sum(expected.values()))
+    total.backward()
+    assert all(p.grad is None and not p.requires_grad for p in taught.parameters())
+    assert not any("teacher" in name for name in model.state_dict())
+    assert set(model.parameter_counts()) == {"G_AB", "G_BA"}
+
+
+def test_a_run_nears_its_teacher_and_translates_without_it(
+    run: Callable[..., Path], teacher: Path, tmp_path: Path
+) -> None:
+    words = ("model=distill", f"model.teacher={teacher}", "model.optimizer_G.lr=0.01", *UNSCORED)
+    folder = run("student", *words, "trainer.max_steps=40", "trainer.log_every=1", "model.generator.head=residual")
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("train/G_output_B")
+    losses = [float(cell) for row in rows[1:] if (cell := row.split(",")[column])]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    content = checkpoint.load(folder / "checkpoints" / "last.ckpt")
+    assert content["teacher"]["file"] == "teacher.ckpt"
+    assert len(content["teacher"]["sha256"]) == 64
+    teacher.unlink()
+    image = torch.rand(3, 32, 32) * 2 - 1
+    translator = gan_style.load(folder / "checkpoints" / "last.ckpt", device="cpu")
+    assert translator.translate(image).shape == image.shape
+    translator.save_pretrained(tmp_path / "hub")
+    assert str(tmp_path).encode() not in (tmp_path / "hub" / "model.safetensors").read_bytes()
+    assert torch.equal(
+        gan_style.from_pretrained(tmp_path / "hub", device="cpu").translate(image), translator.translate(image)
+    )
+
+
+def test_a_run_goes_on_exactly_and_from_its_own_teacher_alone(
+    run: Callable[..., Path], teacher: Path, tmp_path: Path
+) -> None:
+    words = ("model=distill", "model.directions=[A2B,B2A]", *UNSCORED)
+    plain = run("plain", *words, f"model.teacher={teacher}", "trainer.max_steps=4")
+    run("again", *words, f"model.teacher={teacher}", "trainer.max_steps=2")
+    moved = teacher.rename(tmp_path / "moved.ckpt")
+    again = run("again", *words, f"model.teacher={moved}", "trainer.max_steps=4", "resume=last")
+    a, b = (checkpoint.load(folder / "checkpoints" / "last.ckpt") for folder in (plain, again))
+    for content in (a, b):
+        del content["config"], content["best"], content["teacher"]["file"]
+    assert differences(a, b) == []
+    other = saved(tmp_path / "other.ckpt", *TEACHER, "model.generator.blocks=2")
+    with pytest.raises(UserError, match=r"is not the file that .* learns from, which was moved.ckpt with the sha256"):
+        run("again", *words, f"model.teacher={other}", "trainer.max_steps=6", "resume=last")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("model=cut",), r"model.teacher does not translate B2A: set model.directions=\[A2B\]"),
+        (("model=microast",), "model.teacher is of MicroAST, which wants a style beside a picture"),
+        (("model=style_conditional",), "model.teacher is of StyleConditional, which wants a style"),
+    ],
+)
+def test_who_cannot_teach(run: Callable[..., Path], tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
+    styles = ("one", "two") if words == ("model=style_conditional",) else ()
+    path = saved(tmp_path / "other.ckpt", *words, styles=styles)
+    with pytest.raises(UserError, match=sentence):
+        run("never", "model=distill", "model.directions=[A2B,B2A]", f"model.teacher={path}")
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_teacher_has_to_be_there(run: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"learns from a trained translator: add model.teacher=CKPT"):
+        run("never", "model=distill", "model.teacher=null")
+    with pytest.raises(UserError, match="there is no checkpoint"):
+        run("never", "model=distill", "model.teacher=nowhere.ckpt")
+    channels = saved(tmp_path / "grey.ckpt", *TEACHER)
+    content = checkpoint.load(channels)
+    content["domains"]["A"]["channels"] = 1
+    checkpoint.save(content, channels)
+    with pytest.raises(UserError, match=r"grey.ckpt"):
+        run("never", "model=distill", f"model.teacher={channels}")
+    assert not (tmp_path / "never").exists()
