@@ -57,7 +57,7 @@ MAY_IMPORT = {
         "training.engine",
     },
     "inference": {"core", "data", "networks", "models", "checkpoints"},
-    "inference.tiling": {"core", "data.cache", "networks.contract"},
+    "inference.tiling": {"core", "data.cache", "networks.contract", "networks.wrap"},
     "inference.video": {"core", "data", "metrics", "inference"},
     "inference.live": {"core", "data", "inference"},
     "evaluation": {"core", "data", "networks", "losses", "metrics", "report", "checkpoints", "inference"},

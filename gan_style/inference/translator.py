@@ -150,8 +150,6 @@ class LoadedTranslator:
         Raises:
             UserError: as `translate`.
         """
-        if size is not None:
-            require_whole("size", size, 1)
         passes, around = self._passes(tile, tile_mode), self._around(wrap, tile_mode)
         if style is None:
             for name in (*(["mask"] if mask else []), *options):
@@ -168,8 +166,7 @@ class LoadedTranslator:
             given = self._given(images, source, size)
             styles = self._styles(pairs, mask, joined_given(given), way)
         joined = joined_given(given).images.to(self.device)
-        ways = [one.direction for one in styles]
-        with self._precision(), self._seeded(seed, ways, style is not None), wrapping(around):
+        with self._precision(), wrapping(around), self._seeded(seed, [s.direction for s in styles], style is not None):
             output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values, parts = self._values(target) or ValueRange(), output.split([len(one.images) for one in given])
@@ -200,8 +197,6 @@ class LoadedTranslator:
         """
         chosen = self.direction_of(direction)
         self.require_explains(chosen)
-        if size is not None:
-            require_whole("size", size, 1)
         images = self._given([image], chosen.source, size)[0].images
         with self._precision(), wrapping(self.wrap):
             heat = self._passes(tile, "exact").explain(images.to(self.device), chosen).float().cpu()
@@ -395,6 +390,8 @@ class LoadedTranslator:
         return (found[0].source, found[0].target) if found else ("A", "A")
 
     def _given(self, images: Sequence[ImageLike], source: str, size: int | None) -> list[Given]:
+        if size is not None:
+            require_whole("size", size, 1)
         return [given_image(image, values=self._values(source), side=size, ledger=self.notes) for image in images]
 
     def _passes(self, tile: Tile, mode: Mode) -> Any:
