@@ -23,6 +23,7 @@ from gan_style.training import arithmetic
 from gan_style.training.trainer import TrainerSettings
 
 MAX_NAMES_SHOWN = 4  # in a message
+TRIED_SIDE = 256  # pixels, of what generators are tried on where pictures have sizes of their own
 # Settings that do not change the results, or whose effect is compared by `arithmetic.changes`. Paths of pictures are
 # among them, because the pictures themselves are compared.
 SAME_NUMBERS = {  # how many and which pictures there are is said by their own comparison
@@ -198,7 +199,7 @@ def check_wrap(model: Translator, data: UnpairedDataModule, settings: TrainerSet
         raise UserError("data.wrap is for generators, and this model optimises the pictures themselves: leave it out")
     if settings.compile != "off":
         raise UserError("data.wrap and trainer.compile do not go together: leave one of them out")
-    height, width = data.transform.size
+    height, width = data.transform.size if data.transform.fixed_size else (TRIED_SIDE, TRIED_SIDE)
     model.eval()
     with torch.random.fork_rng(), torch.no_grad(), wrapping(data.wrap):
         for direction in model.directions:
