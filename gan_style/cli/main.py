@@ -264,7 +264,8 @@ def _live(verbs: Any) -> None:
     add("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
     add("--realtime", action="store_true", help="as a camera: at the source's speed, and late frames are dropped")
     add("--control", type=expanded, metavar="PATH", help="a file or pipe of lines such as alpha 0.5; it may be new")
-    add("--precision", choices=("32", "bf16"), default="32")
+    precision = "auto: bf16 where the device has units that multiply matrices of it"
+    add("--precision", choices=("auto", "32", "bf16"), default="auto", help=precision)
     add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
     allow_option(live)
     live.set_defaults(run=("cli.live", "live"))
