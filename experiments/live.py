@@ -9,6 +9,7 @@ Drawn frames of a bright disc on a moving ground go from a file of raw RGB to an
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import threading
@@ -19,6 +20,8 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gan_style does where it is imported before torch
 
 import numpy as np
 import torch

@@ -15,11 +15,11 @@ from rich.progress import Progress
 from rich.text import Text
 
 from gan_style.cli.arguments import parse_style
-from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_whole
 from gan_style.core.devices import multiplies_bf16
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable
+from gan_style.core.progress import progress_bars
 from gan_style.core.signals import asking
 from gan_style.core.terminal import warn
 from gan_style.data.saving import check_not_overwriting
