@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,7 @@ def translate(parsed: Namespace) -> None:
         refuse_explaining(explain, styled=bool(styles), tile_mode=parsed.tile_mode)
     if parsed.stereo:
         refuse_beside_stereo(parsed)
-        unread, total = stereo(model, source, target, parsed.direction, **options)
-        raise_unread(unread, total, source, target)
-        say(f"{total} pair{'s' * (total != 1)} of eyes into {target}")
+        translate_eyes(functools.partial(stereo, model, source, target, parsed.direction, **options), source, target)
         return
     video = any(path.suffix.lower() in SUFFIXES and not path.is_dir() for path in (source, target))
     if video or parsed.smooth not in (None, "off"):
@@ -97,6 +95,13 @@ def translate(parsed: Namespace) -> None:
     fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
     shown = f", what each place meant into {explain}" if explain else ""
     say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}{shown}")
+
+
+def translate_eyes(work: Callable[[], tuple[list[str], int]], source: Path, target: Path) -> None:
+    """Translate pairs of eyes, and say what came of it."""
+    unread, total = work()
+    raise_unread(unread, total, source, target)
+    say(f"{total} pair{'s' * (total != 1)} of eyes into {target}")
 
 
 def refuse_beside_stereo(parsed: Namespace) -> None:

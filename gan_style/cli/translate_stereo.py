@@ -14,8 +14,8 @@ from gan_style.core.terminal import say
 from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_not_overwriting, save
 from gan_style.inference.files import Writer, inputs_and_outputs, read_ahead, renamed, result_of
-from gan_style.inference.stereo import Agreement, agreement_sentences, translate_stereo
 from gan_style.inference.translator import LoadedTranslator
+from gan_style.inference.video.stereo import Agreement, agreement_sentences, translate_stereo
 from gan_style.inference.video.translate import require_bytes
 
 

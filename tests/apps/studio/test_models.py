@@ -74,15 +74,15 @@ def test_a_checkpoint_that_is_given_comes_first_and_once(runs: Path, tmp_path: P
 
 def test_a_person_reads_what_a_model_is(runs: Path, tmp_path: Path) -> None:
     models = Models([], runs, "random")
-    assert models.label("cyclegan-tiny/first") == "CycleGAN: tiny, 1 iteration"
+    assert models.label("cyclegan-tiny/first") == "CycleGAN: scenes, paint, 1 iteration"
     assert models.choices == [
-        ("CycleGAN: tiny, 1 iteration", "cyclegan-tiny/first"),
+        ("CycleGAN: scenes, paint, 1 iteration", "cyclegan-tiny/first"),
         ("MicroAST: any picture as a style, at once", "microast"),
         ("Gatys: each picture is optimised, for minutes", GATYS),
     ]
     shutil.copytree(runs / "cyclegan-tiny" / "first", runs / "cyclegan-tiny" / "second")
     models.look()
-    alike = [f"CycleGAN: tiny, 1 iteration (cyclegan-tiny/{name})" for name in ("first", "second")]
+    alike = [f"CycleGAN: scenes, paint, 1 iteration (cyclegan-tiny/{name})" for name in ("first", "second")]
     assert sorted(label for label, _ in models.choices)[:2] == alike
     given = saved(tmp_path / "wave.ckpt", "model=adain")
     assert Models([str(given)], tmp_path / "others", None).label("wave") == "wave"

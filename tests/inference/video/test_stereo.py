@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_style.data.images import read_image, to_tensor
-from gan_style.inference.stereo import translate_stereo
+from gan_style.inference.video.stereo import translate_stereo
 from tests.inference.test_inference import run
 from tests.small_models import loaded, saved
 
