@@ -63,7 +63,7 @@ def test_lines_come_ever_more_rarely(clock: Clock, capsys: pytest.CaptureFixture
 
 
 def test_a_line_says_how_much_is_left(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.progress_bars(unit="bytes") as bars:
+    with progress.progress_bars(sizes=True) as bars:
         task = bars.add_task("net.pth", total=10_000_000)
         for _ in range(4):
             clock.now += 3

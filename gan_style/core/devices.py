@@ -35,7 +35,7 @@ def multiplies_bf16(device: Any) -> bool:
     found = device_of(device)
     if found.type == "cpu":
         return torch.cpu._is_amx_tile_supported()
-    return found.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return found.type == "cuda" and bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def there() -> list[str]:

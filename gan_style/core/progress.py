@@ -20,12 +20,12 @@ class Lines(Progress):
     A task may have a field `said`, the whole text of its line; else that is made of its numbers.
 
     Args:
-        unit: "bytes", or whatever is counted.
+        sizes: whether numbers are of bytes.
     """
 
-    def __init__(self, unit: str = "") -> None:
+    def __init__(self, sizes: bool = False) -> None:
         super().__init__(console=Console(stderr=True), disable=True)
-        self._unit = unit
+        self._sizes = sizes
         self._wait = FIRST_SECONDS
         self._next = time.monotonic() + self._wait
 
@@ -48,7 +48,7 @@ class Lines(Progress):
 
     def _line(self, task: Task) -> str:
         done, total = (
-            None if x is None else decimal(int(x)) if self._unit else int(x) for x in (task.completed, task.total)
+            None if x is None else decimal(int(x)) if self._sizes else int(x) for x in (task.completed, task.total)
         )
         numbers = f"{done}" if total is None else f"{done} of {total}"
         left = task.time_remaining
@@ -56,17 +56,17 @@ class Lines(Progress):
         return ": ".join(part for part in (task.description, numbers) if part) + end
 
 
-def progress_bars(*columns: ProgressColumn, unit: str = "") -> Progress:
+def progress_bars(*columns: ProgressColumn, sizes: bool = False) -> Progress:
     """Make progress bars for a terminal, plain lines for anything else, and nothing where a command is quiet.
 
     Args:
         columns: of a bar; none are rich's own.
-        unit: as of `Lines`.
+        sizes: as of `Lines`.
     """
     console = Console(stderr=True)
     if is_quiet() or console.is_terminal:
         return Progress(*columns, console=console, transient=True, disable=is_quiet())
-    return Lines(unit)
+    return Lines(sizes)
 
 
 def duration(seconds: float) -> str:

@@ -104,7 +104,9 @@ def growing(work: Callable[[Callable[[Shown], None]], Result]) -> Generator[Show
         work: called with the function that shows something.
     """
     news: SimpleQueue[Any] = SimpleQueue()
-    ended, results, errors = object(), [], []
+    ended = object()
+    results: list[Result] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:

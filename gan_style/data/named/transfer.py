@@ -188,7 +188,7 @@ class _Bar:
 
     def __init__(self, label: str, size: int | None) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self.progress = progress_bars(*columns, TimeRemainingColumn(), unit="bytes")
+        self.progress = progress_bars(*columns, TimeRemainingColumn(), sizes=True)
         self.task: TaskID = self.progress.add_task(label, total=size)
 
     def __enter__(self) -> _Bar:
