@@ -22,7 +22,8 @@ from gan_style.core import memory
 from gan_style.core.errors import UserError
 from gan_style.report.markup import escape
 
-Shown, Result = TypeVar("Shown"), TypeVar("Result")
+Shown = TypeVar("Shown")
+Result = TypeVar("Result")
 RESULT_BYTES = 50_000_000  # of free room that a result needs
 # One model at a time, for all visitors: a second one would only compete for cores and memory.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
