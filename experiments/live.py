@@ -1,6 +1,6 @@
 """What `gan-style live` adds to the bare passes of its network, in rounds of A B A B, with its flicker.
 
-    python experiments/live.py CHECKPOINT [--size 256] [--frames 240] [--rounds 3] [--style IMAGE]
+    python experiments/live.py CHECKPOINT [--size 256] [--frames 240] [--rounds 3] [--style IMAGE] [--precision bf16]
 
 Drawn frames of a bright disc on a moving ground go from a file of raw RGB to another one. A is a loop of
 `translator.translate` over the same frames in memory, B the pipeline. Medians over the rounds; CPU is of all threads.
@@ -9,6 +9,7 @@ Drawn frames of a bright disc on a moving ground go from a file of raw RGB to an
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import threading
@@ -19,6 +20,8 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gan_style does where it is imported before torch
 
 import numpy as np
 import torch
@@ -93,10 +96,11 @@ def main() -> None:
     for name, value in (("size", 256), ("frames", 240), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--style")
+    parser.add_argument("--precision", choices=("32", "bf16"), default="32")
     allow_option(parser)
     given = parser.parse_args()
     find_here(given.allow)
-    translator = load(given.checkpoint, allow=given.allow)
+    translator = load(given.checkpoint, precision=given.precision, allow=given.allow)
     arrays = [drawn(t, given.size) for t in range(given.frames)]
     frames = [to_tensor(array)[None] for array in arrays]
     styles = [(given.style, 1.0)] if given.style else []
@@ -114,13 +118,13 @@ def main() -> None:
                 *seconds, last[smooth] = timed(partial(piped, look, folder, given.size))
                 rows[smooth].append((seconds[0], seconds[1]))
     print(f"{len(frames)} frames of {given.size}x{given.size}, {given.rounds} rounds")
-    print("| | wall ms a frame | CPU ms a frame | of bare, wall | CPU | delay ms |")
+    print("| | frames a second | CPU ms a frame | of bare, wall | CPU | delay ms |")
     print("| --- | --- | --- | --- | --- | --- |")
     for label, found in rows.items():
         wall, cpu = (1000 * statistics.median(one) / len(frames) for one in zip(*found, strict=True))
         ratios = [statistics.median(x[i] / y[i] for x, y in zip(found, rows["bare"], strict=True)) for i in (0, 1)]
         delay = f"{last[label].delay(0.5):.0f}" if label in last else ""
-        print(f"| {label} | {wall:.1f} | {cpu:.1f} | {ratios[0]:.3f} | {ratios[1]:.3f} | {delay} |")
+        print(f"| {label} | {1000 / wall:.1f} | {cpu:.1f} | {ratios[0]:.3f} | {ratios[1]:.3f} | {delay} |")
     some = frames[:FLICKER_FRAMES]
     print(f"flicker of the input {flicker(some, some):.2f}", end="")
     for smooth, look in looks.items():

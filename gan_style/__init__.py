@@ -10,6 +10,7 @@ takes seconds.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from gan_style.core.errors import Interrupted as Interrupted
@@ -17,6 +18,10 @@ from gan_style.core.errors import TrainingFailed as TrainingFailed
 from gan_style.core.errors import UserError as UserError
 from gan_style.core.lazy import lazily
 from gan_style.core.version import __version__ as __version__
+
+# Before torch is imported. OpenMP's threads spin while they wait, which slows a CPU severalfold beside any other busy
+# process, or a thread of our own that reads or writes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from gan_style.apps.export.export import export as export

@@ -26,12 +26,14 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import printable
 from gan_style.models.adain import AdaIN
 from gan_style.models.microast import MicroAST
+from gan_style.models.wct import WCT
 from gan_style.networks.adain import AdaINDecoder
 from gan_style.networks.vgg import VGG, WIDTHS
 
 State = dict[str, Tensor]
 MICROAST = ("content_encoder", "style_encoder", "modulator", "decoder")
 OF_FEATURES = ("decoder of features", "VGG")
+TRANSFORMS: dict[str, type[AdaIN] | type[WCT]] = {"adain": AdaIN, "wct": WCT}  # of features, by the name of the method
 SUFFIXES = (".pth", ".pt", ".tar", ".safetensors")
 KINDS = ("weight", "bias")
 DEPTHS = ("relu2_1", "relu3_1", "relu4_1")
@@ -90,15 +92,19 @@ class StyleModel(NamedTuple):
     sources: dict[str, Part]
 
 
-def read(sources: Sequence[Path]) -> StyleModel | None:
+def read(sources: Sequence[Path], transform: str | None = None) -> StyleModel | None:
     """Read the files of a published model, in any order; None where they hold no part of one.
 
     Args:
         sources: files, or folders whose files of weights are meant.
+        transform: what is done with the features that a decoder inverts, which no file tells: "adain" (None), or "wct".
 
     Raises:
-        UserError: no such file, a part is missing or there twice, or its tensors are not those of that part.
+        UserError: no such file, a part is missing or there twice, its tensors are not those of that part, or a
+            transform of another model.
     """
+    if transform is not None and transform not in TRANSFORMS:
+        raise UserError(f"transform={transform} is not known: take {' or '.join(TRANSFORMS)}")
     parts: dict[str, Part] = {}
     for path in _files(sources):
         networks, sha256 = weights.read_networks(path, "a network")
@@ -110,13 +116,15 @@ def read(sources: Sequence[Path]) -> StyleModel | None:
             except UserError as error:
                 raise UserError(f"{path} {error}") from error
             parts[name] = Part(path, used, sha256, tuple(notes))
+    is_microast = any(name in parts for name in MICROAST)
+    if transform is not None and (is_microast or not parts):
+        raise UserError(
+            f"transform={transform} is of a decoder of VGG's features, and "
+            f"{' and '.join(path.name for path in sources)} holds none: leave it out"
+        )
     if not parts:
         return None
-    kind, wanted, build = (
-        ("MicroAST", MICROAST, _microast)
-        if any(name in parts for name in MICROAST)
-        else ("a decoder of VGG's features", OF_FEATURES, _of_features)
-    )
+    kind, wanted = ("MicroAST", MICROAST) if is_microast else ("a decoder of VGG's features", OF_FEATURES)
     missing = [name for name in wanted if name not in parts]
     if missing:
         found = " and ".join(f"the {name} ({part.path.name})" for name, part in parts.items())
@@ -124,7 +132,8 @@ def read(sources: Sequence[Path]) -> StyleModel | None:
             f"of {kind} there is {found}, and no {' and no '.join(missing)}: name the files of all parts, or a folder "
             "that holds them"
         )
-    return build({name: parts[name] for name in wanted})
+    chosen = {name: parts[name] for name in wanted}
+    return _microast(chosen) if is_microast else _of_features(chosen, transform or "adain")
 
 
 def _files(sources: Sequence[Path]) -> list[Path]:
@@ -194,7 +203,7 @@ def _microast(parts: Mapping[str, Part]) -> StyleModel:
     return StyleModel("MicroAST", config, state, dict(parts))
 
 
-def _of_features(parts: Mapping[str, Part]) -> StyleModel:
+def _of_features(parts: Mapping[str, Part], transform: str) -> StyleModel:
     decoder, encoder = (parts[name] for name in OF_FEATURES)
     given = dict(_numbered(decoder.state))
     depth, made = _decoder_like(decoder.path, given)
@@ -202,15 +211,17 @@ def _of_features(parts: Mapping[str, Part]) -> StyleModel:
     state = {f"decoder.{ours}": value for ours, value in zip(made, given.values(), strict=True)}
     _give_signed(state, f"decoder.{list(made)[-1].removesuffix('.bias')}")
     state |= {f"encoder.{name}": value for name, value in vgg.state_dict().items()}
-    means = torch.zeros(2, 1, vgg.channels[depth])  # of the styles of training, which no file tells
-    state |= {"style_mean": means[0], "style_std": means[1]}
-    config = {
-        "_target_": f"{AdaIN.__module__}.{AdaIN.__name__}",
+    method = TRANSFORMS[transform]
+    config: dict[str, Any] = {
+        "_target_": f"{method.__module__}.{method.__name__}",
         "vgg": {"_target_": f"{VGG.__module__}.{VGG.__name__}", "weights": "random", "depth": depth},
         "decoder": {"_target_": f"{AdaINDecoder.__module__}.{AdaINDecoder.__name__}", "_partial_": True},
-        "optimizer_G": dict(ADAM),
     }
-    return StyleModel(f"AdaIN from {depth}", config, state, dict(parts))
+    if method is AdaIN:
+        config["optimizer_G"] = dict(ADAM)
+        means = torch.zeros(2, 1, vgg.channels[depth])  # of the styles of training, which no file tells
+        state |= {"style_mean": means[0], "style_std": means[1]}
+    return StyleModel(f"{method.__name__} from {depth}", config, state, dict(parts))
 
 
 def _decoder_like(path: Path, given: Mapping[str, Tensor]) -> tuple[str, State]:
@@ -221,8 +232,8 @@ def _decoder_like(path: Path, given: Mapping[str, Tensor]) -> tuple[str, State]:
         if [value.shape for value in made.values()] == shapes:
             return depth, made
     raise UserError(
-        f"{path} is no decoder that AdaIN can use: expected the convolutions from {' or '.join(DEPTHS)} of VGG-19 to a "
-        f"picture, found {len(shapes) // 2} of other shapes"
+        f"{path} is no decoder of VGG's features that we know: expected the convolutions from {' or '.join(DEPTHS)} of "
+        f"VGG-19 to a picture, found {len(shapes) // 2} of other shapes"
     )
 
 

@@ -22,9 +22,9 @@ from gan_style.apps.bench.settings import (
     check_rows,
     rows_of_models,
 )
-from gan_style.cli.progress import progress_bars
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, resolved
+from gan_style.core.progress import duration, progress_bars
 from gan_style.core.terminal import say
 from gan_style.data.scenes import TASKS
 from gan_style.data.scenes.export import export
@@ -69,8 +69,9 @@ def _train(cells: list[Cell], jobs: int) -> None:
         line = bar.add_task("trainings", total=len(cells))
 
         def tell(standing: Standing) -> None:
-            left = "" if standing.seconds_left is None else f", about {_duration(standing.seconds_left)} left"
-            bar.update(line, completed=standing.done)
+            left = "" if standing.seconds_left is None else f", about {duration(standing.seconds_left)} left"
+            if not bar.disable:  # else the line that follows says it
+                bar.update(line, completed=standing.done)
             say(f"{standing.done} of {standing.total}  {standing.said}{left}", flush=True)
 
         Runner(cells, jobs, tell).run()
@@ -113,10 +114,3 @@ def export_tasks(folder: Path, settings: Settings) -> None:
         judge = judge_of(task, protocol)
         save_images(written / "bench", names_of(judge), judge.inputs)
         say(f"{written}: train on trainA and trainB, translate bench/*.png into DIR/{task}, and add --folder NAME=DIR")
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -29,7 +29,12 @@ def import_official(parsed: Namespace) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are printed below
         content = importing.import_official(
-            parsed.source, parsed.output, direction=parsed.direction or "A2B", back=parsed.back, size=parsed.size
+            parsed.source,
+            parsed.output,
+            direction=parsed.direction or "A2B",
+            back=parsed.back,
+            size=parsed.size,
+            transform=parsed.transform,
         )
     model, sources = content["config"]["model"], content["imported"]
     if "generator" in model:

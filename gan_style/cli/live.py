@@ -15,10 +15,11 @@ from rich.progress import Progress
 from rich.text import Text
 
 from gan_style.cli.arguments import parse_style
-from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_whole
+from gan_style.core.devices import multiplies_bf16
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, printable
+from gan_style.core.progress import progress_bars
 from gan_style.core.signals import asking
 from gan_style.core.terminal import warn
 from gan_style.data.saving import check_not_overwriting
@@ -55,8 +56,11 @@ def live(parsed: Namespace) -> int:
 def _run(parsed: Namespace, styles: Styles, source: Source) -> int:
     stop, interrupted, keys = threading.Event(), threading.Event(), deque[str]()
     sink = sink_of(parsed.out, parsed.format, source, keys.append)
+    precision = parsed.precision
+    if precision == "auto":
+        precision = "bf16" if multiplies_bf16(parsed.device) else "32"
     look = Look(
-        load(parsed.checkpoint or SHIPPED, device=parsed.device, precision=parsed.precision, allow=parsed.allow),
+        load(parsed.checkpoint or SHIPPED, device=parsed.device, precision=precision, allow=parsed.allow),
         side=parsed.size,
         styles=styles,
         direction=parsed.direction,

@@ -159,7 +159,7 @@ def _files(verbs: Any) -> None:
     export.set_defaults(run=("cli.export", "export"))
     take_in = verbs.add_parser(
         "import",
-        help="make a checkpoint of a published model: CycleGAN, pix2pix, CUT, SANTA, UNSB, U-GAT-IT, MicroAST, AdaIN",
+        help="make a checkpoint of a published model: CycleGAN, pix2pix, CUT, UNSB, MicroAST, AdaIN, WCT, ...",
     )
     files = "a generator; or the files of a model of styles, or their folder"
     take_in.add_argument("source", nargs="+", metavar="NET_G.pth", help=files)
@@ -167,6 +167,8 @@ def _files(verbs: Any) -> None:
     take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
     take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
     take_in.add_argument("--size", type=int, default=256, metavar="N", help="of the training pictures; 256")
+    transform = "of the features that a decoder inverts: means and deviations, or whitening and colouring; adain"
+    take_in.add_argument("--transform", choices=("adain", "wct"), help=transform)
     take_in.set_defaults(run=("cli.export", "import_official"))
 
 
@@ -227,6 +229,8 @@ def _images(verbs: Any) -> None:
     smooth = "against flicker; videos: flow. For a folder of frames too, whose default is off"
     translate.add_argument("--smooth", choices=("off", "norm", "flow"), help=smooth)
     translate.add_argument("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
+    both = "each picture holds two eyes side by side, which are made to agree"
+    translate.add_argument("--stereo", action="store_true", help=both)
     _pass_options(translate)
     allow_option(translate)
     translate.set_defaults(run=("cli.translate", "translate"))
@@ -264,7 +268,8 @@ def _live(verbs: Any) -> None:
     add("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
     add("--realtime", action="store_true", help="as a camera: at the source's speed, and late frames are dropped")
     add("--control", type=expanded, metavar="PATH", help="a file or pipe of lines such as alpha 0.5; it may be new")
-    add("--precision", choices=("32", "bf16"), default="32")
+    precision = "auto: bf16 where the device has units that multiply matrices of it"
+    add("--precision", choices=("auto", "32", "bf16"), default="auto", help=precision)
     add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
     allow_option(live)
     live.set_defaults(run=("cli.live", "live"))

@@ -1,20 +1,12 @@
-"""Progress bars on the terminal."""
+"""Progress of the tiles of a picture."""
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
 from gan_style.core.paths import printable
-from gan_style.core.terminal import is_quiet
 from gan_style.inference.tiling.tiled import Watch
-
-
-def progress_bars() -> Progress:
-    """Make progress bars for a terminal; none in a file, where each would leave an empty line."""
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=is_quiet() or not console.is_terminal)
 
 
 def watch_in(progress: Progress) -> Watch:

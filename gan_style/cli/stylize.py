@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,31 @@ import torch
 
 from gan_style.cli.arguments import MAX_SEED, SHIPPED, parse_style, refuse_method, style_options, wants_gatys
 from gan_style.cli.noted import warn_of
-from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_finite, require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
+from gan_style.core.progress import progress_bars
+from gan_style.core.signals import asking
+from gan_style.core.terminal import warn
 from gan_style.data.images import to_uint8
 from gan_style.data.saving import check_not_overwriting, check_output, save, save_image
 from gan_style.inference.files import Read, result_of
 from gan_style.inference.images import given_image, read_file
 from gan_style.inference.load import gatys, load
+from gan_style.inference.steps import Steps
 from gan_style.inference.translator import RESULT, LoadedTranslator
 from gan_style.models.styled import optimizing
 
+PREVIEW_SECONDS = 3.0  # between two pictures of one that grows
+INTERRUPTED = 130
 MAX_SIDE_OF_GATYS_PIXELS = 512  # unless --size says otherwise: the cost grows with every pixel
 
 
-def stylize(parsed: Namespace) -> None:
-    """Give one content picture a mix of styles, by an optimisation or by a trained model."""
+def stylize(parsed: Namespace) -> int:
+    """Give one content picture a mix of styles, by an optimisation or by a trained model.
+
+    Returns: 0, or 130 where Ctrl-C ended an optimisation early; what there was of its picture is written.
+    """
     content, output = expanded(parsed.content), expanded(parsed.output)
     check_output(output)
     require_whole("--every", parsed.every, 0)
@@ -40,19 +50,22 @@ def stylize(parsed: Namespace) -> None:
         raise UserError("no style was given: add --style IMAGE")
     check_not_overwriting([output], [content, *parsed.mask, *(style for style, _ in options["style"])])
     torch.manual_seed(parsed.seed)
-    translator = translator_of(parsed)
+    translator, growth = translator_of(parsed), Growth()
     if translator.model.optimizes_images:
         options["size"] = MAX_SIDE_OF_GATYS_PIXELS if parsed.size is None else parsed.size
         options |= start_of(translator, parsed)
     elif parsed.every:
         raise UserError("--every is for gatys, which comes to its picture in steps: leave it out")
-    with progress_of(translator, output, parsed.every) as progress:
+    with progress_of(translator, output, parsed.every, growth) as progress:
         picture = read_file(content, translator.taken(None, options["style"]))
         image = translator.translate_all([picture.array], **options, **progress)[0]
     result, carried, notes = result_of(np.asarray(image), Read(content, output, picture))
     translator.notes.add(content, notes)
     save(result, output, carried)
     warn_of(translator.notes)
+    if growth.stopped:
+        warn(f"gan_style: interrupted: {output} holds the picture of {growth.said}")
+    return INTERRUPTED if growth.stopped else 0
 
 
 def translator_of(parsed: Namespace) -> LoadedTranslator:
@@ -77,20 +90,63 @@ def start_of(translator: LoadedTranslator, parsed: Namespace) -> dict[str, Any]:
     return {"start": given_image(paths[0]).images.to(translator.device)}
 
 
+@dataclass
+class Growth:
+    """How far an optimisation came.
+
+    Attributes:
+        stopped: whether it was asked to end early.
+        said: its last step.
+    """
+
+    stopped: bool = False
+    said: str = "no step"
+
+    def stop(self) -> None:
+        """Let the step that is being taken be the last."""
+        self.stopped = True
+
+
 @contextlib.contextmanager
-def progress_of(translator: LoadedTranslator, output: Path, every: int) -> Iterator[dict[str, Any]]:
-    """Make the callback that shows an optimisation's progress, and saves its picture every so many steps."""
+def progress_of(translator: LoadedTranslator, output: Path, every: int, growth: Growth) -> Iterator[dict[str, Any]]:
+    """Make the callback that shows an optimisation's progress, its picture in a file of its own, and ends it early.
+
+    Inside the `with` block the first Ctrl-C ends the optimisation, and a second one the command.
+    """
     if not translator.model.optimizes_images:
         yield {}
         return
-    with progress_bars() as progress:
-        task = progress.add_task("stylising")
+    steps = Steps(optimizing(translator.model).steps)
+    preview, shown = preview_of(output), time.monotonic()
+    try:
+        with progress_bars() as progress, asking(growth.stop):
+            task = progress.add_task("stylising")
 
-        def step(done: int, total: int, terms: dict[str, float], image: torch.Tensor) -> None:
-            values = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
-            progress.update(task, completed=done, total=total, description=values)
-            require_finite(image, RESULT)
-            if every and done % every == 0:
-                save_image(to_uint8(image)[0], output.with_name(f"{output.stem}-{done:05d}{output.suffix}"))
+            def step(done: int, total: int, terms: dict[str, float], image: torch.Tensor) -> bool:
+                nonlocal shown
+                require_finite(image, RESULT)
+                said = steps.said(done, total)
+                growth.said = f"step {done} of {total}"
+                progress.update(task, completed=done, total=total, description=said, said=said)
+                if every and done % every == 0:
+                    save_image(to_uint8(image)[0], output.with_name(f"{output.stem}-{done:05d}{output.suffix}"))
+                if time.monotonic() - shown > PREVIEW_SECONDS:
+                    save_image(to_uint8(image)[0], preview)
+                    shown = time.monotonic()
+                return growth.stopped
 
-        yield {"progress": step}
+            yield {"progress": step}
+    finally:
+        preview.unlink(missing_ok=True)
+
+
+def preview_of(output: Path) -> Path:
+    """Return the file in which a picture is shown while it grows.
+
+    Raises:
+        UserError: there is one of this name.
+    """
+    preview = output.with_name(f"{output.stem}.preview{output.suffix}")
+    if preview.exists():
+        raise UserError(f"{preview} is there, and the picture would be shown in it while it grows: move it away")
+    return preview

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_style.cli.arguments import parse_style, style_options
 from gan_style.cli.noted import warn_of
-from gan_style.cli.progress import progress_bars, watch_in
+from gan_style.cli.progress import watch_in
+from gan_style.cli.translate_stereo import stereo
 from gan_style.cli.translate_video import moving
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
+from gan_style.core.progress import progress_bars
 from gan_style.core.terminal import say, warn
 from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_format, check_not_overwriting, save
@@ -55,6 +57,10 @@ def translate(parsed: Namespace) -> None:
     explain = None if parsed.explain is None else expanded(parsed.explain)
     if explain is not None:
         refuse_explaining(explain, styled=bool(styles), tile_mode=parsed.tile_mode)
+    if parsed.stereo:
+        refuse_beside_stereo(parsed)
+        translate_eyes(functools.partial(stereo, model, source, target, parsed.direction, **options), source, target)
+        return
     video = any(path.suffix.lower() in SUFFIXES and not path.is_dir() for path in (source, target))
     if video or parsed.smooth not in (None, "off"):
         if parsed.resume or parsed.batch != 1 or explain:
@@ -89,6 +95,33 @@ def translate(parsed: Namespace) -> None:
     fast = ", by overlapping tiles that are blended: fast, not exact" if options["tile_mode"] == "fast" else ""
     shown = f", what each place meant into {explain}" if explain else ""
     say(f"{len(pairs)} {'picture' if len(pairs) == 1 else 'pictures'} into {target}{there}{fast}{shown}")
+
+
+def translate_eyes(work: Callable[[], tuple[list[str], int]], source: Path, target: Path) -> None:
+    """Translate pairs of eyes, and say what came of it."""
+    unread, total = work()
+    raise_unread(unread, total, source, target)
+    say(f"{total} pair{'s' * (total != 1)} of eyes into {target}")
+
+
+def refuse_beside_stereo(parsed: Namespace) -> None:
+    """Raise a UserError for an option that pairs of eyes do not have."""
+    given = {
+        "--mask": parsed.mask,
+        "--explain": parsed.explain,
+        "--resume": parsed.resume,
+        "--batch": parsed.batch != 1,
+        "--smooth": parsed.smooth,
+        "--window": parsed.window,
+    }
+    for option, value in given.items():
+        if value:
+            raise UserError(
+                f"{option} is not for --stereo, which takes pictures of two eyes side by side: leave it out"
+            )
+    for path in (parsed.input, parsed.output):
+        if expanded(path).suffix.lower() in SUFFIXES and not expanded(path).is_dir():
+            raise UserError(f"--stereo is for pictures of two eyes side by side, and {path} is a video: leave it out")
 
 
 def raise_unread(unread: list[str], total: int, source: Path, target: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.cli.noted import warn_of
-from gan_style.cli.progress import progress_bars, watch_in
+from gan_style.cli.progress import watch_in
 from gan_style.core.errors import UserError
 from gan_style.core.paths import absent
+from gan_style.core.progress import progress_bars
 from gan_style.core.terminal import say, warn
 from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_not_overwriting

@@ -11,8 +11,6 @@ from typing import Any
 
 # Set before albumentations is imported: it asks the package index for a newer version of itself.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-# OpenMP's threads spin while they wait, which slows a CPU run severalfold beside any other busy process.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hydra
 from hydra.core.hydra_config import HydraConfig

@@ -30,6 +30,14 @@ def device_of(device: Any) -> torch.device:
         raise UserError(f"device={device} cannot be used: take {seen}") from error
 
 
+def multiplies_bf16(device: Any) -> bool:
+    """Check whether a device, as `device_of` takes it, has units that multiply matrices of bfloat16."""
+    found = device_of(device)
+    if found.type == "cpu":
+        return torch.cpu._is_amx_tile_supported()
+    return found.type == "cuda" and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
 def there() -> list[str]:
     """List the kinds of accelerator that torch sees on this machine."""
     backends = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": getattr(torch, "xpu", None)}

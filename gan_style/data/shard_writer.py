@@ -10,11 +10,12 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from gan_style.core.errors import UserError
+from gan_style.core.progress import progress_bars
 from gan_style.core.seeding import derive_seed, epoch_order
-from gan_style.core.terminal import is_quiet, say
+from gan_style.core.terminal import say
 from gan_style.data.files import image_size, notes_of_file
 from gan_style.data.images import suffix_of
 from gan_style.data.layout import find_layout, find_set
@@ -45,9 +46,9 @@ def shards(name: str, out: Path, *, size: float, shuffle: int | None) -> None:
     layout = find_layout(find_set(name))
     for note in layout.notes:
         say(note)
-    columns = TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, transient=True, disable=is_quiet()) as bar:
-        task = bar.add_task("", total=sum(map(len, layout.parts.values())))
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with progress_bars(*columns) as bar:
+        task = bar.add_task("packing", total=sum(map(len, layout.parts.values())))
         written = write_shards(
             layout.parts, out, int(size * MEGABYTE), shuffle, lambda: bar.advance(task), layout.ledger
         )

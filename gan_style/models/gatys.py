@@ -194,15 +194,17 @@ class Gatys(Optimizing):
 
         Args:
             progress: called after each step with the steps done, their number, the terms of the loss before the
-                step, and the picture [1, 3, h, w] so far. A picture in its own style takes no steps.
+                step, and the picture [1, 3, h, w] so far. Where it returns True the picture stays as it is then. A
+                picture in its own style takes no steps.
             start: pictures [B or 1, 3, h, w] to begin with, whatever `start` of the constructor says.
         """
         every = self.last_iteration
 
-        def report(i: int, step: int, terms: Terms, image: Tensor) -> None:
-            if progress is not None:
-                numbers = {name: float(value) for name, value in terms.items()}
-                progress(i * every + step, len(images) * every, numbers, image)
+        def report(i: int, step: int, terms: Terms, image: Tensor) -> bool | None:
+            if progress is None:
+                return False
+            numbers = {name: float(value) for name, value in terms.items()}
+            return progress(i * every + step, len(images) * every, numbers, image)
 
         with torch.inference_mode(False), torch.enable_grad():
             # copies, because tensors of inference mode cannot be kept for a gradient
@@ -215,7 +217,7 @@ class Gatys(Optimizing):
         return torch.cat(made)
 
     def _descend(
-        self, content: Tensor, code: StyleCode, given: Images, report: Callable[[int, Terms, Tensor], None]
+        self, content: Tensor, code: StyleCode, given: Images, report: Callable[[int, Terms, Tensor], bool | None]
     ) -> Tensor:
         if self.start == "content" and not given and self.lambda_tv == 0 and _alike(code, self.style_code(content)):
             return content  # its loss is 0, and a descent over smaller sizes would lose it

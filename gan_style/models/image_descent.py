@@ -85,14 +85,15 @@ def descend(
     objective_at: Callable[[Size], Objective],
     make_optimizer: Optimizers,
     steps: int,
-    report: Callable[[int, Terms, Tensor], None],
+    report: Callable[[int, Terms, Tensor], bool | None],
 ) -> Tensor:
     """Optimise images [B, 3, H, W] from size to size, each starting from the result of the one before.
 
     Args:
         scales: sizes to go through.
         objective_at: makes the objective of a size.
-        report: called after each step with the steps done, the terms before it, and the pictures.
+        report: called after each step with the steps done, the terms before it, and the pictures; where it returns
+            True no further one is taken.
 
     Returns: pictures in [-1, 1].
     """
@@ -104,7 +105,8 @@ def descend(
         for _ in range(steps):
             terms = step_by_closure(optimizer, functools.partial(objective, image), Tensor.backward)
             done += 1
-            report(done, terms, image.detach().clamp(-1, 1))
+            if report(done, terms, image.detach().clamp(-1, 1)):
+                return resized(image.detach(), scales[-1]).clamp(-1, 1)
     return image.detach().clamp(-1, 1)
 
 

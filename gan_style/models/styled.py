@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_style.models.translator import StyleCode, Translator
 
-Progress = Callable[[int, int, dict[str, float], Tensor], None]
+Progress = Callable[[int, int, dict[str, float], Tensor], bool | None]  # True ends an optimisation
 
 
 class Styled(Translator):
@@ -68,7 +68,7 @@ class Optimizing(Styled):
 
         Args:
             progress: called after each step with the steps done, their number, the terms of the loss before the
-                step, and the picture [1, C, h, w] so far.
+                step, and the picture [1, C, h, w] so far. Where it returns True the picture stays as it is then.
             start: pictures [B or 1, C, h, w] to begin with.
         """
         raise NotImplementedError

@@ -48,6 +48,8 @@ def _images(desk: Path) -> None:
     draw(desk / "data" / "mine" / "styles" / "wave.jpg", 1)
     (desk / "lists").mkdir()
     (desk / "lists" / "test.csv").write_text("path\n../photo.jpg\n../night.jpg\n")
+    for i in range(2):  # of two eyes side by side
+        draw(desk / "pairs" / f"{i}.png", 90 + i, (2 * SIDE, SIDE))
     clip(desk / "clip.mp4", 4)
 
 

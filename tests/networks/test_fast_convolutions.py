@@ -118,6 +118,26 @@ def test_bfloat16_is_for_products_alone(network: nn.Module, nearer: float) -> No
     assert decibel(rounded, exact) + nearer < decibel(made, exact) < 80  # rounded, but less
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("groups", [2, 16, 32])
+def test_narrow_groups_are_multiplied_as_one_matrix_in_bfloat16(groups: int) -> None:
+    layer = nn.Conv2d(32, 64, 3, stride=2, padding=1, groups=groups).requires_grad_(False)
+    x = torch.randn(2, 32, 24, 40, generator=torch.Generator().manual_seed(1))
+    exact = layer.double()(x.double())
+    layer.float()
+    with fast_convolutions(layer, bf16=True):
+        made = layer(x)
+        layer.weight.mul_(2)  # what was made of the weight is made again
+        doubled = layer(x)
+    assert made.dtype == torch.float32
+    scale = exact.abs().max()
+    assert 1e-6 < (made - exact).abs().max() / scale < 0.01  # rounded once, and nothing else
+    assert (doubled - layer.bias[:, None, None] - 2 * (exact - layer.bias[:, None, None])).abs().max() / scale < 0.02
+    wide = nn.Conv2d(128, 128, 3, groups=128).requires_grad_(False)
+    with fast_convolutions(wide, bf16=True):
+        assert "forward" not in vars(wide)
+
+
 def test_they_pay_in_training_where_matrices_are_multiplied_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.processor", lambda: "AMD64 Family 26 Model 2 Stepping 1, AuthenticAMD")
     for capability, slow in (("AVX512", True), ("AVX2", False)):

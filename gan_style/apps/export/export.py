@@ -121,15 +121,21 @@ def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
     program = _traced(graph, channels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made: Any = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=OPSET,
-            output_names=["output"],
-            dynamic_shapes=_open_sizes(graph),
-            verbose=False,
-            external_data=False,
-        )
+        try:
+            made: Any = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                output_names=["output"],
+                dynamic_shapes=_open_sizes(graph),
+                verbose=False,
+                external_data=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise UserError(
+                f"{type(translator.model).__name__} computes something that ONNX does not have: export it to .pt2 or "
+                ".safetensors"
+            ) from error
     made.model.metadata_props.update(safetensors.texts(_described(translator, graph, direction)))
     content: Any = made.model_proto
     lower(content)

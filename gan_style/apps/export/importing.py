@@ -25,6 +25,7 @@ def import_official(
     direction: str = "A2B",
     back: str | Path | None = None,
     size: int = 256,
+    transform: str | None = None,
 ) -> dict[str, Any]:
     """Make a checkpoint of a published model; it translates or stylizes.
 
@@ -36,6 +37,8 @@ def import_official(
         direction: of a generator, "A2B" or "B2A".
         back: the generator of the other direction.
         size: side of the pictures it was trained on, in pixels, which no file tells.
+        transform: of the features that a decoder inverts: "adain", means and deviations, which None is too, or "wct",
+            whitening and colouring.
 
     Returns: the content of the checkpoint, as `torch.load` gives it. What of a file is left out or changed is a
         warning, and stands in its `imported`.
@@ -53,7 +56,7 @@ def import_official(
     first = Direction(direction)
     sources = [expanded(one) for one in ([source] if isinstance(source, (str, Path)) else source)]
     check_not_overwriting([out], [*sources, *([expanded(back)] if back else [])])
-    found = style_files.read(sources)
+    found = style_files.read(sources, transform)
     if found is not None:
         content = of_styles(found, size)
     elif len(sources) > 1:

@@ -139,7 +139,6 @@ def run_trial(config: Mapping[str, Any], iterations: int, size: Size) -> dict[st
     Raises:
         UserError: its own mistake, or that it was killed.
     """
-    # core.compose is imported here, so that OMP_WAIT_POLICY is handed on as a training sets it.
     command = [sys.executable, "-m", "gan_style.apps.planning.trial"]
     given = json.dumps({"config": config, "iterations": iterations})
     done = subprocess.run(command, input=given, capture_output=True, text=True)

@@ -13,6 +13,7 @@ from gan_style.apps.studio.images import COLOURS, draw_samples
 from gan_style.apps.studio.models import Models, caution
 from gan_style.apps.studio.painting import bound
 from gan_style.apps.studio.translating import Slot, Wish
+from gan_style.core.errors import UserError
 
 SIZES = (128, 1536)  # pixels, longer side of a result; more takes minutes without a GPU
 PAINTING_SIDE = 640  # pixels of the picture under the brush
@@ -42,13 +43,31 @@ class Controls(NamedTuple):
     preserve_color: gr.Checkbox
     size: gr.Slider
     steps: gr.Slider
+    seed: gr.Number
+    regions: gr.Accordion
     painting: gr.ImageEditor
 
     @property
     def inputs(self) -> set[Any]:
         """Controls that `wish` reads."""
-        plain = {self.image, self.direction, self.alpha, self.preserve_color, self.size, self.steps, self.painting}
-        return plain | {part for slot in self.slots for part in (slot.image, slot.name, slot.weight)}
+        return {*self.kept, self.painting}
+
+    @property
+    def kept(self) -> list[Any]:
+        """Controls whose values a result keeps, all but the painting."""
+        plain = [self.image, self.direction, self.alpha, self.preserve_color, self.size, self.steps, self.seed]
+        return plain + [part for slot in self.slots for part in (slot.image, slot.name, slot.weight)]
+
+    @property
+    def files(self) -> set[str]:
+        """Ids of the controls whose values are files."""
+        return {str(image.elem_id) for image in (self.image, *(slot.image for slot in self.slots))}
+
+    @property
+    def fitted(self) -> list[Any]:
+        """Controls that `fitting` sets."""
+        names = [slot.name for slot in self.slots]
+        return [self.caution, self.direction, self.styles, self.steps, self.seed, self.regions, *names]
 
     def wish(self, values: Mapping[Any, Any]) -> Wish:
         """Collect the values of `inputs`."""
@@ -65,6 +84,7 @@ class Controls(NamedTuple):
             preserve_color=values[self.preserve_color],
             size=int(values[self.size]),
             steps=int(values[self.steps]),
+            seed=_whole(values[self.seed]),
             layers=(painting or {}).get("layers") or (),
         )
 
@@ -74,7 +94,7 @@ def controls(models: Models, folder: Path) -> Controls:
     image = _image("Picture", 300, "picture")
     gr.HTML('<p class="quiet">or take a sample</p>')
     samples = _strip(draw_samples(folder, "A"), "samples")
-    model = gr.Dropdown(models.names, value=models.first, label="Model", elem_id="model")
+    model = gr.Dropdown(models.choices, value=models.first, label="Model", elem_id="model")
     note = gr.HTML(visible=False, elem_id="caution")
     direction = gr.Radio([], label="Direction", visible=False, elem_id="direction")
     with gr.Column(visible=False, elem_id="styles") as styles:
@@ -90,7 +110,8 @@ def controls(models: Models, folder: Path) -> Controls:
     steps = gr.Slider(
         10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, buttons=[], elem_id="steps"
     )
-    with gr.Accordion("Paint where a style holds", open=False, elem_id="regions"):
+    seed = gr.Number(0, label="Seed", precision=0, minimum=0, visible=False, buttons=[], elem_id="seed")
+    with gr.Accordion("Paint where a style holds", open=False, visible=False, elem_id="regions") as regions:
         gr.HTML(
             '<p class="quiet">Each brush colour is a style: '
             + ", ".join(f'<span class="dot c{n}"></span>style {n + 1}' for n in range(len(COLOURS)))
@@ -123,12 +144,19 @@ def controls(models: Models, folder: Path) -> Controls:
         preserve_color,
         size,
         steps,
+        seed,
+        regions,
         painting,
     )
 
 
-def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, Any]:
+def fitting(
+    models: Models, controls: Controls, name: str | None, values: Mapping[Any, Any] | None = None
+) -> dict[Any, Any]:
     """Show the controls that the chosen model has, and hide the others.
+
+    Args:
+        values: of the controls now; a direction and learned styles that this model has, too, stay.
 
     Raises:
         UserError: its checkpoint cannot be loaded.
@@ -138,21 +166,39 @@ def fitting(models: Models, controls: Controls, name: str | None) -> dict[Any, A
     directions = [
         (f"{domains.get(d.source, d.source)} to {domains.get(d.target, d.target)}", str(d)) for d in model.directions
     ]
-    several = len(directions) > 1
+    several, now = len(directions) > 1, values or {}
+    first = directions[0][1] if directions else None
+    direction = now.get(controls.direction)
+    draws = any(model.noised(str(d)) for d in model.directions) or model.optimizes_images
     said = caution(translator)
     updates: dict[Any, Any] = {
         controls.caution: gr.update(value=f'<p class="note">{said}</p>', visible=bool(said)),
         controls.direction: gr.update(
             choices=directions,
-            value=directions[0][1] if directions else None,
+            value=direction if direction in [value for _, value in directions] else first,
             visible=several,
         ),
         controls.styles: gr.update(visible=model.takes_style),
         controls.steps: gr.update(visible=model.optimizes_images),
+        controls.seed: gr.update(visible=draws),
+        controls.regions: gr.update(visible=model.takes_style),
     }
+    names = translator.style_names
     for slot in controls.slots:
-        updates[slot.name] = gr.update(choices=translator.style_names, value=None, visible=bool(translator.style_names))
+        chosen = now.get(slot.name)
+        updates[slot.name] = gr.update(choices=names, value=chosen if chosen in names else None, visible=bool(names))
     return updates
+
+
+def _whole(seed: float | None) -> int:
+    """Return a seed as a whole number.
+
+    Raises:
+        UserError: it is none.
+    """
+    if seed is None or seed < 0 or seed != int(seed):
+        raise UserError("the seed should be a whole number of at least 0")
+    return int(seed)
 
 
 def _image(label: str, height: int, name: str) -> gr.Image:

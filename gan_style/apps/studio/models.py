@@ -14,9 +14,13 @@ from gan_style.core.paths import expanded, printable, resolved
 from gan_style.inference.load import gatys, load
 from gan_style.inference.translator import LoadedTranslator
 from gan_style.report.read import as_number, read_run
-from gan_style.report.summary import model_name
+from gan_style.report.summary import data_name, iterations, model_name
 
 GATYS = "gatys"
+OURS = {
+    "microast": "MicroAST: any picture as a style, at once",
+    GATYS: "Gatys: each picture is optimised, for minutes",
+}
 MIN_ITERATIONS = 1000  # for a model without a caution; the papers train for tens of thousands
 MAX_LOADED = 3  # models in memory; others are loaded again when they are chosen
 
@@ -57,6 +61,28 @@ class Models:
     def names(self) -> list[str]:
         """Names of the given models first, then of the newest runs, then the shipped ones and Gatys."""
         return [*self._checkpoints, *([GATYS] if self._weights else [])]
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """What a person reads of each model, and its name; the name stands beside it where two are alike."""
+        labels = [self.label(name) for name in self.names]
+        alike = {label for label in labels if labels.count(label) > 1}
+        return [
+            (f"{label} ({name})" if label in alike else label, name)
+            for label, name in zip(labels, self.names, strict=True)
+        ]
+
+    def label(self, name: str | None) -> str:
+        """Return what a model is, such as "CycleGAN: monet2photo, 600 iterations", as far as its run's folder tells."""
+        path = self._checkpoints.get(str(name))
+        if str(name) in OURS and (path is None or not path.is_file()):
+            return OURS[str(name)]
+        run = read_run(path.parent.parent) if path and path.parent.name == "checkpoints" else None
+        if run is None or not run.settings:
+            return str(name)
+        made = iterations(run)
+        data, length = data_name(run), "" if made is None else f"{made:,} iteration{'s' * (made != 1)}"
+        return printable(": ".join(part for part in (model_name(run), ", ".join(filter(None, (data, length)))) if part))
 
     @property
     def first(self) -> str:

@@ -35,9 +35,17 @@ class Stops:
         """Forget earlier requests of a session, which are not meant for the work that starts now."""
         self._asked.pop(session, None)
 
+    def asked(self, session: Hashable) -> bool:
+        """Check whether a session has asked to stop what it has running."""
+        return session in self._asked
+
     @contextmanager
-    def heard(self, session: Hashable) -> Iterator[None]:
+    def heard(self, session: Hashable, *, within: bool = True) -> Iterator[None]:
         """Make networks called in this thread raise `Stopped` once their session asks for it, inside a `with` block.
+
+        Args:
+            session: whose requests.
+            within: False lets passes end: whatever runs looks at `asked` by itself, and keeps what it has.
 
         Raises:
             Stopped: at once, if the session has asked since `begin`.
@@ -45,6 +53,12 @@ class Stops:
         if session in self._asked:  # while it waited
             self._asked.pop(session, None)
             raise Stopped
+        if not within:
+            try:
+                yield
+            finally:
+                self._asked.pop(session, None)
+            return
         own = threading.get_ident()
 
         def check(*_: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +18,14 @@ from gan_style.apps.studio.images import check_upload, painted_regions, shown, s
 from gan_style.core.checks import require_finite
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
+from gan_style.data.images import to_uint8
 from gan_style.data.ledger import Ledger
 from gan_style.data.saving import holding, save
+from gan_style.inference.steps import Steps
 from gan_style.inference.translator import RESULT, LoadedTranslator
 from gan_style.models.styled import optimizing
 
+SHOWN_SECONDS = 1.0  # between two pictures of one that grows
 Report = Callable[[float, str], None]  # share done, what is being done
 
 
@@ -45,6 +49,7 @@ class Wish:
         preserve_color: keep the picture's colours.
         size: longer side of the result, at most the picture's.
         steps: of Gatys, in each of its sizes.
+        seed: of what a model draws at random.
         layers: RGBA pictures painted over the picture, in the colours of the slots (`painted_regions`).
     """
 
@@ -55,6 +60,7 @@ class Wish:
     preserve_color: bool = False
     size: int = 512
     steps: int = 100
+    seed: int = 0
     layers: Sequence[Any] = field(default_factory=tuple)
 
 
@@ -65,10 +71,28 @@ class Made(NamedTuple):
     after: NDArray[np.uint8]
     file: Path
     notes: list[str]  # what reading the files left out or changed
+    stopped: str = ""  # the last step of an optimisation that was ended early
 
 
-def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str, report: Report) -> Made:
+class Grown(NamedTuple):
+    """What becomes of a picture while it is optimised.
+
+    Attributes:
+        show: called now and then with the input and the picture so far, [H, W, 3] each.
+        stopped: asked after each step whether to end with what there is.
+    """
+
+    show: Callable[[NDArray[np.uint8], NDArray[np.uint8]], None]
+    stopped: Callable[[], bool]
+
+
+def translate(
+    translator: LoadedTranslator, wish: Wish, folder: Path, name: str, report: Report, grown: Grown | None = None
+) -> Made:
     """Translate a picture by a model and save it losslessly as `folder/name.png` (.tif where PNG cannot hold it).
+
+    Args:
+        grown: sees a picture grow that is optimised, and may end it.
 
     Raises:
         UserError: no picture, or styles, weights and masks that `LoadedTranslator.translate` refuses.
@@ -81,35 +105,36 @@ def translate(translator: LoadedTranslator, wish: Wish, folder: Path, name: str,
         "preserve_color": wish.preserve_color,
         "size": wish.size,
     }
+    told = None
     if translator.model.optimizes_images:
         optimizing(translator.model).steps = wish.steps
-        options["progress"] = steps_of(report)
-    torch.manual_seed(0)
+        options["progress"] = told = Told(wish, content, report, grown)
+    elif "style" not in options and translator.model.noised(options.get("direction")):
+        options["seed"] = wish.seed
+    torch.manual_seed(wish.seed)
     translator.notes = Ledger()  # of this picture alone: the model stays loaded for the next
     array = np.asarray(translator.translate_all([content], **options)[0])
     path = holding(folder / f"{name}.png", str(array.dtype), array.shape[2] if array.ndim == 3 else 1)
     save(array, path)
     after = shown(path, max(array.shape[:2]))
     before = Image.fromarray(shown(content, wish.size)).resize(after.shape[1::-1], Image.Resampling.LANCZOS)
-    return Made(np.asarray(before), after, path, translator.notes.sentences())
+    return Made(np.asarray(before), after, path, translator.notes.sentences(), told.stopped if told else "")
 
 
 def style_options(translator: LoadedTranslator, wish: Wish, size: tuple[int, int]) -> dict[str, Any]:
     """Return `style` and `mask`, or `direction`, for `translate`; `size` is the picture's width and height.
 
-    A model of domains ignores style pictures. Painted regions replace weights: a style without a region is left out.
+    A model of domains ignores style pictures and painted regions. Painted regions replace weights: a style without a
+    region is left out.
 
     Raises:
         UserError: a slot holds two styles, or a region is painted for none.
     """
     takes = translator.model.takes_style
     direction = Direction(wish.direction) if wish.direction in translator.model.directions else None
-    if takes:
-        styles = [filled(number, slot) for number, slot in enumerate(wish.slots)]
-    else:
-        styles = [((direction or translator.model.directions[0]).target, 1.0)]
+    styles = [filled(number, slot) for number, slot in enumerate(wish.slots)] if takes else []
     way = {"direction": direction} if takes and len(translator.model.directions) > 1 else {}
-    masks = painted_regions(wish.layers, size)
+    masks = painted_regions(wish.layers, size) if takes else None
     if masks is None:
         chosen = [style for style in styles if style is not None]
         return {"style": chosen, **way} if takes and chosen else {"direction": direction}
@@ -134,15 +159,36 @@ def filled(number: int, slot: Slot) -> tuple[Any, float] | None:
     return (slot.name, slot.weight) if slot.name else None
 
 
-def steps_of(report: Report) -> Callable[[int, int, dict[str, float], Tensor], None]:
-    """Return a callback that reports Gatys' steps as progress."""
+class Told:
+    """Callback of an optimisation: reports its steps, shows its picture, and ends it early where it is asked to.
 
-    def step(done: int, total: int, terms: dict[str, float], image: Tensor) -> None:
+    Attributes:
+        stopped: the step after which it was ended, "" where it was not.
+    """
+
+    def __init__(self, wish: Wish, content: Path, report: Report, grown: Grown | None) -> None:
+        self.stopped = ""
+        self._report, self._grown, self._steps = report, grown, Steps(wish.steps)
+        self._before = shown(content, wish.size)
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int, terms: Mapping[str, float], image: Tensor) -> bool:
         require_finite(image, RESULT)
-        values = ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
-        report(done / total, f"step {done} of {total}: {values}")
+        self._report(done / total, self._steps.said(done, total))
+        if self._grown is None:
+            return False
+        if time.monotonic() - self._last > SHOWN_SECONDS:
+            self._grown.show(*self._pair(image))
+            self._last = time.monotonic()
+        if self._grown.stopped():
+            self.stopped = self.stopped or f"step {done} of {total}"
+        return bool(self.stopped)
 
-    return step
+    def _pair(self, image: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return the input and the picture so far, of one size."""
+        height, width = self._before.shape[:2]
+        now = Image.fromarray(to_uint8(image)[0]).resize((width, height), Image.Resampling.BICUBIC)
+        return self._before, np.asarray(now)
 
 
 def compare(

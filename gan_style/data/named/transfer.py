@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -26,7 +24,8 @@ from rich.progress import (
 )
 
 from gan_style.core.errors import UserError
-from gan_style.core.terminal import is_quiet, say
+from gan_style.core.progress import progress_bars
+from gan_style.core.terminal import say
 from gan_style.data.named.unpacking import CHUNK, check_space
 
 TIMEOUT_SECONDS = 30.0  # to connect and for each read
@@ -185,13 +184,11 @@ def _length(path: Path) -> int:
 
 
 class _Bar:
-    """Progress bar with bytes, speed and time left, on a terminal only."""
+    """Progress in bytes: a bar with speed and time left on a terminal, else lines."""
 
     def __init__(self, label: str, size: int | None) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        console = Console()
-        hidden = is_quiet() or not console.is_terminal
-        self.progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden)
+        self.progress = progress_bars(*columns, TimeRemainingColumn(), sizes=True)
         self.task: TaskID = self.progress.add_task(label, total=size)
 
     def __enter__(self) -> _Bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_two_styles_are_mixed_shown_and_downloaded(visit: Callable[..., Any], se
     photo, *_ = draw_samples(tmp_path, "A")
     first, second, *_ = draw_samples(tmp_path, "B")
     page = visit(viewport={"width": 1280, "height": 900})
-    choose_model(page, "adain/first")
+    choose_model(page, "AdaIN: ")
     put(page, "picture", photo)
     put(page, "style-1", first)
     put(page, "style-2", second)
@@ -102,7 +103,7 @@ def test_a_painted_region_is_translated_and_the_rest_stays(
     photo, *_ = draw_samples(tmp_path, "A")
     style, *_ = draw_samples(tmp_path, "B")
     page = visit(viewport={"width": 1280, "height": 900})
-    choose_model(page, "adain/first")
+    choose_model(page, "AdaIN: ")
     put(page, "picture", photo)
     put(page, "style-1", style)
     page.get_by_text("Paint where a style holds").click()
@@ -134,24 +135,24 @@ def test_methods_side_by_side_directions_and_a_bad_file(visit: Callable[..., Any
     page = visit(viewport={"width": 1280, "height": 900})
     page.locator("#picture input[type=file]").set_input_files(bad)
     page.get_by_text("holiday.png is a text file and not a picture: replace or remove it.").wait_for()
-    choose_model(page, "adain/first")
+    choose_model(page, "AdaIN: ")
     page.locator("#samples button").first.click()
     page.wait_for_selector("#picture img")
     page.locator("#style-samples button").first.click()
     page.wait_for_selector("#style-1 img")
-    choose_model(page, "cyclegan/first")
+    choose_model(page, "CycleGAN: ")
     page.wait_for_selector("#direction")
     page.wait_for_selector("#styles", state="hidden")
     page.get_by_role("tab", name="Compare").click()
     page.click("#compare-go")
     page.wait_for_function("document.querySelectorAll('#comparison img').length >= 3")
     captions = page.locator("#comparison .caption-label").all_inner_texts()
-    assert sorted(text.strip() for text in captions) == ["adain/first", "cyclegan/first", "input"]
+    assert [text.strip().split(":")[0] for text in sorted(captions)] == ["AdaIN", "CycleGAN", "input"]
 
 
 def test_gatys_tells_its_steps_and_stops(visit: Callable[..., Any]) -> None:
     page = visit(viewport={"width": 1280, "height": 900})
-    choose_model(page, "gatys")
+    choose_model(page, "Gatys: ")
     page.wait_for_selector("#steps")
     page.click("#translate")
     page.get_by_text("choose a picture first: drop one, or take a sample").wait_for()
@@ -160,9 +161,35 @@ def test_gatys_tells_its_steps_and_stops(visit: Callable[..., Any]) -> None:
     page.locator("#style-samples button").first.click()
     page.wait_for_selector("#style-1 img")
     page.click("#translate")
-    page.get_by_text("of 200: content").first.wait_for()
+    page.get_by_text(re.compile(r"step \d+ of 200, .* left")).first.wait_for()
+    page.wait_for_function("document.querySelectorAll('#slider img').length >= 2")  # it grows
     page.click("#stop")
-    page.get_by_text("stopped: nothing was kept").wait_for()
+    page.get_by_text("this is the picture of step").wait_for()
+    page.wait_for_selector("#download")
+
+
+def test_an_earlier_result_comes_back_with_its_settings(visit: Callable[..., Any]) -> None:
+    page = visit(viewport={"width": 1280, "height": 900})
+    page.wait_for_selector("#regions")
+    page.locator("#samples button").first.click()
+    page.wait_for_selector("#picture img")
+    page.locator("#style-samples button").first.click()
+    page.wait_for_selector("#style-1 img")
+    page.locator("#alpha input[type=number]").fill("0.5")
+    page.locator("#alpha input[type=number]").press("Tab")
+    page.click("#translate")
+    page.wait_for_selector("#history img")
+    choose_model(page, "CycleGAN: ")
+    page.wait_for_selector("#regions", state="hidden")  # regions are of styles
+    page.locator("#alpha input[type=number]").fill("1")
+    page.locator("#alpha input[type=number]").press("Tab")
+    page.click("#translate")
+    page.wait_for_function("document.querySelectorAll('#history img').length == 2")
+    page.locator("#history button").nth(1).click()
+    page.wait_for_selector("#regions")
+    page.wait_for_selector("#style-1 img")
+    assert page.locator("#model input").input_value().startswith("MicroAST: ")
+    page.wait_for_function("document.querySelector('#alpha input[type=number]').value == '0.5'")
 
 
 # What the network can do: an answer by another connection overtakes the events of the page's stream.
@@ -188,7 +215,7 @@ def test_what_begins_while_another_event_ends_is_answered(visit: Callable[..., A
     for moment in range(0, 200, 20):  # milliseconds; before, while and after an upload's own event ends
         page.reload()
         page.wait_for_selector("#direction")
-        choose_model(page, "adain/first")
+        choose_model(page, "AdaIN: ")
         put(page, "picture", photo)
         put(page, "style-1", first)
         page.wait_for_timeout(1000)
@@ -201,6 +228,8 @@ def test_what_begins_while_another_event_ends_is_answered(visit: Callable[..., A
 def test_the_page_fits_a_phone_and_shows_the_runs(visit: Callable[..., Any]) -> None:
     page = visit(viewport={"width": 400, "height": 800}, is_mobile=True, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    box = page.locator("#translate").bounding_box()
+    assert box["y"] + box["height"] <= 800  # within reach, wherever the page is
     page.get_by_role("tab", name="Runs").click()
     page.wait_for_selector(".cards article img")
     titles = page.locator(".cards article > h3").all_inner_texts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,22 @@ def test_a_checkpoint_that_is_given_comes_first_and_once(runs: Path, tmp_path: P
     assert Models([str(last)], runs, None).names == ["first", "cyclegan-tiny/first", "microast"]
     with pytest.raises(UserError, match="there is no checkpoint"):
         Models([str(tmp_path / "none.ckpt")], runs, None)
+
+
+def test_a_person_reads_what_a_model_is(runs: Path, tmp_path: Path) -> None:
+    models = Models([], runs, "random")
+    assert models.label("cyclegan-tiny/first") == "CycleGAN: scenes, paint, 1 iteration"
+    assert models.choices == [
+        ("CycleGAN: scenes, paint, 1 iteration", "cyclegan-tiny/first"),
+        ("MicroAST: any picture as a style, at once", "microast"),
+        ("Gatys: each picture is optimised, for minutes", GATYS),
+    ]
+    shutil.copytree(runs / "cyclegan-tiny" / "first", runs / "cyclegan-tiny" / "second")
+    models.look()
+    alike = [f"CycleGAN: scenes, paint, 1 iteration (cyclegan-tiny/{name})" for name in ("first", "second")]
+    assert sorted(label for label, _ in models.choices)[:2] == alike
+    given = saved(tmp_path / "wave.ckpt", "model=adain")
+    assert Models([str(given)], tmp_path / "others", None).label("wave") == "wave"
 
 
 def test_what_cannot_be_good_yet_is_said(tmp_path: Path) -> None:

@@ -70,6 +70,50 @@ def test_a_stop_ends_a_comparison_and_not_one_method_of_it(tmp_path: Path) -> No
     assert len(begun) == 1
 
 
+def test_a_stop_that_is_looked_at_does_not_break_a_pass_off() -> None:
+    stops, translator, image = Stops(), loaded(), torch.rand(3, 24, 24) * 2 - 1
+    with stops.heard("mine", within=False):
+        assert not stops.asked("mine")
+        stops.ask("mine")
+        assert stops.asked("mine")
+        translator.translate(image)
+    assert not stops.asked("mine")
+    stops.ask("mine")  # while it waits
+    with pytest.raises(Stopped), stops.heard("mine", within=False):
+        pass
+
+
+def test_what_grows_is_seen_and_the_newest_alone() -> None:
+    from gan_style.apps.studio.events import growing
+
+    go_on = threading.Event()
+
+    def work(show: Any) -> str:
+        show(1)
+        go_on.wait(20)
+        for number in (2, 3):
+            show(number)
+        return "done"
+
+    growth = growing(work)
+    assert next(growth) == 1
+    go_on.set()
+    results: list[str] = []
+
+    def rest() -> Any:
+        results.append((yield from growth))
+
+    seen = list(rest())
+    assert results == ["done"]
+    assert seen in ([], [3], [2, 3])  # what comes while it is not looked at is left out
+
+    def broken(show: Any) -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        next(growing(broken))
+
+
 def test_others_go_on() -> None:
     stops, translator, image = Stops(), loaded(), torch.rand(3, 24, 24) * 2 - 1
     with stops.heard("mine"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,13 @@ from PIL import Image, ImageColor
 
 import gan_style
 from gan_style.apps.studio.images import COLOURS, draw_samples
-from gan_style.apps.studio.translating import Slot, Wish, compare, style_options, translate
+from gan_style.apps.studio.translating import Grown, Slot, Wish, compare, style_options, translate
 from gan_style.core.errors import UserError
 from gan_style.data.images import read_image
 from gan_style.inference.load import gatys
 from gan_style.inference.translator import LoadedTranslator
 from tests.conftest import trained_into
-from tests.small_models import saved
+from tests.small_models import loaded, saved
 
 
 def trained(folder: Path, model: str, *overrides: str) -> LoadedTranslator:
@@ -94,9 +95,8 @@ def test_a_painted_region_holds_its_style_and_the_rest_stays(
     content = np.asarray(adain.translate(photo, style=first, size=96, mask=[Image.new("L", (384, 384), 0)]))
     assert np.array_equal(made.after[56:], content[56:])
     one = Wish(photo, direction="B2A", size=96, layers=[painted(COLOURS[0], slice(0, 48))])
-    made = translate(cyclegan, one, tmp_path, "one", quiet)
-    assert np.array_equal(made.after[:40], np.asarray(cyclegan.translate(photo, "B2A", size=96))[:40])
-    assert np.array_equal(made.after[56:], content[56:])
+    made = translate(cyclegan, one, tmp_path, "one", quiet)  # which takes no style, and so no regions
+    assert np.array_equal(made.after, np.asarray(cyclegan.translate(photo, "B2A", size=96)))
 
 
 def test_gatys_reports_its_steps(samples: list[Path], tmp_path: Path) -> None:
@@ -105,8 +105,34 @@ def test_gatys_reports_its_steps(samples: list[Path], tmp_path: Path) -> None:
     wish = Wish(samples[0], [Slot(samples[1])], size=32, steps=3)
     made = translate(translator, wish, tmp_path, "out", lambda share, text: said.append((share, text)))
     assert [share for share, _ in said] == pytest.approx([n / 6 for n in range(1, 7)])  # three in each of two sizes
-    assert said[2][1].startswith("step 3 of 6: content ")
+    assert said[0][1] == "step 1 of 6"
+    assert re.fullmatch(r"step 3 of 6, \d+ s left", said[2][1])
     assert not np.array_equal(made.before, made.after)
+    assert made.stopped == ""
+
+
+def test_gatys_shows_its_picture_and_stops_with_it(
+    samples: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gan_style.apps.studio.translating.SHOWN_SECONDS", -1.0)
+    translator = gatys("random", 0, ["model.vgg.depth=relu2_1"])
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    grown = Grown(lambda before, now: seen.append((before, now)), lambda: len(seen) == 4)
+    wish = Wish(samples[0], [Slot(samples[1])], size=32, steps=3)
+    made = translate(translator, wish, tmp_path, "out", quiet, grown)
+    assert made.stopped == "step 4 of 6"
+    assert len(seen) == 4
+    assert {one.shape for pair in seen for one in pair} == {(32, 32, 3)}  # enlarged while it is of half the size
+    assert np.array_equal(seen[-1][1], made.after)
+
+
+def test_a_seed_is_of_what_a_model_draws(samples: list[Path], tmp_path: Path) -> None:
+    noisy = loaded("model=cyclegan", "model.generator.noise=true")
+    made = [translate(noisy, Wish(samples[0], seed=seed, size=32), tmp_path, "a", quiet).after for seed in (0, 7, 7)]
+    assert np.array_equal(made[1], made[2])
+    assert np.array_equal(made[1], np.asarray(noisy.translate(samples[0], seed=7, size=32)))
+    plain = loaded("model=cyclegan")  # which refuses a seed
+    translate(plain, Wish(samples[0], seed=7, size=32), tmp_path, "b", quiet)
 
 
 def test_methods_stand_side_by_side_and_one_that_fails_is_left_out(

@@ -45,6 +45,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor without units for bfloat16, whose pictures are those of `translate` to the last bit."""
+    monkeypatch.setattr("gan_style.cli.live.multiplies_bf16", lambda device: False)
+
+
 @pytest.fixture
 def stdin() -> Iterator[int]:
     """Puts a pipe in place of stdin, and gives its other end."""
@@ -100,6 +106,31 @@ def test_raw_frames_come_out_as_the_pictures_they_are(
     )
     assert not said.out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.rgb"]
+
+
+@pytest.mark.parametrize(
+    ("words", "there", "taken"),
+    [
+        ((), True, "bf16"),
+        ((), False, "32"),
+        (("--precision", "32"), True, "32"),
+        (("--precision", "bf16"), False, "bf16"),
+    ],
+)
+def test_bfloat16_is_taken_where_there_are_units_for_it(
+    files: Path, tmp_path: Path, words: tuple[str, ...], there: bool, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def loading(path: Any, *, precision: str, **options: Any) -> Any:
+        asked.append(precision)
+        return load(path, **options)
+
+    monkeypatch.setattr("gan_style.cli.live.multiplies_bf16", lambda device: there)
+    monkeypatch.setattr("gan_style.cli.live.load", loading)
+    options = ("--source", files / "in.rgb", *SIZE, "--out", tmp_path / "out.rgb")
+    assert run("live", files / "cyclegan.ckpt", *options, *words) == 0
+    assert asked == [taken]
 
 
 def test_size_styles_and_strength_are_those_of_translate(files: Path, tmp_path: Path) -> None:
