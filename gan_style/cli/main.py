@@ -15,7 +15,7 @@ from typing import Any
 from gan_style.cli.options import allow_option, configs_option
 from gan_style.cli.parsers import add_completion, add_licences, add_serve, add_sweep, add_table, add_train
 from gan_style.core import allowed
-from gan_style.core.errors import UserError
+from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.exit_status import exit_status
 from gan_style.core.paths import expanded
 from gan_style.core.signals import command, hold_back, stoppable
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         if sys.platform == "win32":  # where execv starts another process and ends this one before it
             return subprocess.call(train)
         os.execv(sys.executable, train)
-    parsed = _parsed(arguments)
+    parsed = _parsed(arguments or ["--help"])
     with hushed(parsed.quiet), exit_status(parsed.verb, getattr(parsed, "unnamed", "a file")) as ending:
         names = list(getattr(parsed, "allow", ()))
         if overrides := getattr(parsed, "overrides", ()):  # of a config, which may allow packages as well
@@ -62,10 +62,20 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parsed, left = parser.parse_known_args(arguments)
     words = next((getattr(parsed, name) for name in ("overrides", "words") if hasattr(parsed, name)), None)
     if left and (words is None or any(one.startswith("-") for one in left)):
-        parser.error(f"unrecognized arguments: {' '.join(left)}")
+        parser.error(_unrecognized(parser, parsed.verb, left))
     if words is not None:
         words += left
     return parsed
+
+
+def _unrecognized(parser: argparse.ArgumentParser, verb: str, left: list[str]) -> str:
+    """Say which arguments a verb does not take, and the nearest one of the first option among them."""
+    from gan_style.cli.completion import verbs_of
+
+    options = verbs_of(parser)[verb]._option_string_actions
+    unknown = next((one.partition("=")[0] for one in left if one.startswith("--")), None)
+    nearest = did_you_mean(unknown, [one for one in options if one.startswith("--")]) if unknown else ""
+    return f"unrecognized arguments: {' '.join(left)}{nearest}"
 
 
 def parser_of_verbs() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_finite, require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
+from gan_style.core.terminal import say
 from gan_style.data.images import to_uint8
 from gan_style.data.saving import check_not_overwriting, check_output, save, save_image
 from gan_style.inference.files import Read, result_of
@@ -53,6 +54,7 @@ def stylize(parsed: Namespace) -> None:
     translator.notes.add(content, notes)
     save(result, output, carried)
     warn_of(translator.notes)
+    say(f"{output}: {result.shape[1]}x{result.shape[0]} pixels")
 
 
 def translator_of(parsed: Namespace) -> LoadedTranslator:
