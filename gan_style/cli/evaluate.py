@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded, why, write_whole
-from gan_style.core.terminal import answer, is_quiet, say
+from gan_style.core.terminal import answer, say
 from gan_style.evaluation import scoring
 from gan_style.evaluation.distances import Result, other_protocol, read_results, refuse_other_protocol
 from gan_style.evaluation.result_table import terminal
@@ -130,7 +131,7 @@ def _earlier(against: Sequence[str], taken: Sequence[str]) -> dict[str, Result]:
 def _counting() -> Iterator[Callable[[], Any]]:
     """Show a count of pictures on the terminal; its end is not known, as it depends on the cache."""
     columns = SpinnerColumn(), TextColumn("{task.completed:.0f} {task.description}"), TimeElapsedColumn()
-    bar = Progress(*columns, transient=True, disable=is_quiet())
+    bar = progress_bars(*columns)
     task = bar.add_task("pictures", total=None)
 
     def done() -> None:

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from gan_style.cli.progress import progress_bars
 from gan_style.core.errors import UserError
 from gan_style.core.paths import write_whole
 from gan_style.core.sizes import sized
-from gan_style.core.terminal import is_quiet
 from gan_style.data.inspection.contact import draw_contact_sheet
 from gan_style.data.inspection.examine import examine, found
 from gan_style.data.inspection.page import as_json, print_page, status_of
@@ -30,7 +30,7 @@ def inspect(name: str, *, out: Path | None, sheet: Path | None, image_size: str)
     root, layout = found(name)  # before the bar, which leaves an empty line
     console = Console()
     columns = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, transient=True, disable=is_quiet()) as bar:
+    with progress_bars(*columns) as bar:
         task = bar.add_task("", total=None)
         inspection, findings = examine(
             layout.parts,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
 from gan_style.core.paths import printable
 from gan_style.core.terminal import is_quiet
-from gan_style.inference.tiling.tiled import Watch
+
+if TYPE_CHECKING:
+    from gan_style.inference.tiling.tiled import Watch
 
 
-def progress_bars() -> Progress:
-    """Make progress bars for a terminal; none in a file, where each would leave an empty line."""
+def progress_bars(*columns: ProgressColumn) -> Progress:
+    """Make progress bars of such columns for a terminal; none in a file, where each would leave an empty line."""
     console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=is_quiet() or not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=is_quiet() or not console.is_terminal)
 
 
 def watch_in(progress: Progress) -> Watch:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from rich.progress import Progress
 
 from gan_style.checkpoints.labels import name_checkpoints
 from gan_style.cli.arguments import MAX_SEED, SHIPPED, parse_style, refuse_method, wants_gatys
 from gan_style.cli.noted import warn_of
+from gan_style.cli.progress import progress_bars
 from gan_style.core.checks import require_whole
 from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
-from gan_style.core.terminal import is_quiet, say
+from gan_style.core.terminal import say
 from gan_style.data.contact_sheet import draw_sheet
 from gan_style.data.ledger import Ledger
 from gan_style.data.saving import check_not_overwriting, check_output, save_image
@@ -45,7 +45,7 @@ def sheet(parsed: Namespace) -> None:
         for label, mix in mixes_of(model, styles, parsed.mixes)
     ]
     rows = []
-    with Progress(transient=True, disable=is_quiet()) as progress:
+    with progress_bars() as progress:
         task = progress.add_task("drawing", total=len(parsed.content) * len(columns))
         for content in parsed.content:
             row = []

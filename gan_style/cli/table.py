@@ -12,7 +12,7 @@ from typing import Any
 
 from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size, height_width, sized
-from gan_style.core.terminal import answer, is_quiet, say, warn
+from gan_style.core.terminal import answer, say, warn
 from gan_style.core.types import Count, CountOrNone
 
 CELL = 128  # pixels that a picture on a sheet has at least
@@ -81,9 +81,9 @@ def read(words: Sequence[str], allow: Sequence[str] = ()) -> Settings:
 def run(settings: Settings) -> None:
     """Score all, write what is asked for, and say what could not be scored."""
     from rich.markup import escape
-    from rich.progress import Progress
 
     from gan_style.cli.evaluate import judging, notes, write_json
+    from gan_style.cli.progress import progress_bars
     from gan_style.core.paths import expanded, printable
     from gan_style.evaluation.distances import other_protocol, refuse_other_protocol
     from gan_style.evaluation.result_table import terminal
@@ -96,7 +96,7 @@ def run(settings: Settings) -> None:
     results: dict[str, Any] = {}
     shown: dict[str, Any] = {}
     failed: list[str] = []
-    with Progress(transient=True, disable=is_quiet()) as bar:
+    with progress_bars() as bar:
         whole, images = bar.add_task("checkpoints", total=None), bar.add_task("pictures", total=None)
         options = judging(settings, lambda: bar.advance(images))
         judge = judge_of(open_set(settings.data, settings.limit), **options)

@@ -1,4 +1,4 @@
-"""Torch and torchvision of different builds, which do not import together: recognised, and explained in one sentence."""
+"""Torch and torchvision of different builds, which do not import together: recognised, and said in one sentence."""
 
 from __future__ import annotations
 

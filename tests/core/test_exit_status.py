@@ -58,6 +58,11 @@ def test_a_status_of_its_own_and_faults_of_ours_go_on() -> None:
         with exit_status("train") as ending:
             ending.status = status
         assert ending.status == status
-    for error in (KeyError("x"), RuntimeError("y"), BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")):
+    for error in (
+        KeyError("x"),
+        RuntimeError("y"),
+        BrokenPipeError(32, "Broken pipe"),
+        OSError(5, "Input/output error"),
+    ):
         with pytest.raises(type(error)), exit_status("train"):
             raise error
