@@ -34,6 +34,13 @@ def test_every_verb_has_help_and_is_quiet_where_it_is_asked_to_be(
         assert "--quiet" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", sorted({*completion.verbs_of(parser_of_verbs())} - {"train"}))
+def test_help_says_what_a_verb_does_and_what_each_argument_is(verb: str) -> None:
+    parser = completion.verbs_of(parser_of_verbs())[verb]
+    assert parser.description
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
 def test_help_imports_nothing_that_takes_long() -> None:
     """Of a process of its own: what takes seconds is what is imported."""
     code = "import sys; from gan_style.cli import main as m; m.parser_of_verbs().format_help()"

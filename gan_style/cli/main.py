@@ -118,7 +118,9 @@ def parser_of_verbs() -> argparse.ArgumentParser:
     _studio(verbs)
     add_completion(verbs)
     add_licences(verbs)
-    for verb in verbs.choices.values():
+    said = {verb.dest: verb.help for verb in verbs._choices_actions}
+    for name, verb in verbs.choices.items():
+        verb.description = verb.description or said[name]
         verb.add_argument("-q", "--quiet", action="store_true", help="print the answer and errors alone")
     return parser
 
@@ -138,7 +140,7 @@ def _data_sets(verbs: Any) -> None:
     shards.add_argument("--shuffle", type=int, metavar="SEED", help="mix the order, for readers that go through it")
     shards.set_defaults(run=_shards)
     download = verbs.add_parser("download", help="fetch a named set of pictures; without a name, list what there is")
-    download.add_argument("name", nargs="?", metavar="NAME")
+    download.add_argument("name", nargs="?", metavar="NAME", help="of the set, such as monet2photo")
     download.add_argument("--list", action="store_true", help="list the sets")
     download.add_argument("--root", metavar="DIR", help="the folder for it; default data/NAME")
     download.add_argument("--url", help="a mirror of the zip")
@@ -146,7 +148,7 @@ def _data_sets(verbs: Any) -> None:
     download.add_argument("--sha256", metavar="HASH", help="of the zip, where it is not the known one; it is recorded")
     download.set_defaults(run=_download)
     weights = verbs.add_parser("weights", help="fetch published weights; without a name, list what there is")
-    weights.add_argument("name", nargs="?", metavar="NAME")
+    weights.add_argument("name", nargs="?", metavar="NAME", help="of the weights, such as vgg19")
     weights.add_argument("--root", metavar="DIR", help="the folder for them; default weights/NAME, or torch's cache")
     weights.add_argument("--url", help="a mirror of the file, or of the folder of several")
     weights.add_argument("--sha256", metavar="HASH", help="of a single file, where it is not the known one")
@@ -156,12 +158,12 @@ def _data_sets(verbs: Any) -> None:
 def _files(verbs: Any) -> None:
     """Add the verbs that read and write models."""
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
-    describe.add_argument("checkpoint", metavar="FILE")
+    describe.add_argument("checkpoint", metavar="FILE", help="a .ckpt, .onnx, .pt2, .safetensors or .pth")
     describe.add_argument("--json", action="store_true", help="the same for programs")
     allow_option(describe)
     describe.set_defaults(run=_describe)
     export = verbs.add_parser("export", help="write a trained model for other programs")
-    export.add_argument("checkpoint")
+    export.add_argument("checkpoint", help="a trained model, such as best.ckpt")
     export.add_argument("output", metavar="OUT.onnx|.pt2|.safetensors|.pth", help=".pth is the official layout")
     export.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
     allow_option(export)
@@ -173,7 +175,7 @@ def _files(verbs: Any) -> None:
     )
     files = "a generator; or the files of a model of styles, or their folder"
     take_in.add_argument("source", nargs="+", metavar="NET_G.pth", help=files)
-    take_in.add_argument("output", metavar="OUT.ckpt")
+    take_in.add_argument("output", metavar="OUT.ckpt", help="the checkpoint to write")
     take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
     take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
     take_in.add_argument("--size", type=int, default=256, metavar="N", help="of the training pictures; 256")
@@ -183,15 +185,15 @@ def _files(verbs: Any) -> None:
 def _scores(verbs: Any) -> None:
     """Add the verbs that score pictures."""
     evaluate = verbs.add_parser("evaluate", help="score checkpoints on the test pictures of a set")
-    evaluate.add_argument("checkpoint")
+    evaluate.add_argument("checkpoint", help="a trained model, such as best.ckpt")
     data = "a named set below data/, a folder, scenes, or scenes:TASK of another drawn task"
     evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
     evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
     allow_option(evaluate)
     evaluate.set_defaults(run=("cli.evaluate", "evaluate"))
     compare = verbs.add_parser("compare", help="score a folder of made pictures against a folder of real ones")
-    compare.add_argument("real", metavar="DIR_REAL")
-    compare.add_argument("fake", metavar="DIR_FAKE")
+    compare.add_argument("real", metavar="DIR_REAL", help="a folder of real pictures")
+    compare.add_argument("fake", metavar="DIR_FAKE", help="a folder of made pictures")
     compare.add_argument("--source", metavar="DIR", help="what the made ones were made of: gives the ceiling")
     compare.add_argument("--train", metavar="DIR", help="more real pictures: the floor is then at the same numbers")
     compare.add_argument("--size", type=int, default=256, metavar="N", help="side that all are resized to; 256")
@@ -220,8 +222,8 @@ def _scores(verbs: Any) -> None:
 def _images(verbs: Any) -> None:
     """Add the verbs that make pictures."""
     stylize = verbs.add_parser("stylize", help="give one picture the style of others")
-    stylize.add_argument("content")
-    stylize.add_argument("output")
+    stylize.add_argument("content", help="the picture that gets the style")
+    stylize.add_argument("output", help="the file to write, such as out.png")
     _style_options(stylize)
     _method_options(stylize)
     stylize.add_argument("--checkpoint", help="of a trained model that takes styles")
@@ -229,9 +231,9 @@ def _images(verbs: Any) -> None:
     stylize.add_argument("--every", type=int, default=0, metavar="N", help="save the picture every N steps of gatys")
     stylize.set_defaults(run=("cli.stylize", "stylize"))
     translate = verbs.add_parser("translate", help="translate a picture, a folder or a video with a trained model")
-    translate.add_argument("checkpoint")
-    translate.add_argument("input")
-    translate.add_argument("output")
+    translate.add_argument("checkpoint", help="a trained model, such as runs/mine/checkpoints/best.ckpt")
+    translate.add_argument("input", help="a picture, a folder of pictures, or a video")
+    translate.add_argument("output", help="a file, or for a folder the folder to write; names and tree are kept")
     translate.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
     _style_options(translate)
     smooth = "against flicker; videos: flow. For a folder of frames too, whose default is off"
@@ -241,9 +243,9 @@ def _images(verbs: Any) -> None:
     allow_option(translate)
     translate.set_defaults(run=("cli.translate", "translate"))
     sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
-    sheet.add_argument("output")
-    sheet.add_argument("--content", action="append", required=True, metavar="IMAGE")
-    sheet.add_argument("--style", action="append", default=[], metavar="IMAGE_OR_NAME")
+    sheet.add_argument("output", help="the picture to write, such as sheet.png")
+    sheet.add_argument("--content", action="append", required=True, metavar="IMAGE", help="each a row")
+    sheet.add_argument("--style", action="append", default=[], metavar="IMAGE_OR_NAME", help="each a column")
     sheet.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="one or more trained models")
     sheet.add_argument("--mixes", type=int, default=0, metavar="N", help="N steps from the first style to the second")
     sheet.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1")
@@ -274,7 +276,7 @@ def _live(verbs: Any) -> None:
     add("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
     add("--realtime", action="store_true", help="as a camera: at the source's speed, and late frames are dropped")
     add("--control", type=expanded, metavar="PATH", help="a file or pipe of lines such as alpha 0.5; it may be new")
-    add("--precision", choices=("32", "bf16"), default="32")
+    add("--precision", choices=("32", "bf16"), default="32", help="of the numbers in a pass; 32")
     add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
     allow_option(live)
     live.set_defaults(run=("cli.live", "live"))
@@ -333,7 +335,7 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
     add("--explain", metavar="DIR", help="write there what each place meant, over the picture, for methods that know")
     add("--batch", type=int, default=1, metavar="N", help="up to N pictures of one size in a pass; default 1")
     add("--resume", action="store_true", help="leave out pictures whose output is there")
-    add("--precision", choices=("32", "bf16"), default="32")
+    add("--precision", choices=("32", "bf16"), default="32", help="of the numbers in a pass; 32")
     add("--channels-last", action="store_true", help="the layout of maps in memory; faster on recent GPUs")
     add("--compile", action="store_true", help="by torch.compile: for many pictures of one size")
     add("--device", metavar="cpu|cuda|mps|xpu", help="default: a GPU where there is one")
@@ -344,7 +346,7 @@ def _method_options(parser: argparse.ArgumentParser) -> None:
     methods = "default: the shipped microast, or the checkpoint's; gatys optimises each picture, for minutes"
     add("--method", choices=("microast", "gatys", "adain"), help=methods)
     add("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default imagenet or $GAN_STYLE_VGG")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, metavar="N", help="of the noise that gatys may begin with; 0")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")
 
 
