@@ -50,6 +50,8 @@ def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (["+hydra.job.env_set.PYTHONPATH=x"], "hydra.job.env_set is not taken"),
         (["--experimental-rerun={made}"], "--experimental-rerun is not taken"),
         (["--exp", "{made}"], "--experimental-rerun is not taken"),
+        (["--data", "tiny"], "--data is no option: keys are written without dashes, as data=VALUE"),
+        (["--model.lambda-cycle=5"], "as model.lambda_cycle=VALUE"),
     ],
 )
 def test_words(

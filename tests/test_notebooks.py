@@ -55,6 +55,7 @@ def test_a_notebook_runs_and_shows_its_results(path: Path, tmp_path: Path, monke
     printed = "".join(output.get("text", "") for output in outputs)
     assert {"text/html", "image/png"} <= shown
     assert "train: 100%" in printed
+    assert "Warning" not in printed
     assert "6/6" in printed
     assert path.stem != "own_method" or " passed" in printed
 

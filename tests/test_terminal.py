@@ -34,6 +34,13 @@ def test_every_verb_has_help_and_is_quiet_where_it_is_asked_to_be(
         assert "--quiet" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", sorted({*completion.verbs_of(parser_of_verbs())} - {"train"}))
+def test_help_says_what_a_verb_does_and_what_each_argument_is(verb: str) -> None:
+    parser = completion.verbs_of(parser_of_verbs())[verb]
+    assert parser.description
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
 def test_help_imports_nothing_that_takes_long() -> None:
     """Of a process of its own: what takes seconds is what is imported."""
     code = "import sys; from gan_style.cli import main as m; m.parser_of_verbs().format_help()"
@@ -90,6 +97,43 @@ def test_a_mistake_beside_help_is_one_line(capsys: pytest.CaptureFixture[str]) -
     assert "did you mean cut" in capsys.readouterr().err
     with pytest.raises(UserError):
         train_help.page([], "no-such-folder")
+
+
+def test_no_verb_is_a_question_for_the_list_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 0
+    assert "translate a picture, a folder or a video" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["translte", "a", "b", "c"], "'translte' is not known: did you mean translate?"),
+        (["export", "a.ckpt", "b.onnx", "--direction", "AB"], "'AB' is not known: did you mean A2B?"),
+        (["translate", "a", "b", "c", "--tle", "3"], "unrecognized arguments: --tle 3: did you mean --tile?"),
+        (["describe", "a", "b"], "unrecognized arguments: b\n"),
+    ],
+)
+def test_a_misspelt_word_is_answered_with_the_nearest(
+    typed: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(typed)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe without a reader is another error there")
+@pytest.mark.parametrize("words", [["licences"], ["download"], ["train", "--help"]])
+def test_a_reader_that_has_seen_enough_ends_nothing(words: list[str]) -> None:
+    """As `| head` does: no traceback, and the status that the command would have had."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "gan_style", *words]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

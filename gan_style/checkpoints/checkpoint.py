@@ -117,7 +117,7 @@ def load(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         if str(path) not in SHIPPED:
-            raise UserError(f"there is no checkpoint {absent(path)}")
+            raise UserError(_no_file(path))
         path = SHIPPED[str(path)]
     tensors = path.suffix.lower() == safetensors.SUFFIX
     content = safetensors.read(path) if tensors else torch_files.read(path, "a checkpoint of gan_style")
@@ -136,6 +136,14 @@ def load(path: Path) -> dict[str, Any]:
         if part in content:
             content[part], _ = plain_copy(content[part], f"{path}: {part}", interpolations=part != "config")
     return content
+
+
+def _no_file(path: Path) -> str:
+    """Say what is where a checkpoint was expected: nothing, or a folder, perhaps that of a run, which has some."""
+    if not path.is_dir():
+        return f"there is no checkpoint {absent(path)}"
+    kept = sorted(found for place in (path, path / "checkpoints") for found in place.glob("*.ckpt"))
+    return f"{path} is a folder: name a checkpoint" + (f" in it, such as {kept[0]}" if kept else "")
 
 
 def parts(model: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 from gan_style.cli.options import allow_option, configs_option
 from gan_style.cli.parsers import add_completion, add_licences, add_serve, add_sweep, add_table, add_train
 from gan_style.core import allowed
-from gan_style.core.errors import UserError
+from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.exit_status import exit_status
 from gan_style.core.paths import expanded
 from gan_style.core.signals import command, hold_back, stoppable
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         if sys.platform == "win32":  # where execv starts another process and ends this one before it
             return subprocess.call(train)
         os.execv(sys.executable, train)
-    parsed = _parsed(arguments)
+    parsed = _parsed(arguments or ["--help"])
     with hushed(parsed.quiet), exit_status(parsed.verb, getattr(parsed, "unnamed", "a file")) as ending:
         names = list(getattr(parsed, "allow", ()))
         if overrides := getattr(parsed, "overrides", ()):  # of a config, which may allow packages as well
@@ -62,10 +62,20 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parsed, left = parser.parse_known_args(arguments)
     words = next((getattr(parsed, name) for name in ("overrides", "words") if hasattr(parsed, name)), None)
     if left and (words is None or any(one.startswith("-") for one in left)):
-        parser.error(f"unrecognized arguments: {' '.join(left)}")
+        parser.error(_unrecognized(parser, parsed.verb, left))
     if words is not None:
         words += left
     return parsed
+
+
+def _unrecognized(parser: argparse.ArgumentParser, verb: str, left: list[str]) -> str:
+    """Say which arguments a verb does not take, and the nearest one of the first option among them."""
+    from gan_style.cli.completion import verbs_of
+
+    options = verbs_of(parser)[verb]._option_string_actions
+    unknown = next((one.partition("=")[0] for one in left if one.startswith("--")), None)
+    nearest = did_you_mean(unknown, [one for one in options if one.startswith("--")]) if unknown else ""
+    return f"unrecognized arguments: {' '.join(left)}{nearest}"
 
 
 def parser_of_verbs() -> argparse.ArgumentParser:
@@ -108,7 +118,9 @@ def parser_of_verbs() -> argparse.ArgumentParser:
     _studio(verbs)
     add_completion(verbs)
     add_licences(verbs)
-    for verb in verbs.choices.values():
+    said = {verb.dest: verb.help for verb in verbs._choices_actions}
+    for name, verb in verbs.choices.items():
+        verb.description = verb.description or said[name]
         verb.add_argument("-q", "--quiet", action="store_true", help="print the answer and errors alone")
     return parser
 
@@ -128,7 +140,7 @@ def _data_sets(verbs: Any) -> None:
     shards.add_argument("--shuffle", type=int, metavar="SEED", help="mix the order, for readers that go through it")
     shards.set_defaults(run=_shards)
     download = verbs.add_parser("download", help="fetch a named set of pictures; without a name, list what there is")
-    download.add_argument("name", nargs="?", metavar="NAME")
+    download.add_argument("name", nargs="?", metavar="NAME", help="of the set, such as monet2photo")
     download.add_argument("--list", action="store_true", help="list the sets")
     download.add_argument("--root", metavar="DIR", help="the folder for it; default data/NAME")
     download.add_argument("--url", help="a mirror of the zip")
@@ -136,7 +148,7 @@ def _data_sets(verbs: Any) -> None:
     download.add_argument("--sha256", metavar="HASH", help="of the zip, where it is not the known one; it is recorded")
     download.set_defaults(run=_download)
     weights = verbs.add_parser("weights", help="fetch published weights; without a name, list what there is")
-    weights.add_argument("name", nargs="?", metavar="NAME")
+    weights.add_argument("name", nargs="?", metavar="NAME", help="of the weights, such as vgg19")
     weights.add_argument("--root", metavar="DIR", help="the folder for them; default weights/NAME, or torch's cache")
     weights.add_argument("--url", help="a mirror of the file, or of the folder of several")
     weights.add_argument("--sha256", metavar="HASH", help="of a single file, where it is not the known one")
@@ -146,12 +158,12 @@ def _data_sets(verbs: Any) -> None:
 def _files(verbs: Any) -> None:
     """Add the verbs that read and write models."""
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
-    describe.add_argument("checkpoint", metavar="FILE")
+    describe.add_argument("checkpoint", metavar="FILE", help="a .ckpt, .onnx, .pt2, .safetensors or .pth")
     describe.add_argument("--json", action="store_true", help="the same for programs")
     allow_option(describe)
     describe.set_defaults(run=_describe)
     export = verbs.add_parser("export", help="write a trained model for other programs")
-    export.add_argument("checkpoint")
+    export.add_argument("checkpoint", help="a trained model, such as best.ckpt")
     export.add_argument("output", metavar="OUT.onnx|.pt2|.safetensors|.pth", help=".pth is the official layout")
     export.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
     allow_option(export)
@@ -163,7 +175,7 @@ def _files(verbs: Any) -> None:
     )
     files = "a generator; or the files of a model of styles, or their folder"
     take_in.add_argument("source", nargs="+", metavar="NET_G.pth", help=files)
-    take_in.add_argument("output", metavar="OUT.ckpt")
+    take_in.add_argument("output", metavar="OUT.ckpt", help="the checkpoint to write")
     take_in.add_argument("--direction", choices=("A2B", "B2A"), help="of NET_G.pth; default A2B")
     take_in.add_argument("--back", metavar="NET_G_B.pth", help="the generator of the other direction")
     take_in.add_argument("--size", type=int, default=256, metavar="N", help="of the training pictures; 256")
@@ -175,15 +187,15 @@ def _files(verbs: Any) -> None:
 def _scores(verbs: Any) -> None:
     """Add the verbs that score pictures."""
     evaluate = verbs.add_parser("evaluate", help="score checkpoints on the test pictures of a set")
-    evaluate.add_argument("checkpoint")
+    evaluate.add_argument("checkpoint", help="a trained model, such as best.ckpt")
     data = "a named set below data/, a folder, scenes, or scenes:TASK of another drawn task"
     evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
     evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
     allow_option(evaluate)
     evaluate.set_defaults(run=("cli.evaluate", "evaluate"))
     compare = verbs.add_parser("compare", help="score a folder of made pictures against a folder of real ones")
-    compare.add_argument("real", metavar="DIR_REAL")
-    compare.add_argument("fake", metavar="DIR_FAKE")
+    compare.add_argument("real", metavar="DIR_REAL", help="a folder of real pictures")
+    compare.add_argument("fake", metavar="DIR_FAKE", help="a folder of made pictures")
     compare.add_argument("--source", metavar="DIR", help="what the made ones were made of: gives the ceiling")
     compare.add_argument("--train", metavar="DIR", help="more real pictures: the floor is then at the same numbers")
     compare.add_argument("--size", type=int, default=256, metavar="N", help="side that all are resized to; 256")
@@ -212,8 +224,8 @@ def _scores(verbs: Any) -> None:
 def _images(verbs: Any) -> None:
     """Add the verbs that make pictures."""
     stylize = verbs.add_parser("stylize", help="give one picture the style of others")
-    stylize.add_argument("content")
-    stylize.add_argument("output")
+    stylize.add_argument("content", help="the picture that gets the style")
+    stylize.add_argument("output", help="the file to write, such as out.png")
     _style_options(stylize)
     _method_options(stylize)
     stylize.add_argument("--checkpoint", help="of a trained model that takes styles")
@@ -221,9 +233,9 @@ def _images(verbs: Any) -> None:
     stylize.add_argument("--every", type=int, default=0, metavar="N", help="save the picture every N steps of gatys")
     stylize.set_defaults(run=("cli.stylize", "stylize"))
     translate = verbs.add_parser("translate", help="translate a picture, a folder or a video with a trained model")
-    translate.add_argument("checkpoint")
-    translate.add_argument("input")
-    translate.add_argument("output")
+    translate.add_argument("checkpoint", help="a trained model, such as runs/mine/checkpoints/best.ckpt")
+    translate.add_argument("input", help="a picture, a folder of pictures, or a video")
+    translate.add_argument("output", help="a file, or for a folder the folder to write; names and tree are kept")
     translate.add_argument("--direction", choices=("A2B", "B2A"), help="default: the model's first")
     _style_options(translate)
     smooth = "against flicker; videos: flow. For a folder of frames too, whose default is off"
@@ -235,9 +247,9 @@ def _images(verbs: Any) -> None:
     allow_option(translate)
     translate.set_defaults(run=("cli.translate", "translate"))
     sheet = verbs.add_parser("sheet", help="compare methods, styles or mixes on the same pictures")
-    sheet.add_argument("output")
-    sheet.add_argument("--content", action="append", required=True, metavar="IMAGE")
-    sheet.add_argument("--style", action="append", default=[], metavar="IMAGE_OR_NAME")
+    sheet.add_argument("output", help="the picture to write, such as sheet.png")
+    sheet.add_argument("--content", action="append", required=True, metavar="IMAGE", help="each a row")
+    sheet.add_argument("--style", action="append", default=[], metavar="IMAGE_OR_NAME", help="each a column")
     sheet.add_argument("--checkpoint", action="append", default=[], metavar="CKPT", help="one or more trained models")
     sheet.add_argument("--mixes", type=int, default=0, metavar="N", help="N steps from the first style to the second")
     sheet.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1")
@@ -329,7 +341,7 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
     add("--explain", metavar="DIR", help="write there what each place meant, over the picture, for methods that know")
     add("--batch", type=int, default=1, metavar="N", help="up to N pictures of one size in a pass; default 1")
     add("--resume", action="store_true", help="leave out pictures whose output is there")
-    add("--precision", choices=("32", "bf16"), default="32")
+    add("--precision", choices=("32", "bf16"), default="32", help="of the numbers in a pass; 32")
     add("--channels-last", action="store_true", help="the layout of maps in memory; faster on recent GPUs")
     add("--compile", action="store_true", help="by torch.compile: for many pictures of one size")
     add("--device", metavar="cpu|cuda|mps|xpu", help="default: a GPU where there is one")
@@ -340,7 +352,7 @@ def _method_options(parser: argparse.ArgumentParser) -> None:
     methods = "default: the shipped microast, or the checkpoint's; gatys optimises each picture, for minutes"
     add("--method", choices=("microast", "gatys", "adain"), help=methods)
     add("--weights", metavar="imagenet|random|FILE", help="the VGG of gatys; default imagenet or $GAN_STYLE_VGG")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, metavar="N", help="of the noise that gatys may begin with; 0")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of gatys, such as model.steps=300")
 
 

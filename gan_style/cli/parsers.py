@@ -89,7 +89,7 @@ def add_completion(verbs: Any) -> None:
     said = "print a script that completes verbs, options, files and config groups on Tab"
     parser = verbs.add_parser("completion", help=said, description=said, epilog=KEYS_OF_COMPLETION)
     parser.formatter_class = RawDescriptionHelpFormatter
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose script to print")
     parser.set_defaults(run=("cli.completion", "completion"))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.progress import Progress
 from rich.text import Text
 
 from gan_style.core.paths import printable
-from gan_style.inference.tiling.tiled import Watch
+
+if TYPE_CHECKING:
+    from gan_style.inference.tiling.tiled import Watch
 
 
 def watch_in(progress: Progress) -> Watch:

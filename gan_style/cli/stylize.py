@@ -20,7 +20,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.paths import expanded
 from gan_style.core.progress import progress_bars
 from gan_style.core.signals import asking
-from gan_style.core.terminal import warn
+from gan_style.core.terminal import say, warn
 from gan_style.data.images import to_uint8
 from gan_style.data.saving import check_not_overwriting, check_output, save, save_image
 from gan_style.inference.files import Read, result_of
@@ -63,6 +63,7 @@ def stylize(parsed: Namespace) -> int:
     translator.notes.add(content, notes)
     save(result, output, carried)
     warn_of(translator.notes)
+    say(f"{output}: {result.shape[1]}x{result.shape[0]} pixels")
     if growth.stopped:
         warn(f"gan_style: interrupted: {output} holds the picture of {growth.said}")
     return INTERRUPTED if growth.stopped else 0

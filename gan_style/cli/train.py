@@ -19,14 +19,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_style.core import memory, signals
+from gan_style.core import builds, memory, signals
 from gan_style.core.allowed import find_here
 from gan_style.core.compose import explain
 from gan_style.core.config import config_dir
 from gan_style.core.errors import Interrupted, TrainingFailed, UserError
 from gan_style.core.hydra_guard import guard_hydra, named_packages, require_own_allow
 from gan_style.core.paths import cannot_use
-from gan_style.core.terminal import answer, hushed, warn
+from gan_style.core.terminal import answer, hushed, settle, warn
 
 
 def main() -> None:
@@ -76,12 +76,9 @@ def _help() -> None:
 
     words = list(_words)
     folder = words.pop(words.index("--config-dir") + 1) if "--config-dir" in words[:-1] else None
-    try:
-        for line in page([word for word in words if not word.startswith("-")], folder):
-            answer(line)
-        sys.stdout.flush()
-    except BrokenPipeError:  # its reader, such as head, has seen enough; Python would say so once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in page([word for word in words if not word.startswith("-")], folder):
+        answer(line)
+    settle()
 
 
 def refused(error: OSError) -> str:
@@ -117,6 +114,8 @@ def _compose_and_train(config: DictConfig) -> None:
         with signals.listening() if os.getpid() in _commands else contextlib.nullcontext():
             train(whole, multirun_dir=multirun)
     except (Exception, Interrupted) as error:
+        if builds.differ(error):
+            error = UserError(builds.sentence())
         if not memory.ran_out(error) and not isinstance(error, _EXPECTED):
             raise
         failure = UserError(explain(error)) if isinstance(error, OmegaConfBaseException) else error

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gan_style.core import memory
+from gan_style.core import builds, memory
 from gan_style.core.errors import Interrupted, UserError
 from gan_style.core.paths import cannot_use
-from gan_style.core.terminal import warn
+from gan_style.core.terminal import settle, warn
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk; `write` raises them without the name of the file
 
@@ -32,11 +32,12 @@ def exit_status(verb: str, unnamed: str = "a file") -> Iterator[Ending]:
 
     Yields:
         The ending, whose status is afterwards 0 done (or what was set), 2 the user's mistake, or a machine without
-        memory or a file it refuses, 130 interrupted. A fault of ours, or a closed pipe, goes on as it is.
+        memory or a file it refuses, 130 interrupted. A fault of ours goes on as it is.
     """
     ending = Ending()
     try:
         yield ending
+        settle()
     except UserError as error:
         warn(f"gan_style: {error}")
         ending.status = 2
@@ -46,6 +47,8 @@ def exit_status(verb: str, unnamed: str = "a file") -> Iterator[Ending]:
     except Exception as error:
         if memory.ran_out(error):
             warn(f"gan_style: {memory.sentence(error, memory.advice_of(verb))}")
+        elif builds.differ(error):
+            warn(f"gan_style: {builds.sentence()}")
         elif isinstance(error, OSError) and error.errno in FULL:
             warn(f"gan_style: {cannot_use(error, unnamed)}: free some space")
         elif isinstance(error, OSError) and None not in (error.errno, error.filename):

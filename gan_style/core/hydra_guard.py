@@ -25,6 +25,7 @@ from hydra.errors import HydraException
 from hydra.version import VersionBase
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from gan_style.core.config import config_dir
 from gan_style.core.errors import UserError
 from gan_style.core.moved import renamed
 from gan_style.core.paths import absent, printable
@@ -88,10 +89,15 @@ def guard_hydra(arguments: Sequence[str]) -> None:
         arguments: of the command line.
 
     Raises:
-        UserError: they hold the flag of Hydra that unpickles a file.
+        UserError: they hold the flag of Hydra that unpickles a file, or a key that is written as an option.
     """
+    keys = {path.stem for path in config_dir().iterdir()}
+    keys |= set(re.findall(r"^(\w+):", (config_dir() / "train.yaml").read_text(encoding="utf-8"), re.MULTILINE))
     for argument in arguments:
         flag = argument.partition("=")[0]
+        key = flag.lstrip("-").replace("-", "_")
+        if flag.startswith("--") and key.partition(".")[0] in keys:
+            raise UserError(f"{flag} is no option: keys are written without dashes, as {key}=VALUE")
         if flag.startswith("--e") and RERUN.startswith(flag):  # argparse accepts any prefix of it
             raise UserError(f"{RERUN} is not taken: it unpickles a file, which can run code; go on with resume=PATH")
     hydra_main.ConfigLoaderImpl = _GuardedLoader  # type: ignore[misc]

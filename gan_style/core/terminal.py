@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from gan_style.core.errors import did_you_mean
 from gan_style.core.paths import printable
 
 QUIET = "GAN_STYLE_QUIET"  # in the environment, so that processes that a command starts are quiet, too
@@ -47,7 +48,23 @@ def say(text: object, *, flush: bool = False) -> None:
 
 def answer(text: object, *, flush: bool = False) -> None:
     """Print one line of what a command was asked for, escaped likewise."""
-    print(printable(str(text)), flush=flush)
+    try:
+        print(printable(str(text)), flush=flush)
+    except BrokenPipeError:
+        _leave_unread()
+
+
+def settle() -> None:
+    """Write what is left for stdout; without a word where its reader, such as head, has seen enough and left."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_unread()
+
+
+def _leave_unread() -> None:
+    """Send what follows on stdout nowhere, so that the command ends as it would; Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def warn(text: object) -> None:
@@ -56,7 +73,14 @@ def warn(text: object) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser that escapes control characters in its messages: arguments may be file names that a shell expanded."""
+    """Parser that escapes control characters in its messages: arguments may be file names that a shell expanded.
+
+    A word that is none of several choices is answered with the nearest one.
+    """
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"{value!r} is not known{did_you_mean(str(value), action.choices)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -21,6 +22,8 @@ from gan_style.data.values import Array, ValueRange
 cv2.setNumThreads(0)
 # albumentations asks the package index for a newer version on import unless told otherwise.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# It imports huggingface_hub where that is installed, which warns in a notebook that its own bars want widgets.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 MULTIPLE = 4  # the sides are multiples of it under preprocess=none, as in the official code

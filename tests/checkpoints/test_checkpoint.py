@@ -92,6 +92,16 @@ def test_other_files_are_refused_by_name(tmp_path: Path, wrong: bytes) -> None:
         checkpoint.load(path)
 
 
+def test_a_folder_is_answered_with_a_checkpoint_in_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is a folder: name a checkpoint$"):
+        checkpoint.load(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("last", "best"):
+        (tmp_path / "checkpoints" / f"{name}.ckpt").touch()
+    with pytest.raises(UserError, match=r"name a checkpoint in it, such as .*checkpoints/best\.ckpt$"):
+        checkpoint.load(tmp_path)
+
+
 def test_parts_that_are_missing_are_named(tmp_path: Path) -> None:
     whole = content()
     torch.save({"format": 1, **{k: v for k, v in whole.items() if k != "pools"}}, tmp_path / "half.ckpt")

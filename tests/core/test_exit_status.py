@@ -29,6 +29,7 @@ def raising(error: BaseException) -> Callable[..., object]:
         (OSError(28, "No space left on device", "out.png"), 2, "gan_style: out.png cannot be used (No space left"),
         (OSError(28, "No space left on device"), 2, "gan_style: a file cannot be used (No space left on device): free"),
         (OSError(122, "Disk quota exceeded"), 2, "gan_style: a file cannot be used (Disk quota exceeded): free some"),
+        (RuntimeError("operator torchvision::nms does not exist"), 2, " are of different builds, so torchvision does"),
     ],
 )
 def test_what_ended_it_is_one_line(
@@ -57,6 +58,11 @@ def test_a_status_of_its_own_and_faults_of_ours_go_on() -> None:
         with exit_status("train") as ending:
             ending.status = status
         assert ending.status == status
-    for error in (KeyError("x"), BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")):
+    for error in (
+        KeyError("x"),
+        RuntimeError("y"),
+        BrokenPipeError(32, "Broken pipe"),
+        OSError(5, "Input/output error"),
+    ):
         with pytest.raises(type(error)), exit_status("train"):
             raise error
