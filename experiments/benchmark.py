@@ -10,6 +10,7 @@ Machines are shared and noisy, so the two sides alternate within one process (A,
     suite=gpu        speed, exactness, inference and every method on a GPU, in one call of under nine minutes
     suite=ranks      images per second of two processes beside one
     suite=doctor     what the training doctor adds to an iteration
+    suite=start      CPU seconds of commands until they have done the least, beside `import torch`
     suite=memory     peak memory and time of `--tile auto` by size
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 
 import torch
 
-SUITES = ("step", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu")
+SUITES = ("step", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu", "start")
 
 
 def main() -> None:

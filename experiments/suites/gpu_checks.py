@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,7 @@ MAX_ROUNDING_LEVELS = 1  # of 255, between a picture in one pass and the same in
 MAX_EXPORT_ERROR = 1e-3  # on [-1, 1], of another library's convolutions on a GPU
 
 Row = dict[str, Any]
+composing = threading.Lock()  # Hydra has one state for all threads
 
 
 class CheckError(Exception):
@@ -115,12 +117,9 @@ def methods(words: dict[str, str], clock: Clock) -> list[Row]:
         name, way, extra = cell
         if clock.left < 10:
             return None
+        fixed = [f"model={name}", f"trainer.max_steps={iterations}", f"trainer.precision={PRECISIONS[way]}", *extra]
         with tempfile.TemporaryDirectory() as folder:
-            fixed = [f"trainer.max_steps={iterations}", f"trainer.precision={PRECISIONS[way]}", "trainer.log_every=5"]
-            given = small_overrides(
-                f"model={name}", *fixed, *extra, *BARE, "data.num_workers=0", f"run_dir={folder}/run"
-            )
-            return checked(f"{name}, {way} {' '.join(extra)}".strip(), lambda: trained(clock, given, folder))
+            return checked(" ".join((name + ",", way, *extra)), lambda: trained(clock, fixed, folder))
 
     with ThreadPoolExecutor(jobs) as pool:
         rows = list(pool.map(one, cells))
@@ -129,9 +128,12 @@ def methods(words: dict[str, str], clock: Clock) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def trained(clock: Clock, overrides: list[str], folder: str) -> str:
-    """Train in a folder. Returns: the newest speed of the run."""
-    typed(clock, "train", *overrides, folder=folder)
+def trained(clock: Clock, fixed: list[str], folder: str) -> str:
+    """Train a small version of a method in a folder. Returns: the newest speed of the run."""
+    with composing:
+        overrides = small_overrides(*fixed)
+    more = ["data.num_workers=0", f"run_dir={folder}/run", *BARE]
+    typed(clock, "train", *overrides, *more, folder=folder)
     table = (Path(folder) / "run" / "metrics.csv").read_text().splitlines()
     column = table[0].split(",").index("time/images_per_s")
     return f"{[row.split(',')[column] for row in table[1:] if row.split(',')[column]][-1]} images/s at the end"
