@@ -24,8 +24,8 @@ from gan_style.checkpoints import checkpoint
 from gan_style.cli.main import main
 from gan_style.core import memory
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import named_bytes
 from gan_style.data.files import read_raw
+from gan_style.data.opened import named_bytes
 from gan_style.models.cut import CUT
 from tests.conftest import small_words
 from tests.small_models import saved

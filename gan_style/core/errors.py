@@ -24,7 +24,7 @@ class UserError(ValueError):
 class ContentError(UserError):
     """Fault of the content of a file: the end of a sentence that begins with the file's name.
 
-    Raised by what is handed a file's bytes, and named where the file was opened (`data.decoding.named_bytes`).
+    Raised by what is handed a file's bytes, and named where the file was opened (`data.opened.named_bytes`).
     """
 
     def of(self, name: object) -> UserError:

@@ -55,7 +55,7 @@ def sniff(data: bytes) -> str:
     """Tell the format of a picture from its first HEAD_BYTES; a name says nothing.
 
     Returns:
-        A key of `decoding.READERS`, "NumPy" or "DICOM".
+        A key of `opened.READERS`, "NumPy" or "DICOM".
 
     Raises:
         ContentError: If it is none of these, which the message then names.

@@ -12,18 +12,10 @@ import numpy as np
 from gan_style.core.budget import check_pixels
 from gan_style.core.errors import ContentError, UserError
 from gan_style.data.containers import damaged, sniff
-from gan_style.data.decoding import (
-    WIDE,
-    OpenedImage,
-    composite,
-    decode,
-    decode_raw,
-    named_bytes,
-    open_bytes,
-    verify,
-)
+from gan_style.data.decoding import WIDE, composite, decode, decode_raw, verify
 from gan_style.data.dicom import read_dicom
 from gan_style.data.ledger import Note
+from gan_style.data.opened import OpenedImage, named_bytes, open_bytes
 from gan_style.data.raw import Carried, Mask, Raw, filled, largest_valid
 from gan_style.data.tiff import read_tiff
 from gan_style.data.values import Array, ValueRange

@@ -19,9 +19,9 @@ from gan_style.core.errors import ContentError, UserError
 from gan_style.core.paths import resolved
 from gan_style.core.sizes import Size, as_given, height_width
 from gan_style.data.containers import HEAD_BYTES, sniff
-from gan_style.data.decoding import named_bytes
 from gan_style.data.files import check_image, decode_image, notes_as_rgb
 from gan_style.data.ledger import Ledger, Note
+from gan_style.data.opened import named_bytes
 from gan_style.data.values import ValueRange
 
 # Files of these names are taken for pictures unopened; of others the first bytes decide.

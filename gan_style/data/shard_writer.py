@@ -15,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gan_style.core.errors import UserError
 from gan_style.core.seeding import derive_seed, epoch_order
 from gan_style.core.terminal import is_quiet, say
-from gan_style.data.decoding import named_bytes
 from gan_style.data.files import image_size, notes_of_file
 from gan_style.data.images import suffix_of
 from gan_style.data.layout import find_layout, find_set
 from gan_style.data.ledger import Ledger
+from gan_style.data.opened import named_bytes
 from gan_style.data.shards import Shard, index_path, write_index
 
 MEGABYTE = 10**6

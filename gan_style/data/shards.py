@@ -25,10 +25,10 @@ from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size, height_width
 from gan_style.core.terminal import say
 from gan_style.data.containers import HEAD_BYTES, Bounded
-from gan_style.data.decoding import named_bytes
 from gan_style.data.files import decode_image, image_size, notes_of_file
 from gan_style.data.images import UNREADABLE, too_small, why_left_out
 from gan_style.data.ledger import Ledger
+from gan_style.data.opened import named_bytes
 from gan_style.data.values import Array, ValueRange
 
 VERSION = 2  # of the index

@@ -15,8 +15,9 @@ from PIL.TiffImagePlugin import COMPRESSION_INFO
 from gan_style.core.budget import check_pixels
 from gan_style.core.errors import ContentError, UserError
 from gan_style.data.containers import damaged, tiff_goes_round
-from gan_style.data.decoding import decode_raw, open_bytes, turn
+from gan_style.data.decoding import decode_raw, turn
 from gan_style.data.ledger import FURTHER_PICTURES, Note
+from gan_style.data.opened import open_bytes
 from gan_style.data.packed import tiff_unpacks_to_more
 from gan_style.data.raw import Carried, Mask, Raw
 from gan_style.data.values import Array, ValueRange

@@ -19,8 +19,9 @@ from gan_style.core.errors import ContentError, UserError
 from gan_style.core.memory import raise_if_out
 from gan_style.core.paths import why
 from gan_style.data.containers import sniff
-from gan_style.data.decoding import READERS, composite, open_bytes, turn
+from gan_style.data.decoding import composite, turn
 from gan_style.data.ledger import Note
+from gan_style.data.opened import READERS, open_bytes
 
 KINDS = ("GIF", "WebP", "PNG")
 OPTIONS: dict[str, dict[str, Any]] = {

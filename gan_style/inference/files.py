@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from gan_style.core.errors import UserError
 from gan_style.core.paths import absent
-from gan_style.data.decoding import named_bytes
 from gan_style.data.files import Picture, whole
 from gan_style.data.images import SUFFIXES, list_images
 from gan_style.data.ledger import FURTHER_PICTURES, NO_DATA_KEPT, Ledger, Note
+from gan_style.data.opened import named_bytes
 from gan_style.data.raw import Carried, with_no_data
 from gan_style.data.saving import check_output, holding, holds, kept
 from gan_style.data.values import Array, ValueRange

@@ -17,10 +17,11 @@ from gan_style.core.checks import require_finite
 from gan_style.core.errors import ContentError, UserError
 from gan_style.core.memory import ran_out
 from gan_style.core.paths import expanded
-from gan_style.data.decoding import OpenedImage, decode, named_bytes
+from gan_style.data.decoding import decode
 from gan_style.data.files import Picture, fit, whole
 from gan_style.data.images import to_tensor
 from gan_style.data.ledger import NO_DATA_KEPT, Ledger
+from gan_style.data.opened import OpenedImage, named_bytes
 from gan_style.data.raw import Mask
 from gan_style.data.transforms import resize
 from gan_style.data.values import Array, ValueRange

@@ -15,6 +15,7 @@ from PIL import Image
 from gan_style.core.errors import UserError
 from gan_style.data import decoding
 from gan_style.data.images import check_images, list_images, read_image
+from gan_style.data.opened import open_bytes
 from gan_style.data.values import ValueRange
 from tests.data.image_files import RGB, RGBA, WIDE, chunk, encode, encode_wide, png, rng, write
 
@@ -138,7 +139,7 @@ def test_broken_metadata_harms_nothing_and_nothing_is_printed(
 
 def test_one_eighth_of_a_jpeg_is_never_returned(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jpg", JPEG)
-    image = decoding.open_bytes(path.read_bytes())
+    image = open_bytes(path.read_bytes())
     assert image.size == (40, 32)
     decoding.verify(image)
     assert read_image(path).shape == (32, 40, 3)

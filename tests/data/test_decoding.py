@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import open_bytes
 from gan_style.data.files import read_picture
 from gan_style.data.images import check_images, read_image
+from gan_style.data.opened import open_bytes
 from gan_style.data.values import ValueRange
 from tests.data.image_files import (
     GREY,

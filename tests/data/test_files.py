@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import named_bytes
 from gan_style.data.files import check_image, read_picture
 from gan_style.data.ledger import FURTHER_PICTURES
+from gan_style.data.opened import named_bytes
 from gan_style.data.saving import FORMATS, JPEG, save_image
 from gan_style.data.values import ValueRange
 

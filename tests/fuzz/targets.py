@@ -23,10 +23,10 @@ import torch
 from gan_style.apps.studio.runs import card
 from gan_style.checkpoints import official
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import named_bytes
 from gan_style.data.files import check_image, decode_image, read_raw
 from gan_style.data.ledger import Ledger
 from gan_style.data.named.unpacking import unpack
+from gan_style.data.opened import named_bytes
 from gan_style.data.shards import open_shards
 from gan_style.data.sources import list_source
 from gan_style.data.values import ValueRange

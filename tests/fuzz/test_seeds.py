@@ -20,8 +20,8 @@ from PIL import Image
 
 from gan_style.core import budget, torch_files
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import named_bytes
 from gan_style.data.files import read_raw
+from gan_style.data.opened import named_bytes
 from gan_style.data.shards import Shard, open_shard, read_index, scan, write_index
 from gan_style.inference.load import load
 from tests.data.image_files import png

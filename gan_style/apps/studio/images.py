@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from gan_style.core.errors import UserError
-from gan_style.data.decoding import named_bytes, open_bytes
 from gan_style.data.images import read_image
+from gan_style.data.opened import named_bytes, open_bytes
 from gan_style.data.saving import save_image
 from gan_style.data.scenes import draw_scene
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from gan_style.core.errors import ContentError, UserError
 from gan_style.data.containers import sniff
-from gan_style.data.decoding import OpenedImage, composite, decode, named_bytes, open_bytes
+from gan_style.data.decoding import composite, decode
 from gan_style.data.files import RAW, fit, notes_of, read_raw
 from gan_style.data.ledger import Note
+from gan_style.data.opened import OpenedImage, named_bytes, open_bytes
 from gan_style.data.raw import filled
 from gan_style.data.values import Array, ValueRange
 

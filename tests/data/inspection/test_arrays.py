@@ -16,13 +16,13 @@ from PIL import Image
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.contact_sheet import GAP, HEAD
-from gan_style.data.decoding import named_bytes, open_bytes
 from gan_style.data.files import read_picture
 from gan_style.data.inspection.contact import CELL, draw_contact_sheet
 from gan_style.data.inspection.examine import examine
 from gan_style.data.inspection.facts import ImageFacts, Unreadable, read_facts
 from gan_style.data.inspection.findings import Finding
 from gan_style.data.inspection.seen import look_at
+from gan_style.data.opened import named_bytes, open_bytes
 from gan_style.data.values import ValueRange
 from tests.data.inspection.image_sets import save, scene
 
