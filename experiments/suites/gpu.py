@@ -59,7 +59,7 @@ def run(words: dict[str, str], keep: Callable[[dict[str, Any]], None]) -> dict[s
                 check = {"exactness": exactness, "inference": inference}[part]
                 result[part] = check(of_checks, clock, Path(folder))
             keep(result)
-    failed = [row["name"] for part in parts for row in result.get(part, []) if not row["ok"]]
+    failed = [row["name"] for part in parts for row in result.get(part, []) if row["ok"] is False]
     print(f"{time.monotonic() - started:.0f} s; failed: {', '.join(failed) or 'nothing'}", flush=True)
     return result
 

@@ -41,6 +41,8 @@ WAYS: tuple[tuple[str, tuple[str, ...]], ...] = (
 # Left out of the checks of all methods: scores import and compute what no method does.
 BARE = [f"callbacks.{name}=null" for name in ("truth_scores", "set_scores", "cycle_scores")] + ["best.monitor=null"]
 MAX_ROUNDING_LEVELS = 1  # of 255, between a picture in one pass and the same in exact tiles
+MIN_SECONDS_LEFT = 10  # to begin a check
+MARKS = {True: "ok", False: "FAILED", None: "-"}
 MAX_EXPORT_ERROR = 1e-3  # on [-1, 1], of another library's convolutions on a GPU
 
 Row = dict[str, Any]
@@ -62,17 +64,21 @@ class Clock:
         return self.ends - time.monotonic()
 
 
-def checked(name: str, check: Callable[[], str]) -> Row:
-    """Make a check, print its row and return it; whatever is raised becomes one line of it."""
-    started = time.monotonic()
-    try:
-        ok, said = True, check()
-    except subprocess.TimeoutExpired as error:
-        ok, said = False, f"not done after {error.timeout:.0f} s"
-    except Exception as error:
-        ok, said = False, " ".join(f"{type(error).__name__}: {error}".removeprefix("CheckError: ").split())[:300]
+def checked(name: str, clock: Clock, check: Callable[[], str]) -> Row:
+    """Make a check, print its row and return it; whatever is raised becomes one line of it.
+
+    Returns: name, seconds, one line `said`, and `ok`: None for what there was no time to begin.
+    """
+    started, ok, said = time.monotonic(), None, "left out, the time is spent"
+    if clock.left > MIN_SECONDS_LEFT:
+        try:
+            ok, said = True, check()
+        except subprocess.TimeoutExpired as error:
+            ok, said = False, f"not done after {error.timeout:.0f} s"
+        except Exception as error:
+            ok, said = False, " ".join(f"{type(error).__name__}: {error}".removeprefix("CheckError: ").split())[:300]
     row = {"name": name, "ok": ok, "said": said, "seconds": round(time.monotonic() - started, 1)}
-    print(f"  {'ok    ' if ok else 'FAILED'} {name:52} {row['seconds']:6.1f} s  {said}", flush=True)
+    print(f"  {MARKS[ok]:6} {name:52} {row['seconds']:6.1f} s  {said}", flush=True)
     return row
 
 
@@ -113,19 +119,14 @@ def methods(words: dict[str, str], clock: Clock) -> list[Row]:
     print(f"Methods, {iterations} iterations, {jobs} at a time", flush=True)
     cells = [(name, way, extra) for way, extra in ways for name in names.split(",")]
 
-    def one(cell: tuple[str, str, tuple[str, ...]]) -> Row | None:
+    def one(cell: tuple[str, str, tuple[str, ...]]) -> Row:
         name, way, extra = cell
-        if clock.left < 10:
-            return None
         fixed = [f"model={name}", f"trainer.max_steps={iterations}", f"trainer.precision={PRECISIONS[way]}", *extra]
         with tempfile.TemporaryDirectory() as folder:
-            return checked(" ".join((name + ",", way, *extra)), lambda: trained(clock, fixed, folder))
+            return checked(" ".join((name + ",", way, *extra)), clock, lambda: trained(clock, fixed, folder))
 
     with ThreadPoolExecutor(jobs) as pool:
-        rows = list(pool.map(one, cells))
-    if left := rows.count(None):
-        print(f"  left out, the time is spent: {left} of {len(cells)}", flush=True)
-    return [row for row in rows if row is not None]
+        return list(pool.map(one, cells))
 
 
 def trained(clock: Clock, fixed: list[str], folder: str) -> str:
@@ -167,8 +168,12 @@ def exactness(words: dict[str, str], clock: Clock, folder: Path) -> list[Row]:
         return same_as_one("again")
 
     print(f"Exactness, {iterations} iterations at {size} px, trainer.deterministic=true", flush=True)
-    first = checked("trains", lambda: train("one", iterations) or f"{iterations} iterations")
-    rows = [checked("the same run again", again), checked("two halves, resumed", halves)] if first["ok"] else []
+    first = checked("trains", clock, lambda: train("one", iterations) or f"{iterations} iterations")
+    rows = (
+        [checked("the same run again", clock, again), checked("two halves, resumed", clock, halves)]
+        if first["ok"]
+        else []
+    )
     return [first, *rows]
 
 
@@ -207,11 +212,11 @@ def inference(words: dict[str, str], clock: Clock, folder: Path) -> list[Row]:
 
     print(f"Inference, {side} px", flush=True)
     return [
-        checked("exact tiles beside one pass", tiles),
-        checked("translate --precision bf16 --channels-last", precise),
-        checked("export", export),
-        checked("the export by onnxruntime on the GPU", lambda: by_onnxruntime(checkpoint, onnx, side)),
-        checked("live of a drawn clip", lambda: live(clock, checkpoint, folder, side)),
+        checked("exact tiles beside one pass", clock, tiles),
+        checked("translate --precision bf16 --channels-last", clock, precise),
+        checked("export", clock, export),
+        checked("the export by onnxruntime on the GPU", clock, lambda: by_onnxruntime(checkpoint, onnx, side)),
+        checked("live of a drawn clip", clock, lambda: live(clock, checkpoint, folder, side)),
     ]
 
 

@@ -299,7 +299,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         return usable_cores() // processes - (1 if self._on_gpu() else torch.get_num_threads())
 
     def _on_gpu(self) -> bool:
-        return bool(self.trainer) and self.trainer.strategy.root_device.type == "cuda"
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _iteration(self) -> int:
         if not self.trainer:
