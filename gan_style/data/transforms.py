@@ -61,8 +61,8 @@ def resize(image: Array, height: int, width: int) -> Array:
 def random_crop(image: Array, size: tuple[int, int], seed: int) -> Array:
     """Cut [height, width, C] from [H, W, C] at a random place: a view of the image.
 
-    This and `random_flip` are those of albumentations, number by number (a test compares them), which takes half a
-    second of each start to import, and half of the time of a cached picture.
+    This and `random_flip` are those of albumentations, number by number (a test compares them), without the third of a
+    second that its import takes at every start.
     """
     chance = random.Random(seed)
     top, left = (int((side - crop + 1) * chance.random()) for side, crop in zip(image.shape[:2], size, strict=True))
