@@ -7,9 +7,10 @@ Machines are shared and noisy, so the two sides alternate within one process (A,
     suite=methods    an iteration of every method between two domains beside CycleGAN's
     suite=data       pairs per second of the data side, against Pillow and torchvision as the official code uses them
     suite=inference  pictures per second of `gan-style translate`, against the official test path
-    suite=gpu        the same iteration by all the ways of a GPU, in one call of under nine minutes
+    suite=gpu        speed, exactness, inference and every method on a GPU, in one call of under nine minutes
     suite=ranks      images per second of two processes beside one
     suite=doctor     what the training doctor adds to an iteration
+    suite=start      CPU seconds of commands until they have done the least, beside `import torch`
     suite=memory     peak memory and time of `--tile auto` by size
 """
 
@@ -19,10 +20,11 @@ import argparse
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
-SUITES = ("step", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu")
+SUITES = ("step", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu", "start")
 
 
 def main() -> None:
@@ -36,10 +38,14 @@ def main() -> None:
     if name not in SUITES:
         parser.error(f"suite={name} is not known: take one of {', '.join(SUITES)}")
     suite = importlib.import_module(f"suites.{name}").run
-    peer = {"peer": arguments.peer} if arguments.peer and name == "step" else {}
-    result = {"torch": torch.__version__, "threads": torch.get_num_threads(), **suite(words, **peer)}
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    more = {"peer": arguments.peer} if arguments.peer and name == "step" else {}
+
+    def keep(found: dict[str, Any]) -> None:
+        if arguments.out:
+            result = {"torch": torch.__version__, "threads": torch.get_num_threads(), **found}
+            arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+
+    keep(suite(words, **more, **({"keep": keep} if name == "gpu" else {})))
 
 
 if __name__ == "__main__":

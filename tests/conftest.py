@@ -26,11 +26,12 @@ from gan_style.core.config import config_dir, plain
 from tests.offline import refused
 
 __all__ = ["refused"]  # a fixture of every test
-SMALL_RUN = ("data=tiny", "trainer.log_every=1", "run_dir=unused")  # gan_style.testing's
+SMALL_RUN = ("data=tiny", "data.num_workers=0", "trainer.log_every=1", "run_dir=unused")  # gan_style.testing's
 BASICS = (*SMALL_RUN, "name=test")
 
 SMALL = (
     "data=tiny",
+    "data.num_workers=0",
     "model.generator.filters=4",
     "model.discriminator.filters=4",
     "trainer.log_every=1",

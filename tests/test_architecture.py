@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import small_words
 from tests.house import House, circles, floors
 from tests.small_models import saved
 
@@ -214,3 +215,22 @@ gan_style.load({str(path)!r}, device="cpu").translate(Image.new("RGB", (32, 32))
     assert loaded_by(code, *OF_TRAINING, "torch._dynamo") == []
     assert loaded_by(f"from gan_style.cli.main import main\nmain(['describe', {str(path)!r}])", *OF_TRAINING) == []
     assert loaded_by("import omegaconf", *OF_TRAINING) == ["omegaconf"]  # so it would be seen
+
+
+# What a training with the default callbacks and `logger=csv` does without.
+OF_OTHERS = (
+    *("albumentations", "wandb", "tensorboard", "huggingface_hub", "matplotlib", "pandas", "optuna", "av"),
+    *("onnx", "onnxruntime", "fastapi", "gradio", "gan_style.apps", "gan_style.evaluation.judge"),
+)
+
+
+def test_a_training_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    words = [*small_words("model=cyclegan"), "trainer=cpu", "trainer.max_steps=1", f"run_dir={tmp_path / 'run'}"]
+    code = f"""
+import sys
+sys.argv = ["train.py", *{words!r}]
+from gan_style.cli.train import main
+main()
+"""
+    assert loaded_by(code, *OF_OTHERS) == []
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()

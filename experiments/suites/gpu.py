@@ -1,20 +1,25 @@
-"""The rows of a GPU in one call: size=256 batch=1,16 seconds=500 rounds=20.
+"""All that is to be seen on a GPU, in one call of at most nine minutes: size=256 batch=1,16 seconds=500 rounds=20.
 
-By batch: our iteration in TF32 and bfloat16, eager, channels-last, compiled and with CUDA graphs, each beside the plain
+In the order of `parts=speed,exactness,inference,methods`, each within its share of the seconds; what there is no time
+for is named, what fails is one line of its row, and the JSON of `--out` is written after each part.
+
+speed: our iteration in TF32 and bfloat16, eager, channels-last, compiled and with CUDA graphs, each beside the plain
 reference with TF32 allowed, and the share of the chip's bfloat16 rate (`rate=` in TFLOP/s; unknown chips are asked for
-theirs by a large product of matrices). The list is in the order of importance and ends when the seconds are spent.
-On a CPU, where it is only tried: size=32 batch=1,2 rounds=2 model.generator.filters=8 model.discriminator.filters=8
+theirs by a large product of matrices). The others are `suites/gpu_checks.py`: `check.KEY=VALUE` are words of theirs.
+On a CPU, where it is only tried: size=32 batch=1 rounds=1 model.generator.filters=8 check.size=32 check.iterations=4
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from suites.common import alternate, report
+from suites.gpu_checks import Clock, exactness, inference, methods
 from suites.lightning_loop import LightningLoop
 from suites.step import bare_loop, reference, settings
 from torch.utils.flop_counter import FlopCounterMode
@@ -28,29 +33,59 @@ WAYS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tf32", ("trainer.channels_last=true", "trainer.compile=max")),
     ("16", ("trainer.channels_last=true",)),
 )
+SHARES = {"speed": 0.4, "exactness": 0.55, "inference": 0.65, "methods": 1.0}  # of all seconds, at which a part ends
 
 
-def run(words: dict[str, str]) -> dict[str, Any]:
+def run(words: dict[str, str], keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Go through the parts, and give `keep` what was found after each."""
+    seconds, started = float(words.pop("seconds", "500")), time.monotonic()
+    parts = words.pop("parts", ",".join(SHARES)).split(",")
+    if unknown := set(parts) - set(SHARES):
+        raise SystemExit(f"parts={','.join(unknown)} is not known: take some of {','.join(SHARES)}")
+    of_checks = {key.removeprefix("check."): words.pop(key) for key in list(words) if key.startswith("check.")}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    rate = float(words.pop("rate", "0")) or bf16_rate(device)
+    print(f"{name}: {rate:.1f} TFLOP/s in bfloat16", flush=True)
+    result: dict[str, Any] = {"device": name, "bf16_tflops": rate}
+    with tempfile.TemporaryDirectory() as folder:
+        for part in parts:
+            clock = Clock(started + SHARES[part] * seconds)
+            if part == "speed":
+                result["tables"] = speed(words, clock, rate)
+            elif part == "methods":
+                result[part] = methods(of_checks, clock)
+            else:
+                check = {"exactness": exactness, "inference": inference}[part]
+                result[part] = check(of_checks, clock, Path(folder))
+            keep(result)
+    failed = [row["name"] for part in parts for row in result.get(part, []) if row["ok"] is False]
+    print(f"{time.monotonic() - started:.0f} s; failed: {', '.join(failed) or 'nothing'}", flush=True)
+    return result
+
+
+def speed(words: dict[str, str], clock: Clock, rate: float) -> list[dict[str, Any]]:
     """Print and return a table for each batch and way."""
     size, rounds = int(words.pop("size", "256")), int(words.pop("rounds", "20"))
     batches = [int(batch) for batch in words.pop("batch", "1,16").split(",")]
-    ends = time.monotonic() + float(words.pop("seconds", "500"))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("high")  # for both sides: the reference too
-    rate = float(words.pop("rate", "0")) or bf16_rate(device)
-    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{name}: {rate:.1f} TFLOP/s in bfloat16", flush=True)
     tables, longest = [], 0.0
     for way, extra in WAYS:
         for batch in batches:
+            row = f"{way} {' '.join(extra)} batch {batch}"
             started = time.monotonic()
-            if started + longest > ends:
-                print(f"left out, the time is spent: {way} {' '.join(extra)} batch {batch}", flush=True)
+            if clock.left < longest:
+                print(f"left out, the time is spent: {row}", flush=True)
                 continue
-            overrides = words | dict(word.split("=") for word in extra)
-            tables.append(one_way(settings(size, batch, way, overrides), " ".join(extra), rounds, rate))
+            try:
+                overrides = words | dict(word.split("=") for word in extra)
+                tables.append(one_way(settings(size, batch, way, overrides), " ".join(extra), rounds, rate))
+            except Exception as error:
+                said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                tables.append({"title": row, "failed": said})
+                print(f"FAILED {row}: {said}", flush=True)
             longest = max(longest, time.monotonic() - started)
-    return {"device": name, "bf16_tflops": rate, "tables": tables}
+    return tables
 
 
 def one_way(config: dict[str, Any], extra: str, rounds: int, rate: float) -> dict[str, Any]:

@@ -102,6 +102,15 @@ def physical_memory() -> int:
     return ASSUMED_MEMORY_BYTES
 
 
+def usable_cores() -> int:
+    """Return the processor cores that this process may use, within its affinity and the limit of a container."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, int(quota) // int(period))
+    return max(1, cores)
+
+
 def peak_memory() -> float:
     """Return the most bytes of memory that this process held so far; 0 where the system does not say, as Windows."""
     if resource is not None:

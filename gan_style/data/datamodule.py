@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from gan_style.core.errors import UserError
+from gan_style.core.machine import usable_cores
 from gan_style.core.sizes import Size, as_given, height_width, stored
 from gan_style.core.types import Count, CountOrNone, Seed, Share, Weight, Wrap
 from gan_style.data.cache import share_out
@@ -24,6 +26,7 @@ from gan_style.data.transforms import EvalTransform, Preprocess, TrainTransform
 from gan_style.data.unpaired import PLAIN, EndlessBatches, Images, PairedEvalDataset, StoredImages, UnpairedDataset
 from gan_style.data.values import ValueRange
 
+MAX_WORKERS = 4  # that "auto" starts beside a GPU
 MAX_STRETCH = 0.05  # of width by height, between training pictures and those to look at, before it is said
 
 
@@ -64,7 +67,7 @@ class UnpairedDataModule(pl.LightningDataModule):
         cache: GB of memory, shared by all processes of a machine, that keep fitted pictures; "auto" or "off".
         limit: use only the first so many pictures of each training domain.
         val_count: pictures of each domain in a validation.
-        num_workers: loader processes; "auto" is none on a CPU, where they would take cores from training.
+        num_workers: loader processes; "auto" is one where training on a CPU leaves it a core, up to 4 beside a GPU.
         seed: of order and augmentation.
     """
 
@@ -280,17 +283,35 @@ class UnpairedDataModule(pl.LightningDataModule):
         return self._known
 
     def _loading(self) -> dict[str, Any]:
-        workers = self.num_workers
-        if workers == "auto":
-            workers = 4 if torch.cuda.is_available() else 0
+        workers = self.workers
         if workers == 0:
             return {"num_workers": 0}
         return {
             "num_workers": workers,
             "prefetch_factor": 4,
-            "pin_memory": torch.cuda.is_available(),
+            "pin_memory": self._on_gpu(),
             "worker_init_fn": leave_signals_to_the_main_process,
         }
+
+    @property
+    def workers(self) -> int:
+        """Loader processes of this process: `num_workers`, or what "auto" comes to here."""
+        if self.num_workers != "auto":
+            return self.num_workers
+        if self._on_gpu():
+            return max(1, min(MAX_WORKERS, self.spare_cores))
+        # One keeps ahead of a CPU. Without a core of its own it only takes turns with training; and it has to begin as
+        # a copy of this process: started anew it imports torch, and a script that calls `gan_style.train` once more.
+        return int(self.spare_cores > 0 and multiprocessing.get_start_method() == "fork")
+
+    @property
+    def spare_cores(self) -> int:
+        """Cores of this machine, for each of its processes, beyond those on which the training itself computes."""
+        processes = self.trainer.num_devices if self.trainer else 1
+        return usable_cores() // processes - (1 if self._on_gpu() else torch.get_num_threads())
+
+    def _on_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
     def _iteration(self) -> int:
         if not self.trainer:

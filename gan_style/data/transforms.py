@@ -1,8 +1,9 @@
-"""Geometry and augmentation: all uses of albumentations, with results that are functions of (picture, seed)."""
+"""Geometry and augmentation, all uses of albumentations among them; results are functions of (picture, seed)."""
 
 from __future__ import annotations
 
 import os
+import random
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -59,6 +60,24 @@ def resize(image: Array, height: int, width: int) -> Array:
     if small != (height, width):
         result = cv2.resize(result, (width, height), interpolation=cv2.INTER_CUBIC)
     return result.reshape(height, width, channels)  # OpenCV drops a single channel
+
+
+def random_crop(image: Array, size: tuple[int, int], seed: int) -> Array:
+    """Cut [height, width, C] from [H, W, C] at a random place: a view of the image.
+
+    This and `random_flip` are those of albumentations, number by number (a test compares them), without the third of a
+    second that its import takes at every start.
+    """
+    chance = random.Random(seed)
+    top, left = (int((side - crop + 1) * chance.random()) for side, crop in zip(image.shape[:2], size, strict=True))
+    return image[top : top + size[0], left : left + size[1]]
+
+
+def random_flip(image: Array, seed: int) -> Array:
+    """Mirror half of the pictures, [H, W, C], left and right."""
+    if random.Random(seed).random() >= 0.5:
+        return image
+    return cv2.flip(image, 1).reshape(image.shape)  # OpenCV drops a single channel
 
 
 class TrainTransform:
@@ -140,11 +159,26 @@ class TrainTransform:
             )
         if self.wrap:
             image = np.roll(image, self._shift(seed, *image.shape[:2]), (0, 1))
-        # With the pipeline's own seeding all steps would draw the same numbers: whether a picture is flipped would then
-        # depend on where it is cropped.
-        for index, step in enumerate(self._pipeline.transforms):
+        # Each step has a seed of its own: with one for all of them, whether a picture is flipped would depend on where
+        # it is cropped.
+        done = 0
+        if self.fixed_size:
+            image = random_crop(image, self.size, derive_seed(seed, done))
+            done += 1
+        if self.flip:
+            image = random_flip(image, derive_seed(seed, done))
+            done += 1
+        return self._augmented(image, seed, done) if self._augments else image
+
+    @property
+    def _augments(self) -> bool:
+        return bool(self.rotate or self.jitter or self.augment)
+
+    def _augmented(self, image: Array, seed: int, done: int = 0) -> Array:
+        """Apply what comes after crop and flip, which are the first `done` steps."""
+        for index, step in enumerate(self._pipeline.transforms, start=done):
             step.set_random_seed(derive_seed(seed, index))
-        result: Array = self._pipeline(image=image)["image"]
+        result: Array = self._pipeline(image=np.ascontiguousarray(image))["image"]
         self._require_size(result)
         return result.reshape(*result.shape[:2], image.shape[2])
 
@@ -173,14 +207,10 @@ class TrainTransform:
 
     @cached_property
     def _pipeline(self) -> Any:
-        """The random part, built once per process and imported late, as albumentations takes seconds to import."""
+        """What comes after crop and flip, built once per process, and only where asked for: see `random_crop`."""
         import albumentations
 
         steps: list[Any] = []
-        if self.fixed_size:
-            steps.append(albumentations.RandomCrop(*self.size))
-        if self.flip:
-            steps.append(albumentations.HorizontalFlip(p=0.5))
         if self.rotate:
             steps.append(albumentations.Rotate(self.rotate, border_mode=cv2.BORDER_REFLECT_101, p=1.0))
         if self.jitter:
@@ -220,8 +250,11 @@ class TrainTransform:
     def _try_on(self, domain: str, kind: ValueRange) -> None:
         sides = [max(pair) for pair in zip(self.size, height_width(self.load_size or 1), strict=True)]
         drawn = np.random.default_rng(0).uniform(kind.low, kind.high, (*sides, kind.channels)).astype(kind.dtype)
+        drawn = self.fit(drawn)
+        if self.fixed_size:
+            drawn = random_crop(drawn, self.size, 0)
         try:
-            found = self._pipeline(image=self.fit(drawn))["image"]
+            found = self._pipeline(image=np.ascontiguousarray(drawn))["image"]
         except Exception as error:  # transforms raise errors of their own
             raise_if_out(error)
             reason = " ".join(str(error).split())[:150]

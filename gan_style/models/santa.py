@@ -92,7 +92,7 @@ class SANTA(Translator):
         noisy = features
         if self.training and self.noise_std > 0:
             noisy = [one + self.noise_std * normal_like(one) for one in features]
-        ends = torch.tensor([0.0, 1.0], device=A.device).repeat_interleave(len(A))
+        ends = torch.arange(2.0, device=A.device).repeat_interleave(len(A))
         idt_A, fake_B = crop(self.G_AB.decode(noisy[0].repeat(2, 1, 1, 1), ends), (A.shape[-2], A.shape[-1])).chunk(2)
         idt_B = crop(self.G_AB.decode(noisy[1]), (B.shape[-2], B.shape[-1]))
         images = {"real_A": A, "real_B": B, "idt_A": idt_A, "fake_B": fake_B, "idt_B": idt_B}

@@ -19,7 +19,8 @@ def blur(images: Tensor, sigma: float = 1.0) -> Tensor:
     """
     reach, channels = int(REACH_SIGMAS * sigma + 0.5), images.shape[1]
     weights = [math.exp(-0.5 * (tap / sigma) ** 2) for tap in range(-reach, reach + 1)]
-    taps = torch.tensor([weight / sum(weights) for weight in weights], dtype=images.dtype, device=images.device)
+    taps = torch.tensor([weight / sum(weights) for weight in weights], dtype=images.dtype)
+    taps = taps.to(images.device, non_blocking=True)  # else a GPU is waited for
     padded = pad(images, (reach,) * 4, "replicate")
     with torch.autocast(images.device.type, enabled=False):
         across = F.conv2d(padded, taps.expand(channels, 1, 1, -1), groups=channels)

@@ -102,6 +102,6 @@ class PathGenerator(nn.Module):
 
     def _code(self, d: float | Tensor, like: Tensor) -> Tensor:
         """Return the code of each position, [B, domain_size], or [1, domain_size] of one for all."""
-        position = torch.as_tensor(d, dtype=like.dtype, device=like.device).reshape(-1, 1)
+        position = d.to(like) if isinstance(d, Tensor) else like.new_full((1,), d)
         start, end = self.domains.to(like.dtype)
-        return start + position * (end - start)
+        return start + position.reshape(-1, 1) * (end - start)

@@ -121,7 +121,8 @@ def spread(windows: Tensor, places: Tensor, size: Sequence[int], side: int) -> T
     """
     height, width = size
     chosen = windows.gather(1, places[..., None].expand(-1, -1, side * side))
-    around = torch.tensor(list(offsets(side)), device=places.device) - side // 2
+    around = torch.tensor(list(offsets(side))) - side // 2
+    around = around.to(places.device, non_blocking=True)  # else a GPU is waited for
     rows = (places[..., None] // width + around[:, 0]).clamp(0, height - 1)  # weights beyond the border are 0
     columns = (places[..., None] % width + around[:, 1]).clamp(0, width - 1)
     return windows.new_zeros(*places.shape, height * width).scatter_add_(2, rows * width + columns, chosen)

@@ -24,7 +24,8 @@ MIN_SIDE_PIXELS = 4
 
 def smoothed(x: Tensor, before: int, after: int, gain: float = 1.0) -> Tensor:
     """Blur [B, C, H, W] by 1-3-3-1 after so many zeros above and left, and below and right; 3 pixels are lost."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype) / 8
+    taps = taps.to(x.device, non_blocking=True)  # else a GPU is waited for
     kernel = (gain * taps.outer(taps)).expand(x.shape[1], 1, -1, -1)
     return F.conv2d(F.pad(x, (before, after, before, after)), kernel, groups=x.shape[1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from gan_style.core.errors import UserError
+from gan_style.data import datamodule
 from gan_style.data.drawn import ScenesDataModule
 from gan_style.data.folders import FoldersDataModule
 from gan_style.data.image_sets import SceneImages
@@ -124,6 +126,33 @@ def test_batches_do_not_depend_on_workers() -> None:
         return [next(loader)["A"] for _ in range(5)]
 
     assert all(torch.equal(a, b) for a, b in zip(first_batches(0), first_batches(2), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "start", "workers"),
+    [(1, 1, "fork", 0), (2, 2, "fork", 0), (2, 1, "fork", 1), (8, 2, "fork", 1), (8, 2, "spawn", 0)],
+)
+def test_a_cpu_gets_a_worker_where_training_leaves_it_a_core(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, start: str, workers: int
+) -> None:
+    monkeypatch.setattr(datamodule, "usable_cores", lambda: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(datamodule.multiprocessing, "get_start_method", lambda: start)
+    data = scenes()
+    assert data.workers == data.train_dataloader().num_workers == workers
+    assert scenes(num_workers=3).workers == 3
+
+
+@pytest.mark.parametrize(("cores", "processes", "workers"), [(1, 1, 1), (2, 1, 1), (4, 1, 3), (64, 1, 4), (16, 8, 1)])
+def test_a_gpu_gets_up_to_four_workers_in_pinned_memory(
+    monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, workers: int
+) -> None:
+    monkeypatch.setattr(datamodule, "usable_cores", lambda: cores)
+    data = scenes()
+    strategy = SimpleNamespace(root_device=torch.device("cuda", 0))
+    data.trainer = SimpleNamespace(strategy=strategy, num_devices=processes)  # type: ignore[assignment]
+    loading = data._loading()
+    assert (loading["num_workers"], loading["pin_memory"]) == (workers, True)
 
 
 def make_folder(root: Path, **counts: int) -> Path:

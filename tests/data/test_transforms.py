@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import albumentations
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from gan_style.core.errors import UserError
+from gan_style.core.seeding import derive_seed
 from gan_style.data.transforms import EvalTransform, TrainTransform, resize
+from gan_style.data.values import ValueRange
 
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -122,10 +126,40 @@ def test_a_transform_survives_the_way_to_a_worker() -> None:
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(transform))(image, 3), expected)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4, 6])
+def test_the_quick_ways_to_a_tensor_of_8_bits_change_no_number(channels: int) -> None:
+    image = np.arange(256 * channels, dtype=np.uint8).reshape(16, 16, channels)[:, ::-1]
+    tensor = ValueRange(channels=channels).as_tensor(image)
+    assert np.array_equal(tensor.numpy(), image.transpose(2, 0, 1))
+    expected = tensor.to(torch.float32) / 127.5 - 1
+    for values in (tensor, tensor[:, ::2], tensor[None]):
+        found = ValueRange(channels=channels).normalise(values)
+        assert torch.equal(
+            found, expected.reshape(tensor.shape)[:, ::2] if values.shape[1] == 8 else expected.view_as(values)
+        )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3, 7])
+def test_crop_and_flip_are_those_of_albumentations(dtype: str, channels: int) -> None:
+    flipped = 0
+    for seed in range(40):
+        height, width = np.random.default_rng(seed).integers(20, 60, 2)
+        image = np.random.default_rng(seed).uniform(0, 255, (height, width, channels)).astype(dtype)
+        theirs = albumentations.Compose([albumentations.RandomCrop(13, 17), albumentations.HorizontalFlip(p=0.5)])
+        for index, step in enumerate(theirs.transforms):
+            step.set_random_seed(derive_seed(seed, index))
+        expected = theirs(image=image)["image"].reshape(13, 17, channels)
+        found = TrainTransform(None, [13, 17])(image, seed)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected)
+        flipped += not np.array_equal(found, TrainTransform(None, [13, 17], flip=False)(image, seed))
+    assert 10 < flipped < 30
+
+
 def test_albumentations_is_loaded_late_and_never_asks_the_network(tmp_path: Path) -> None:
     (tmp_path / "albumentations.py").write_text(
-        "import os; print('loaded', os.environ['NO_ALBUMENTATIONS_UPDATE'])\n"
-        "RandomCrop = HorizontalFlip = Compose = lambda *_, **__: None\n"
+        "import os; print('loaded', os.environ['NO_ALBUMENTATIONS_UPDATE'])\nCompose = lambda *_, **__: None\n"
     )
     code = "from gan_style.data import transforms; print('imported'); transforms.TrainTransform(8, 8)._pipeline"
     environment = {key: value for key, value in os.environ.items() if key != "NO_ALBUMENTATIONS_UPDATE"}

@@ -76,7 +76,7 @@ class Engine(pl.LightningModule):
         method.iteration += 1
         if self.pseudo is not None:
             for domain, p in self.pseudo.p.items():
-                losses[f"D_pseudo_{domain}"] = torch.tensor(p, device=self.device)
+                losses[f"D_pseudo_{domain}"] = torch.full((), p, device=self.device)
             self.pseudo.adapt(batch, images)
         method.after_iteration(self.optimizer_of())
         return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}

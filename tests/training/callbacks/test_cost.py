@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from gan_style.data import datamodule
 from gan_style.data.unpaired import UnpairedDataset
 from gan_style.training.callbacks import cost as module
 from gan_style.training.callbacks.cost import Cost
@@ -37,12 +39,19 @@ def test_only_the_time_between_two_batches_is_a_wait(monkeypatch: pytest.MonkeyP
     assert cost.row()["time/data_wait"] == 0, "a row speaks of the time since the last one"
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.5])
-def test_a_run_that_waits_is_told_so_once(
-    run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seconds: float
+@pytest.mark.parametrize(("seconds", "cores", "told"), [(0.0, 4, ""), (0.5, 1, ""), (0.5, 4, "which is 0, up to 3")])
+def test_a_run_that_waits_is_told_so_once_where_that_helps(
+    run: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    seconds: float,
+    cores: int,
+    told: str,
 ) -> None:
     monkeypatch.setattr(module, "MIN_ITERATIONS_FOR_NOTE", 1)
     monkeypatch.setattr(module, "MAX_WAIT_SHARE", 0.6)
+    monkeypatch.setattr(datamodule, "usable_cores", lambda: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     given = UnpairedDataset.__getitem__
 
     def slow(self: Any, position: int) -> Any:
@@ -50,9 +59,12 @@ def test_a_run_that_waits_is_told_so_once(
         return given(self, position)
 
     monkeypatch.setattr(UnpairedDataset, "__getitem__", slow)
-    folder = run("run", "trainer.max_steps=4", "trainer.log_every=1", "trainer.val_every=100", "data.num_workers=0")
+    settings = ("trainer=cpu", "trainer.max_steps=4", "trainer.log_every=1", "trainer.val_every=100")
+    folder = run("run", *settings, "data.num_workers=0")
     with open(folder / "metrics.csv", newline="") as file:
         shares = [float(row["time/data_wait"]) for row in csv.DictReader(file) if row["time/data_wait"]]
     assert len(shares) == 4
     assert (min(shares[1:]) > 0.6) == (seconds > 0)
-    assert capsys.readouterr().out.count("raise data.num_workers") == (seconds > 0)
+    printed = capsys.readouterr().out
+    assert printed.count("training waits for its data") == bool(told)
+    assert told in printed
