@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from gan_style.networks.contract import can_join
-from gan_style.networks.fast_convolutions import fast_convolutions
 from gan_style.networks.recomputed import checkpointed
+from gan_style.networks.stages import stages
 
 # Joining two inputs saves kernel launches on a GPU and for small images; on a CPU, above this many pixels of one
 # image, the larger batch no longer fits the cache and costs time (experiments/benchmark.py suite=step).
@@ -49,19 +49,18 @@ def missing_compiler() -> str | None:
 
 
 def compute_modes(
-    trained_with_G: Sequence[nn.Module], faster: bool, checkpointing: bool = False
+    trained_with_G: Sequence[nn.Module], faster: bool, checkpointing: bool = False, judges: Sequence[nn.Module] = ()
 ) -> AbstractContextManager[object]:
     """Set how networks compute inside a `with` block.
 
-    Not for the discriminators: a gradient penalty differentiates them twice.
-
     Args:
-        faster: whether convolutions are computed by `networks.fast_convolutions`.
+        faster: whether they compute in stages, by fast convolutions (`networks.stages`).
         checkpointing: whether residual blocks keep only their inputs and are recomputed in the backward pass.
+        judges: discriminators that are differentiated only once.
     """
     entered = ExitStack()
     if faster:
-        entered.enter_context(fast_convolutions(*trained_with_G))
+        entered.enter_context(stages(*trained_with_G, *judges))
     if checkpointing:  # entered last, so that a recomputed block uses the same convolutions
         entered.enter_context(checkpointed(*trained_with_G))
     return entered

@@ -39,7 +39,7 @@ class Engine(pl.LightningModule):
         self.method = method
         self.iterations_per_epoch = iterations_per_epoch
         self.first_weights = first_weights(method)  # of the lambdas that have a schedule
-        self.fast_convolutions = False  # whether what G trains uses `networks.fast_convolutions`, on a CPU in float32
+        self.fast_convolutions = False  # whether the networks compute by `networks.stages`, on a CPU
         self.checkpointing = False  # whether what G trains recomputes residual blocks in the backward pass
         self.compiled: Literal["off", "default", "max"] = "off"
         self.wrapped: dict[str, DistributedDataParallel] = {}  # players; none in a single process
@@ -99,9 +99,10 @@ class Engine(pl.LightningModule):
             return dict(self.method.generate(batch))
 
     def compute_modes(self) -> AbstractContextManager[object]:
-        """Compute what G trains as `fast_convolutions` and `checkpointing` say, inside a `with` block."""
-        faster = self.fast_convolutions and self.device.type == "cpu"
-        return compute_modes(self.method.networks("G"), faster, self.checkpointing)
+        """Compute the networks as `fast_convolutions` and `checkpointing` say, inside a `with` block."""
+        method, faster = self.method, self.fast_convolutions and self.device.type == "cpu"
+        judges = [] if method.penalised or "D" not in method.players() else method.networks("D")
+        return compute_modes(method.networks("G"), faster, self.checkpointing, judges)
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep the gradients: Lightning would clear those of an accumulated step that a validation interrupts."""
