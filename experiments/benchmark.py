@@ -3,6 +3,7 @@
 Machines are shared and noisy, so the two sides alternate within one process (A, B, A, B) and the medians are compared.
 
     suite=step       one CycleGAN iteration through Lightning, callbacks and all, against a plain reference
+    suite=profile    where the time of one CycleGAN iteration goes
     suite=styles     Gatys against VGG's own passes, AdaIN against its convolutions
     suite=methods    an iteration of every method between two domains beside CycleGAN's
     suite=data       pairs per second of the data side, against Pillow and torchvision as the official code uses them
@@ -24,7 +25,7 @@ from typing import Any
 
 import torch
 
-SUITES = ("step", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu", "start")
+SUITES = ("step", "profile", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu", "start")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 FEW = ["model.generator.filters=4", "model.discriminator.filters=4"]
 SUITES = {
     "step": ["size=32", "rounds=1", *FEW],
+    "profile": ["size=32", *FEW],
     "styles": ["size=32", "rounds=1", "depth=relu2_1"],
     "methods": ["size=32", "rounds=1", "models=cut", *FEW],
     "data": ["count=4", "rounds=1"],

@@ -84,7 +84,7 @@ def bare_loop(config: dict[str, Any], pairs: list[tuple[torch.Tensor, torch.Tens
     """Our own step, and nothing around it."""
     model = build(config["model"], channels_A=3, channels_B=3).to(pairs[0][0].device)
     engine = Engine(model)
-    engine.fast_convolutions = build(config["trainer"]).uses_fast_convolutions(config["data"]["image_size"])
+    build(config["trainer"]).tell(engine, config["data"]["image_size"])
     optimizers = dict(zip("GD", engine.configure_optimizers(), strict=True))
     own = {player: model.parameters_of(player) for player in "GD"}
     bf16 = config["trainer"]["precision"] == "bf16-mixed"

@@ -102,15 +102,13 @@ class CycleGAN(Translator):
         real_A, real_B = batch["A"], batch["B"]
         if self._pretrains():
             return {"real_A": real_A, "fake_B": self.G_AB(real_A), "real_B": real_B, "fake_A": self.G_BA(real_B)}
-        if self.lambda_idt > 0:
-            fake_B, idt_B = joined(self.G_AB, real_A, real_B, join=self.join_passes)
-            fake_A, idt_A = joined(self.G_BA, real_B, real_A, join=self.join_passes)
-            identity = {"idt_A": idt_A, "idt_B": idt_B}
-        else:
-            fake_B, fake_A, identity = self.G_AB(real_A), self.G_BA(real_B), {}
-        cycle = {}
-        if self._cycles():
-            cycle = {"rec_A": self.G_BA(self._noised(fake_B)), "rec_B": self.G_AB(self._noised(fake_A))}
+        same = [real_B] if self.lambda_idt > 0 else []
+        fake_B, *idt_B = joined(self.G_AB, real_A, *same, join=self.join_passes)
+        same = [real_A] if self.lambda_idt > 0 else []
+        again = [self._noised(fake_B)] if self._cycles() else []
+        fake_A, *others = joined(self.G_BA, real_B, *same, *again, join=self.join_passes)
+        identity = {"idt_A": others[0], "idt_B": idt_B[0]} if same else {}
+        cycle = {"rec_A": others[-1], "rec_B": self.G_AB(self._noised(fake_A))} if again else {}
         return {"real_A": real_A, "fake_B": fake_B, "real_B": real_B, "fake_A": fake_A, **cycle, **identity}
 
     def _pretrains(self) -> bool:

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map
 from gan_style.networks.contract import can_join
 from gan_style.networks.fast_convolutions import fast_convolutions
 from gan_style.networks.recomputed import checkpointed
+from gan_style.networks.stages import stages
 from gan_style.networks.wrap import wrapping_but
 
 # Joining two inputs saves kernel launches on a GPU and for small images; on a CPU, above this many pixels of one
@@ -55,21 +56,24 @@ def compute_modes(
     checkpointing: bool = False,
     wrap: str | None = None,
     discriminators: Sequence[nn.Module] = (),
+    penalised: bool = False,
 ) -> AbstractContextManager[object]:
     """Set how networks compute inside a `with` block.
 
-    Not for the discriminators: a gradient penalty differentiates them twice.
-
     Args:
-        faster: whether convolutions are computed by `networks.fast_convolutions`.
+        faster: whether they compute in stages, by fast convolutions (`networks.stages`).
         checkpointing: whether residual blocks keep only their inputs and are recomputed in the backward pass.
         wrap: directions in which pictures go round, for all but the discriminators, which see them rolled.
+        discriminators: the networks that are trained with them.
+        penalised: whether these are differentiated twice, which stages cannot be.
     """
     entered = ExitStack()
     if wrap:
         entered.enter_context(wrapping_but(wrap, *discriminators))
-    if faster:
+    if faster and wrap:  # stages pad by reflection alone
         entered.enter_context(fast_convolutions(*trained_with_G))
+    elif faster:
+        entered.enter_context(stages(*trained_with_G, *(() if penalised else discriminators)))
     if checkpointing:  # entered last, so that a recomputed block uses the same convolutions
         entered.enter_context(checkpointed(*trained_with_G))
     return entered

@@ -2,8 +2,8 @@
 
 Feature maps are channels-last. A 3x3 convolution by Winograd's algorithm needs a quarter of the multiplications
 (`winograd`). A convolution to the few channels of a picture is computed row by row of its kernel, which fills the
-vector units (`by_rows`). An instance norm of one picture is computed as a batch norm, which keeps the memory layout. In
-training, the layers between two convolutions are recomputed in the backward pass instead of being kept (`recomputed`).
+vector units (`by_rows`). An instance norm of one picture is computed as a batch norm, which keeps the memory layout.
+Training computes whole stages instead (`networks.stages`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from gan_style.core.precision import at_least_float32
 from gan_style.core.sizes import Size, pixels_of
 from gan_style.networks.blocks import InstanceNorm2d
-from gan_style.networks.recomputed import recomputed
 from gan_style.networks.winograd import kernel_of, winograd
 
 MIN_CHANNELS_FOR_WINOGRAD = 32  # of input and output; also for bfloat16
@@ -33,8 +33,6 @@ MIN_TILES_FOR_WINOGRAD = 64  # of 4x4 output pixels
 MAX_CHANNELS_BY_ROWS = 4  # of the output
 MAX_CHANNELS_UNGROUPED = 64  # of the input: above, the zeros of an ungrouped kernel cost more than they save
 MIN_CROP_PIXELS = 96**2  # from which on training on crops is faster by fast convolutions
-CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
-RECOMPUTABLE = nn.ReLU, nn.LeakyReLU, nn.ReflectionPad2d  # layers that may stand between a norm and a convolution
 # The kernel transformed by `kernel_of`, with the version of the weight that it was computed from.
 _kernels: weakref.WeakKeyDictionary[nn.Module, tuple[int, Tensor]] = weakref.WeakKeyDictionary()
 
@@ -82,15 +80,13 @@ def fast_convolutions(*models: nn.Module, bf16: bool = False) -> Iterator[None]:
 
 def _faster(module: nn.Module, bf16: bool) -> Callable[..., Tensor] | None:
     if isinstance(module, InstanceNorm2d) and not module.track_running_stats:
-        return functools.partial(_instance_norm, module)
-    if _is_plain(module):
+        return functools.partial(instance_norm, module)
+    if is_plain(module):
         return functools.partial(_convolution, module, bf16=bf16)
     if bf16 and isinstance(module, nn.ConvTranspose2d) and not parametrize.is_parametrized(module):
         return functools.partial(_in_bf16, module)
     if bf16 and _is_narrow_grouped(module):
         return functools.partial(_ungrouped_in_bf16, module)
-    if _is_sequence(module):
-        return functools.partial(_sequence, module)
     return None
 
 
@@ -100,40 +96,11 @@ def _is_narrow_grouped(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     return module.groups > 1 and module.in_channels <= MAX_CHANNELS_UNGROUPED and not module.weight.requires_grad
 
 
-def _is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+def is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Check whether a module is a convolution without groups, dilation, parametrization or padding mode."""
     if not isinstance(module, nn.Conv2d) or parametrize.is_parametrized(module):
         return False
     return module.padding_mode == "zeros" and module.groups == 1 and module.dilation == (1, 1)
-
-
-def _is_sequence(module: nn.Module) -> TypeGuard[nn.Sequential]:
-    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-
-
-def _flat(module: nn.Sequential) -> Iterator[nn.Module]:
-    for layer in module:
-        if _is_sequence(layer):
-            yield from _flat(layer)
-        else:
-            yield layer
-
-
-def _sequence(module: nn.Sequential, x: Tensor) -> Tensor:
-    """Compute a sequence; a norm before a convolution, and the layers between, are recomputed in the backward pass."""
-    pending: list[nn.Module] = []  # a norm and the layers after it, until a convolution comes
-    for layer in _flat(module):
-        if isinstance(layer, CONVOLUTIONS) and pending and _is_supported(x):
-            x, pending = recomputed(pending, layer, x), []
-        elif (isinstance(layer, InstanceNorm2d) and not pending) or (isinstance(layer, RECOMPUTABLE) and pending):
-            pending.append(layer)
-        else:
-            for one in (*pending, layer):
-                x = one(x)
-            pending = []
-    for one in pending:
-        x = one(x)
-    return x
 
 
 def _is_supported(x: Tensor) -> bool:
@@ -153,13 +120,22 @@ def _convolution(module: nn.Conv2d, x: Tensor, *, bf16: bool) -> Tensor:
     to_few = module.out_channels <= MAX_CHANNELS_BY_ROWS and module.in_channels >= MIN_CHANNELS_BY_ROWS
     if plain and to_few and module.kernel_size[0] > 1:
         return by_rows(x, module.weight, module.bias)
-    tiles = len(x) * (x.shape[-2] - 2) * (x.shape[-1] - 2) / 16
-    if plain and wide and is_3x3 and tiles >= MIN_TILES_FOR_WINOGRAD:
+    if takes_winograd(module, x):
         if torch.is_grad_enabled() and (x.requires_grad or module.weight.requires_grad):
             _kernels.pop(module, None)  # training changes the weight: a kernel kept by a validation only takes memory
             return winograd(x, module.weight, module.bias)
         return winograd(x, module.weight, module.bias, _kept(module, kernel_of))
     return nn.Conv2d.forward(module, x)
+
+
+def takes_winograd(layer: nn.Conv2d, x: Tensor) -> bool:
+    """Check whether a plain convolution of x is faster by Winograd's algorithm, which is not for bfloat16."""
+    plain = layer.kernel_size == (3, 3) and layer.stride == (1, 1) and layer.padding == (0, 0)
+    if not plain or x.dtype == torch.bfloat16:
+        return False
+    tiles = len(x) * (x.shape[-2] - 2) * (x.shape[-1] - 2) / 16
+    wide = min(layer.in_channels, layer.out_channels) >= MIN_CHANNELS_FOR_WINOGRAD
+    return wide and tiles >= MIN_TILES_FOR_WINOGRAD
 
 
 def _kept(module: nn.Conv2d, make: Callable[[Tensor], Tensor]) -> Tensor:
@@ -202,7 +178,8 @@ def _in_bf16(module: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, *args: Any, **kw
         return forward(module, x, *args, **kwargs).float()
 
 
-def _instance_norm(module: InstanceNorm2d, x: Tensor) -> Tensor:
+def instance_norm(module: InstanceNorm2d, x: Tensor) -> Tensor:
+    """Compute an instance norm as a batch norm of each picture where the map is channels-last and in float32."""
     if not _is_supported(x) or x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
         return InstanceNorm2d.forward(module, x)
     of_one = functools.partial(F.batch_norm, training=True, eps=module.eps)
@@ -220,11 +197,27 @@ def by_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     Returns: [B, O, H - k + 1, W - l + 1].
     """
-    outputs, inputs, height, width = weight.shape
-    rows = F.conv2d(x, weight.transpose(1, 2).reshape(outputs * height, inputs, 1, width))
+    outputs, _, height, _ = weight.shape
+    rows = F.conv2d(x, rows_of_kernel(weight))
     rows = rows.reshape(x.shape[0], outputs, height, x.shape[2], -1)
     length = x.shape[2] - height + 1
-    result = rows[:, :, 0, :length].clone()
+    result = at_least_float32(rows[:, :, 0, :length].clone())
     for row in range(1, height):
         result += rows[:, :, row, row : row + length]
     return result if bias is None else result.add_(bias[:, None, None])
+
+
+def rows_of_kernel(weight: Tensor) -> Tensor:
+    """Lay the rows of a kernel [O, I, k, l] side by side: [O k, I, 1, l]."""
+    outputs, inputs, height, width = weight.shape
+    return weight.transpose(1, 2).reshape(outputs * height, inputs, 1, width)
+
+
+def rows_of_output(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient [B, O k, H, W] of the rows in `by_rows` from that of its output [B, O, H - k + 1, W]."""
+    height = weight.shape[2]
+    shape = len(gradient), gradient.shape[1], height, gradient.shape[2] + height - 1, gradient.shape[3]
+    rows = weight.new_zeros(shape)
+    for row in range(height):
+        rows[:, :, row, row : row + gradient.shape[2]] = gradient
+    return rows.flatten(1, 2)

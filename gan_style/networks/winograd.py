@@ -51,6 +51,21 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: Tensor | No
     return output
 
 
+def winograd_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, of_input: bool, of_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Compute the gradients of `winograd`'s x and weight that are wanted, from that of its output."""
+    below, right = -gradient.shape[2] % 4, -gradient.shape[3] % 4
+    if below or right:
+        x, gradient = (F.pad(one, (0, right, 0, below)) for one in (x, gradient))
+    into_x, into_weight = _backward(
+        x.contiguous(memory_format=torch.channels_last), weight, gradient, of_input, of_weight
+    )
+    if into_x is not None and (below or right):
+        into_x = into_x[..., : x.shape[2] - below, : x.shape[3] - right].contiguous(memory_format=torch.channels_last)
+    return into_x, into_weight
+
+
 def kernel_of(weight: Tensor) -> Tensor:
     """Transform a kernel [O, I, 3, 3] to [36, I, O]; sums are in float64."""
     return _transformed(weight.detach().double().transpose(0, 1)).to(weight.dtype)

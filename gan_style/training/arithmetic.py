@@ -33,7 +33,7 @@ def describe(settings: TrainerSettings, image_size: Size) -> dict[str, Any]:
 
 def effective_settings(settings: TrainerSettings, image_size: Size) -> dict[str, Any]:
     """Resolve settings such as `auto` and null to what they mean on this machine, by their keys."""
-    on_gpu, on_cpu = _device(settings) == "cuda", _device(settings) == "cpu"
+    on_gpu, on_cpu = settings.device_type == "cuda", settings.device_type == "cpu"
     rounded = settings.precision == "tf32" and not on_gpu
     return {
         "trainer.precision": "32-true" if rounded else settings.precision,
@@ -50,7 +50,7 @@ def machine(settings: TrainerSettings) -> dict[str, Any]:
     for name in LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):
             libraries[name] = importlib.metadata.version(name)
-    on_gpu = _device(settings) == "cuda"
+    on_gpu = settings.device_type == "cuda"
     processor = torch.cuda.get_device_name() if on_gpu else f"{cpu()}, {torch.backends.cpu.get_cpu_capability()}"
     threads = {} if on_gpu else {"threads": _threads(settings)}
     return {"gan_style": __version__, "torch": str(torch.__version__), **libraries, "processor": processor, **threads}
@@ -91,12 +91,6 @@ def cpu() -> str:
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()
-
-
-def _device(settings: TrainerSettings) -> str:
-    if torch.cuda.is_available() and settings.accelerator in ("auto", "gpu"):
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() and settings.accelerator in ("auto", "mps") else "cpu"
 
 
 def _threads(settings: TrainerSettings) -> int:

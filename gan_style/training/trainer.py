@@ -20,6 +20,7 @@ from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size
 from gan_style.core.types import Count
 from gan_style.networks.fast_convolutions import is_faster
+from gan_style.networks.stages import has_amx
 from gan_style.training.engine.batch_norm import SyncBatchNorms
 from gan_style.training.engine.engine import Engine
 from gan_style.training.strategy import strategy_of
@@ -49,15 +50,16 @@ class TrainerSettings:
         precision: "bf16-mixed" and "16-mixed" compute the networks in half precision and the losses in float32; the
             second scales each player's loss so that small gradients do not vanish. "tf32" rounds the factors of float32
             multiplications to 10 bits on a GPU that has such units; elsewhere it is "32-true". torch's default does so
-            in convolutions only.
+            in convolutions only. "auto" is "bf16-mixed" on a CPU with AMX, elsewhere "32-true".
         max_steps: exactly this many iterations; one is a batch through all turns. Wins over max_epochs.
         max_epochs: exactly this many epochs of the larger domain.
         val_every: iterations between two validations; null: five in a run, at least one per 5,000.
         save_every: iterations between two checkpoints; null: with each validation.
         log_every: iterations between two rows of metrics.csv; null: 200 rows, at least one per 50.
         deterministic: refuse operations that are not reproducible on a GPU.
-        fast_convolutions: in float32 on a CPU, Winograd and other fast convolutions in the generators; null: where
-            crops are large and the processor multiplies matrices fast enough for it to pay (docs/performance.md).
+        fast_convolutions: on a CPU, layers in stages, in float32 with Winograd's convolutions (`networks.stages`);
+            null: where crops are large and the processor multiplies matrices fast enough for it to pay, and in
+            "bf16-mixed" where it has AMX (docs/performance.md).
         checkpointing: residual blocks of the generators keep only their input and are recomputed in the backward pass:
             same numbers, less memory, more time.
         compile: "default" compiles the networks, which takes minutes at the start and is for batches of one size; "max"
@@ -72,7 +74,7 @@ class TrainerSettings:
     num_nodes: Count = 1
     strategy: str | None = None
     sync_batchnorm: bool | None = None
-    precision: Literal["32-true", "tf32", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    precision: Literal["32-true", "tf32", "bf16-mixed", "16-mixed", "64-true", "auto"] = "32-true"
     max_steps: Count | None = None
     max_epochs: Count | None = 200
     val_every: Count | None = None
@@ -88,6 +90,8 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         if self.max_steps is None and self.max_epochs is None:
             raise UserError("give trainer.max_steps or trainer.max_epochs: a run has to end")
+        if self.precision == "auto":
+            self.precision = "bf16-mixed" if self.device_type == "cpu" and has_amx() else "32-true"
 
     @property
     def device_count(self) -> int:
@@ -95,6 +99,13 @@ class TrainerSettings:
         if self.devices != "auto":
             return self.devices
         return max(1, torch.cuda.device_count()) if self.accelerator in ("auto", "gpu") else 1
+
+    @property
+    def device_type(self) -> str:
+        """Kind of device that the run trains on: "cuda", "mps" or "cpu"."""
+        if torch.cuda.is_available() and self.accelerator in ("auto", "gpu"):
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() and self.accelerator in ("auto", "mps") else "cpu"
 
     @property
     def world_size(self) -> int:
@@ -118,7 +129,9 @@ class TrainerSettings:
         """Check whether `fast_convolutions` computes the generators; compiled networks take their own."""
         if self.compile != "off":
             return False
-        return is_faster(image_size) if self.fast_convolutions is None else self.fast_convolutions
+        if self.fast_convolutions is not None:
+            return self.fast_convolutions
+        return has_amx() if self.precision == "bf16-mixed" else is_faster(image_size)
 
     def tell(self, engine: Engine, image_size: Size) -> None:
         """Tell an engine how to compute, before it trains."""
@@ -172,6 +185,7 @@ class TrainerSettings:
         on_gpu = torch.cuda.is_available() and self.accelerator in ("auto", "gpu")
         if self.precision == "tf32" and on_gpu:
             torch.set_float32_matmul_precision("high")  # of matrix multiplications: convolutions use TF32 by default
+        in_lightning: Any = "32-true" if self.precision == "tf32" else self.precision  # it knows no tf32
         half = [ScaledByPlayer("cuda" if on_gpu else "cpu")] if self.precision == "16-mixed" else []
         together = [SyncBatchNorms(on_gpu)] if self.world_size > 1 and self.sync_batchnorm is not False else []
         return pl.Trainer(
@@ -179,7 +193,7 @@ class TrainerSettings:
             devices=self.device_count,
             num_nodes=self.num_nodes,
             strategy=strategy_of(self.strategy, self.world_size),
-            precision=None if half else "32-true" if self.precision == "tf32" else self.precision,
+            precision=None if half else in_lightning,
             plugins=[*half, *together],
             max_epochs=-1,  # one endless stream; Keeper ends it at the exact iteration
             val_check_interval=val,

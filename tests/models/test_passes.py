@@ -17,6 +17,7 @@ from gan_style.core.seeding import derive_seed
 from gan_style.models.passes import compute_modes
 from gan_style.networks import fast_convolutions, winograd
 from gan_style.training.engine import engine
+from gan_style.training.trainer import TrainerSettings
 from tests.conftest import small_config
 
 MODELS = {
@@ -88,6 +89,28 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
         taken.clear()
         run(f"run-{pixels}-{word}", "trainer.max_steps=2", f"trainer.fast_convolutions={word}")
         assert set(taken) == {expected}
+
+
+def test_bfloat16_takes_them_where_the_processor_has_it(
+    run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[tuple[bool, int]] = []
+
+    def watched(nets: Any, faster: bool, checkpointing: bool, judges: Any) -> Any:
+        taken.append((faster, len(judges)))
+        return compute_modes(nets, faster, checkpointing, judges)
+
+    monkeypatch.setattr(engine, "compute_modes", watched)
+    for there in (True, False):
+        monkeypatch.setattr("gan_style.training.trainer.has_amx", lambda there=there: there)
+        assert TrainerSettings("cpu", precision="auto").precision == ("bf16-mixed" if there else "32-true")
+        for word in ("auto", "bf16-mixed"):
+            taken.clear()
+            run(f"run-{there}-{word}", *SMALL, f"trainer.precision={word}", "trainer.accelerator=cpu")
+            assert set(taken) == {(there, 2)}
+    taken.clear()
+    run("penalised", *SMALL, "trainer.precision=bf16-mixed", "trainer.fast_convolutions=true", "model.lambda_r1=1")
+    assert set(taken) == {(True, 0)}  # a penalty differentiates the discriminators twice
 
 
 SMALL = ("model.generator.filters=2", "model.generator.blocks=1", "model/discriminator=pixel", "trainer.max_steps=2")

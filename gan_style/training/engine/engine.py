@@ -40,7 +40,7 @@ class Engine(pl.LightningModule):
         self.method = method
         self.iterations_per_epoch, self.wrap = iterations_per_epoch, wrap
         self.first_weights = first_weights(method)  # of the lambdas that have a schedule
-        self.fast_convolutions = False  # whether what G trains uses `networks.fast_convolutions`, on a CPU in float32
+        self.fast_convolutions = False  # whether the networks compute by `networks.stages`, on a CPU
         self.checkpointing = False  # whether what G trains recomputes residual blocks in the backward pass
         self.compiled: Literal["off", "default", "max"] = "off"
         self.wrapped: dict[str, DistributedDataParallel] = {}  # players; none in a single process
@@ -100,10 +100,10 @@ class Engine(pl.LightningModule):
             return dict(self.method.generate(batch))
 
     def compute_modes(self) -> AbstractContextManager[object]:
-        """Compute what G trains as `fast_convolutions` and `checkpointing` say, inside a `with` block."""
-        faster = self.fast_convolutions and self.device.type == "cpu"
-        judges = self.method.networks("D")
-        return compute_modes(self.method.networks("G"), faster, self.checkpointing, self.wrap, judges)
+        """Compute the networks as `fast_convolutions` and `checkpointing` say, inside a `with` block."""
+        method, faster = self.method, self.fast_convolutions and self.device.type == "cpu"
+        of_G, of_D = method.networks("G"), method.networks("D")
+        return compute_modes(of_G, faster, self.checkpointing, self.wrap, of_D, method.penalised)
 
     def on_validation_model_zero_grad(self) -> None:
         """Keep the gradients: Lightning would clear those of an accumulated step that a validation interrupts."""
