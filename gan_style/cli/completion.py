@@ -8,6 +8,7 @@ from pathlib import Path
 
 import shtab
 
+from gan_style.cli.parsers import verbs_of
 from gan_style.core.config import config_dir
 from gan_style.core.terminal import answer
 
@@ -63,15 +64,6 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     preamble = {"bash": IN_BASH, "zsh": IN_ZSH}.get(shell, "").format(words=words)
     return shtab.complete(parser, shell=shell, preamble=preamble)
-
-
-def verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers of a command's verbs, by name."""
-    found: dict[str, argparse.ArgumentParser] = {}
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            found |= action.choices
-    return found
 
 
 def choices(folder: Path | None = None) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_style.cli.options import allow_option, configs_option
-from gan_style.cli.parsers import add_completion, add_licences, add_serve, add_sweep, add_table, add_train
+from gan_style.cli.parsers import add_completion, add_licences, add_serve, add_sweep, add_table, add_train, verbs_of
 from gan_style.core import allowed
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.exit_status import exit_status
@@ -70,8 +70,6 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
 
 def _unrecognized(parser: argparse.ArgumentParser, verb: str, left: list[str]) -> str:
     """Say which arguments a verb does not take, and the nearest one of the first option among them."""
-    from gan_style.cli.completion import verbs_of
-
     options = verbs_of(parser)[verb]._option_string_actions
     unknown = next((one.partition("=")[0] for one in left if one.startswith("--")), None)
     nearest = did_you_mean(unknown, [one for one in options if one.startswith("--")]) if unknown else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
@@ -99,3 +100,12 @@ def add_licences(verbs: Any) -> None:
     parser = verbs.add_parser("licences", help=said, description=said)
     parser.add_argument("--json", action="store_true", help="the same for programs")
     parser.set_defaults(run=("cli.licences", "licences"))
+
+
+def verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of a command's verbs, by name."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= action.choices
+    return found
