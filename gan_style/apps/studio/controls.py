@@ -16,6 +16,7 @@ from gan_style.apps.studio.translating import Slot, Wish
 from gan_style.core.errors import UserError
 
 SIZES = (128, 1536)  # pixels, longer side of a result; more takes minutes without a GPU
+MAX_SEED = 2**53 - 1  # the largest whole number that a browser holds exactly
 PAINTING_SIDE = 640  # pixels of the picture under the brush
 
 
@@ -110,7 +111,9 @@ def controls(models: Models, folder: Path) -> Controls:
     steps = gr.Slider(
         10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, buttons=[], elem_id="steps"
     )
-    seed = gr.Number(0, label="Seed", precision=0, minimum=0, visible=False, buttons=[], elem_id="seed")
+    seed = gr.Number(
+        0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, visible=False, buttons=[], elem_id="seed"
+    )
     with gr.Accordion("Paint where a style holds", open=False, visible=False, elem_id="regions") as regions:
         gr.HTML(
             '<p class="quiet">Each brush colour is a style: '
@@ -196,8 +199,8 @@ def _whole(seed: float | None) -> int:
     Raises:
         UserError: it is none.
     """
-    if seed is None or seed < 0 or seed != int(seed):
-        raise UserError("the seed should be a whole number of at least 0")
+    if seed is None or not 0 <= seed <= MAX_SEED or seed != int(seed):
+        raise UserError(f"the seed should be a whole number from 0 to {MAX_SEED}")
     return int(seed)
 
 

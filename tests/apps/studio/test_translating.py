@@ -126,6 +126,15 @@ def test_gatys_shows_its_picture_and_stops_with_it(
     assert np.array_equal(seen[-1][1], made.after)
 
 
+@pytest.mark.parametrize("seed", [None, -1, 0.5, 1e20, float("inf"), float("nan")])
+def test_a_seed_that_is_none_is_a_sentence(seed: float | None) -> None:
+    from gan_style.apps.studio.controls import MAX_SEED, _whole
+
+    assert _whole(MAX_SEED) == MAX_SEED == int(float(MAX_SEED))
+    with pytest.raises(UserError, match="the seed should be a whole number from 0 to 9007199254740991"):
+        _whole(seed)
+
+
 def test_a_seed_is_of_what_a_model_draws(samples: list[Path], tmp_path: Path) -> None:
     noisy = loaded("model=cyclegan", "model.generator.noise=true")
     made = [translate(noisy, Wish(samples[0], seed=seed, size=32), tmp_path, "a", quiet).after for seed in (0, 7, 7)]
