@@ -98,11 +98,15 @@ def buttons(label: str, go_id: str, stop_id: str, stops: Stops) -> Any:
     return go.click(begin, None, None, **AT_ONCE)
 
 
-def growing(work: Callable[[Callable[[Shown], None]], Result]) -> Generator[Shown, None, Result]:
+def growing(
+    work: Callable[[Callable[[Shown], None]], Result], stop: Callable[[], None]
+) -> Generator[Shown, None, Result]:
     """Yield what work shows while it goes on in a thread, the newest alone where several wait; return its result.
 
     Args:
         work: called with the function that shows something.
+        stop: asks the work to end, where the generator is closed because its visitor has left. The thread is waited
+            for: it holds the place of the one model that runs at a time.
     """
     news: SimpleQueue[Any] = SimpleQueue()
     ended = object()
@@ -118,9 +122,16 @@ def growing(work: Callable[[Callable[[Shown], None]], Result]) -> Generator[Show
             news.put(ended)
 
     # in this context, by which Gradio knows whose progress it is
-    threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
-    while (item := _newest(news)) is not ended:
-        yield item
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+    thread.start()
+    try:
+        while (item := _newest(news)) is not ended:
+            yield item
+    except GeneratorExit:
+        stop()
+        raise
+    finally:
+        thread.join()
     if errors:
         raise errors[0]
     return results[0]

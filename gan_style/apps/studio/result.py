@@ -66,7 +66,7 @@ def result_tab(models: Models, chosen: Controls, room: Room, stops: Stops) -> No
             with stops.heard(session, within=not optimizes):
                 return translate(translator, wish, folder, f"{stem}-{file_name(name)}", reporting(progress), grown)
 
-        made = yield from growing(work)
+        made = yield from growing(work, lambda: stops.ask(session))
         for sentence in made.notes:
             gr.Info(titled("About this file", plain(UserError(sentence))))
         if made.stopped:

@@ -95,7 +95,7 @@ def test_what_grows_is_seen_and_the_newest_alone() -> None:
             show(number)
         return "done"
 
-    growth = growing(work)
+    growth = growing(work, go_on.set)
     assert next(growth) == 1
     go_on.set()
     results: list[str] = []
@@ -111,7 +111,28 @@ def test_what_grows_is_seen_and_the_newest_alone() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        next(growing(broken))
+        next(growing(broken, go_on.set))
+
+
+def test_an_optimisation_ends_where_its_visitor_has_left() -> None:
+    from gan_style.apps.studio.events import growing
+
+    stops, steps, never = Stops(), list[int](), threading.Event()
+
+    def work(show: Any) -> None:
+        with stops.heard("mine", within=False):
+            while not stops.asked("mine"):
+                steps.append(1)
+                show(len(steps))
+                never.wait(0.01)
+
+    growth = growing(work, lambda: stops.ask("mine"))
+    next(growth)
+    growth.close()
+    done = len(steps)
+    never.wait(0.1)
+    assert len(steps) == done
+    assert not stops.asked("mine")  # the next wish of the session is another
 
 
 def test_others_go_on() -> None:
