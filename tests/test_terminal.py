@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from gan_style.cli.main import main, parser_of_verbs
 from gan_style.core import terminal
 from gan_style.core.config import config_dir
 from gan_style.core.errors import UserError
+from gan_style.core.exit_status import exit_status
 from tests.documents.running import run_training
 from tests.small_models import saved
 
@@ -81,6 +83,31 @@ def test_a_reader_that_has_seen_enough_is_no_mistake() -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 0
+
+
+def test_a_mistake_after_lines_that_nobody_reads_is_its_sentence_alone() -> None:
+    """Python would complain of them at its end, and end with a status of its own."""
+    script = "from gan_style.core import terminal; from gan_style.core.errors import UserError; "
+    script += "from gan_style.core.exit_status import exit_status; import sys\n"
+    script += "with exit_status('inspect') as ending:\n    terminal.answer('a line')\n    raise UserError('no')\n"
+    script += "sys.exit(ending.status)"
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=buffered, **pipes)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read().decode().splitlines() == ["gan_style: no"]
+    process.stderr.close()
+    assert process.wait() == 2
+
+
+def test_a_process_without_a_terminal_ends_as_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of pythonw."""
+    monkeypatch.setattr(sys, "stdout", None)
+    with exit_status("inspect") as ending:
+        terminal.answer("a line")
+    assert ending.status == 0
 
 
 def test_every_key_of_the_config_is_on_the_page() -> None:

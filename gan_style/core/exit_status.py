@@ -36,8 +36,10 @@ def exit_status(verb: str, unnamed: str = "a file") -> Iterator[Ending]:
     """
     ending = Ending()
     try:
-        yield ending
-        settle()
+        try:
+            yield ending
+        finally:
+            settle()
     except UserError as error:
         warn(f"gan_style: {error}")
         ending.status = 2

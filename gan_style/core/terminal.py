@@ -55,9 +55,13 @@ def answer(text: object, *, flush: bool = False) -> None:
 
 
 def settle() -> None:
-    """Write what is left for stdout; without a word where its reader, such as head, has seen enough and left."""
+    """Write what is left for stdout; without a word where its reader, such as head, has seen enough and left.
+
+    A process without a terminal, as of pythonw, has no stdout.
+    """
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         _leave_unread()
 
