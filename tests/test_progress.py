@@ -149,6 +149,43 @@ def test_ctrl_c_keeps_what_there_is(
     assert sorted(path.name for path in files.iterdir()) == ["out.png", "photo.png", "wave.png"]
 
 
+def test_ctrl_c_before_the_first_step_writes_nothing(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gan_style.core.signals._last_request", -float("inf"))
+    (files / "out.png").write_bytes(b"mine")
+    read_file = verb.read_file
+
+    def read(*args: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return read_file(*args)
+
+    monkeypatch.setattr(verb, "read_file", read)
+    assert by_gatys(files) == 130
+    assert capsys.readouterr().err == "gan_style: interrupted\n"
+    assert (files / "out.png").read_bytes() == b"mine"
+    assert sorted(path.name for path in files.iterdir()) == ["out.png", "photo.png", "wave.png"]
+
+
+def test_ctrl_c_in_the_last_step_cuts_nothing(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert by_gatys(files) == 0
+    whole = read_image(files / "out.png")
+    monkeypatch.setattr("gan_style.core.signals._last_request", -float("inf"))
+    left = iter(range(5, -1, -1))
+
+    def finite(*_: Any) -> None:
+        if not next(left):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(verb, "require_finite", finite)
+    assert by_gatys(files) == 0
+    assert next(left, None) is None
+    assert "interrupted" not in capsys.readouterr().err
+    assert np.array_equal(read_image(files / "out.png"), whole)
+
+
 def test_a_file_in_the_place_of_the_preview_is_not_replaced(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (files / "out.preview.png").write_bytes(b"mine")
     assert by_gatys(files) == 2

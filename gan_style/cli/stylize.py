@@ -38,7 +38,8 @@ MAX_SIDE_OF_GATYS_PIXELS = 512  # unless --size says otherwise: the cost grows w
 def stylize(parsed: Namespace) -> int:
     """Give one content picture a mix of styles, by an optimisation or by a trained model.
 
-    Returns: 0, or 130 where Ctrl-C ended an optimisation early; what there was of its picture is written.
+    Returns: 0, or 130 where Ctrl-C ended an optimisation early; what there was of its picture is written, and nothing
+        before its first step.
     """
     content, output = expanded(parsed.content), expanded(parsed.output)
     check_output(output)
@@ -64,9 +65,9 @@ def stylize(parsed: Namespace) -> int:
     save(result, output, carried)
     warn_of(translator.notes)
     say(f"{output}: {result.shape[1]}x{result.shape[0]} pixels")
-    if growth.stopped:
+    if growth.cut:
         warn(f"gan_style: interrupted: {output} holds the picture of {growth.said}")
-    return INTERRUPTED if growth.stopped else 0
+    return INTERRUPTED if growth.cut else 0
 
 
 def translator_of(parsed: Namespace) -> LoadedTranslator:
@@ -97,14 +98,22 @@ class Growth:
 
     Attributes:
         stopped: whether it was asked to end early.
-        said: its last step.
+        cut: whether it did, before its last step.
+        said: its last step; "" before the first.
     """
 
     stopped: bool = False
-    said: str = "no step"
+    cut: bool = False
+    said: str = ""
 
     def stop(self) -> None:
-        """Let the step that is being taken be the last."""
+        """Let the step that is being taken be the last.
+
+        Raises:
+            KeyboardInterrupt: none was taken yet, so that there is no picture to keep.
+        """
+        if not self.said:
+            raise KeyboardInterrupt
         self.stopped = True
 
 
@@ -125,15 +134,16 @@ def progress_of(translator: LoadedTranslator, output: Path, every: int, growth: 
 
             def step(done: int, total: int, terms: dict[str, float], image: torch.Tensor) -> bool:
                 nonlocal shown
+                growth.said = f"step {done} of {total}"
                 require_finite(image, RESULT)
                 said = steps.said(done, total)
-                growth.said = f"step {done} of {total}"
                 progress.update(task, completed=done, total=total, description=said, said=said)
                 if every and done % every == 0:
                     save_image(to_uint8(image)[0], output.with_name(f"{output.stem}-{done:05d}{output.suffix}"))
                 if time.monotonic() - shown > PREVIEW_SECONDS:
                     save_image(to_uint8(image)[0], preview)
                     shown = time.monotonic()
+                growth.cut = growth.cut or (growth.stopped and done < total)
                 return growth.stopped
 
             yield {"progress": step}

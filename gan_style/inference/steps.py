@@ -10,7 +10,7 @@ PIXELS_PER_SCALE = 4  # of a scale, times those of the one before: what its step
 
 
 class Steps:
-    """Steps of one descent, from small scales to the full one, timed from the first.
+    """Steps of the descent of one picture, from small scales to the full one, timed from the first.
 
     Args:
         per_scale: steps of each scale.
