@@ -207,7 +207,7 @@ def translate_files(
                 translator.notes.add(one.path, notes)
                 writer.write(functools.partial(save, result, one.target, carried))
                 if maps and one.array is not None:
-                    own = {name: options[name] for name in ("size", "tile")}
+                    own = {name: options[name] for name in ("size", "tile", "wrap")}
                     heat = translator.explain(one.array, direction, overlay=True, **own)
                     writer.write(functools.partial(save, heat, maps[one.target]))
             progress.advance(task, len(group))

@@ -181,12 +181,13 @@ class LoadedTranslator:
         *,
         size: int | None = None,
         tile: Tile = "auto",
+        wrap: str | None = None,
         overlay: bool = False,
     ) -> Any:
         """Show what each place of a picture means to its translation, such as the attention of U-GAT-IT.
 
         Args:
-            image, direction, size, tile: as of `translate_all`.
+            image, direction, size, tile, wrap: as of `translate_all`.
             overlay: draw the map over the picture, instead of returning its numbers.
 
         Returns: float32 [H, W] in [0, 1] as an array, or [1, H, W] or [B, 1, H, W] of a tensor; as an overlay uint8
@@ -197,8 +198,8 @@ class LoadedTranslator:
         """
         chosen = self.direction_of(direction)
         self.require_explains(chosen)
-        images = self._given([image], chosen.source, size)[0].images
-        with self._precision(), wrapping(self.wrap):
+        around, images = self._around(wrap, "exact"), self._given([image], chosen.source, size)[0].images
+        with self._precision(), wrapping(around):
             heat = self._passes(tile, "exact").explain(images.to(self.device), chosen).float().cpu()
         require_finite(heat, RESULT)
         if overlay:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import gan_style
 from gan_style.cli.main import main
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
@@ -117,3 +118,23 @@ def test_a_method_that_explains_nothing_says_so(tmp_path: Path, capsys: pytest.C
     assert run(*words) == 2
     assert "does not explain its translations" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out.png").exists()
+
+
+def test_the_map_of_a_picture_that_goes_round_goes_round(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.ckpt", "model=stegogan", "model.generator.init_gain=0.3")
+    translator = gan_style.load(path, device="cpu")
+    array = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    around, plain = (translator.explain(array, "B2A", wrap=wrap) for wrap in ("xy", None))
+    rolled = translator.explain(np.roll(array, (8, 12), (0, 1)), "B2A", wrap="xy")
+    np.testing.assert_allclose(rolled, np.roll(around, (8, 12), (0, 1)), atol=1e-5)
+    assert np.abs(around - plain).max() > 1e-3
+    Image.fromarray(array).save(tmp_path / "a.png")
+    words = ("translate", path, tmp_path / "a.png", tmp_path / "out.png", "--direction", "B2A")
+    assert run(*words, "--wrap", "xy", "--explain", tmp_path / "why") == 0
+    expected = translator.explain(array, "B2A", wrap="xy", overlay=True)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "why" / "out.png")), expected)
+    translator.wrap = "xy"  # as of a checkpoint that was trained on such pictures
+    assert np.array_equal(translator.explain(array, "B2A"), around)
+    assert np.array_equal(translator.explain(array, "B2A", wrap="off"), plain)
+    with pytest.raises(UserError, match="wrap='z' is not known"):
+        translator.explain(array, "B2A", wrap="z")
