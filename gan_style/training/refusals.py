@@ -190,6 +190,8 @@ def check_beginning(init_from: str | None, warm_start: str | None) -> None:
 def check_wrap(model: Translator, data: UnpairedDataModule, settings: TrainerSettings) -> None:
     """Pass a picture that goes round through the generators, where those of the data do.
 
+    Where pictures have sizes of their own, one of the smallest's size is passed, too, if it is known.
+
     Raises:
         UserError: its side is no multiple of a network's stride, or a network ties weights to places.
     """
@@ -199,12 +201,21 @@ def check_wrap(model: Translator, data: UnpairedDataModule, settings: TrainerSet
         raise UserError("data.wrap is for generators, and this model optimises the pictures themselves: leave it out")
     if settings.compile != "off":
         raise UserError("data.wrap and trainer.compile do not go together: leave one of them out")
-    height, width = data.transform.size if data.transform.fixed_size else (TRIED_SIDE, TRIED_SIDE)
     model.eval()
-    with torch.random.fork_rng(), torch.no_grad(), wrapping(data.wrap):
-        for direction in model.directions:
-            model.translate(torch.zeros(1, data.channels[direction.source], height, width), direction)
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), wrapping(data.wrap):
+        _translate_zeros(model, data, data.transform.size if data.transform.fixed_size else (TRIED_SIDE, TRIED_SIDE))
+        if data.smallest:
+            name, height, width = data.smallest
+            try:
+                _translate_zeros(model, data, (height, width))
+            except UserError as error:
+                raise UserError(f"{name} is {width}x{height} (width x height) in training, but {error}") from None
     model.train()
+
+
+def _translate_zeros(model: Translator, data: UnpairedDataModule, size: tuple[int, int]) -> None:
+    for direction in model.directions:
+        model.translate(torch.zeros(1, data.channels[direction.source], *size), direction)
 
 
 def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
