@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gan_style import testing
 from gan_style.checkpoints.checkpoint import load
 from gan_style.core.errors import UserError
 from gan_style.data.transforms import TrainTransform
 from gan_style.networks.wrap import directions
+from gan_style.training.callbacks import cycle_scores
 from tests.conftest import SCORES, small_config
 
 
@@ -88,6 +90,38 @@ def test_generators_go_round_in_training_and_discriminators_do_not(
     assert content["preprocessing"]["wrap"] == content["config"]["data"]["wrap"] == "xy"
 
 
+def test_the_cycle_is_scored_on_pictures_that_go_round(
+    run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    probe = cycle_scores.steganography_probe
+
+    def probed(*args: Any) -> Any:
+        seen.append(directions())
+        return probe(*args)
+
+    monkeypatch.setattr(cycle_scores, "steganography_probe", probed)
+    for wrap in ("xy", "null"):
+        words = (f"data.wrap={wrap}", "callbacks.cycle_scores.images=2", "trainer.val_every=1", "trainer.max_steps=1")
+        run(wrap, *SMALL[1:3], *words)
+    assert seen == ["xy", "xy", "", ""]
+
+
+def test_a_run_with_a_picture_of_an_own_size_that_does_not_fit_ends_before_its_folder(
+    run: Callable[..., Path], tmp_path: Path
+) -> None:
+    for domain in "AB":
+        (tmp_path / domain).mkdir()
+        for number, width in enumerate((64, 64, 72, 64)):
+            Image.new("RGB", (width, 64), (number * 40, 90, 20)).save(tmp_path / domain / f"{domain}{number}.png")
+    Image.new("RGB", (52, 48)).save(tmp_path / "A" / "odd.png")
+    words = (f"data=folders data.A={tmp_path / 'A'} data.B={tmp_path / 'B'} data.preprocess=none data.wrap=x").split()
+    unet = ("model/generator=unet128", "model.generator.depth=3", *(f"~{callback}" for callback in SCORES))
+    with pytest.raises(UserError, match=r"odd\.png is 52x48 .* multiple of 8, .* not 52 pixels: .* 48 or 56$"):
+        run("never", *words, *unet)
+    assert not (tmp_path / "never").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -98,7 +132,7 @@ def test_generators_go_round_in_training_and_discriminators_do_not(
         (("model=ugatit",), "this network has weights for each place"),
         (("model=gatys",), "data.wrap is for generators"),
         (("data.wrap=z",), r"data\.wrap=z"),
-        (("trainer.compile=true",), "data.wrap and trainer.compile do not go together"),
+        (("trainer.compile=default",), "data.wrap and trainer.compile do not go together"),
     ],
 )
 def test_a_run_that_cannot_be_ends_before_its_folder(

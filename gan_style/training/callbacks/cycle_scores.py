@@ -18,6 +18,7 @@ from gan_style.metrics.probe import ProbeResult, steganography_probe
 from gan_style.metrics.truth import bootstrap
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
+from gan_style.networks.wrap import wrapping
 from gan_style.training.callbacks.score_file import Scores, made_of, record
 from gan_style.training.engine.engine import engine_of, method_of
 
@@ -78,7 +79,8 @@ class CycleScores(pl.Callback):
             d: {"cycle_error": bootstrap([v for _, v in sorted(errors[d].items(), key=str)])} for d in errors
         }
         for direction in errors if self._probed else ():
-            found = self._probe(method_of(pl_module), direction)
+            with wrapping(engine_of(pl_module).wrap):
+                found = self._probe(method_of(pl_module), direction)
             interval = {"low": found.low, "high": found.high}
             scores[direction]["cycle_honesty"] = {"value": found.honesty, **interval, "floor": None}
         record(trainer, engine_of(pl_module), scores, {"N_probe": len(self._probed.get("A", ()))})
