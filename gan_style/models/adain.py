@@ -30,7 +30,8 @@ class AdaIN(Styled):
     Args:
         vgg: the encoder. Checkpoints carry it, so that a trained model needs no other file.
         decoder: factory, `(depth=, arch=)` -> network.
-        channels_A, channels_B: 3, or 1 for grey pictures in.
+        channels_A, channels_B: of the pictures, 3 or 1. The data or a checkpoint says them; the networks are the same
+            for both, as the encoder repeats grey ones.
         lambda_content: weight of the distance between the features of the output and AdaIN's features.
         lambda_style: weight of the distance between means and standard deviations.
         lambda_idt: weight of the L1 between a picture and itself in its own style, for contents and styles.

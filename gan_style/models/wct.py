@@ -17,6 +17,7 @@ from gan_style.models.translator import StyleCode
 from gan_style.networks.blocks import crop, pad_to_multiple
 from gan_style.networks.vgg import VGG
 
+WITHOUT_FLOAT64 = ("mps",)  # types of devices
 MIN_VARIANCE = 1e-5  # along an eigenvector of a covariance: what varies less is noise, and is neither scaled nor given
 
 
@@ -29,7 +30,8 @@ class WCT(Styled):
     Args:
         vgg: the encoder. Checkpoints carry it.
         decoder: factory, `(depth=, arch=)` -> network from the encoder's deepest layer.
-        channels_A, channels_B: 3, or 1 for grey pictures in.
+        channels_A, channels_B: of the pictures, 3 or 1. Any checkpoint says them; the networks are the same for both,
+            as the encoder repeats grey ones.
     """
 
     carries_vgg = True
@@ -59,7 +61,7 @@ class WCT(Styled):
     def stylize(self, images: Tensor, code: StyleCode) -> Tensor:
         features, size = self._features(images)
         mean, covariance = moments(features)
-        transform = code["colouring"].double() @ power(covariance, -0.5)  # eqs. 2 and 3 in one
+        transform = in_float64(code["colouring"]) @ power(covariance, -0.5)  # eqs. 2 and 3 in one
         centred = features.flatten(2) - mean[..., None].to(features)
         made = transform.to(features) @ centred + code["mean"][..., None].to(features)
         return crop(self.decoder(made.reshape_as(features)), size).clamp(-1, 1)
@@ -73,9 +75,14 @@ class WCT(Styled):
         return features, size
 
 
+def in_float64(x: Tensor) -> Tensor:
+    """Return numbers in float64, on the CPU where their device has none."""
+    return (x.cpu() if x.device.type in WITHOUT_FLOAT64 else x).double()
+
+
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the mean [B, C] and the covariance [B, C, C] of features [B, C, h, w] over places, in float64."""
-    flat = features.flatten(2).double()
+    flat = in_float64(features.flatten(2))
     mean = flat.mean(dim=-1)
     centred = flat - mean[..., None]
     return mean, centred @ centred.mT / (flat.shape[-1] - 1)

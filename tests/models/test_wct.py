@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,6 +136,33 @@ def test_strength_mixes_and_regions(wct: tuple[LoadedTranslator, dict[str, Weigh
     masked = translator.translate(given["content"], style=styles, mask=[left, 1 - left])
     whole = [translator.translate(given["content"], style=[one]) for one in styles]
     torch.testing.assert_close(masked, torch.where(left > 0, *whole), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_device_without_float64_leaves_it_to_the_cpu(
+    wct: tuple[LoadedTranslator, dict[str, Weights]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device `meta`, which has no numbers, stands for one of Apple's."""
+    taken: list[torch.Size] = []
+
+    def cpu(x: Tensor) -> Tensor:
+        taken.append(x.shape)
+        return torch.rand(x.shape)
+
+    def double(x: Tensor) -> Tensor:
+        assert x.device.type == "cpu"
+        return x.to(torch.float64)
+
+    model: Any = copy.deepcopy(wct[0].model).to("meta")
+    monkeypatch.setattr("gan_style.models.wct.WITHOUT_FLOAT64", ("meta",))
+    monkeypatch.setattr(Tensor, "cpu", cpu)
+    monkeypatch.setattr(Tensor, "double", double)
+    images = torch.zeros(1, 3, 32, 48, device="meta")
+    features = torch.zeros(1, model.encoder.channels[model.depth], 8, 12, device="meta")
+    monkeypatch.setattr(model, "_features", lambda _: (features, (32, 48)))
+    made = model.stylize(images, model.style_code(images))
+    assert (made.shape, made.device.type, made.dtype) == ((1, 3, 32, 48), "meta", torch.float32)
+    assert len(taken) == 3  # features of the style and of the content, and the colouring
 
 
 def test_what_it_cannot_do_is_a_sentence(
