@@ -16,6 +16,7 @@ from gan_style.checkpoints import checkpoint
 from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.inference.load import gatys
+from gan_style.inference.video.translate import translate_frames
 from tests.small_models import loaded, saved
 
 MODELS = {
@@ -62,6 +63,35 @@ def test_the_seam_is_no_larger_than_what_is_inside(name: str) -> None:
     assert torch.allclose(rolled, whole.roll((16, 32), (2, 3)), atol=2e-4)
     without = translator.translate(image.roll((16, 32), (2, 3)), **style)
     assert not torch.allclose(without, plain.roll((16, 32), (2, 3)), atol=1e-2)
+
+
+def test_masks_and_mixes_go_round() -> None:
+    translator, image = model_of("microast"), going_round(64, 96)
+    styles = [(-image.flip(1), 0.3), (image.roll(1, 1), 0.7)]
+    whole = [translator.translate(image, style=[one], wrap="xy") for one in styles]
+    left = torch.zeros(64, 96)
+    left[:, 16:64] = 1
+    regions = [(picture, 1.0) for picture, _ in styles]
+    masked = translator.translate(image, style=regions, mask=[left, 1 - left], wrap="xy")
+    assert torch.allclose(masked, torch.where(left > 0, *whole), atol=1e-5)
+    mixed = translator.translate(image, style=styles, wrap="xy")
+    rolled = translator.translate(image.roll((16, 32), (2, 3)), style=styles, wrap="xy")
+    assert torch.allclose(rolled, mixed.roll((16, 32), (2, 3)), atol=2e-4)
+    assert all((mixed - one).abs().max() > 1e-2 for one in whole)
+
+
+@pytest.mark.parametrize("smooth", ["off", "norm", "flow"])
+def test_the_frames_of_a_video_go_round(tmp_path: Path, smooth: str) -> None:
+    """All frames are the same, so that smoothing changes none."""
+    translator = loaded(*MODELS["resnet"])
+    array = ((going_round(32, 48)[0].permute(1, 2, 0).numpy() + 1) * 127.5).clip(0, 255).astype(np.uint8)
+    Image.fromarray(array).save(tmp_path / "in.png")
+    results = [tmp_path / f"{number}.png" for number in range(3)]
+    translate_frames(translator, [(tmp_path / "in.png", one) for one in results], smooth=smooth, wrap="x")
+    expected, plain = (translator.translate(array, wrap=wrap).astype(int) for wrap in ("x", None))
+    for one in results:
+        assert np.abs(np.asarray(Image.open(one)) - expected).max() <= 1
+    assert np.abs(expected - plain).max() > 3
 
 
 def test_gatys_does_not_go_round() -> None:
