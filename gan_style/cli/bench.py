@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from gan_style.apps.bench.settings import (
     rows_of_models,
 )
 from gan_style.core.errors import UserError
+from gan_style.core.machine import usable_cores
 from gan_style.core.paths import expanded, resolved
 from gan_style.core.progress import duration, progress_bars
 from gan_style.core.terminal import say
@@ -98,7 +98,7 @@ def settings_of(parsed: Namespace) -> Settings:
         seeds=parsed.seeds if parsed.seeds is not None else 1 if parsed.quick else 5,
         folders=folders,
         oracle=parsed.oracle,
-        jobs=parsed.jobs if parsed.jobs is not None else os.cpu_count() or 1,
+        jobs=parsed.jobs if parsed.jobs is not None else usable_cores(),
         protocol=replace(usual, **given),
     )
 

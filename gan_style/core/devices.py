@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -30,11 +31,17 @@ def device_of(device: Any) -> torch.device:
         raise UserError(f"device={device} cannot be used: take {seen}") from error
 
 
+@functools.cache
+def has_amx() -> bool:
+    """Check whether the processor has units that multiply matrices of bfloat16, and oneDNN to use them."""
+    return torch.backends.mkldnn.is_available() and torch.cpu._is_amx_tile_supported()
+
+
 def multiplies_bf16(device: Any) -> bool:
     """Check whether a device, as `device_of` takes it, has units that multiply matrices of bfloat16."""
     found = device_of(device)
     if found.type == "cpu":
-        return torch.cpu._is_amx_tile_supported()
+        return has_amx()
     return found.type == "cuda" and bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 

@@ -162,6 +162,7 @@ NAMES = {
     "stylize.translator_of": "cli.stylize.translator_of",
     "stylize.start_of": "cli.stylize.start_of",
     "stylize.progress_of": "cli.stylize.progress_of",
+    "cli.progress.progress_bars": "core.progress.progress_bars",
     "stylize.progress_bars": "core.progress.progress_bars",
     "stylize.watch_in": "cli.progress.watch_in",
     "stylize.LARGEST_SEED": "cli.arguments.MAX_SEED",

@@ -302,7 +302,8 @@ class UnpairedDataModule(pl.LightningDataModule):
             return max(1, min(MAX_WORKERS, self.spare_cores))
         # One keeps ahead of a CPU. Without a core of its own it only takes turns with training; and it has to begin as
         # a copy of this process: started anew it imports torch, and a script that calls `gan_style.train` once more.
-        return int(self.spare_cores > 0 and multiprocessing.get_start_method() == "fork")
+        starts = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+        return int(self.spare_cores > 0 and starts == "fork")
 
     @property
     def spare_cores(self) -> int:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from gan_style.core.errors import ContentError, UserError
+from gan_style.core.machine import usable_cores
 from gan_style.core.paths import resolved
 from gan_style.core.sizes import Size, as_given, height_width
 from gan_style.data.containers import HEAD_BYTES, sniff
@@ -220,7 +221,7 @@ def check_images(
         raise UserError(f"data.on_error is {on_error!r}, but must be stop or skip.")
     check = ImageCheck()
     wanted = values or ValueRange()
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         for done, (path, result) in enumerate(
             zip(paths, pool.map(lambda path: _inspect(path, min_size, wanted), paths), strict=True),
             start=1,

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.core.errors import UserError
+from gan_style.core.machine import usable_cores
 from gan_style.core.sizes import Size, height_width
 from gan_style.core.terminal import say
 from gan_style.data.containers import HEAD_BYTES, Bounded
@@ -125,7 +126,7 @@ class ShardImages:
         """
         chosen = np.unique(np.linspace(0, len(self) - 1, min(HASHED_FILES, len(self))).astype(np.int64)).tolist()
         total = hashlib.blake2b(self.entries[:, 2].tobytes() + "\n".join(self.names).encode("utf-8", "surrogateescape"))
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
             for data in pool.map(self.data, chosen):
                 total.update(hashlib.blake2b(data, digest_size=16).digest())
         return total.hexdigest()[:32]
@@ -154,7 +155,7 @@ def open_shards(
         UserError: If a shard cannot be read or holds no picture, or, unless such are to be skipped, a header is damaged
             or a picture smaller than `min_size`.
     """
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         shards = [shard for shard in pool.map(read_index, paths) if shard]
         if len(shards) < len(paths):
             from pytorch_lightning.utilities.rank_zero import rank_zero_only  # takes seconds

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -50,6 +50,7 @@ def missing_compiler() -> str | None:
     return None
 
 
+@contextmanager
 def compute_modes(
     trained_with_G: Sequence[nn.Module],
     faster: bool,
@@ -57,7 +58,7 @@ def compute_modes(
     wrap: str | None = None,
     discriminators: Sequence[nn.Module] = (),
     penalised: bool = False,
-) -> AbstractContextManager[object]:
+) -> Iterator[None]:
     """Set how networks compute inside a `with` block.
 
     Args:
@@ -67,16 +68,17 @@ def compute_modes(
         discriminators: the networks that are trained with them.
         penalised: whether these are differentiated twice, which stages cannot be.
     """
-    entered = ExitStack()
-    if wrap:
-        entered.enter_context(wrapping_but(wrap, *discriminators))
-    if faster and wrap:  # stages pad by reflection alone
-        entered.enter_context(fast_convolutions(*trained_with_G))
-    elif faster:
-        entered.enter_context(stages(*trained_with_G, *(() if penalised else discriminators)))
-    if checkpointing:  # entered last, so that a recomputed block uses the same convolutions
-        entered.enter_context(checkpointed(*trained_with_G))
-    return entered
+    with ExitStack() as entered:
+        if wrap:
+            entered.enter_context(wrapping_but(wrap, *discriminators))
+        if faster:
+            in_stages = [*(() if wrap else trained_with_G), *(() if penalised else discriminators)]
+            entered.enter_context(stages(*in_stages))
+        if faster and wrap:  # stages pad by reflection alone
+            entered.enter_context(fast_convolutions(*trained_with_G))
+        if checkpointing:  # entered last, so that a recomputed block uses the same convolutions
+            entered.enter_context(checkpointed(*trained_with_G))
+        yield
 
 
 def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None, method: str | None = None) -> list[Any]:
@@ -89,7 +91,7 @@ def joined(network: nn.Module, *inputs: Tensor, join: bool | None = None, method
         method: called in place of the network itself.
     """
     call = network if method is None else getattr(network, method)
-    alike = len({(x.shape[1:], x.dtype, x.device) for x in inputs}) == 1
+    alike = len({(x.shape[1:], x.device) for x in inputs}) == 1  # under autocast a fake may be in bfloat16
     if join is None:
         join = inputs[0].is_cuda or inputs[0].shape[-2] * inputs[0].shape[-1] <= MAX_PIXELS_TO_JOIN_ON_CPU
     if not (join and alike and can_join(network)):

@@ -9,7 +9,7 @@ convolution to the next, with statistics in float32; torch's own autocast takes 
 from __future__ import annotations
 
 import functools
-import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeGuard, cast
@@ -26,6 +26,7 @@ from gan_style.networks.fast_convolutions import (
     by_rows,
     instance_norm,
     is_plain,
+    replaced_forwards,
     rows_of_kernel,
     rows_of_output,
     takes_winograd,
@@ -68,8 +69,7 @@ class _Kept:
         All passes of a turn have the same one, so that their gradients are summed before they are cast back.
         """
         version = dtype, -1 if weight.is_inference() else weight._version  # inference tensors have none
-        # Reordered first: one copy that also casts takes a third longer.
-        made = _latest(self._weights, weight, version, lambda w: w.detach().contiguous(memory_format=LAST).to(dtype))
+        made = _latest(self._weights, weight, version, lambda w: _as_computed(w, dtype))
         if not (weight.requires_grad and torch.is_grad_enabled()):
             return made
         return _latest(self._trained, weight, version, lambda w: _Connected.apply(w, made))
@@ -90,6 +90,12 @@ def _latest(
     return kept[weight][1]
 
 
+def _as_computed(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(weight.is_inference()):  # what is made while scoring may be kept for a backward pass
+        # Reordered first: one copy that also casts takes a third longer.
+        return weight.detach().contiguous(memory_format=LAST).to(dtype)
+
+
 class _Connected(torch.autograd.Function):
     """Autograd function: returns what was made of a weight; the gradient goes to the weight, in its type and layout."""
 
@@ -103,12 +109,6 @@ class _Connected(torch.autograd.Function):
         return torch.empty(gradient.shape, dtype=ctx.dtype).copy_(gradient), None
 
 
-@functools.cache
-def has_amx() -> bool:
-    """Check whether the processor has matrix units for bfloat16; without them, stages were not faster in it."""
-    return torch.backends.mkldnn.is_available() and torch.cpu._is_amx_tile_supported()
-
-
 @contextmanager
 def stages(*models: nn.Module) -> Iterator[None]:
     """Compute models on a CPU in stages inside a `with` block.
@@ -116,17 +116,9 @@ def stages(*models: nn.Module) -> Iterator[None]:
     Gradients are only once differentiable. Weights, their gradients and the outputs of convolutions to few channels, as
     those of pictures, are in float32. A module whose `forward` was replaced before is left alone.
     """
-    kept, changed = _Kept(), []
-    for module in itertools.chain.from_iterable(model.modules() for model in models):
-        forward = _forward_of(module, kept)
-        if forward is not None and "forward" not in vars(module):
-            module.forward = forward
-            changed.append(module)
-    try:
+    kept = _Kept()
+    with replaced_forwards(models, lambda module: _forward_of(module, kept)):
         yield
-    finally:
-        for module in changed:
-            vars(module).pop("forward", None)
 
 
 def _forward_of(module: nn.Module, kept: _Kept) -> Callable[..., Tensor] | None:
@@ -139,19 +131,21 @@ def _forward_of(module: nn.Module, kept: _Kept) -> Callable[..., Tensor] | None:
     return None
 
 
-def _one(module: nn.Module, stage: _Stage, kept: _Kept, x: Tensor, *args: Any) -> Tensor:
-    y: Tensor = type(module).forward(module, x, *args) if args else _computed(stage, x, (module,), kept)
-    return y
+def _one(module: nn.Module, stage: _Stage, kept: _Kept, *inputs: Any, **named: Any) -> Tensor:
+    if named or len(inputs) != 1:
+        y: Tensor = type(module).forward(module, *inputs, **named)
+        return y
+    return _computed(stage, inputs[0], (module,), kept)
 
 
 def _sequence(module: nn.Sequential, kept: _Kept, x: Tensor) -> Tensor:
     """Compute a sequence in stages."""
     stage, pending = _Stage(), list[nn.Module]()
     for layer in _flat(module):
-        longer = _extended(stage, layer)
+        longer = None if _has_hooks(layer) else _extended(stage, layer)
         if longer is None and pending:
             x, stage, pending = _computed(stage, x, pending, kept), _Stage(), []
-            longer = _extended(stage, layer)
+            longer = None if _has_hooks(layer) else _extended(stage, layer)
         if longer is None:
             x = layer(x)
         else:
@@ -165,10 +159,15 @@ def _is_sequence(module: nn.Module) -> TypeGuard[nn.Sequential]:
 
 def _flat(module: nn.Sequential) -> Iterator[nn.Module]:
     for layer in module:
-        if _is_sequence(layer):
+        if _is_sequence(layer) and not _has_hooks(layer):
             yield from _flat(layer)
         else:
             yield layer
+
+
+def _has_hooks(layer: nn.Module) -> bool:
+    """Check whether somebody looks at a layer's input or output, which a stage of several layers does not show."""
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
 
 
 def _extended(stage: _Stage, layer: nn.Module) -> _Stage | None:
@@ -218,7 +217,8 @@ def _dtype_of(x: Tensor) -> torch.dtype | None:
     if x.device.type != "cpu" or not x.is_floating_point():
         return None
     if torch.is_autocast_enabled("cpu"):
-        return torch.bfloat16 if torch.get_autocast_dtype("cpu") == torch.bfloat16 else None
+        in_bf16 = torch.get_autocast_dtype("cpu") == torch.bfloat16 and x.dtype in (torch.float32, torch.bfloat16)
+        return torch.bfloat16 if in_bf16 else None
     return x.dtype if x.dtype in (torch.float32, torch.float64) else None
 
 
@@ -256,6 +256,10 @@ def _statistics(x: Tensor) -> list[tuple[Tensor, Tensor]]:
     return [_aten.batch_norm_update_stats(one, None, None, 0.0) for one in x.split(1)]
 
 
+def _are_finite(values: tuple[Tensor, Tensor]) -> bool:
+    return math.isfinite(sum(float(one.sum()) for one in values))
+
+
 def _light(stage: _Stage, x: Tensor, statistics: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Compute the layers of a stage before its convolution."""
     y = x
@@ -266,8 +270,10 @@ def _light(stage: _Stage, x: Tensor, statistics: Sequence[tuple[Tensor, Tensor]]
         ]
         y = parts[0] if len(parts) == 1 else torch.cat(parts)
     if stage.slope == 0:
-        # The sign of a number in bfloat16 is that of the integer with the same bits, and integers are compared faster.
-        bits = y.view(torch.int16) if y.dtype == torch.bfloat16 else y
+        # The sign of a number in bfloat16 is that of the integer with the same bits, and integers are compared faster;
+        # but NaN, which would become 0, may have either sign, and shows in the statistics of its channel.
+        by_bits = y.dtype == torch.bfloat16 and statistics and all(map(_are_finite, statistics))
+        bits = y.view(torch.int16) if by_bits else y
         y = (bits.clamp_min(0) if y is x else bits.clamp_min_(0)).view(y.dtype)
     elif stage.slope is not None:
         y = F.leaky_relu(y, stage.slope, inplace=y is not x)

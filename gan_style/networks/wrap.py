@@ -67,7 +67,7 @@ def wrapping_again(wrap: str | None) -> Iterator[None]:
 
 @contextmanager
 def wrapping_but(wrap: str | None, *networks: nn.Module) -> Iterator[None]:
-    """Let pictures go round, but not in networks that are called, such as discriminators."""
+    """Let pictures go round, but not in networks that are called as such (not by a method), nor in their hooks."""
     entered: list[AbstractContextManager[None]] = []
 
     def enter(*_: Any) -> None:
@@ -79,7 +79,8 @@ def wrapping_but(wrap: str | None, *networks: nn.Module) -> Iterator[None]:
 
     handles = []
     for network in networks if wrap else ():
-        handles += [network.register_forward_pre_hook(enter), network.register_forward_hook(leave, always_call=True)]
+        handles.append(network.register_forward_pre_hook(enter, prepend=True))
+        handles.append(network.register_forward_hook(leave, always_call=True))
     try:
         with wrapping(wrap):
             yield

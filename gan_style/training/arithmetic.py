@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from gan_style.core.machine import usable_cores
 from gan_style.core.moved import of_today
 from gan_style.core.sizes import Size, parsed
 from gan_style.core.version import __version__
@@ -97,5 +98,4 @@ def _threads(settings: TrainerSettings) -> int:
     """Return the threads of a process; several share the cores, unless OMP_NUM_THREADS is set."""
     if settings.device_count == 1 or "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // settings.device_count)
+    return max(1, usable_cores() // settings.device_count)

@@ -16,11 +16,11 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import MixedPrecision
 
 from gan_style.core.commands import launched_train
+from gan_style.core.devices import has_amx
 from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size
 from gan_style.core.types import Count
 from gan_style.networks.fast_convolutions import is_faster
-from gan_style.networks.stages import has_amx
 from gan_style.training.engine.batch_norm import SyncBatchNorms
 from gan_style.training.engine.engine import Engine
 from gan_style.training.strategy import strategy_of

@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_style.checkpoints.checkpoint import load
 from gan_style.core.config import build
 from gan_style.core.seeding import derive_seed
-from gan_style.models.passes import compute_modes
+from gan_style.models.passes import compute_modes, joined
 from gan_style.networks import fast_convolutions, winograd
 from gan_style.training.engine import engine
 from gan_style.training.trainer import TrainerSettings
@@ -96,9 +96,9 @@ def test_bfloat16_takes_them_where_the_processor_has_it(
 ) -> None:
     taken: list[tuple[bool, int]] = []
 
-    def watched(nets: Any, faster: bool, checkpointing: bool, judges: Any) -> Any:
-        taken.append((faster, len(judges)))
-        return compute_modes(nets, faster, checkpointing, judges)
+    def watched(nets: Any, faster: bool, checkpointing: bool, wrap: Any, judges: Any, penalised: bool) -> Any:
+        taken.append((faster, 0 if penalised else len(judges)))
+        return compute_modes(nets, faster, checkpointing, wrap, judges, penalised)
 
     monkeypatch.setattr(engine, "compute_modes", watched)
     for there in (True, False):
@@ -141,3 +141,24 @@ def test_without_a_compiler_a_note_says_so(
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
     run("run", *SMALL, "trainer.compile=default")
     assert "nothing is compiled: torch.compile needs a C++ compiler on a CPU" in capsys.readouterr().out
+
+
+def test_steps_of_the_optimiser_are_seen_within_an_iteration(run: Callable[..., Path]) -> None:
+    """CUT's D takes its step before G's turn, by a fused Adam, which does not count up the versions of weights."""
+    losses = []
+    for word in ("true", "false"):
+        words = ("model=cut", "trainer.precision=64-true", f"trainer.fast_convolutions={word}", "trainer.log_every=1")
+        folder = run(f"cut-{word}", *words, "trainer.max_steps=4", "trainer.accelerator=cpu")
+        rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+        losses.append(torch.tensor([float(row["train/G_gan_B"]) for row in rows if row["train/G_gan_B"]]))
+    assert len(losses[0]) == 4
+    torch.testing.assert_close(*losses, rtol=1e-6, atol=0)
+
+
+def test_passes_are_joined_under_autocast_too() -> None:
+    network, sizes = torch.nn.Conv2d(3, 3, 1), []
+    network.per_sample = True
+    network.register_forward_hook(lambda layer, inputs, output: sizes.append(len(inputs[0])))
+    with torch.autocast("cpu", torch.bfloat16):
+        joined(network, torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8).bfloat16())
+    assert sizes == [2]

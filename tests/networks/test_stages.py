@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -11,13 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from gan_style.core.devices import has_amx
 from gan_style.networks import fast_convolutions
 from gan_style.networks import stages as module
 from gan_style.networks.blocks import InstanceNorm2d, ReLU
 from gan_style.networks.padding import ReflectionPad2d
 from gan_style.networks.patchgan import PatchDiscriminator
 from gan_style.networks.resnet import ResnetGenerator
-from gan_style.networks.stages import has_amx, stages
+from gan_style.networks.stages import stages
 
 NETWORKS = {
     "resnet": lambda: ResnetGenerator(filters=32, blocks=2),
@@ -185,3 +187,37 @@ def test_units_are_asked_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> No
     for there in (True, False):
         monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda there=there: there)
         assert has_amx.__wrapped__() is there
+
+
+def test_what_is_not_a_number_stays_so_in_bfloat16() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 8, 3), InstanceNorm2d(8), ReLU(), nn.Conv2d(8, 4, 3))
+    with torch.no_grad():
+        network[0].weight[0, 0, 0, 0] = math.nan
+    with torch.autocast("cpu", torch.bfloat16), stages(network):
+        assert network(torch.randn(1, 4, 12, 12)).isnan().any()
+
+
+def test_layers_that_somebody_looks_at_are_computed_one_by_one() -> None:
+    network, x, seen = nn.Sequential(nn.Conv2d(3, 4, 3), InstanceNorm2d(4), ReLU()), torch.randn(1, 3, 9, 9), []
+    exact = network(x)
+    network[1].register_forward_hook(lambda layer, inputs, output: seen.append(output.mean()))
+    with stages(network):
+        torch.testing.assert_close(network(x), exact)
+    assert len(seen) == 1
+    torch.testing.assert_close(seen[0], torch.zeros(()), atol=1e-5, rtol=0)
+
+
+def test_a_layer_takes_keywords_and_sizes() -> None:
+    up, x = nn.ConvTranspose2d(3, 4, 3, stride=2, padding=1), torch.randn(1, 3, 8, 8)
+    with stages(up):
+        torch.testing.assert_close(up(x, output_size=(16, 16)), nn.ConvTranspose2d.forward(up, x, [16, 16]))
+        torch.testing.assert_close(up(input=x), nn.ConvTranspose2d.forward(up, x))
+
+
+def test_weights_made_while_scoring_serve_a_backward_pass() -> None:
+    network, x = nn.Sequential(nn.Conv2d(3, 4, 3)), torch.randn(1, 3, 8, 8)
+    with stages(network):
+        with torch.inference_mode():
+            network(x)
+        network(x).sum().backward()
+    assert weights_of(network)[0].grad is not None

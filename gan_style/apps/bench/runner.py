@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from filelock import FileLock, Timeout
 from gan_style.apps.bench.cell import Spec
 from gan_style.apps.bench.settings import LOCK, ORACLE, RESULT, ROWS, Settings
 from gan_style.core.errors import Interrupted, UserError
+from gan_style.core.machine import usable_cores
 from gan_style.core.paths import cannot_use, write_whole
 from gan_style.core.training_process import Training, end_orphans
 
@@ -119,7 +119,7 @@ class Runner:
 
     def _start(self, cell: Cell) -> None:
         command = [sys.executable, "-m", "gan_style.apps.bench.cell", cell.spec.to_json()]
-        threads = str(max(1, (os.cpu_count() or 1) // self.jobs))
+        threads = str(max(1, usable_cores() // self.jobs))
         try:
             (cell.folder / FAILED).unlink(missing_ok=True)
             training = Training(command, cell.folder, {"OMP_NUM_THREADS": threads, "WANDB_MODE": "disabled"})

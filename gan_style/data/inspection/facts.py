@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_style.core.errors import UserError
+from gan_style.core.machine import usable_cores
 from gan_style.data.inspection.seen import look_at
 from gan_style.data.ledger import Note
 from gan_style.data.values import Array
@@ -151,7 +151,7 @@ def gather(
     """
     splits = {name: Split(name) for name in SPLITS if name in images}
     files = [(name, Path(path)) for name in splits for path in images[name]]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         facts = pool.map(lambda file: read_facts(file[1]), files)
         for done, ((name, _), fact) in enumerate(zip(files, facts, strict=True), start=1):
             if isinstance(fact, Unreadable):

@@ -27,6 +27,8 @@ def take_step(optimizer: LightningOptimizer, clip: float | None, scaler: torch.a
         scaler.update()
     else:
         optimizer.step()
+    # Fused steps leave the versions of the weights as they were, by which `networks.stages` knows them from older ones.
+    torch.autograd.graph.increment_version([p for group in plain.param_groups for p in group["params"]])
 
 
 def goes_on(
