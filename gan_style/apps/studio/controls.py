@@ -111,9 +111,7 @@ def controls(models: Models, folder: Path) -> Controls:
     steps = gr.Slider(
         10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, buttons=[], elem_id="steps"
     )
-    seed = gr.Number(
-        0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, visible=False, buttons=[], elem_id="seed"
-    )
+    seed = _seed()
     with gr.Accordion("Paint where a style holds", open=False, visible=False, elem_id="regions") as regions:
         gr.HTML(
             '<p class="quiet">Each brush colour is a style: '
@@ -191,6 +189,12 @@ def fitting(
         chosen = now.get(slot.name)
         updates[slot.name] = gr.update(choices=names, value=chosen if chosen in names else None, visible=bool(names))
     return updates
+
+
+def _seed() -> gr.Number:
+    return gr.Number(
+        0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, visible=False, buttons=[], elem_id="seed"
+    )
 
 
 def _whole(seed: float | None) -> int:

@@ -16,9 +16,9 @@ from gan_style.core.types import CountOrNone
 from gan_style.metrics.pairs import cycle_error
 from gan_style.metrics.probe import ProbeResult, steganography_probe
 from gan_style.metrics.truth import bootstrap
+from gan_style.models.passes import compute_modes
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
-from gan_style.networks.wrap import wrapping
 from gan_style.training.callbacks.score_file import Scores, made_of, record
 from gan_style.training.engine.engine import engine_of, method_of
 
@@ -79,7 +79,7 @@ class CycleScores(pl.Callback):
             d: {"cycle_error": bootstrap([v for _, v in sorted(errors[d].items(), key=str)])} for d in errors
         }
         for direction in errors if self._probed else ():
-            with wrapping(engine_of(pl_module).wrap):
+            with compute_modes((), faster=False, wrap=engine_of(pl_module).wrap):
                 found = self._probe(method_of(pl_module), direction)
             interval = {"low": found.low, "high": found.high}
             scores[direction]["cycle_honesty"] = {"value": found.honesty, **interval, "floor": None}
