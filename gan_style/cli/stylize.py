@@ -94,7 +94,7 @@ def start_of(translator: LoadedTranslator, parsed: Namespace) -> dict[str, Any]:
 
 @dataclass
 class Growth:
-    """How far an optimisation came.
+    """State of an optimisation: how far it came.
 
     Attributes:
         stopped: whether it was asked to end early.

@@ -1,4 +1,4 @@
-"""How far a command is: bars on a terminal, plain lines on stderr elsewhere."""
+"""Progress of a command: bars on a terminal, plain lines on stderr elsewhere."""
 
 from __future__ import annotations
 

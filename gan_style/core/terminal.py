@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from gan_style.core.errors import did_you_mean
 from gan_style.core.paths import printable
@@ -76,6 +77,9 @@ def warn(text: object) -> None:
     print(printable(str(text)), file=sys.stderr)
 
 
+_INVALID_CHOICE = re.compile(r"(.+): invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)  # of argparse
+
+
 class Parser(argparse.ArgumentParser):
     """Parser that escapes control characters in its messages: arguments may be file names that a shell expanded.
 
@@ -83,8 +87,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def error(self, message: str) -> NoReturn:
+        if found := _INVALID_CHOICE.fullmatch(message):
+            argument, value, choices = found.groups()
+            known = [choice.strip("'") for choice in choices.split(", ")]
+            message = f"{argument}: {value!r} is not known{did_you_mean(value, known)}"
         super().error(printable(message))
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, f"{value!r} is not known{did_you_mean(str(value), action.choices)}")

@@ -207,7 +207,7 @@ class TrainTransform:
 
     @cached_property
     def _pipeline(self) -> Any:
-        """What comes after crop and flip, built once per process, and only where asked for: see `random_crop`."""
+        """Steps after crop and flip, built once per process, and only where asked for: see `random_crop`."""
         import albumentations
 
         steps: list[Any] = []

@@ -1,4 +1,4 @@
-"""How far an optimisation of a picture is, in words."""
+"""Progress of the optimisation of a picture, in words."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ RANDOM = "random"  # an untrained teacher, for tests
 
 
 class Distill(Pretrained):
-    """One generator per direction, which learns the translations of a frozen teacher; no cycle, no discriminator.
+    """Generators, one per direction, that learn the translations of a frozen teacher; no cycle, no discriminator.
 
     Checkpoints do not carry the teacher: a student translates without it.
 
@@ -45,7 +45,7 @@ class Distill(Pretrained):
         channels_B: Count = 3,
         **training: Any,
     ) -> None:
-        channels: dict[str, int] = {"channels_A": channels_A, "channels_B": channels_B}
+        channels: dict[str, Any] = {"channels_A": channels_A, "channels_B": channels_B}
         super().__init__(generator, directions=directions, **channels, **training)
         # In a list, so that it is no part of this module: neither trained, nor averaged, nor kept in checkpoints.
         self._teacher: list[Translator] = []

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gan_style.core.direction import Direction
 from gan_style.core.types import Count
-from gan_style.models.translator import Translator, network_of
+from gan_style.models.translator import Optimizers, Translator, network_of
 from gan_style.networks.factory import make_generator
 
 
@@ -21,7 +21,7 @@ class Pretrained(Translator):
         generator: factory, `(in_channels=, out_channels=)` -> network; called once per direction.
         directions: `A2B`, `B2A` or both; a direction that is not there cannot be asked for.
         channels_A, channels_B: of the pictures of each domain.
-        **training: of `Translator`, for a method that has losses.
+        optimizer_G, **training: of `Translator`, for a method that has losses.
     """
 
     def __init__(
@@ -31,9 +31,10 @@ class Pretrained(Translator):
         directions: Sequence[Literal["A2B", "B2A"]] = ("A2B",),
         channels_A: Count = 3,
         channels_B: Count = 3,
+        optimizer_G: Optimizers = torch.optim.Adam,
         **training: Any,
     ) -> None:
-        super().__init__(**({"optimizer_G": torch.optim.Adam} | training))
+        super().__init__(optimizer_G=optimizer_G, **training)
         self.directions = tuple(Direction(direction) for direction in directions)
         self._networks = {str(direction): network_of(direction) for direction in self.directions}
         self.generators = tuple(self._networks.values())

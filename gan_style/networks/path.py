@@ -102,6 +102,6 @@ class PathGenerator(nn.Module):
 
     def _code(self, d: float | Tensor, like: Tensor) -> Tensor:
         """Return the code of each position, [B, domain_size], or [1, domain_size] of one for all."""
-        position = d.to(like) if isinstance(d, Tensor) else like.new_full((1,), d)
+        position = d.to(like) if isinstance(d, Tensor) else torch.full((1,), d, dtype=like.dtype, device=like.device)
         start, end = self.domains.to(like.dtype)
         return start + position.reshape(-1, 1) * (end - start)

@@ -39,7 +39,7 @@ _aten = torch.ops.aten
 
 
 class _Stage(NamedTuple):
-    """What is computed of a map [B, C, H, W]: norm, activation, reflection padding, convolution, in this order."""
+    """Layers computed as one, of a map [B, C, H, W]: norm, activation, reflection padding, convolution, in order."""
 
     eps: float | None = None  # of an instance norm; None: none
     slope: float | None = None  # of a leaky ReLU, 0 of a ReLU; None: none
@@ -48,7 +48,7 @@ class _Stage(NamedTuple):
 
     @property
     def by_rows(self) -> bool:
-        """Whether the convolution has so few outputs that it is computed row by row of its kernel."""
+        """True if the convolution has so few outputs that it is computed row by row of its kernel."""
         layer = self.layer
         if not isinstance(layer, nn.Conv2d) or layer.out_channels > MAX_CHANNELS_BY_ROWS:
             return False
@@ -56,7 +56,7 @@ class _Stage(NamedTuple):
 
 
 class _Kept:
-    """What the passes of an iteration share: weights as they are computed with, and memory that stays in the cache."""
+    """Shared by the passes of an iteration: weights as they are computed with, and memory that stays in the cache."""
 
     def __init__(self) -> None:
         self._weights: dict[Tensor, tuple[Any, Tensor]] = {}  # weight -> its version; as it is computed with

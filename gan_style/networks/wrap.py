@@ -149,7 +149,7 @@ class _Wrapping(TorchFunctionMode):
 
     @property
     def round(self) -> tuple[bool, bool]:
-        """Whether rows and whether columns go round."""
+        """Pair of flags: rows go round, columns go round."""
         return "y" in self.wrap, "x" in self.wrap
 
     def padded(self, x: Tensor, rows: Pair, columns: Pair) -> Tensor:

@@ -36,7 +36,7 @@ def lay(desk: Path) -> Path:
 
 
 def _images(desk: Path) -> None:
-    for seed, name in enumerate(("photo.jpg", "wave.jpg", "night.jpg", "scan.tif")):
+    for seed, name in enumerate(("photo.jpg", "wave.jpg", "night.jpg", "scan.tif", "panorama.png", "texture.png")):
         draw(desk / name, seed)
     folders = ("photos", "paintings", "frames", "more", "scans/deep")
     parts = ("trainA", "trainB", "testA", "testB", "content", "test_content", "styles/monet")

@@ -1,4 +1,4 @@
-"""What the events of the page share: errors as sentences, buttons that start and stop, folders for results."""
+"""Shared parts of the page's events: errors as sentences, buttons that start and stop, folders for results."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Models:
 
     @property
     def choices(self) -> list[tuple[str, str]]:
-        """What a person reads of each model, and its name; the name stands beside it where two are alike."""
+        """Return what a person reads of each model, and its name; the name stands beside it where two are alike."""
         labels = [self.label(name) for name in self.names]
         alike = {label for label in labels if labels.count(label) > 1}
         return [

@@ -34,7 +34,7 @@ Entry = dict[str, Any]  # of a result: its files, its caption, and the values of
 
 
 class Shown(NamedTuple):
-    """What of the tab changes with a result."""
+    """Parts of the tab that change with a result."""
 
     slider: gr.ImageSlider
     download: gr.DownloadButton

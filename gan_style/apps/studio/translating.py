@@ -75,7 +75,7 @@ class Made(NamedTuple):
 
 
 class Grown(NamedTuple):
-    """What becomes of a picture while it is optimised.
+    """Progress of a picture while it is optimised.
 
     Attributes:
         show: called now and then with the input and the picture so far, [H, W, 3] each.
