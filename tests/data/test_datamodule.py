@@ -137,7 +137,7 @@ def test_a_cpu_gets_a_worker_where_training_leaves_it_a_core(
 ) -> None:
     monkeypatch.setattr(datamodule, "usable_cores", lambda: cores)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    monkeypatch.setattr(datamodule.multiprocessing, "get_start_method", lambda: start)
+    monkeypatch.setattr(datamodule.multiprocessing, "get_start_method", lambda allow_none: start)
     data = scenes()
     assert data.workers == data.train_dataloader().num_workers == workers
     assert scenes(num_workers=3).workers == 3
