@@ -14,7 +14,8 @@ from gan_style.training.doctor.codes import CODES
 from tests.conftest import small_config
 from tests.training.doctor.zoo import ZOO, observe, visit
 
-MODELS = sorted(p.stem for p in (config_dir() / "model").glob("*.yaml"))
+# An untrained teacher gives every picture the same grey: its student has collapsed, as the doctor says.
+MODELS = sorted({p.stem for p in (config_dir() / "model").glob("*.yaml")} - {"distill"})
 QUICK = ("adain", "cut", "cyclegan", "perceptual_gan", "santa", "style_conditional", "unsb")
 
 # An untrained decoder may begin as a negative, and 60 iterations at MicroAST's rate do not turn it: the doctor is right
