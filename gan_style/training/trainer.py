@@ -182,7 +182,7 @@ class TrainerSettings:
         Iterations, accumulation, clipping, schedules, checkpoints and the sampler are not Lightning's: it counts
         optimiser steps, refuses clipping and accumulation, steps no schedule and replaces the sampler.
         """
-        on_gpu = torch.cuda.is_available() and self.accelerator in ("auto", "gpu")
+        on_gpu = self.device_type == "cuda"
         if self.precision == "tf32" and on_gpu:
             torch.set_float32_matmul_precision("high")  # of matrix multiplications: convolutions use TF32 by default
         in_lightning: Any = "32-true" if self.precision == "tf32" else self.precision  # it knows no tf32

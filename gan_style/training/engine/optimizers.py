@@ -18,17 +18,18 @@ def take_step(optimizer: LightningOptimizer, clip: float | None, scaler: torch.a
         scaler: of the loss that the gradients are of.
     """
     plain = optimizer.optimizer
+    weights = [p for group in plain.param_groups for p in group["params"]]
     if scaler:
         scaler.unscale_(plain)
     if clip is not None:
-        nn.utils.clip_grad_norm_([p for group in plain.param_groups for p in group["params"]], clip)
+        nn.utils.clip_grad_norm_(weights, clip)
     if scaler:  # it talks to the optimiser itself, not to Lightning's wrapper
         scaler.step(plain)
         scaler.update()
     else:
         optimizer.step()
     # Fused steps leave the versions of the weights as they were, by which `networks.stages` knows them from older ones.
-    torch.autograd.graph.increment_version([p for group in plain.param_groups for p in group["params"]])
+    torch.autograd.graph.increment_version(weights)
 
 
 def goes_on(
