@@ -48,7 +48,7 @@ def test_no_suite_is_left_out() -> None:
     assert files - set(SUITES) == {"common", "gpu_checks", "lightning_loop", "peer", "reference"}
 
 
-CHECKS = ["check.size=16", "check.iterations=2", "check.models=cut,none", "check.ways=1", "check.jobs=1"]
+CHECKS = ["check.size=32", "check.iterations=2", "check.models=cut,none", "check.ways=1", "check.jobs=1"]
 FEW_OF_CHECKS = [
     "check.model.generator.filters=2",
     "check.model.generator.blocks=1",

@@ -95,7 +95,7 @@ def our_path(root: Path, side: str, options: list[str]) -> Step:
         compile=parsed.compile,
     )
     pairs = inputs_and_outputs(root / "in", root / side, Ledger())
-    chosen = style_options(parsed.style, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size)
+    chosen = style_options(parsed.style, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size, parsed.wrap)
     chosen |= translate.tile_options(parsed.tile, parsed.tile_mode)
     return lambda: raise_for(translate.translate_files(translator, pairs, parsed.direction, parsed.batch, **chosen))
 
