@@ -26,7 +26,9 @@ from gan_style.core.config import config_dir, plain
 from tests.offline import refused
 
 __all__ = ["refused"]  # a fixture of every test
-SMALL_RUN = ("data=tiny", "data.num_workers=0", "trainer.log_every=1", "run_dir=unused")  # gan_style.testing's
+# As gan_style.testing's, with one validation, in the end: it takes longer than an iteration, and a short run has one
+# after each unless it says otherwise.
+SMALL_RUN = ("data=tiny", "data.num_workers=0", "trainer.log_every=1", "trainer.val_every=1000", "run_dir=unused")
 BASICS = (*SMALL_RUN, "name=test")
 
 SMALL = (
@@ -139,16 +141,20 @@ def _scenes_are_drawn_once() -> Iterator[None]:
     from gan_style.data.image_sets import SceneImages
 
     drawn: dict[tuple[object, ...], Any] = {}
-    alone = SceneImages._draw_now
 
-    def draw(images: SceneImages, i: int) -> Any:
-        key = (images.task.key, images.part, images.seed, images.first + i, images.size, images.domain)
-        if key not in drawn:
-            drawn[key] = alone(images, i)
-        return drawn[key].copy()
+    def once(alone: Callable[..., Any]) -> Callable[..., Any]:
+        def draw(images: SceneImages, i: int, *which: int, **named: int) -> Any:
+            scene = (images.task.key, images.part, images.seed, images.first + i, images.size, images.domain)
+            key = (alone.__name__, *scene, *which, *named.items())
+            if key not in drawn:
+                drawn[key] = alone(images, i, *which, **named)
+            return drawn[key].copy()
+
+        return draw
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SceneImages, "_draw_now", draw)
+        for name in ("_draw_now", "samples"):
+            patch.setattr(SceneImages, name, once(getattr(SceneImages, name)))
         yield
 
 

@@ -47,7 +47,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     **{name: (f"model={name}", *fitting(f"model={name}")) for name in MODELS if name != "cyclegan"},
 }
 GROUPS = [list(SETTINGS)[i : i + 9] for i in range(0, len(SETTINGS), 9)]  # most of a start is the imports
-END, CUT = 6, 3  # odd, so that it cuts an accumulated step
+END, CUT = 5, 3  # odd, so that it cuts an accumulated step
 
 
 @pytest.fixture(scope="module")

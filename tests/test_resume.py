@@ -47,21 +47,22 @@ def assert_same(a: Path, b: Path) -> None:
 @pytest.mark.parametrize(
     ("cut", "workers"),
     [
-        pytest.param(8, 0, id="at an epoch's end"),
-        pytest.param(5, 2, id="mid-epoch with loader workers"),
-        pytest.param(8, 2, id="at an epoch's end with loader workers", marks=pytest.mark.slow),
-        pytest.param(5, 0, id="mid-epoch", marks=pytest.mark.slow),
+        pytest.param(4, 0, id="at an epoch's end"),
+        pytest.param(3, 2, id="mid-epoch with loader workers"),
+        pytest.param(4, 2, id="at an epoch's end with loader workers", marks=pytest.mark.slow),
+        pytest.param(3, 0, id="mid-epoch", marks=pytest.mark.slow),
     ],
 )
 def test_resume_is_bit_exact(run: Run, trained: Run, cut: int, workers: int) -> None:
-    extra = (*HARD, "model.schedule.constant=4", "model.schedule.decay=20", "model.schedule.unit=iterations")
-    scored = cut == 5  # once with every callback of a user's training
-    whole = trained("whole", *extra, "trainer.max_steps=12", scored=scored)
+    extra = (*HARD, "model.schedule.constant=2", "model.schedule.decay=20", "model.schedule.unit=iterations")
+    extra += ("data.count=4",)  # iterations of an epoch
+    scored = cut == 3  # once with every callback of a user's training
+    whole = trained("whole", *extra, "trainer.max_steps=7", scored=scored)
     parts = run("parts", *extra, f"trainer.max_steps={cut}", f"data.num_workers={workers}", scored=scored)
     half = state(parts)
     assert half["iteration"] == cut
     assert differences(half["state_dict"], state(whole)["state_dict"]) != []
-    run("parts", *extra, "trainer.max_steps=12", "resume=last", f"data.num_workers={workers}", scored=scored)
+    run("parts", *extra, "trainer.max_steps=7", "resume=last", f"data.num_workers={workers}", scored=scored)
     assert_same(whole, parts)
 
 
@@ -95,17 +96,17 @@ def test_a_checkpoint_older_than_a_key_goes_on(run: Run, trained: Run, capsys: p
 
 
 @pytest.mark.slow
-def test_everything_listed_matters(run: Run) -> None:
+def test_everything_listed_matters(run: Run, trained: Run) -> None:
     """A resumed run that lost its pool, its optimisers or its averages must differ, or the test proves nothing."""
-    whole = run("whole", *HARD, "trainer.max_steps=12")
+    whole = run("whole", *HARD, "trainer.max_steps=8")
+    fresh = torch.load(run("fresh", *HARD, "trainer.max_steps=1") / "checkpoints/last.ckpt", weights_only=True)
     for lost in ("pools", "optimizers", "callbacks"):
-        parts = run(f"lost_{lost}", *HARD, "trainer.max_steps=6")
+        parts = trained(f"lost_{lost}", *HARD, "trainer.max_steps=4")
         path = parts / "checkpoints" / "last.ckpt"
         content = torch.load(path, weights_only=True)
-        fresh = torch.load(run(f"fresh_{lost}", *HARD, "trainer.max_steps=1") / "checkpoints/last.ckpt")
         content[lost] = fresh[lost]
         torch.save(content, path)
-        run(f"lost_{lost}", *HARD, "trainer.max_steps=12", "resume=last")
+        run(f"lost_{lost}", *HARD, "trainer.max_steps=8", "resume=last")
         assert differences(state(whole), state(parts)) != [], lost
 
 
@@ -249,11 +250,11 @@ def test_a_run_goes_on_in_another_layout(run: Run) -> None:
 
 def test_resume_is_bit_exact_by_fast_convolutions(run: Run, trained: Run) -> None:
     words = (*HARD, "trainer.fast_convolutions=true")
-    whole = run("whole", *words, "trainer.max_steps=6")
-    parts = run("parts", *words, "trainer.max_steps=3")
-    run("parts", *words, "trainer.max_steps=6", "resume=last")
+    whole = run("whole", *words, "trainer.max_steps=4")
+    parts = run("parts", *words, "trainer.max_steps=2")
+    run("parts", *words, "trainer.max_steps=4", "resume=last")
     assert_same(whole, parts)
-    plain = trained("plain", *HARD, "trainer.fast_convolutions=false", "trainer.max_steps=6")
+    plain = trained("plain", *HARD, "trainer.fast_convolutions=false", "trainer.max_steps=4")
     assert differences(state(plain)["state_dict"], state(whole)["state_dict"]) != []  # they were really taken
 
 

@@ -31,7 +31,7 @@ from tests.small_models import made, saved
 SIZES = [(1, 40, 56), (3, 75, 33), (2, 13, 90), (1, 5, 9)]
 GENERATORS = [
     ("model/generator=resnet9", "model.generator.blocks=9"),
-    ("model/generator=resnet6", "model.generator.blocks=6"),
+    ("model/generator=resnet6",),
     ("model/generator=resnet6", "model.generator.upsample=bilinear", "model.generator.downsample=blur"),
     ("model/generator=resnet6", "model.generator.norm=batch", "model.generator.init=kaiming"),
     ("model/generator=resnet6", "model.generator.spectral=true"),
@@ -45,7 +45,10 @@ GENERATORS = [
 WHOLE = [
     *[("model=cyclegan", *words) for words in GENERATORS],
     *[("model=cyclegan", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
-    *[("model=cyclegan", "model/generator=unet128", f"model.generator.upsample={mode}") for mode in UPSAMPLES],
+    *[
+        ("model=cyclegan", "model/generator=unet128", "model.generator.depth=4", f"model.generator.upsample={mode}")
+        for mode in UPSAMPLES
+    ],
     *[(f"model={name}",) for name in ("cut", "santa", "ugatit", "ugatit_light", "unsb", "munit", "unit")],
     *[
         (f"model={name}",)

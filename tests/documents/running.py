@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = SMALL_MODEL | {
     "trainer": "cpu",
     "trainer.max_steps": "2",
+    "trainer.val_every": "2",
     "trainer.log_every": "1",
     "data.val_count": "2",
     "data.count": "8",

@@ -1,1 +1,1 @@
-"""Losses of the first 20 iterations of every model, tiny, in float64 on the CPU."""
+"""Losses of the first ten iterations of every model, tiny, in float64 on the CPU."""

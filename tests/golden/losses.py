@@ -10,12 +10,13 @@ from gan_style.core.config import config_dir
 from tests.conftest import small_config, trained_into
 
 FOLDER = Path(__file__).parent
+ITERATIONS = 10  # the last six of which may show past fakes
 MODELS = sorted(p.stem for p in (config_dir() / "model").glob("*.yaml"))
 
 
 def record(model: str, run_dir: Path) -> str:
-    """Train 20 iterations and return their losses as CSV."""
-    precise = [f"model={model}", "trainer.precision=64-true", "trainer.max_steps=20", "trainer.val_every=1000"]
+    """Train ITERATIONS iterations and return their losses as CSV."""
+    precise = [f"model={model}", "trainer.precision=64-true", f"trainer.max_steps={ITERATIONS}"]
     if "pool_size" in small_config(*precise)["model"]:
         precise.append("model.pool_size=4")  # so that old fakes come back within the run
     trained_into(run_dir, *precise)

@@ -45,10 +45,13 @@ NO_POOL = {"cyclegan", "gcgan", "stegogan", "perceptual_gan", "two_branch"}  # w
 PENALTIES = {"lambda_r1": 2.0, "lambda_r2": 3.0, "lambda_gp": 5.0, "lambda_gp0": 7.0}
 
 
-def method(name: str, *words: str) -> Translator:
+def method(name: str, *words: str, **settings: Any) -> Translator:
+    """A method by words of a command, and settings put into its config: composing one takes longer than most tests."""
     pool = ("model.pool_size=0",) if name in NO_POOL else ()
     judge = ("model/discriminator=patch70",) if name in SEVERAL_JUDGES else ()
-    return build_model(small_config(f"model={name}", *pool, *judge, *words)).train()
+    config = small_config(f"model={name}", *pool, *judge, *words)
+    assert settings.keys() <= config["model"].keys()
+    return build_model(config | {"model": config["model"] | settings}).train()
 
 
 def generated(model: Translator) -> Images:
@@ -72,7 +75,7 @@ def judges(model: Translator, images: Images) -> dict[str, Callable[[Tensor], Te
 @pytest.mark.parametrize("mode", get_args(GanMode))
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_plays_by_every_loss(name: str, mode: str) -> None:
-    model = method(name, f"model.gan_mode={mode}", "model.lambda_r1=0")
+    model = method(name, gan_mode=mode, lambda_r1=0.0)
     torch.manual_seed(1)
     images = generated(model)
     terms_of_G, (total, terms_of_D) = model.generator_loss(images)[1], model.discriminator_loss(images)
@@ -90,8 +93,7 @@ def test_every_method_plays_by_every_loss(name: str, mode: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_takes_every_penalty_and_now_and_then(name: str) -> None:
-    weights = [f"model.{key}={value}" for key, value in PENALTIES.items()]
-    model = method(name, *weights, "model.penalty_every=3")
+    model = method(name, **PENALTIES, penalty_every=3)
     images = generated(model)
     torch.manual_seed(2)
     total, terms = model.discriminator_loss(images)
@@ -130,13 +132,13 @@ def slope(judge: Callable[[Tensor], Any], x: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", METHODS)
 def test_only_a_relativistic_loss_looks_at_real_pictures_in_the_generators_turn(name: str) -> None:
     for mode, passes in (("hinge", 1), ("relativistic", 2)):
-        model = method(name, f"model.gan_mode={mode}")
+        model = method(name, gan_mode=mode)
         last, seen = getattr(model, model.discriminators[-1]), []
         images = model.generate(example_batch())
         last.register_forward_hook(lambda *_, seen=seen: seen.append(1))
         model.generator_loss(images)
         assert len(seen) == passes
-        check_turns(method(name, f"model.gan_mode={mode}"), example_batch())
+        check_turns(method(name, gan_mode=mode), example_batch())
 
 
 def test_a_relativistic_run_with_both_penalties_resumes_bit_for_bit(tmp_path: Path) -> None:

@@ -133,7 +133,8 @@ def test_a_model_without_a_vgg_stylizes_and_is_not_trained() -> None:
         model.generator_loss(images)
 
 
-@pytest.mark.parametrize("suffix", [".pt2", pytest.param(".onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
 def test_an_exported_graph_counts_the_pixels_of_each_picture(tmp_path: Path, suffix: str) -> None:
     """Deviations are unbiased: a graph that kept the number of pixels of its example would be wrong at other sizes."""
     saved(tmp_path / "a.ckpt", "model=microast")

@@ -62,12 +62,12 @@ def test_gradients_are_those_of_the_plain_ways(name: str, monkeypatch: pytest.Mo
     forward = winograd._forward
     monkeypatch.setattr(winograd, "_forward", lambda *words: called.append(1) or forward(*words))
     overrides = (f"model={'cyclegan' if name == 'unet' else name}", *MODELS[name])
-    config = small_config(*overrides, "data.image_size=64", "data.load_size=64")
+    config = small_config(*overrides, "data.image_size=32", "data.load_size=32")
     styles = {"styles": 2} if name == "style_conditional" else {}
     model = build(config["model"], channels_A=3, channels_B=3, **styles).double().train()
     for network in model.networks("D"):
         network.eval()  # a spectral norm would take a step between the two passes
-    batch = {domain: torch.rand(2, 3, 64, 64).double() * 2 - 1 for domain in "AB"}
+    batch = {domain: torch.rand(2, 3, 32, 32).double() * 2 - 1 for domain in "AB"}
     plain = gradients(model, batch, False)
     assert not called
     faster = gradients(model, batch, True)
@@ -87,7 +87,7 @@ def test_a_run_takes_them_for_large_crops_or_by_the_word(
     for pixels, word, expected in ((16**2, "null", True), (100**2, "null", False), (100**2, "true", True)):
         monkeypatch.setattr("gan_style.networks.fast_convolutions.MIN_CROP_PIXELS", pixels)
         taken.clear()
-        run(f"run-{pixels}-{word}", "trainer.max_steps=2", f"trainer.fast_convolutions={word}")
+        run(f"run-{pixels}-{word}", "trainer.max_steps=1", f"trainer.fast_convolutions={word}")
         assert set(taken) == {expected}
 
 
@@ -113,7 +113,7 @@ def test_bfloat16_takes_them_where_the_processor_has_it(
     assert set(taken) == {(True, 0)}  # a penalty differentiates the discriminators twice
 
 
-SMALL = ("model.generator.filters=2", "model.generator.blocks=1", "model/discriminator=pixel", "trainer.max_steps=2")
+SMALL = ("model.generator.filters=2", "model.generator.blocks=1", "model/discriminator=pixel", "trainer.max_steps=1")
 
 
 @pytest.mark.slow

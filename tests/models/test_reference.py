@@ -21,7 +21,7 @@ REFERENCE = Path(__file__).parents[2] / "experiments" / "suites" / "reference.py
 # One pair of pictures as it is, for which both sides need no common order.
 WORDS = (
     *("model.generator.filters=8", "model.generator.blocks=2", "model.discriminator.filters=8"),
-    *("data.count=1", "data.flip=false", "data.preprocess=none", "data.image_size=64", "data.load_size=64"),
+    *("data.count=1", "data.flip=false", "data.preprocess=none", "data.image_size=32", "data.load_size=32"),
     *("data.val_count=1", f"trainer.val_every={ITERATIONS}", "trainer.log_every=1"),
     *(f"trainer.max_steps={ITERATIONS}", "model.schedule.constant=1000"),
 )

@@ -61,10 +61,10 @@ def test_true_pictures_of_drawn_scenes_are_healthy(direction: str, size: int) ->
         [from_grey_levels(draw_scene(k, i, size, domain))[None] for i in range(4 * LOOKS)]
         for k, domain in enumerate(direction)
     )
+    sketches = [sketch({"real_A": x, "fake_B": x, "real_B": y}) for x, y in zip(made, real, strict=True)]
     shown = {"checkerboard": 0, "blur": 0}
     for first in range(0, 4 * LOOKS, 4):
-        window = [sketch({"real_A": x, "fake_B": x, "real_B": y}) for x, y in zip(made, real, strict=True)]
-        numbers = measure(window[first : first + 4])
+        numbers = measure(sketches[first : first + 4])
         for code in shown:
             names, detector = DETECTORS[code]
             shown[code] += detector(*(float(numbers[f"A2B/{name}"]) for name in names))[0]
