@@ -62,15 +62,16 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parsed, left = parser.parse_known_args(arguments)
     words = next((getattr(parsed, name) for name in ("overrides", "words") if hasattr(parsed, name)), None)
     if left and (words is None or any(one.startswith("-") for one in left)):
-        parser.error(_unrecognized(parser, parsed.verb, left))
+        verb = verbs_of(parser)[parsed.verb]
+        verb.error(_unrecognized(verb, left))
     if words is not None:
         words += left
     return parsed
 
 
-def _unrecognized(parser: argparse.ArgumentParser, verb: str, left: list[str]) -> str:
+def _unrecognized(verb: argparse.ArgumentParser, left: list[str]) -> str:
     """Say which arguments a verb does not take, and the nearest one of the first option among them."""
-    options = verbs_of(parser)[verb]._option_string_actions
+    options = verb._option_string_actions
     unknown = next((one.partition("=")[0] for one in left if one.startswith("--")), None)
     nearest = did_you_mean(unknown, [one for one in options if one.startswith("--")]) if unknown else ""
     return f"unrecognized arguments: {' '.join(left)}{nearest}"
