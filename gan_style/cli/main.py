@@ -381,9 +381,10 @@ def _download(parsed: argparse.Namespace) -> None:
 
 
 def _describe(parsed: argparse.Namespace) -> None:
-    rows = _imported("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow)
-    page = [f"{name:14}{value}" for name, value in rows.items()]
-    for line in json.dumps(rows, indent=2).splitlines() if parsed.json else page:
+    found = _imported("inference.describe", "describe" if parsed.json else "page")(
+        parsed.checkpoint, allow=parsed.allow
+    )
+    for line in json.dumps(found, indent=2).splitlines() if parsed.json else found:
         answer(line)
 
 
