@@ -35,7 +35,7 @@ def describe(path: str | Path, *, allow: str | Sequence[str] = ()) -> dict[str, 
 
 
 def page(path: str | Path, *, allow: str | Sequence[str] = ()) -> list[str]:
-    """Describe as `describe` does, in lines for a person: what no person can read, such as hashes of names, is left out.
+    """Describe as `describe` does, in lines for a person: hashes of the pictures' names are left out.
 
     Args:
         path, allow: as of `describe`.
