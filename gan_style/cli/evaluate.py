@@ -68,6 +68,7 @@ def judging(options: Any, done: Callable[[], Any]) -> scoring.Judging:
     return scoring.Judging(
         **{name: getattr(options, name) for name in names},  # type: ignore[typeddict-item]
         cache=not options.no_cache,
+        wrap=getattr(options, "wrap", None),  # of evaluate alone
         done=done,
     )
 

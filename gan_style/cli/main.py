@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gan_style.cli.options import allow_option, configs_option
+from gan_style.cli.options import allow_option, configs_option, wrap_option
 from gan_style.cli.parsers import add_completion, add_licences, add_serve, add_sweep, add_table, add_train, verbs_of
 from gan_style.core import allowed
 from gan_style.core.errors import UserError, did_you_mean
@@ -189,6 +189,7 @@ def _scores(verbs: Any) -> None:
     evaluate.add_argument("checkpoint", help="a trained model, such as best.ckpt")
     data = "a named set below data/, a folder, scenes, or scenes:TASK of another drawn task"
     evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
+    wrap_option(evaluate)
     evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
     allow_option(evaluate)
     evaluate.set_defaults(run=("cli.evaluate", "evaluate"))
@@ -254,6 +255,7 @@ def _images(verbs: Any) -> None:
     sheet.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1")
     sheet.add_argument("--preserve-color", action="store_true", help="keep the colours of the contents")
     sheet.add_argument("--size", type=int, metavar="N", help="longer side of the contents, in pixels")
+    wrap_option(sheet)
     sheet.add_argument("--cell", type=int, default=256, metavar="N", help="side of a picture on the sheet")
     _method_options(sheet)
     allow_option(sheet)
@@ -277,6 +279,7 @@ def _live(verbs: Any) -> None:
     add("--preserve-color", action="store_true", help="keep the colours of the frames")
     add("--smooth", choices=("off", "norm", "flow"), default="off", help="against flicker; off")
     add("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
+    wrap_option(live)
     add("--realtime", action="store_true", help="as a camera: at the source's speed, and late frames are dropped")
     add("--control", type=expanded, metavar="PATH", help="a file or pipe of lines such as alpha 0.5; it may be new")
     precision = "auto: bf16 where the device has units that multiply matrices of it"
@@ -328,7 +331,7 @@ def _style_options(parser: argparse.ArgumentParser) -> None:
     add("--alpha", type=float, default=1.0, help="strength, 0 to 1")
     add("--preserve-color", action="store_true", help="keep the colours of the content")
     add("--mask", action="append", default=[], metavar="IMAGE", help="one per style, white where it holds")
-    add("--wrap", choices=("x", "y", "xy", "off"), help="the picture goes round: opposite borders continue each other")
+    wrap_option(parser)
     add("--size", type=int, metavar="N", help="longer side of the result in pixels, at most the content's; gatys: 512")
 
 

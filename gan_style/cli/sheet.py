@@ -58,6 +58,7 @@ def sheet(parsed: Namespace) -> None:
                         alpha=parsed.alpha,
                         preserve_color=parsed.preserve_color,
                         size=parsed.size,
+                        wrap=None if model.model.optimizes_images else parsed.wrap,
                     )[0]
                 )
                 progress.advance(task)

@@ -35,6 +35,7 @@ class Judging(TypedDict, total=False):
         cache: whether features of real pictures are kept for the next time; True.
         device: "cpu", "cuda", ...; None takes a GPU where there is one.
         allow: packages of the caller's own that checkpoints may name, see `gan_style.load`.
+        wrap: directions in which pictures of checkpoints go round, as of `translate`; None as they were trained.
         done: called after each picture.
     """
 
@@ -46,6 +47,7 @@ class Judging(TypedDict, total=False):
     cache: bool
     device: str | None
     allow: str | Sequence[str]
+    wrap: str | None
     done: Callable[[], Any]
 
 
@@ -144,4 +146,5 @@ def judge_of(data: ScoredSet, **judging: Unpack[Judging]) -> Judge:
     )
     cache = FeatureCache(default_folder()) if judging.get("cache", True) else None
     done, allow = judging.get("done", lambda: None), judging.get("allow", ())
-    return Judge(data, network, pairs, draws, cache, done, device, [allow] if isinstance(allow, str) else allow)
+    allow = [allow] if isinstance(allow, str) else allow
+    return Judge(data, network, pairs, draws, cache, done, device, allow, judging.get("wrap"))

@@ -150,7 +150,7 @@ class LoadedTranslator:
         Raises:
             UserError: as `translate`.
         """
-        passes, around = self._passes(tile, tile_mode), self._around(wrap, tile_mode)
+        passes, around = self._passes(tile, tile_mode), self.around(wrap, tile_mode)
         if style is None:
             for name in (*(["mask"] if mask else []), *options):
                 raise UserError(f"{name} needs a style: give one, or leave {name} out")
@@ -198,7 +198,7 @@ class LoadedTranslator:
         """
         chosen = self.direction_of(direction)
         self.require_explains(chosen)
-        around, images = self._around(wrap, "exact"), self._given([image], chosen.source, size)[0].images
+        around, images = self.around(wrap, "exact"), self._given([image], chosen.source, size)[0].images
         with self._precision(), wrapping(around):
             heat = self._passes(tile, "exact").explain(images.to(self.device), chosen).float().cpu()
         require_finite(heat, RESULT)
@@ -404,8 +404,16 @@ class LoadedTranslator:
             raise UserError("gatys optimises a whole picture and cannot be tiled: leave tile out, or give a size")
         return self.model
 
-    def _around(self, wrap: str | None, mode: Mode) -> str:
-        """Return the directions in which pictures go round, from what was asked for."""
+    def around(self, wrap: str | None, mode: Mode = "exact") -> str:
+        """Return the directions in which pictures go round: "x", "y", "xy", or "" for none.
+
+        Args:
+            wrap: what was asked for, as of `translate_all`.
+            mode: of tiles.
+
+        Raises:
+            UserError: no such directions, or what the model or its tiles cannot do.
+        """
         if wrap not in (None, "off", *get_args(Wrap)):
             raise UserError(f"wrap={shown(wrap)} is not known: take x, y, xy or off")
         around = "" if wrap == "off" else wrap or self.wrap or ""

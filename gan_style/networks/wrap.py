@@ -127,7 +127,7 @@ def _not_whole(side: int, multiple: int, dim: int) -> UserError:
     nearest = f"{below} or {above}" if below else str(above)
     return UserError(
         f"wrap={directions()} wants a {dict(SIDES.values())[dim]} that is a multiple of {multiple}, the stride of this "
-        f"network, and not {side} pixels: resize the picture to {nearest}"
+        f"network, and not {side} pixels: resize the picture to {nearest}, or go without wrap"
     )
 
 

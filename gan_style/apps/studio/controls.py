@@ -17,6 +17,13 @@ from gan_style.core.errors import UserError
 
 SIZES = (128, 1536)  # pixels, longer side of a result; more takes minutes without a GPU
 MAX_SEED = 2**53 - 1  # the largest whole number that a browser holds exactly
+WRAPS = [
+    ("as the model was trained", ""),
+    ("no", "off"),
+    ("left and right", "x"),
+    ("top and bottom", "y"),
+    ("all four", "xy"),
+]
 PAINTING_SIDE = 640  # pixels of the picture under the brush
 
 
@@ -45,6 +52,7 @@ class Controls(NamedTuple):
     size: gr.Slider
     steps: gr.Slider
     seed: gr.Number
+    wrap: gr.Dropdown
     regions: gr.Accordion
     painting: gr.ImageEditor
 
@@ -56,7 +64,16 @@ class Controls(NamedTuple):
     @property
     def kept(self) -> list[Any]:
         """Controls whose values a result keeps, all but the painting."""
-        plain = [self.image, self.direction, self.alpha, self.preserve_color, self.size, self.steps, self.seed]
+        plain = [
+            self.image,
+            self.direction,
+            self.alpha,
+            self.preserve_color,
+            self.size,
+            self.steps,
+            self.seed,
+            self.wrap,
+        ]
         return plain + [part for slot in self.slots for part in (slot.image, slot.name, slot.weight)]
 
     @property
@@ -68,7 +85,7 @@ class Controls(NamedTuple):
     def fitted(self) -> list[Any]:
         """Controls that `fitting` sets."""
         names = [slot.name for slot in self.slots]
-        return [self.caution, self.direction, self.styles, self.steps, self.seed, self.regions, *names]
+        return [self.caution, self.direction, self.styles, self.steps, self.seed, self.wrap, self.regions, *names]
 
     def wish(self, values: Mapping[Any, Any]) -> Wish:
         """Collect the values of `inputs`."""
@@ -86,6 +103,7 @@ class Controls(NamedTuple):
             size=int(values[self.size]),
             steps=int(values[self.steps]),
             seed=_whole(values[self.seed]),
+            wrap=values[self.wrap] or None,
             layers=(painting or {}).get("layers") or (),
         )
 
@@ -112,6 +130,7 @@ def controls(models: Models, folder: Path) -> Controls:
         10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, buttons=[], elem_id="steps"
     )
     seed = _seed()
+    wrap = gr.Dropdown(WRAPS, value="", label="Opposite borders continue each other", elem_id="wrap")
     with gr.Accordion("Paint where a style holds", open=False, visible=False, elem_id="regions") as regions:
         gr.HTML(
             '<p class="quiet">Each brush colour is a style: '
@@ -146,6 +165,7 @@ def controls(models: Models, folder: Path) -> Controls:
         size,
         steps,
         seed,
+        wrap,
         regions,
         painting,
     )
@@ -182,6 +202,7 @@ def fitting(
         controls.styles: gr.update(visible=model.takes_style),
         controls.steps: gr.update(visible=model.optimizes_images),
         controls.seed: gr.update(visible=draws),
+        controls.wrap: gr.update(visible=not model.optimizes_images),
         controls.regions: gr.update(visible=model.takes_style),
     }
     names = translator.style_names

@@ -19,6 +19,7 @@ from gan_style.inference.video.smoothing import smoother
 from gan_style.inference.video.translate import require_bytes
 
 TRIAL_SIDE = 64  # pixels of the first picture, which only shows that everything fits
+TRIAL_SIDE_AROUND = 256  # the same where pictures go round: a multiple of every network's stride
 
 
 class Look:
@@ -30,6 +31,7 @@ class Look:
         styles: names or files with their weights; none takes the model's own.
         direction, alpha, preserve_color: as of `LoadedTranslator.translate`.
         smooth, window: against flicker, see gan_style/inference/video/smoothing.py.
+        wrap: directions in which frames go round, as of `LoadedTranslator.translate_all`.
 
     Raises:
         UserError: something does not fit the model.
@@ -46,12 +48,14 @@ class Look:
         preserve_color: bool = False,
         smooth: str = "off",
         window: int | None = None,
+        wrap: str | None = None,
     ) -> None:
         self.translator, self._side = translator, side
-        self._last = torch.zeros(1, 3, TRIAL_SIDE, TRIAL_SIDE)
+        trial = TRIAL_SIDE_AROUND if translator.around(wrap) else TRIAL_SIDE
+        self._last = torch.zeros(1, 3, trial, trial)
         self._options: dict[str, Any] = {}
         self._smoothed = smoother(smooth, self._translate, translator.model, window)
-        fixed = {"preserve_color": preserve_color, "tile": None}
+        fixed = {"preserve_color": preserve_color, "tile": None, "wrap": wrap}
         self._take(fixed | {"direction": direction, "style": self._encoded(styles, direction), "alpha": alpha})
         self(self._last)
         self._smoothed.forget()
