@@ -137,20 +137,7 @@ def controls(models: Models, folder: Path) -> Controls:
             + ", ".join(f'<span class="dot c{n}"></span>style {n + 1}' for n in range(len(COLOURS)))
             + ". What stays unpainted stays as it is. Regions stand in place of weights.</p>"
         )
-        painting = gr.ImageEditor(
-            show_label=False,
-            type="numpy",
-            sources=(),
-            layers=False,
-            transforms=(),
-            brush=gr.Brush(default_size=40, colors=list(COLOURS), default_color=COLOURS[0], color_mode="fixed"),
-            canvas_size=(PAINTING_SIDE, PAINTING_SIDE),
-            height=420,
-            elem_id="painting",
-            buttons=[],
-            format="png",
-        )
-    bound(painting)
+        painting = _painting()
     return Controls(
         image,
         samples,
@@ -210,6 +197,25 @@ def fitting(
         chosen = now.get(slot.name)
         updates[slot.name] = gr.update(choices=names, value=chosen if chosen in names else None, visible=bool(names))
     return updates
+
+
+def _painting() -> gr.ImageEditor:
+    """Build the brush, whose colours are those of the styles."""
+    painting = gr.ImageEditor(
+        show_label=False,
+        type="numpy",
+        sources=(),
+        layers=False,
+        transforms=(),
+        brush=gr.Brush(default_size=40, colors=list(COLOURS), default_color=COLOURS[0], color_mode="fixed"),
+        canvas_size=(PAINTING_SIDE, PAINTING_SIDE),
+        height=420,
+        elem_id="painting",
+        buttons=[],
+        format="png",
+    )
+    bound(painting)
+    return painting
 
 
 def _seed() -> gr.Number:
