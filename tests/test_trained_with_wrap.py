@@ -23,16 +23,17 @@ from gan_style.cli.main import main
 from gan_style.core.errors import UserError
 from gan_style.data.values import Array
 from gan_style.inference.live.look import Look
-from tests.small_models import saved
+from gan_style.inference.trial import trial_size
+from tests.small_models import loaded, saved
 
 # As strong as a trained one, so that its pictures differ at the borders by more than a step of 255.
 NETWORKS = ("model=cyclegan", "model.generator.init_gain=0.3")
 
 
-def trained_round(path: Path, wrap: str, *words: str) -> Path:
+def trained_round(path: Path, wrap: str | None, *words: str, size: int = 32) -> Path:
     """A checkpoint that says of itself what one of a training with `data.wrap` says."""
-    content = checkpoint.load(saved(path, *NETWORKS, *words))
-    checkpoint.save(content | {"preprocessing": {"image_size": 32, "range": [-1.0, 1.0], "wrap": wrap}}, path)
+    content, around = checkpoint.load(saved(path, *NETWORKS, *words)), {"wrap": wrap} if wrap else {}
+    checkpoint.save(content | {"preprocessing": {"image_size": size, "range": [-1.0, 1.0], **around}}, path)
     return path
 
 
@@ -78,10 +79,33 @@ def test_live_as_a_command(path: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "wrap=x wants a width that is a multiple of 4" in capsys.readouterr().err
 
 
-def test_a_deep_network_is_tried_on_a_picture_that_it_takes(tmp_path: Path) -> None:
-    deep = trained_round(tmp_path / "deep.ckpt", "xy", "model/generator=unet128", "model.generator.depth=7")
-    Look(gan_style.load(deep, device="cpu"), side=128)
-    assert models.served(str(deep), device="cpu").about["wrap"] == "xy"
+@pytest.mark.parametrize(
+    ("size", "trained", "wrap", "tried"),
+    [
+        (128, "x", None, (128, 128)),
+        ([256, 384], "xy", "y", (256, 384)),
+        (100, None, "x", (256, 256)),
+        (512, "x", "xy", (512, 512)),
+        (128, "x", "off", (64, 64)),
+        (None, None, "x", (256, 256)),
+    ],
+)
+def test_the_size_of_a_trial(size: Any, trained: str | None, wrap: str | None, tried: tuple[int, int]) -> None:
+    translator = loaded(*NETWORKS)
+    translator.about, translator.wrap = {"preprocessing": {"image_size": size} if size else {}}, trained
+    assert trial_size(translator, wrap) == tried
+    translator.about["preprocessing"]["preprocess"] = "none"  # pictures of sizes of their own
+    assert trial_size(translator, wrap) == ((64, 64) if wrap == "off" else (256, 256))
+
+
+@pytest.mark.parametrize(("depth", "trained", "wrap"), [(7, "xy", None), (9, "x", None), (9, None, "x")])
+def test_a_deep_network_is_tried_on_a_picture_that_it_takes(
+    depth: int, trained: str | None, wrap: str | None, tmp_path: Path
+) -> None:
+    words = ("model/generator=unet128", f"model.generator.depth={depth}", "model.generator.filters=1")
+    deep = trained_round(tmp_path / "deep.ckpt", trained, *words, size=2**depth)
+    Look(gan_style.load(deep, device="cpu"), side=2**depth, wrap=wrap)
+    assert models.served(str(deep), wrap=wrap, device="cpu").about["wrap"] == (wrap or trained)
 
 
 def test_a_server_of_many_requests(path: Path) -> None:

@@ -17,11 +17,10 @@ from gan_style.core.extras import extra
 from gan_style.core.paths import expanded
 from gan_style.data.values import Array, ValueRange
 from gan_style.inference.load import load
+from gan_style.inference.trial import SIDE, trial_size
 
 Graph = Callable[[Array], Any]  # float32 [B, C, H, W] in [-1, 1] to the same
 SEED = "seed"  # the second input of graphs that draw noise
-TRIED = 64  # pixels a side of the picture that a model is tried on
-TRIED_AROUND = 256  # the same where pictures go round: a multiple of every network's stride
 
 
 class Served(Protocol):
@@ -30,10 +29,12 @@ class Served(Protocol):
     Attributes:
         directions: that it translates, the first by default.
         about: facts for `/health`, as JSON.
+        tried: height and width in pixels of a picture that it takes, on which it is tried.
     """
 
     directions: tuple[str, ...]
     about: dict[str, Any]
+    tried: tuple[int, int]
 
     def taken(self, direction: str) -> ValueRange:
         """Return type, range and channels of the pictures that it takes."""
@@ -83,8 +84,7 @@ def served(
     with naming(path):
         for way in model.directions:
             values = model.taken(way)
-            side = TRIED_AROUND if model.about.get("wrap") else TRIED
-            model.run([np.full((side, side, values.channels), values.low, values.dtype)], way)
+            model.run([np.full((*model.tried, values.channels), values.low, values.dtype)], way)
     return model
 
 
@@ -110,7 +110,7 @@ class OfCheckpoint:
             "seed": seed or None,
         }
         with naming(path):
-            around = self._translator.around(wrap)
+            around, self.tried = self._translator.around(wrap), trial_size(self._translator, wrap)
             known = [str(one) for one in self._translator.model.directions]
             if direction is not None:
                 known = [str(self._translator.direction_of(direction))]
@@ -143,6 +143,8 @@ class OfCheckpoint:
 
 class OfGraph:
     """An ONNX, by onnxruntime, or a program of torch.export."""
+
+    tried = (SIDE, SIDE)
 
     def __init__(self, path: Path, direction: str | None, seed: int, device: str | None) -> None:
         about = exported.about(path)

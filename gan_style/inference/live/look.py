@@ -15,11 +15,9 @@ from torch import Tensor
 from gan_style.core.errors import UserError
 from gan_style.core.paths import why
 from gan_style.inference.translator import LoadedTranslator
+from gan_style.inference.trial import trial_size
 from gan_style.inference.video.smoothing import smoother
 from gan_style.inference.video.translate import require_bytes
-
-TRIAL_SIDE = 64  # pixels of the first picture, which only shows that everything fits
-TRIAL_SIDE_AROUND = 256  # the same where pictures go round: a multiple of every network's stride
 
 
 class Look:
@@ -51,8 +49,7 @@ class Look:
         wrap: str | None = None,
     ) -> None:
         self.translator, self._side = translator, side
-        trial = TRIAL_SIDE_AROUND if translator.around(wrap) else TRIAL_SIDE
-        self._last = torch.zeros(1, 3, trial, trial)
+        self._last = torch.zeros(1, 3, *trial_size(translator, wrap))
         self._options: dict[str, Any] = {}
         self._smoothed = smoother(smooth, self._translate, translator.model, window)
         fixed = {"preserve_color": preserve_color, "tile": None, "wrap": wrap}
