@@ -130,7 +130,7 @@ def test_a_server_of_many_requests(path: Path) -> None:
     for wrap in both:
         assert all(borders(found[wrap], wanted[wrap])), wrap
     assert not any(borders(found[None], found["off"]))
-    with pytest.raises(UserError, match=r"wrap=x wants a width that is a multiple of 4, .* or go without wrap$"):
+    with pytest.raises(UserError, match=r"wrap=x wants a width that is a multiple of 4, .* or turn wrap off"):
         both[None].run([noise(32, 30)], "A2B")
     assert both["off"].run([noise(32, 30)], "A2B")[0].shape == (32, 30, 3)
 
@@ -161,6 +161,24 @@ def test_scores_say_so(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert results[()]["scores"] != results["--wrap", "off"]["scores"]
 
 
+def test_scores_name_the_checkpoint_that_does_not_go_round(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = checkpoint.load(path)
+    checkpoint.save(content | {"preprocessing": {"image_size": 30, "wrap": "x"}}, path)
+    asked = ["evaluate", str(path), "--data", "scenes", "--limit", "2", "--draws", "0", "--device", "cpu", "--no-cache"]
+    assert main(asked) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"gan_style: {path}: wrap=x wants a width that is a multiple of 4")
+    assert said.endswith("or turn wrap off (--wrap off; in training, no data.wrap)")
+
+
+def test_a_folder_of_pictures_has_no_wrap(tmp_path: Path) -> None:
+    for name in ("real", "fake"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(noise(32, 32)).save(tmp_path / name / "a.png")
+    with pytest.raises(UserError, match="wrap is not a setting of scores here"):
+        gan_style.compare(tmp_path / "real", tmp_path / "fake", wrap="x", cache=False)  # type: ignore[call-arg]
+
+
 def test_a_sheet(path: Path, tmp_path: Path) -> None:
     Image.fromarray(noise(32, 48)).save(tmp_path / "a.png")
     made = []
@@ -170,3 +188,24 @@ def test_a_sheet(path: Path, tmp_path: Path) -> None:
         made.append(np.asarray(Image.open(tmp_path / "s.png")))
     assert np.array_equal(made[0], made[1])
     assert not np.array_equal(made[0], made[2])
+
+
+def test_a_sheet_names_model_and_picture(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "a.png"
+    Image.fromarray(noise(32, 30)).save(picture)
+    asked = ["sheet", str(tmp_path / "s.png"), "--content", str(picture), "--checkpoint", str(path)]
+    assert main(asked) == 2
+    assert f"gan_style: {path}: {picture}: wrap=x wants a width that is a multiple of 4" in capsys.readouterr().err
+    assert main([*asked, "--wrap", "off"]) == 0
+
+
+@pytest.mark.parametrize(("wrap", "status"), [("x", 2), ("y", 2), ("xy", 2), ("off", 0)])
+def test_a_sheet_of_gatys_does_not_go_round(
+    wrap: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(noise(32, 32)).save(tmp_path / "a.png")
+    asked = ["sheet", str(tmp_path / "s.png"), "--content", str(tmp_path / "a.png"), "--style", str(tmp_path / "a.png")]
+    settings = [word for one in ("model.steps=1", "model.vgg.depth=relu2_1") for word in ("--set", one)]
+    assert main([*asked, "--method", "gatys", "--weights", "random", *settings, "--wrap", wrap]) == status
+    assert (tmp_path / "s.png").exists() == (status == 0)
+    assert (f"wrap={wrap} is for models of one pass: leave it out" in capsys.readouterr().err) == (status == 2)

@@ -53,7 +53,7 @@ def evaluate(parsed: Namespace) -> None:
     paths = [parsed.checkpoint, *(path for path in parsed.against if not _is_file_of_scores(path))]
     earlier = _earlier(parsed.against, paths)
     with _counting() as done:
-        results = scoring.evaluate(paths, parsed.data, limit=parsed.limit, **judging(parsed, done))
+        results = scoring.evaluate(paths, parsed.data, limit=parsed.limit, wrap=parsed.wrap, **judging(parsed, done))
     finish(results | earlier, parsed.force, out)
 
 
@@ -68,7 +68,6 @@ def judging(options: Any, done: Callable[[], Any]) -> scoring.Judging:
     return scoring.Judging(
         **{name: getattr(options, name) for name in names},  # type: ignore[typeddict-item]
         cache=not options.no_cache,
-        wrap=getattr(options, "wrap", None),  # of evaluate alone
         done=done,
     )
 

@@ -124,11 +124,13 @@ class Judge:
                 f"{path} does not say the size of its pictures: make them with gan-style translate, and score those "
                 "with gan-style compare --size N"
             )
-        self.made = {d: self._translated(translator, d, size) for d in translator.model.directions}
+        with naming(path):
+            around = translator.around(self.wrap)
+            self.made = {d: self._translated(translator, d, size) for d in translator.model.directions}
         assert translator.about is not None, "load describes what it loaded"
         weights = "EMA" if translator.about["weights"] == "averaged" else "raw"
         rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
-        if around := translator.around(self.wrap):
+        if around:
             rule["wrap"] = around
         if translator.model.takes_style:
             rule["styles"] = f"training pictures of {' and '.join(d.target for d in self.made)} in turn"

@@ -33,7 +33,7 @@ from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
 from gan_style.models.styled import Styled, styled
 from gan_style.models.translator import StyleCode, Translator
 from gan_style.networks.fast_convolutions import fast_convolutions
-from gan_style.networks.wrap import wrapping
+from gan_style.networks.wrap import OFF, wrapping
 
 NOISE = "noise"  # `noise:NAME:SEED` is a random code of a style
 RESULT = (
@@ -420,7 +420,7 @@ class LoadedTranslator:
         if around and mode == "fast":
             raise UserError(f"wrap={around} needs what stands at the opposite border: take tile_mode=exact")
         if around and any(module._compiled_call_impl for module in self.model.modules()):
-            raise UserError(f"wrap={around} and compile do not go together: leave one of them out")
+            raise UserError(f"wrap={around} and compile do not go together: leave compile out, or {OFF}")
         if around and self.model.optimizes_images:
             raise UserError(
                 f"wrap={around} is for models of one pass: leave it out, or take microast in place of gatys"

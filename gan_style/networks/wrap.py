@@ -23,6 +23,7 @@ from gan_style.networks.contract import grid_means
 from gan_style.networks.padding import pad as by_reflection
 
 Pair = tuple[int, int]
+OFF = "turn wrap off (--wrap off; in training, no data.wrap)"  # for whoever reads a sentence, wherever that is
 SIDES = {"x": (-1, "width"), "y": (-2, "height")}
 
 
@@ -127,14 +128,12 @@ def _not_whole(side: int, multiple: int, dim: int) -> UserError:
     nearest = f"{below} or {above}" if below else str(above)
     return UserError(
         f"wrap={directions()} wants a {dict(SIDES.values())[dim]} that is a multiple of {multiple}, the stride of this "
-        f"network, and not {side} pixels: resize the picture to {nearest}, or go without wrap"
+        f"network, and not {side} pixels: resize the picture to {nearest}, or {OFF}"
     )
 
 
 def _refused(what: str) -> UserError:
-    return UserError(
-        f"wrap={directions()} cannot be, because this network has {what}: take another one, or go without wrap"
-    )
+    return UserError(f"wrap={directions()} cannot be, because this network has {what}: take another one, or {OFF}")
 
 
 class _Wrapping(TorchFunctionMode):
