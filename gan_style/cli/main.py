@@ -158,7 +158,7 @@ def _files(verbs: Any) -> None:
     """Add the verbs that read and write models."""
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
     describe.add_argument("checkpoint", metavar="FILE", help="a .ckpt, .onnx, .pt2, .safetensors or .pth")
-    describe.add_argument("--json", action="store_true", help="the same for programs")
+    describe.add_argument("--json", action="store_true", help="for programs, with every hash")
     allow_option(describe)
     describe.set_defaults(run=_describe)
     export = verbs.add_parser("export", help="write a trained model for other programs")
