@@ -25,11 +25,13 @@ from typing import Any
 
 import torch
 
+from gan_style.core.terminal import Parser
+
 SUITES = ("step", "profile", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu", "start")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="key=value", help="suite, size, batch, rounds, config overrides")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     parser.add_argument("--peer", type=Path, help="suite=step: a checkout of the official repository, timed as well")

@@ -19,7 +19,6 @@ Of weights those are left out whose gradient is rounding: biases before a norm, 
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import re
@@ -40,6 +39,7 @@ from torch import Tensor, nn
 from experiments import faithful_ugatit
 from gan_style.core.compose import composed
 from gan_style.core.config import build
+from gan_style.core.terminal import Parser
 from gan_style.networks.attention import AttentionDiscriminator, AttentionGenerator
 from gan_style.networks.bridge import BridgeGenerator, TimedDiscriminator
 from gan_style.networks.path import PathGenerator
@@ -377,7 +377,7 @@ def of_weights(pairs: list[tuple[nn.Parameter, nn.Parameter]]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("method", choices=PEERS)
     parser.add_argument("--peer", type=Path, required=True, help="a checkout of the authors' code")
     parser.add_argument("--steps", type=int, default=20)

@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from gan_style.core.terminal import Parser
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # What guides the search. To instrument all of a large library takes minutes, and what it covers is not ours to mend.
@@ -43,7 +45,7 @@ class Row(NamedTuple):
 
 def main() -> None:
     """Fuzz the targets of the command line and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", help="default: all")
     parser.add_argument("--minutes", type=float, default=3.0, help="for each target; default 3")
     parser.add_argument("--out", type=Path, required=True, help="a folder for corpora and findings")

@@ -19,6 +19,7 @@ from PIL import Image
 
 from gan_style.apps.bench.cell import MADE, judge_of
 from gan_style.apps.bench.settings import ROWS, SETTINGS, Protocol
+from gan_style.core.terminal import Parser
 
 SCENES, ZOOM, MARGIN = 6, 3, 2
 TASK = "night"
@@ -34,7 +35,7 @@ def sheet(rows: list[NDArray[np.uint8]]) -> Image.Image:
 
 def main(words: list[str] | None = None) -> int:
     """Write a picture for each method that the folder has; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, metavar="BENCH", help="a folder of gan-style bench")
     parser.add_argument("target", type=Path, metavar="OUT", help="a folder for the pictures")
     parsed = parser.parse_args(words)

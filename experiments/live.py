@@ -8,7 +8,6 @@ Drawn frames of a bright disc on a moving ground go from a file of raw RGB to an
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -31,6 +30,7 @@ from torch import Tensor
 from gan_style import load
 from gan_style.cli.main import allow_option
 from gan_style.core.allowed import find_here
+from gan_style.core.terminal import Parser
 from gan_style.data.images import to_tensor
 from gan_style.inference.live.look import Look
 from gan_style.inference.live.pipeline import Counts, run
@@ -91,7 +91,7 @@ def flicker(outputs: list[Tensor], frames: list[Tensor]) -> float:
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("checkpoint")
     for name, value in (("size", 256), ("frames", 240), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)

@@ -9,7 +9,6 @@ of the folded cell, in grey levels) and how much of the gradients' energy is kep
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import gan_style
+from gan_style.core.terminal import Parser
 from gan_style.evaluation import DrawnJudge
 from gan_style.metrics.detail import gradient_energy
 from gan_style.metrics.filters import from_grey_levels, grey_levels
@@ -74,7 +74,7 @@ def sheet(rows: list[Array], crops: list[Array]) -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkpoints", nargs="+", type=Path)
     parser.add_argument("--photos", nargs="*", type=Path, default=[])
     parser.add_argument("--size", type=int, default=64, help="of the scenes, in pixels; default: 64")

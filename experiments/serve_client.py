@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 
 def translate(url: str, image: bytes) -> bytes:
@@ -29,8 +30,15 @@ def translate(url: str, image: bytes) -> bytes:
         raise ValueError(json.loads(error.read())["error"]) from error
 
 
+class Parser(argparse.ArgumentParser):
+    """Parser whose errors are one sentence, without argparse's lines about usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}: see {self.prog} --help\n")
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Translate a folder of pictures by a server.")
+    parser = Parser(description="Translate a folder of pictures by a server.")
     parser.add_argument("url")
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)

@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image
 
 from gan_style.apps.serve.model import Served, served
+from gan_style.core.terminal import Parser
 from gan_style.data.saving import encode
 from gan_style.data.values import Array
 
@@ -104,7 +105,7 @@ def cpu_seconds(host: str, port: int) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--pictures", type=int, default=1000)

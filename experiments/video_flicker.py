@@ -9,7 +9,6 @@ difference from it.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from itertools import cycle, islice, pairwise
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 from gan_style import load
 from gan_style.cli.main import allow_option
 from gan_style.core.allowed import find_here
+from gan_style.core.terminal import Parser
 from gan_style.data.images import to_tensor
 from gan_style.inference.images import given_image
 from gan_style.inference.video.flicker import MARGIN_PIXELS, steps
@@ -64,7 +64,7 @@ def run(way: Smoother, frames: list[Tensor]) -> tuple[list[Tensor], list[float]]
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("checkpoint")
     parser.add_argument("video", type=Path)
     for name, value in (("size", 256), ("first", 24), ("frames", 36)):

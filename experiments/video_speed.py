@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -19,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from gan_style.cli import main as cli
+from gan_style.core.terminal import Parser
 from gan_style.data.scenes import draw_scene
 
 
@@ -45,7 +45,7 @@ def seconds(*words: object) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("checkpoint")
     for name, value in (("size", 256), ("frames", 12), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)

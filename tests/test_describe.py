@@ -26,7 +26,7 @@ COMMON = (
     "direction     A2B, photo to painting",
     "domain A      photo: 3 channels, uint8, 0 to 255",
     "domain B      painting: 3 channels, uint8, 0 to 255",
-    "preprocessing image_size 64, range -1 to 1",
+    "preprocessing size 64\n              values -1 to 1\n",
     "iteration     1,234",
     "best          lowest val/kid: 0.5 at iteration 1000",
     "weights       raw",
@@ -47,6 +47,50 @@ def described(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
     assert main(["describe", str(path)]) == 0
     return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors", ".pth"])
+def test_preprocessing_is_for_a_person_and_json_is_whole(
+    tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = {"names": "30bd364a28468b0c", "content": "87587a7d008f1136"}
+    settings = {
+        "preprocess": "resize_and_crop",
+        "pictures": {"A": {"count": 1067, **part}, "B": {"count": 8, **part}, "test_A": {"count": 2, **part}},
+        "image_size": [64, 96],
+        "load_size": 72,
+        "range": [-1.0, 1.0],
+        "wrap": "x",
+        "task": "paint",
+    }
+    path = saved(tmp_path / "a.ckpt", "model=cut")
+    torch.save(torch.load(path, weights_only=True) | {"preprocessing": settings}, path)
+    out = tmp_path / f"out{suffix}"
+    if suffix == ".ckpt":
+        out = path
+    else:
+        assert main(["export", str(path), str(out)]) == (2 if suffix == ".pth" else 0)
+    if suffix == ".pth":  # which takes no pictures that go round
+        settings.pop("wrap")
+        torch.save(torch.load(path, weights_only=True) | {"preprocessing": settings}, path)
+        assert main(["export", str(path), str(out)]) == 0
+    page = described(out, capsys)
+    expected = [
+        "preprocess resize_and_crop",
+        "pictures 1,067 of A, 8 of B, 2 of A for validation",
+        "size [64,96]",
+        "resized to 72",
+        "values -1 to 1",
+        *(["goes round in x"] if "wrap" in settings else []),
+        "drawn task paint",
+    ]
+    assert "preprocessing " + f"\n{'':14}".join(expected) + "\n" in page
+    assert part["names"] not in page
+    assert main(["describe", str(out), "--json"]) == 0
+    text = json.loads(capsys.readouterr().out)["preprocessing"]
+    assert text == gan_style.describe(out)["preprocessing"]
+    assert f"A count 1067; names {part['names']}; content {part['content']}" in text
+    assert "image_size [64,96], load_size 72, range -1 to 1" in text
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", *SLOW])

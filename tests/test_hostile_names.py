@@ -278,7 +278,7 @@ def test_a_checkpoint_s_texts_on_the_terminal(
     assert main(["describe", str(path)]) == 0
     lines = capsys.readouterr().out
     assert quiet(lines)
-    assert lines.count("\n") == 16
+    assert lines.count("\n") == 17
     for words in (["--style", "none"], ["--style", "noise:none"], ["--direction", "B2A"]):
         assert main(["translate", str(path), str(photo), str(out), *words]) == 2
     assert main(["translate", str(path), str(photo), str(out), "--style", planted]) in (0, 2)

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from gan_style.cli import stylize as verb
+from gan_style.cli.main import main
 from gan_style.core import progress
 from gan_style.data.images import read_image
 from gan_style.inference import steps
 from tests.inference.test_inference import draw, run
+from tests.small_models import saved
 
 SETTINGS = ("model.vgg.depth=relu2_1", "model.steps=3", "model.scales=2")
 
@@ -48,6 +50,21 @@ def by_gatys(files: Path, *words: Any) -> int:
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
     style = ("--style", files / "wave.png", "--weights", "random")
     return run("stylize", files / "photo.png", files / "out.png", *style, *settings, *words)
+
+
+def test_an_export_says_what_it_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its steps, where each takes long enough."""
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    out = tmp_path / "a.safetensors"
+    words = ["export", str(saved(tmp_path / "a.ckpt", "model=cut")), str(out)]
+    assert main(words) == 0
+    lines = [line.rpartition(", after ")[0] for line in capsys.readouterr().err.splitlines()]
+    compared = [f"{out}: comparing with torch at {size}" for size in ("64 x 96", "97 x 129", "150 x 41")]
+    assert lines == [f"{out}: writing", *compared]
+    assert main([*words, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_lines_come_ever_more_rarely(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,7 +126,9 @@ def test_grids_and_reports_show_rectangles(trained_run: Path) -> None:
 def test_verbs_say_and_keep_the_size(trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     last = str(trained_run / "checkpoints" / "last.ckpt")
     assert main(["describe", last]) == 0
-    assert "image_size [64,96], load_size [72,108]" in capsys.readouterr().out
+    page = capsys.readouterr().out
+    assert "size [64,96]\n" in page
+    assert "resized to [72,108]\n" in page
     out = str(tmp_path / "scores.json")
     words = ["--data", "scenes", "--limit", "6", "--extractor", "random", "--draws", "20", "--out", out]
     assert main(["evaluate", last, *words]) == 0

@@ -158,6 +158,16 @@ def test_answers_are_what_translate_writes_and_the_client_gets_them(tmp_path: Pa
         assert about["domains"] == {"A": "photo", "B": "painting"}
 
 
+def test_a_side_that_does_not_go_round_is_said(tmp_path: Path) -> None:
+    checkpoint = saved(tmp_path / "a.ckpt", "model=cut")
+    with Running(models.served(str(checkpoint), wrap="x", device="cpu"), Limits()) as running:
+        status, said = running.error("POST", "/translate", png(size=(32, 30)))
+        assert (status, said.partition(",")[0]) == (400, "wrap=x wants a width that is a multiple of 4")
+        assert "resize the picture to 28 or 32, or turn wrap off" in said
+        assert running.ask("POST", "/translate", png(size=(30, 32)))[0] == 200
+        assert json.loads(running.ask("GET", "/health")[1])["wrap"] == "x"
+
+
 def test_many_clients_lose_nothing_and_get_their_own(tmp_path: Path) -> None:
     """The small version of `experiments/serve_load.py`."""
     model = models.served(str(saved(tmp_path / "a.ckpt", "model=cut")), device="cpu")

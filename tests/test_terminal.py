@@ -136,19 +136,57 @@ def test_no_verb_is_a_question_for_the_list_of_them(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["translte", "a", "b", "c"], "'translte' is not known: did you mean translate?"),
-        (["export", "a.ckpt", "b.onnx", "--direction", "AB"], "'AB' is not known: did you mean A2B?"),
+        (["translte", "a", "b", "c"], "VERB 'translte' is not known: did you mean translate?"),
+        (["export", "a.ckpt", "b.onnx", "--direction", "AB"], "--direction 'AB' is not known: did you mean A2B?"),
         (["translate", "a", "b", "c", "--tle", "3"], "unrecognized arguments: --tle 3: did you mean --tile?"),
-        (["describe", "a", "b"], "unrecognized arguments: b\n"),
+        (["describe", "a", "b"], "unrecognized arguments: b: see gan-style describe --help"),
+        (["describe"], "gan-style describe needs FILE: see gan-style describe --help"),
+        (["serve", "a", "--port", "x"], "--port 'x' is not a whole number: see gan-style serve --help"),
+        (["stylize", "a", "b", "--alpha", "x"], "--alpha 'x' is not a number: see gan-style stylize --help"),
+        (["live", "--size"], "--size: expected one argument: see gan-style live --help"),
     ],
 )
-def test_a_misspelt_word_is_answered_with_the_nearest(
+def test_a_misspelt_word_is_answered_by_one_sentence(
     typed: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main(typed)
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert capsys.readouterr().err == f"gan_style: {said}\n"
+
+
+def test_every_parser_answers_so() -> None:
+    """Those of the package and of the doors in experiments/, of which one has the standard library alone."""
+    sources = [*(ROOT / "gan_style").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")]
+    bare = [path.name for path in sources if "= argparse.ArgumentParser(" in path.read_text(encoding="utf-8")]
+    own = [path.name for path in sources if "(argparse.ArgumentParser):" in path.read_text(encoding="utf-8")]
+    assert (bare, sorted(own)) == ([], ["serve_client.py", "terminal.py"])
+
+
+def test_the_client_of_the_standard_library_answers_by_one_sentence() -> None:
+    words = [sys.executable, str(ROOT / "experiments" / "serve_client.py"), "http://x", "--at-once", "4"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    sentence = "serve_client.py: the following arguments are required: source, out: see serve_client.py --help\n"
+    assert (done.returncode, done.stderr) == (2, sentence)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--multirn"], "--multirn is no option of train: did you mean --multirun?"),
+        (["--quite", "data=tiny"], "--quite is no option of train: did you mean --quiet?"),
+        (["seed=1", "-x"], "-x is no option of train: a key is written without dashes, as seed=1; see --help"),
+        (["--cfg", "nope"], "--cfg/-c: invalid choice: "),
+        (["--config-dir"], "--config-dir/-cd: expected one argument: see --help"),
+    ],
+)
+def test_an_option_that_train_does_not_take_is_one_sentence(
+    typed: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_training(typed) == 2
+    heard = capsys.readouterr().err
+    assert heard.startswith(f"gan_style: {said}")
+    assert heard.count("\n") == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe without a reader is another error there")

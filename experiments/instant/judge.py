@@ -9,7 +9,6 @@ by the mean square of its target. The VGG is that of GAN_STYLE_VGG.
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 import gan_style
+from gan_style.core.terminal import Parser
 from gan_style.data.contact_sheet import draw_sheet
 from gan_style.data.images import list_images, to_uint8
 from gan_style.data.saving import save_image
@@ -30,7 +30,7 @@ SHOWN = 3  # contents on the sheet
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     for name in ("contents", "styles", "sheet"):
         parser.add_argument(name, type=Path)
     parser.add_argument("models", nargs="+")

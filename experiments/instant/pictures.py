@@ -10,7 +10,6 @@ is judged. Written at several sizes, so that crops show details and wholes; the 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,8 @@ from gan_style.data.scenes.looks import draw_look
 
 sys.path.insert(0, str(Path(__file__).parent))  # where it is not there, as in a test
 from looks import LOOKS, drawn, recoloured
+
+from gan_style.core.terminal import Parser
 
 FREE = ("CC0", "public domain", "Kodak PhotoCD suite, released for unrestricted use")
 CONTENT_SIDES, STYLE_SIDES = (256, 144), (256, 176, 128)
@@ -55,7 +56,7 @@ def write(image: Any, path: Path, side: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--from", dest="folder", type=Path, required=True)
     parsed = parser.parse_args()

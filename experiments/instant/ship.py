@@ -5,15 +5,15 @@ python experiments/instant/ship.py RUN/checkpoints/last.ckpt gan_style/checkpoin
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import gan_style
 from gan_style.checkpoints import safetensors
+from gan_style.core.terminal import Parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint")
     parser.add_argument("out", type=Path)
     parsed = parser.parse_args()

@@ -53,7 +53,7 @@ def evaluate(parsed: Namespace) -> None:
     paths = [parsed.checkpoint, *(path for path in parsed.against if not _is_file_of_scores(path))]
     earlier = _earlier(parsed.against, paths)
     with _counting() as done:
-        results = scoring.evaluate(paths, parsed.data, limit=parsed.limit, **judging(parsed, done))
+        results = scoring.evaluate(paths, parsed.data, limit=parsed.limit, wrap=parsed.wrap, **judging(parsed, done))
     finish(results | earlier, parsed.force, out)
 
 

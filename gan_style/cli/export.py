@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from argparse import Namespace
+
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gan_style.apps.export import export as exporting
 from gan_style.apps.export import importing
@@ -11,14 +14,22 @@ from gan_style.apps.export.graph import SIZES
 from gan_style.checkpoints import official
 from gan_style.core.checks import require_whole
 from gan_style.core.paths import expanded
+from gan_style.core.progress import duration, progress_bars
 from gan_style.core.terminal import say
 
 
 def export(parsed: Namespace) -> None:
     """Write a model in the form that the suffix names, and say how far it is from torch."""
-    done = exporting.export(
-        parsed.checkpoint, parsed.output, direction=parsed.direction, raw=parsed.raw, allow=parsed.allow
-    )
+    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as progress:
+        task, start = progress.add_task("reading", total=None), time.monotonic()
+
+        def told(stage: str) -> None:
+            line = f"{parsed.output}: {stage}, after {duration(time.monotonic() - start)}"
+            progress.update(task, advance=1, description=stage, said=line)
+
+        done = exporting.export(
+            parsed.checkpoint, parsed.output, direction=parsed.direction, raw=parsed.raw, allow=parsed.allow, told=told
+        )
     say(f"{done.path}: {done.form}; {done.weights} weights")
     say(f"at {len(SIZES)} sizes {done.distance}")
 

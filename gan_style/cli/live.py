@@ -68,6 +68,7 @@ def _run(parsed: Namespace, styles: Styles, source: Source) -> int:
         preserve_color=parsed.preserve_color,
         smooth=parsed.smooth,
         window=parsed.window,
+        wrap=parsed.wrap,
     )
 
     def interrupt() -> None:

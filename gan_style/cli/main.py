@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gan_style.cli.options import allow_option, configs_option
+from gan_style.cli.options import allow_option, configs_option, wrap_option
 from gan_style.cli.parsers import add_completion, add_licences, add_serve, add_sweep, add_table, add_train, verbs_of
 from gan_style.core import allowed
 from gan_style.core.errors import UserError, did_you_mean
@@ -62,15 +62,16 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parsed, left = parser.parse_known_args(arguments)
     words = next((getattr(parsed, name) for name in ("overrides", "words") if hasattr(parsed, name)), None)
     if left and (words is None or any(one.startswith("-") for one in left)):
-        parser.error(_unrecognized(parser, parsed.verb, left))
+        verb = verbs_of(parser)[parsed.verb]
+        verb.error(_unrecognized(verb, left))
     if words is not None:
         words += left
     return parsed
 
 
-def _unrecognized(parser: argparse.ArgumentParser, verb: str, left: list[str]) -> str:
+def _unrecognized(verb: argparse.ArgumentParser, left: list[str]) -> str:
     """Say which arguments a verb does not take, and the nearest one of the first option among them."""
-    options = verbs_of(parser)[verb]._option_string_actions
+    options = verb._option_string_actions
     unknown = next((one.partition("=")[0] for one in left if one.startswith("--")), None)
     nearest = did_you_mean(unknown, [one for one in options if one.startswith("--")]) if unknown else ""
     return f"unrecognized arguments: {' '.join(left)}{nearest}"
@@ -157,7 +158,7 @@ def _files(verbs: Any) -> None:
     """Add the verbs that read and write models."""
     describe = verbs.add_parser("describe", help="say what a checkpoint, an export or an official generator is")
     describe.add_argument("checkpoint", metavar="FILE", help="a .ckpt, .onnx, .pt2, .safetensors or .pth")
-    describe.add_argument("--json", action="store_true", help="the same for programs")
+    describe.add_argument("--json", action="store_true", help="for programs, with every hash")
     allow_option(describe)
     describe.set_defaults(run=_describe)
     export = verbs.add_parser("export", help="write a trained model for other programs")
@@ -188,6 +189,7 @@ def _scores(verbs: Any) -> None:
     evaluate.add_argument("checkpoint", help="a trained model, such as best.ckpt")
     data = "a named set below data/, a folder, scenes, or scenes:TASK of another drawn task"
     evaluate.add_argument("--data", required=True, metavar="NAME_OR_DIR", help=data)
+    wrap_option(evaluate)
     evaluate.add_argument("--limit", type=int, metavar="N", help="the first N test and 2 N training pictures")
     allow_option(evaluate)
     evaluate.set_defaults(run=("cli.evaluate", "evaluate"))
@@ -253,6 +255,7 @@ def _images(verbs: Any) -> None:
     sheet.add_argument("--alpha", type=float, default=1.0, help="strength, 0 to 1")
     sheet.add_argument("--preserve-color", action="store_true", help="keep the colours of the contents")
     sheet.add_argument("--size", type=int, metavar="N", help="longer side of the contents, in pixels")
+    wrap_option(sheet)
     sheet.add_argument("--cell", type=int, default=256, metavar="N", help="side of a picture on the sheet")
     _method_options(sheet)
     allow_option(sheet)
@@ -276,6 +279,7 @@ def _live(verbs: Any) -> None:
     add("--preserve-color", action="store_true", help="keep the colours of the frames")
     add("--smooth", choices=("off", "norm", "flow"), default="off", help="against flicker; off")
     add("--window", type=int, metavar="N", help="frames that --smooth reaches over; flow 4, norm 12")
+    wrap_option(live)
     add("--realtime", action="store_true", help="as a camera: at the source's speed, and late frames are dropped")
     add("--control", type=expanded, metavar="PATH", help="a file or pipe of lines such as alpha 0.5; it may be new")
     precision = "auto: bf16 where the device has units that multiply matrices of it"
@@ -327,7 +331,7 @@ def _style_options(parser: argparse.ArgumentParser) -> None:
     add("--alpha", type=float, default=1.0, help="strength, 0 to 1")
     add("--preserve-color", action="store_true", help="keep the colours of the content")
     add("--mask", action="append", default=[], metavar="IMAGE", help="one per style, white where it holds")
-    add("--wrap", choices=("x", "y", "xy", "off"), help="the picture goes round: opposite borders continue each other")
+    wrap_option(parser)
     add("--size", type=int, metavar="N", help="longer side of the result in pixels, at most the content's; gatys: 512")
 
 
@@ -380,9 +384,10 @@ def _download(parsed: argparse.Namespace) -> None:
 
 
 def _describe(parsed: argparse.Namespace) -> None:
-    rows = _imported("inference.describe", "describe")(parsed.checkpoint, allow=parsed.allow)
-    page = [f"{name:14}{value}" for name, value in rows.items()]
-    for line in json.dumps(rows, indent=2).splitlines() if parsed.json else page:
+    found = _imported("inference.describe", "describe" if parsed.json else "page")(
+        parsed.checkpoint, allow=parsed.allow
+    )
+    for line in json.dumps(found, indent=2).splitlines() if parsed.json else found:
         answer(line)
 
 

@@ -13,6 +13,12 @@ def allow_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow", action="append", default=[], metavar="PACKAGE.", help=said)
 
 
+def wrap_option(parser: argparse.ArgumentParser) -> None:
+    """Add --wrap, which says in which directions pictures go round."""
+    said = "pictures go round: opposite borders continue each other; default: as the model was trained"
+    parser.add_argument("--wrap", choices=("x", "y", "xy", "off"), help=said)
+
+
 def configs_option(parser: argparse.ArgumentParser) -> None:
     """Add --config-dir, a folder of the user's own configs."""
     parser.add_argument("--config-dir", type=expanded, metavar="DIR", help="of your own configs, as for train")

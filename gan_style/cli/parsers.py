@@ -6,7 +6,7 @@ import argparse
 from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from gan_style.cli.options import allow_option, configs_option
+from gan_style.cli.options import allow_option, configs_option, wrap_option
 
 KEYS_OF_SWEEP = """
   sweep=lambdas | generator | batch_size | seed | recipe, or PATH.yaml of your own (conf/sweep shows the form)
@@ -66,6 +66,7 @@ def add_serve(verbs: Any) -> None:
     add("--direction", choices=("A2B", "B2A"), help="serve this one alone; default: all, and the first unless asked")
     add("--style", action="append", default=[], metavar="IMAGE_OR_NAME[=WEIGHT]", help="given to every picture")
     add("--alpha", type=float, default=1.0, help="strength of the styles, 0 to 1")
+    wrap_option(parser)
     add("--seed", type=int, default=0, metavar="N", help="of a generator's noise; 0")
     add("--batch", type=int, default=8, metavar="N", help="pictures of equal size in one pass, of those that wait; 8")
     add("--queue", type=int, default=64, metavar="N", help="requests that may wait; more are answered 503; 64")

@@ -29,6 +29,7 @@ def serve(parsed: Namespace) -> None:
         direction=parsed.direction,
         styles=[parse_style(text) for text in parsed.style],
         alpha=parsed.alpha,
+        wrap=parsed.wrap,
         seed=parsed.seed,
         device=parsed.device,
         allow=parsed.allow,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from gan_style.checkpoints.labels import name_checkpoints
+from gan_style.checkpoints.restore import naming
 from gan_style.cli.arguments import MAX_SEED, SHIPPED, parse_style, refuse_method, wants_gatys
 from gan_style.cli.noted import warn_of
 from gan_style.core.checks import require_whole
@@ -29,6 +31,7 @@ Mix = list[tuple[str, float]]
 class Column(NamedTuple):
     """Column of a sheet; without a mix it is the model's translation into its own domain."""
 
+    file: str
     model: LoadedTranslator
     label: str
     mix: Mix | None
@@ -39,27 +42,21 @@ def sheet(parsed: Namespace) -> None:
     output = expanded(parsed.output)
     styles = check_arguments(parsed, output)
     models = models_of(parsed, styles)
+    files = name_checkpoints(parsed.checkpoint)
     columns = [
-        Column(model, f"{name}: {label}" if len(models) > 1 else label, mix)
+        Column(files.get(name, name), model, f"{name}: {label}" if len(models) > 1 else label, mix)
         for name, model in models
         for label, mix in mixes_of(model, styles, parsed.mixes)
     ]
+    for _, model in models:
+        model.around(parsed.wrap)  # refused before the first picture, which may take minutes
     rows = []
     with progress_bars() as progress:
         task = progress.add_task("drawing", total=len(parsed.content) * len(columns))
         for content in parsed.content:
             row = []
-            for model, _, mix in columns:
-                torch.manual_seed(parsed.seed)
-                row.append(
-                    model.translate_all(
-                        [content],
-                        style=mix,
-                        alpha=parsed.alpha,
-                        preserve_color=parsed.preserve_color,
-                        size=parsed.size,
-                    )[0]
-                )
+            for column in columns:
+                row.append(drawn(column, content, parsed))
                 progress.advance(task)
             rows.append((expanded(content), row))
     shown = [expanded(style) for style in styles]
@@ -69,6 +66,27 @@ def sheet(parsed: Namespace) -> None:
         ledger.merge(model.notes)
     warn_of(ledger)
     say(output)
+
+
+def drawn(column: Column, content: str, parsed: Namespace) -> Any:
+    """Translate a picture for a column.
+
+    Raises:
+        UserError: as of `LoadedTranslator.translate_all`; where pictures go round, it names the model and the picture.
+    """
+    torch.manual_seed(parsed.seed)
+    with ExitStack() as named:
+        if column.model.around(parsed.wrap):
+            named.enter_context(naming(column.file))
+            named.enter_context(naming(content))
+        return column.model.translate_all(
+            [content],
+            style=column.mix,
+            alpha=parsed.alpha,
+            preserve_color=parsed.preserve_color,
+            size=parsed.size,
+            wrap=parsed.wrap,
+        )[0]
 
 
 def check_arguments(parsed: Namespace, output: Path) -> list[str]:

@@ -10,12 +10,12 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import version
 from hydra._internal import hydra as hydra_main
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
+from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,7 +26,7 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_style.core.config import config_dir
-from gan_style.core.errors import UserError
+from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.moved import renamed
 from gan_style.core.paths import absent, printable
 from gan_style.core.terminal import warn
@@ -100,7 +100,24 @@ def guard_hydra(arguments: Sequence[str]) -> None:
             raise UserError(f"{flag} is no option: keys are written without dashes, as {key}=VALUE")
         if flag.startswith("--e") and RERUN.startswith(flag):  # argparse accepts any prefix of it
             raise UserError(f"{RERUN} is not taken: it unpickles a file, which can run code; go on with resume=PATH")
+    _require_known_options(arguments)
     hydra_main.ConfigLoaderImpl = _GuardedLoader  # type: ignore[misc]
+
+
+def _require_known_options(arguments: Sequence[str]) -> None:
+    """Raise a UserError where Hydra's own parser would print its usage and exit."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message.removeprefix('argument ')}: see --help, and --hydra-help for options of Hydra")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    _, left = parser.parse_known_args([one for one in arguments if one != "--version"])  # which would print and exit
+    if unknown := [one for one in left if one.startswith("-")]:
+        options = [one for one in parser._option_string_actions if one.startswith("--") and one != RERUN]
+        near = did_you_mean(unknown[0].partition("=")[0], [*options, "--quiet"])
+        advice = near if "did you mean" in near else ": a key is written without dashes, as seed=1; see --help"
+        raise UserError(f"{unknown[0]} is no option of train{advice}")
 
 
 @contextlib.contextmanager

@@ -77,18 +77,34 @@ def warn(text: object) -> None:
     print(printable(str(text)), file=sys.stderr)
 
 
-_INVALID_CHOICE = re.compile(r"(.+): invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)  # of argparse
+# Sentences of argparse.
+_INVALID_CHOICE = re.compile(r"argument (.+): invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)
+_INVALID_VALUE = re.compile(r"argument (.+): invalid (\w+) value: (.*)", re.DOTALL)
+_MISSING = "the following arguments are required: "
+_KINDS = {"int": "a whole number", "float": "a number"}
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser that escapes control characters in its messages: arguments may be file names that a shell expanded.
+    """Parser whose errors are one sentence on stderr, as all of ours, without argparse's lines about usage.
 
-    A word that is none of several choices is answered with the nearest one.
+    A word that is none of several choices is answered with the nearest one. Control characters are escaped: arguments
+    may be file names that a shell expanded.
     """
 
     def error(self, message: str) -> NoReturn:
+        """Print the sentence and exit with status 2."""
+        page = f"see {self.prog} --help"
         if found := _INVALID_CHOICE.fullmatch(message):
             argument, value, choices = found.groups()
             known = [choice.strip("'") for choice in choices.split(", ")]
-            message = f"{argument}: {value!r} is not known{did_you_mean(value, known)}"
-        super().error(printable(message))
+            said = f"{argument} {value!r} is not known{did_you_mean(value, known)}"
+        elif found := _INVALID_VALUE.fullmatch(message):
+            argument, kind, value = found.groups()
+            said = f"{argument} {value} is not {_KINDS.get(kind, 'such a value')}: {page}"
+        elif message.startswith(_MISSING):
+            said = f"{self.prog} needs {message.removeprefix(_MISSING)}: {page}"
+        else:
+            said = message.removeprefix("argument ")
+            said += "" if "did you mean" in said or "there are:" in said else f": {page}"
+        warn(f"gan_style: {said}")
+        sys.exit(2)

@@ -82,6 +82,7 @@ class Judge:
         done: called after each picture.
         device: of models and features; the extractor and the networks of `pairs` are on it.
         allow: packages of the caller's own that checkpoints may name.
+        wrap: directions in which pictures go round, as of `LoadedTranslator.translate_all`.
     """
 
     data: ScoredSet
@@ -92,6 +93,7 @@ class Judge:
     done: Callable[[], Any] = lambda: None
     device: torch.device = CPU
     allow: Sequence[str] = ()
+    wrap: str | None = None
     made: dict[Direction, Made] = field(default_factory=dict)  # of what was scored last, by direction
 
     def __post_init__(self) -> None:
@@ -122,10 +124,14 @@ class Judge:
                 f"{path} does not say the size of its pictures: make them with gan-style translate, and score those "
                 "with gan-style compare --size N"
             )
-        self.made = {d: self._translated(translator, d, size) for d in translator.model.directions}
+        with naming(path):
+            around = translator.around(self.wrap)
+            self.made = {d: self._translated(translator, d, size) for d in translator.model.directions}
         assert translator.about is not None, "load describes what it loaded"
         weights = "EMA" if translator.about["weights"] == "averaged" else "raw"
         rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
+        if around:
+            rule["wrap"] = around
         if translator.model.takes_style:
             rule["styles"] = f"training pictures of {' and '.join(d.target for d in self.made)} in turn"
         result = self._result(size, {"file_format": file_format([]), "checkpoint": rule}, own)
@@ -219,7 +225,7 @@ class Judge:
 
     def _one(self, translator: LoadedTranslator, image: Tensor, direction: str | None = None, **how: Any) -> Tensor:
         self.done()
-        result: Tensor = translator.translate(image, direction, **how)
+        result: Tensor = translator.translate(image, direction, wrap=self.wrap, **how)
         return result.cpu()
 
     def _in_style(self, translator: LoadedTranslator, direction: Direction, image: Tensor, style: Tensor) -> Tensor:

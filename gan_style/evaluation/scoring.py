@@ -10,6 +10,7 @@ import torch
 
 from gan_style.core.checks import require_whole
 from gan_style.core.devices import device_of
+from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import expanded
 from gan_style.data.images import list_images
 from gan_style.data.ledger import Ledger
@@ -61,6 +62,7 @@ def evaluate(
     data: str | Path,
     *,
     limit: int | None = None,
+    wrap: str | None = None,
     **judging: Unpack[Judging],
 ) -> Results:
     """Score checkpoints on the test pictures of a set, in each direction that they translate.
@@ -69,6 +71,7 @@ def evaluate(
         checkpoints: one or more paths.
         data: a named set below data/, a folder, "scenes", or "scenes:TASK" of another drawn task.
         limit: the first so many test pictures, and twice as many of training; None takes all.
+        wrap: directions in which pictures go round, as of `translate`; None as each checkpoint was trained.
         **judging: see `Judging`.
 
     Returns: path of a checkpoint -> what its file of scores holds: `protocol`, `scores` (direction -> name ->
@@ -81,6 +84,7 @@ def evaluate(
         require_whole("limit", limit, 1)
     paths = [checkpoints] if isinstance(checkpoints, str | Path) else [*checkpoints]
     judge = judge_of(open_set(str(data), limit), **judging)
+    judge.wrap = wrap
     return Results({str(path): judge.checkpoint(Path(path)) for path in paths})
 
 
@@ -125,8 +129,11 @@ def judge_of(data: ScoredSet, **judging: Unpack[Judging]) -> Judge:
         **judging: see `Judging`.
 
     Raises:
-        UserError: weights that cannot be had, or a device that is not there.
+        UserError: another setting, weights that cannot be had, or a device that is not there.
     """
+    for name in judging:
+        if name not in Judging.__annotations__:
+            raise UserError(f"{name} is not a setting of scores here{did_you_mean(name, Judging.__annotations__)}")
     draws = judging.get("draws", 200)
     require_whole("draws", draws, 0)
     device = device_of(judging.get("device"))
@@ -144,4 +151,5 @@ def judge_of(data: ScoredSet, **judging: Unpack[Judging]) -> Judge:
     )
     cache = FeatureCache(default_folder()) if judging.get("cache", True) else None
     done, allow = judging.get("done", lambda: None), judging.get("allow", ())
-    return Judge(data, network, pairs, draws, cache, done, device, [allow] if isinstance(allow, str) else allow)
+    allow = [allow] if isinstance(allow, str) else allow
+    return Judge(data, network, pairs, draws, cache, done, device, allow)

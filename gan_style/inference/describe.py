@@ -31,22 +31,43 @@ def describe(path: str | Path, *, allow: str | Sequence[str] = ()) -> dict[str, 
     Raises:
         UserError: it is none of these, is damaged, or names a package that is not allowed.
     """
+    return dict(_described(path, allow)[0])
+
+
+def page(path: str | Path, *, allow: str | Sequence[str] = ()) -> list[str]:
+    """Describe as `describe` does, in lines for a person: hashes of the pictures' names are left out.
+
+    Args:
+        path, allow: as of `describe`.
+    """
+    rows, preprocessing = _described(path, allow)
+    with naming(path), fitting():
+        settings = _for_a_person(preprocessing)
+    lines = []
+    for name, value in rows:
+        first, *more = settings if name == "preprocessing" and settings else [value]
+        lines += [f"{name:14}{first}", *(f"{'':14}{line}" for line in more)]
+    return lines
+
+
+def _described(path: str | Path, allow: str | Sequence[str]) -> tuple[list[tuple[str, str]], Mapping[str, Any]]:
+    """Return the rows of a file, and the preprocessing that it names."""
     file = expanded(path)
     form = exported.GRAPHS.get(file.suffix.lower())
     if form:
         about = exported.about(file)
         with naming(file), fitting():
-            return dict(rows_of_graph(about, form))
+            return [*rows_of_graph(about, form)], about["preprocessing"]
     if _is_of_others(file):
         generator, sha256 = official.read(file)
         with naming(file), fitting():
-            return dict(rows_of_official(file, generator, sha256))
+            return [*rows_of_official(file, generator, sha256)], _said_by_export(file).get("preprocessing", {})
     content = checkpoint.load(file)
     with naming(file), fitting():
         vgg = content["config"]["model"].get("vgg")
         if vgg:
             vgg["weights"] = "random"  # nothing is computed, so nothing has to be fetched
-        return dict(rows(content, restore(content, allow)))
+        return [*rows(content, restore(content, allow))], content["preprocessing"]
 
 
 def rows(content: Mapping[str, Any], model: Translator) -> Rows:
@@ -110,15 +131,20 @@ def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> 
         "inputs",
         "float32 in [-1, 1], of any size; of what size and domains it was trained on, its tensors do not tell",
     )
-    with open(path, "rb") as file:
-        about = exported.of_zip(path) if file.read(2) == torch_files.ZIP else {}
-    if "gan_style" in about:
+    if about := _said_by_export(path):
         yield from _direction(about)
         yield from _domains(about)
         yield from _history(about)
         yield "weights", _weights({"callbacks": {}, **about})
         yield "written by", f"gan_style {about['gan_style']}"
     yield "to use it", f"gan-style import {path} OUT.ckpt --direction {about.get('direction', 'A2B')}"
+
+
+def _said_by_export(path: Path) -> Mapping[str, Any]:
+    """Return what `gan-style export` said in a file of torch.save; nothing where another program wrote it."""
+    with open(path, "rb") as file:
+        about = exported.of_zip(path) if file.read(2) == torch_files.ZIP else {}
+    return about if "gan_style" in about else {}
 
 
 def _is_of_others(path: Path) -> bool:
@@ -180,6 +206,25 @@ def _weights(content: Mapping[str, Any]) -> str:
     if averaged:
         return f"raw, and averaged (EMA) of {', '.join(averaged)}, which translate"
     return {"averaged": "averaged (EMA)"}.get(content.get("weights", ""), "raw")
+
+
+def _for_a_person(preprocessing: Mapping[str, Any]) -> list[str]:
+    """Return a line for each setting, and for the pictures their numbers alone."""
+    said = {"image_size": "size", "load_size": "resized to", "range": "values", "task": "drawn task"}
+    lines = []
+    for key, value in preprocessing.items():
+        if key == "pictures":
+            numbers = [f"{one['count']:,} {_part(part)}" for part, one in value.items()]
+            lines.append(f"pictures {', '.join(numbers)}")
+        elif value is not None:
+            name = "goes round in" if key == "wrap" else said.get(key, key)
+            lines.append(f"{name} {_setting(key, value)}")
+    return lines
+
+
+def _part(part: str) -> str:
+    kind, _, domain = part.rpartition("_")
+    return f"of {domain} for validation" if kind else f"of {domain}"
 
 
 def _setting(key: str, value: Any) -> str:

@@ -33,7 +33,7 @@ from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
 from gan_style.models.styled import Styled, styled
 from gan_style.models.translator import StyleCode, Translator
 from gan_style.networks.fast_convolutions import fast_convolutions
-from gan_style.networks.wrap import wrapping
+from gan_style.networks.wrap import OFF, wrapping
 
 NOISE = "noise"  # `noise:NAME:SEED` is a random code of a style
 RESULT = (
@@ -150,7 +150,7 @@ class LoadedTranslator:
         Raises:
             UserError: as `translate`.
         """
-        passes, around = self._passes(tile, tile_mode), self._around(wrap, tile_mode)
+        passes, around = self._passes(tile, tile_mode), self.around(wrap, tile_mode)
         if style is None:
             for name in (*(["mask"] if mask else []), *options):
                 raise UserError(f"{name} needs a style: give one, or leave {name} out")
@@ -198,7 +198,7 @@ class LoadedTranslator:
         """
         chosen = self.direction_of(direction)
         self.require_explains(chosen)
-        around, images = self._around(wrap, "exact"), self._given([image], chosen.source, size)[0].images
+        around, images = self.around(wrap, "exact"), self._given([image], chosen.source, size)[0].images
         with self._precision(), wrapping(around):
             heat = self._passes(tile, "exact").explain(images.to(self.device), chosen).float().cpu()
         require_finite(heat, RESULT)
@@ -404,15 +404,23 @@ class LoadedTranslator:
             raise UserError("gatys optimises a whole picture and cannot be tiled: leave tile out, or give a size")
         return self.model
 
-    def _around(self, wrap: str | None, mode: Mode) -> str:
-        """Return the directions in which pictures go round, from what was asked for."""
+    def around(self, wrap: str | None, mode: Mode = "exact") -> str:
+        """Return the directions in which pictures go round: "x", "y", "xy", or "" for none.
+
+        Args:
+            wrap: what was asked for, as of `translate_all`.
+            mode: of tiles.
+
+        Raises:
+            UserError: no such directions, or what the model or its tiles cannot do.
+        """
         if wrap not in (None, "off", *get_args(Wrap)):
             raise UserError(f"wrap={shown(wrap)} is not known: take x, y, xy or off")
         around = "" if wrap == "off" else wrap or self.wrap or ""
         if around and mode == "fast":
             raise UserError(f"wrap={around} needs what stands at the opposite border: take tile_mode=exact")
         if around and any(module._compiled_call_impl for module in self.model.modules()):
-            raise UserError(f"wrap={around} and compile do not go together: leave one of them out")
+            raise UserError(f"wrap={around} and compile do not go together: leave compile out, or {OFF}")
         if around and self.model.optimizes_images:
             raise UserError(
                 f"wrap={around} is for models of one pass: leave it out, or take microast in place of gatys"

@@ -8,9 +8,9 @@ network's stride. No network knows of it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -23,20 +23,28 @@ from gan_style.networks.contract import grid_means
 from gan_style.networks.padding import pad as by_reflection
 
 Pair = tuple[int, int]
+OFF = "turn wrap off (--wrap off; in training, no data.wrap)"  # for whoever reads a sentence, wherever that is
 SIDES = {"x": (-1, "width"), "y": (-2, "height")}
-_active: ContextVar[_Wrapping | None] = ContextVar("active", default=None)
+
+
+class _Here(threading.local):
+    """The mode of this thread: torch keeps modes for each thread, too, whatever context it runs in."""
+
+    mode: _Wrapping | None = None
+
+
+_here = _Here()
 
 
 def directions() -> str:
     """Return in which directions pictures go round here: "x", "y", "xy", or "" for none."""
-    active = _active.get()
-    return active.wrap if active else ""
+    return _here.mode.wrap if _here.mode else ""
 
 
 @contextmanager
 def wrapping(wrap: str | None) -> Iterator[None]:
-    """Let pictures go round in the directions "x", "y" or "xy" inside a `with` block; None and "" in none."""
-    active = _active.get()
+    """Let pictures go round in the directions "x", "y" or "xy" inside a `with` block of this thread; None in none."""
+    active = _here.mode
     if active is not None:  # one mode is enough, which a block inside changes
         before, active.wrap = active.wrap, wrap or ""
         try:
@@ -57,12 +65,12 @@ def wrapping_again(wrap: str | None) -> Iterator[None]:
     if not wrap:
         yield
         return
-    token = _active.set(active := _Wrapping(wrap))
+    before, _here.mode = _here.mode, _Wrapping(wrap)
     try:
-        with active:
+        with _here.mode:
             yield
     finally:
-        _active.reset(token)
+        _here.mode = before
 
 
 @contextmanager
@@ -120,14 +128,12 @@ def _not_whole(side: int, multiple: int, dim: int) -> UserError:
     nearest = f"{below} or {above}" if below else str(above)
     return UserError(
         f"wrap={directions()} wants a {dict(SIDES.values())[dim]} that is a multiple of {multiple}, the stride of this "
-        f"network, and not {side} pixels: resize the picture to {nearest}"
+        f"network, and not {side} pixels: resize the picture to {nearest}, or {OFF}"
     )
 
 
 def _refused(what: str) -> UserError:
-    return UserError(
-        f"wrap={directions()} cannot be, because this network has {what}: take another one, or go without wrap"
-    )
+    return UserError(f"wrap={directions()} cannot be, because this network has {what}: take another one, or {OFF}")
 
 
 class _Wrapping(TorchFunctionMode):

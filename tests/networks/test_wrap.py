@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,7 +178,10 @@ def test_sides_that_do_not_fit_are_refused_with_those_that_do() -> None:
         net(x)
     with wrapping("y"):
         assert net(x).shape == x.shape  # padded where it does not go round
-    with wrapping("xy"), pytest.raises(UserError, match=r"height that is a multiple of 16, .* not 6 pixels: .* to 16$"):
+    with (
+        wrapping("xy"),
+        pytest.raises(UserError, match=r"height that is a multiple of 16, .* not 6 pixels: .* to 16, or turn wrap off"),
+    ):
         pad_to_multiple(random(1, 3, 6, 32), 16)
 
 
@@ -186,7 +191,7 @@ def test_a_stride_inside_is_refused_by_the_pictures_side() -> None:
     ).double()
     with wrapping("x"):
         assert net(random(1, 3, 9, 12)).shape == (1, 4, 2, 3)
-    sentence = "width that is a multiple of 4, .* not 10 pixels: .* to 8 or 12$"
+    sentence = "width that is a multiple of 4, .* not 10 pixels: .* to 8 or 12, or turn wrap off"
     with wrapping("x"), pytest.raises(UserError, match=sentence):
         net(random(1, 3, 9, 10))
 
@@ -217,6 +222,39 @@ def test_blocks_inside_blocks() -> None:
             assert directions() == "xy"
         assert directions() == "x"
     assert directions() == ""
+
+
+def test_a_thread_in_a_copy_of_the_context_has_blocks_of_its_own() -> None:
+    """As of `asyncio.to_thread` and the studio's work: torch's modes are of a thread, so directions are, too."""
+    layer, x = nn.Conv2d(3, 2, 3, padding=1).double(), random(1, 3, 8, 6)
+    with torch.no_grad():
+        plain = layer(x)
+        alone = {}
+        for wrap in ("x", "y"):
+            with wrapping(wrap):
+                alone[wrap] = layer(x)
+    began, go_on = threading.Event(), threading.Event()
+    found: dict[str, Any] = {}
+
+    @torch.no_grad()
+    def other() -> None:
+        found["before"], found["plain"] = directions(), layer(x)
+        with wrapping("y"):
+            began.set()
+            assert go_on.wait(30)
+            found["y"] = layer(x)
+
+    with torch.no_grad(), wrapping("x"):
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(other,))
+        thread.start()
+        assert began.wait(30)
+        here, found["x"] = directions(), layer(x)
+        go_on.set()
+        thread.join()
+    assert (here, found["before"]) == ("x", "")
+    assert torch.equal(found["plain"], plain)
+    for wrap, expected in alone.items():
+        assert torch.equal(found[wrap], expected)
 
 
 def test_a_network_may_be_left_out_even_if_it_fails() -> None:

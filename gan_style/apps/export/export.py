@@ -42,6 +42,7 @@ from gan_style.models.translator import Translator
 OPSET = 18  # in which torch's exporter writes, before a graph is lowered
 INT64 = 7  # onnx.TensorProto.INT64
 Put = Callable[[Path], tuple[str, Distance]]  # writes a file, reads it back: a description, the distance from torch
+Told = Callable[[str], object]  # called with what is done next
 
 
 class Exported(NamedTuple):
@@ -67,6 +68,7 @@ def export(
     direction: str | None = None,
     raw: bool = False,
     allow: str | Sequence[str] = (),
+    told: Told = lambda stage: None,
 ) -> Exported:
     """Write a trained model in the form that a suffix names, and compare it with torch before it gets its name.
 
@@ -76,6 +78,7 @@ def export(
         direction: "A2B" or "B2A"; None is the model's first, and all of a .safetensors.
         raw: the weights of the last step rather than the averaged ones.
         allow: packages of the caller's own that the checkpoint may name, see `gan_style.load`.
+        told: called with what is done next, such as "comparing at 64 x 96".
 
     Raises:
         UserError: another suffix, a model that cannot be exported so, or a file that would be further from torch than
@@ -105,7 +108,8 @@ def export(
             "to .safetensors"
         )
     chosen = translator.direction_of(direction)
-    put = makers[out.suffix.lower()](translator, chosen, direction is not None)
+    put = makers[out.suffix.lower()](translator, chosen, direction is not None, told)
+    told("writing")
     with checkpoint.writing(out) as beside:
         said, found = put(beside)
         if not found.is_rounding:
@@ -113,12 +117,14 @@ def export(
     return Exported(out, said, translator.about["weights"] if translator.about else "raw", found)
 
 
-def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
+def _onnx(translator: LoadedTranslator, direction: Direction, _: bool, told: Told) -> Put:
     for module in ("onnx", "onnxscript"):
         extra("export", module)
     runtime = extra("export", "onnxruntime")
     graph, channels = graph_of(translator.model, direction), _channels(translator, direction)
+    told("tracing")
     program = _traced(graph, channels)
+    told("converting to ONNX")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -154,13 +160,14 @@ def _onnx(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
 
         form = exported.form_of_onnx(exported.about(path))
         said = f"{form}; {', '.join(graph.inputs)} to output, any batch, height and width"
-        return said, distance(graph, run, channels)
+        return said, distance(graph, run, channels, told)
 
     return put
 
 
-def _program(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
+def _program(translator: LoadedTranslator, direction: Direction, _: bool, told: Told) -> Put:
     graph, channels = graph_of(translator.model, direction), _channels(translator, direction)
+    told("tracing")
     program = _traced(graph, channels)
     program.example_inputs = None  # else they are saved, too
     described = {exported.TEXT: json.dumps(_described(translator, graph, direction))}
@@ -173,12 +180,14 @@ def _program(translator: LoadedTranslator, direction: Direction, _: bool) -> Put
             with open(path, "rb") as file:
                 run = torch.export.load(file).module()
         said = f"a program of torch.export, {', '.join(graph.inputs)} to a picture, any batch, height and width"
-        return said, distance(graph, functools.partial(_called, run), channels)
+        return said, distance(graph, functools.partial(_called, run), channels, told)
 
     return put
 
 
-def _tensors(translator: LoadedTranslator, direction: Direction, alone: bool, allow: str | Sequence[str]) -> Put:
+def _tensors(
+    translator: LoadedTranslator, direction: Direction, alone: bool, told: Told, allow: str | Sequence[str]
+) -> Put:
     state, about = weights_of(translator.model, translator.about, direction if alone else None)
 
     def put(path: Path) -> tuple[str, Distance]:
@@ -188,13 +197,13 @@ def _tensors(translator: LoadedTranslator, direction: Direction, alone: bool, al
         found = []
         for each in [direction] if alone else translator.model.directions:
             graph, again = graph_of(translator.model, each), graph_of(model, each)
-            found.append(distance(graph, functools.partial(_called, again), _channels(translator, each)))
+            found.append(distance(graph, functools.partial(_called, again), _channels(translator, each), told))
         return said, worst(found)
 
     return put
 
 
-def _official(translator: LoadedTranslator, direction: Direction, _: bool) -> Put:
+def _official(translator: LoadedTranslator, direction: Direction, _: bool, told: Told) -> Put:
     network = translator.model.generator_of(direction)
     state = official.to_official(translator.model if network is None else network)
 
@@ -206,7 +215,7 @@ def _official(translator: LoadedTranslator, direction: Direction, _: bool) -> Pu
         again.load_state_dict(read.state)
         said = f"{direction} in the official layout, {official.said(read.node)}"
         run = functools.partial(_called, again.requires_grad_(False).eval())
-        return said, distance(Graph(translator.model, direction), run, _channels(translator, direction))
+        return said, distance(Graph(translator.model, direction), run, _channels(translator, direction), told)
 
     return put
 

@@ -110,8 +110,8 @@ class Distance(NamedTuple):
         return f"at most {self.file:.1e} from torch in float64, in [-1, 1]; torch in float32 {self.rounding:.1e}"
 
 
-def distance(graph: Graph, run: Run, channels: int) -> Distance:
-    """Compare the results of `run` with torch, over `SIZES`.
+def distance(graph: Graph, run: Run, channels: int, told: Callable[[str], object] = lambda stage: None) -> Distance:
+    """Compare the results of `run` with torch, over `SIZES`, each of which is told.
 
     Raises:
         UserError: the graph cannot be computed in float64.
@@ -119,6 +119,7 @@ def distance(graph: Graph, run: Run, channels: int) -> Distance:
     precise = copy.deepcopy(graph).double()
     found = []
     for sizes in SIZES:
+        told("comparing with torch at {1} x {2}".format(*sizes[0]))
         inputs = graph.example(sizes, channels)
         with torch.no_grad():
             try:

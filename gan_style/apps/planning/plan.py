@@ -14,6 +14,7 @@ from typing import Any
 from gan_style.apps.planning.parts import Parts, parts_of
 from gan_style.apps.planning.prediction import Cost, Line, trial_batch, trial_sizes
 from gan_style.apps.planning.proposals import Proposal, Target, fitting, scaled
+from gan_style.core import builds
 from gan_style.core.checks import is_number, require_whole, shown
 from gan_style.core.commands import typed_train
 from gan_style.core.compose import composed
@@ -150,6 +151,8 @@ def run_trial(config: Mapping[str, Any], iterations: int, size: Size) -> dict[st
             f"the trial at {in_pixels(size)} was killed, mostly because memory ran out: plan a smaller model"
         )
     said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and said nothing"]
+    if builds.differ(RuntimeError(said[-1])):
+        raise UserError(builds.sentence())
     raise UserError(f"the trial at {in_pixels(size)} failed: {said[-1].removeprefix('gan_style: ')}")
 
 

@@ -17,6 +17,7 @@ from gan_style.core.extras import extra
 from gan_style.core.paths import expanded
 from gan_style.data.values import Array, ValueRange
 from gan_style.inference.load import load
+from gan_style.inference.trial import SIDE, trial_size
 
 Graph = Callable[[Array], Any]  # float32 [B, C, H, W] in [-1, 1] to the same
 SEED = "seed"  # the second input of graphs that draw noise
@@ -28,10 +29,12 @@ class Served(Protocol):
     Attributes:
         directions: that it translates, the first by default.
         about: facts for `/health`, as JSON.
+        tried: height and width in pixels of a picture that it takes, on which it is tried.
     """
 
     directions: tuple[str, ...]
     about: dict[str, Any]
+    tried: tuple[int, int]
 
     def taken(self, direction: str) -> ValueRange:
         """Return type, range and channels of the pictures that it takes."""
@@ -49,6 +52,7 @@ def served(
     direction: str | None = None,
     styles: Sequence[tuple[str, float]] = (),
     alpha: float = 1.0,
+    wrap: str | None = None,
     seed: int = 0,
     device: str | None = None,
     allow: Sequence[str] = (),
@@ -60,6 +64,7 @@ def served(
         direction: the only one that is served; None serves all.
         styles: pictures or names, each with its weight, that every picture is given.
         alpha: strength of the styles.
+        wrap: directions in which pictures go round, as of `LoadedTranslator.translate_all`.
         seed: of the noise of generators that draw it.
         device: None takes a GPU where there is one.
         allow: packages of the user's own that a checkpoint may name.
@@ -71,13 +76,15 @@ def served(
     if file.suffix.lower() in exported.GRAPHS:
         if styles or alpha != 1.0:
             raise UserError(f"{path} is a graph, whose styles are inputs: serve the checkpoint that it was exported of")
+        if wrap not in (None, "off"):
+            raise UserError(f"{path} is a graph, which knows no wrap: serve its checkpoint, or leave wrap out")
         model: Served = OfGraph(file, direction, seed, device)
     else:
-        model = OfCheckpoint(path, direction, styles, alpha, seed, device, allow)
+        model = OfCheckpoint(path, direction, styles, alpha, wrap, seed, device, allow)
     with naming(path):
         for way in model.directions:
             values = model.taken(way)
-            model.run([np.full((64, 64, values.channels), values.low, values.dtype)], way)
+            model.run([np.full((*model.tried, values.channels), values.low, values.dtype)], way)
     return model
 
 
@@ -90,13 +97,20 @@ class OfCheckpoint:
         direction: str | None,
         styles: Sequence[tuple[str, float]],
         alpha: float,
+        wrap: str | None,
         seed: int,
         device: str | None,
         allow: Sequence[str],
     ) -> None:
         self._translator = load(path, device=device, allow=allow)
-        self._options: dict[str, Any] = {"style": [*styles] or None, "alpha": alpha, "seed": seed or None}
+        self._options: dict[str, Any] = {
+            "style": [*styles] or None,
+            "alpha": alpha,
+            "wrap": wrap,
+            "seed": seed or None,
+        }
         with naming(path):
+            around, self.tried = self._translator.around(wrap), trial_size(self._translator, wrap)
             known = [str(one) for one in self._translator.model.directions]
             if direction is not None:
                 known = [str(self._translator.direction_of(direction))]
@@ -111,6 +125,7 @@ class OfCheckpoint:
             "model": type(self._translator.model).__name__,
             "domains": self._translator.domains,
             "device": str(self._translator.device),
+            **({"wrap": around} if around else {}),
         }
 
     def _way(self, direction: str) -> str | None:
@@ -128,6 +143,8 @@ class OfCheckpoint:
 
 class OfGraph:
     """An ONNX, by onnxruntime, or a program of torch.export."""
+
+    tried = (SIDE, SIDE)
 
     def __init__(self, path: Path, direction: str | None, seed: int, device: str | None) -> None:
         about = exported.about(path)

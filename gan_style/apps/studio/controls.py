@@ -17,6 +17,13 @@ from gan_style.core.errors import UserError
 
 SIZES = (128, 1536)  # pixels, longer side of a result; more takes minutes without a GPU
 MAX_SEED = 2**53 - 1  # the largest whole number that a browser holds exactly
+WRAPS = [
+    ("as the model was trained", ""),
+    ("no", "off"),
+    ("left and right", "x"),
+    ("top and bottom", "y"),
+    ("all four", "xy"),
+]
 PAINTING_SIDE = 640  # pixels of the picture under the brush
 
 
@@ -45,6 +52,7 @@ class Controls(NamedTuple):
     size: gr.Slider
     steps: gr.Slider
     seed: gr.Number
+    wrap: gr.Dropdown
     regions: gr.Accordion
     painting: gr.ImageEditor
 
@@ -56,7 +64,16 @@ class Controls(NamedTuple):
     @property
     def kept(self) -> list[Any]:
         """Controls whose values a result keeps, all but the painting."""
-        plain = [self.image, self.direction, self.alpha, self.preserve_color, self.size, self.steps, self.seed]
+        plain = [
+            self.image,
+            self.direction,
+            self.alpha,
+            self.preserve_color,
+            self.size,
+            self.steps,
+            self.seed,
+            self.wrap,
+        ]
         return plain + [part for slot in self.slots for part in (slot.image, slot.name, slot.weight)]
 
     @property
@@ -68,7 +85,7 @@ class Controls(NamedTuple):
     def fitted(self) -> list[Any]:
         """Controls that `fitting` sets."""
         names = [slot.name for slot in self.slots]
-        return [self.caution, self.direction, self.styles, self.steps, self.seed, self.regions, *names]
+        return [self.caution, self.direction, self.styles, self.steps, self.seed, self.wrap, self.regions, *names]
 
     def wish(self, values: Mapping[Any, Any]) -> Wish:
         """Collect the values of `inputs`."""
@@ -86,6 +103,7 @@ class Controls(NamedTuple):
             size=int(values[self.size]),
             steps=int(values[self.steps]),
             seed=_whole(values[self.seed]),
+            wrap=values[self.wrap] or None,
             layers=(painting or {}).get("layers") or (),
         )
 
@@ -112,26 +130,14 @@ def controls(models: Models, folder: Path) -> Controls:
         10, 500, 100, step=10, label="Steps in each of two sizes", visible=False, buttons=[], elem_id="steps"
     )
     seed = _seed()
+    wrap = gr.Dropdown(WRAPS, value="", label="Opposite borders continue each other", elem_id="wrap")
     with gr.Accordion("Paint where a style holds", open=False, visible=False, elem_id="regions") as regions:
         gr.HTML(
             '<p class="quiet">Each brush colour is a style: '
             + ", ".join(f'<span class="dot c{n}"></span>style {n + 1}' for n in range(len(COLOURS)))
             + ". What stays unpainted stays as it is. Regions stand in place of weights.</p>"
         )
-        painting = gr.ImageEditor(
-            show_label=False,
-            type="numpy",
-            sources=(),
-            layers=False,
-            transforms=(),
-            brush=gr.Brush(default_size=40, colors=list(COLOURS), default_color=COLOURS[0], color_mode="fixed"),
-            canvas_size=(PAINTING_SIDE, PAINTING_SIDE),
-            height=420,
-            elem_id="painting",
-            buttons=[],
-            format="png",
-        )
-    bound(painting)
+        painting = _painting()
     return Controls(
         image,
         samples,
@@ -146,6 +152,7 @@ def controls(models: Models, folder: Path) -> Controls:
         size,
         steps,
         seed,
+        wrap,
         regions,
         painting,
     )
@@ -182,6 +189,7 @@ def fitting(
         controls.styles: gr.update(visible=model.takes_style),
         controls.steps: gr.update(visible=model.optimizes_images),
         controls.seed: gr.update(visible=draws),
+        controls.wrap: gr.update(visible=not model.optimizes_images),
         controls.regions: gr.update(visible=model.takes_style),
     }
     names = translator.style_names
@@ -189,6 +197,25 @@ def fitting(
         chosen = now.get(slot.name)
         updates[slot.name] = gr.update(choices=names, value=chosen if chosen in names else None, visible=bool(names))
     return updates
+
+
+def _painting() -> gr.ImageEditor:
+    """Build the brush, whose colours are those of the styles."""
+    painting = gr.ImageEditor(
+        show_label=False,
+        type="numpy",
+        sources=(),
+        layers=False,
+        transforms=(),
+        brush=gr.Brush(default_size=40, colors=list(COLOURS), default_color=COLOURS[0], color_mode="fixed"),
+        canvas_size=(PAINTING_SIDE, PAINTING_SIDE),
+        height=420,
+        elem_id="painting",
+        buttons=[],
+        format="png",
+    )
+    bound(painting)
+    return painting
 
 
 def _seed() -> gr.Number:

@@ -202,6 +202,7 @@ def _video(models: Models, chosen: Controls, room: Room, stops: Stops) -> None:
                 alpha=wish.alpha,
                 preserve_color=wish.preserve_color,
                 size=wish.size,
+                wrap=wish.wrap,
                 progress=lambda done, total: progress((done, total or None), desc="translating", unit="frames"),
                 **options,
             )

@@ -50,6 +50,7 @@ class Wish:
         size: longer side of the result, at most the picture's.
         steps: of Gatys, in each of its sizes.
         seed: of what a model draws at random.
+        wrap: directions in which pictures go round, as of `LoadedTranslator.translate_all`; gatys has none.
         layers: RGBA pictures painted over the picture, in the colours of the slots (`painted_regions`).
     """
 
@@ -61,6 +62,7 @@ class Wish:
     size: int = 512
     steps: int = 100
     seed: int = 0
+    wrap: str | None = None
     layers: Sequence[Any] = field(default_factory=tuple)
 
 
@@ -106,6 +108,8 @@ def translate(
         "size": wish.size,
     }
     told = None
+    if not translator.model.optimizes_images:
+        options["wrap"] = wish.wrap
     if translator.model.optimizes_images:
         optimizing(translator.model).steps = wish.steps
         options["progress"] = told = Told(wish, content, report, grown)

@@ -15,10 +15,9 @@ from torch import Tensor
 from gan_style.core.errors import UserError
 from gan_style.core.paths import why
 from gan_style.inference.translator import LoadedTranslator
+from gan_style.inference.trial import trial_size
 from gan_style.inference.video.smoothing import smoother
 from gan_style.inference.video.translate import require_bytes
-
-TRIAL_SIDE = 64  # pixels of the first picture, which only shows that everything fits
 
 
 class Look:
@@ -30,6 +29,7 @@ class Look:
         styles: names or files with their weights; none takes the model's own.
         direction, alpha, preserve_color: as of `LoadedTranslator.translate`.
         smooth, window: against flicker, see gan_style/inference/video/smoothing.py.
+        wrap: directions in which frames go round, as of `LoadedTranslator.translate_all`.
 
     Raises:
         UserError: something does not fit the model.
@@ -46,12 +46,13 @@ class Look:
         preserve_color: bool = False,
         smooth: str = "off",
         window: int | None = None,
+        wrap: str | None = None,
     ) -> None:
         self.translator, self._side = translator, side
-        self._last = torch.zeros(1, 3, TRIAL_SIDE, TRIAL_SIDE)
+        self._last = torch.zeros(1, 3, *trial_size(translator, wrap))
         self._options: dict[str, Any] = {}
         self._smoothed = smoother(smooth, self._translate, translator.model, window)
-        fixed = {"preserve_color": preserve_color, "tile": None}
+        fixed = {"preserve_color": preserve_color, "tile": None, "wrap": wrap}
         self._take(fixed | {"direction": direction, "style": self._encoded(styles, direction), "alpha": alpha})
         self(self._last)
         self._smoothed.forget()

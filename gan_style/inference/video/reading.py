@@ -48,7 +48,10 @@ def opened(path: Path) -> Any:
     """Open a container of PyAV for reading; FFmpeg decodes some frames on the way, within the bounds of `bounded`."""
     # Absolute, because FFmpeg takes text before a colon for a protocol.
     options = {"format_whitelist": DEMUXERS, **bounded()}
-    return pyav().open(str(path.absolute()), options=options, metadata_errors="replace")
+    av = pyav()
+    # Tags that are no UTF-8 end no video; since PyAV 19 they never do, and it has no such argument.
+    replaced = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    return av.open(str(path.absolute()), options=options, **replaced)
 
 
 def bounded() -> dict[str, str]:
@@ -99,6 +102,7 @@ class VideoReader:
         self.sound: list[Any] = list(self._container.streams.audio) if sound else []
         self.time_base: Fraction = self.stream.time_base or 1 / DEFAULT_RATE
         self.rate: Fraction = self.stream.average_rate or self.stream.guessed_rate or DEFAULT_RATE
+        self.expected: int = self._expected()  # frames according to the file; 0 where it does not say
         self.turns = 0  # of the stored frames by 90 degrees counterclockwise; known from the first frame on
 
     def __enter__(self) -> VideoReader:
@@ -107,9 +111,7 @@ class VideoReader:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    @property
-    def expected(self) -> int:
-        """Number of frames according to the file; 0 where it does not say."""
+    def _expected(self) -> int:
         if self.stream.duration is not None:  # not `frames`, which counts those that an edit list hides
             return round(self.stream.duration * self.time_base * self.rate)
         length = self._container.duration  # in microseconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,14 @@ def test_a_real_tiny_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert found["disk"]["checkpoints"] == KEPT_CHECKPOINTS * found["disk"]["checkpoint"]
     assert found["proposals"][0]["command"] == " ".join(["python", "train.py", *words])
     assert "G_AB" in capsys.readouterr().out
+
+
+def test_torchvision_of_another_build_is_said_as_in_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "Traceback\nRuntimeError: operator torchvision::nms does not exist\n"
+    ended = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(subprocess, "run", lambda *words, **more: ended)
+    with pytest.raises(UserError, match=r"^torch .* and torchvision .* are of different builds"):
+        run_trial({}, 1, 64)
 
 
 @pytest.mark.quiet

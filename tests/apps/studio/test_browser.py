@@ -214,7 +214,7 @@ def test_what_begins_while_another_event_ends_is_answered(visit: Callable[..., A
     page.add_init_script(SLOW_STREAM)
     for moment in range(0, 200, 20):  # milliseconds; before, while and after an upload's own event ends
         page.reload()
-        page.wait_for_selector("#direction")
+        page.wait_for_selector("#styles")
         choose_model(page, "AdaIN: ")
         put(page, "picture", photo)
         put(page, "style-1", first)
