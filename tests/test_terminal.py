@@ -155,21 +155,6 @@ def test_a_misspelt_word_is_answered_by_one_sentence(
     assert capsys.readouterr().err == f"gan_style: {said}\n"
 
 
-def test_every_parser_answers_so() -> None:
-    """Those of the package and of the doors in experiments/, of which one has the standard library alone."""
-    sources = [*(ROOT / "gan_style").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")]
-    bare = [path.name for path in sources if "= argparse.ArgumentParser(" in path.read_text(encoding="utf-8")]
-    own = [path.name for path in sources if "(argparse.ArgumentParser):" in path.read_text(encoding="utf-8")]
-    assert (bare, sorted(own)) == ([], ["serve_client.py", "terminal.py"])
-
-
-def test_the_client_of_the_standard_library_answers_by_one_sentence() -> None:
-    words = [sys.executable, str(ROOT / "experiments" / "serve_client.py"), "http://x", "--at-once", "4"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    sentence = "serve_client.py: the following arguments are required: source, out: see serve_client.py --help\n"
-    assert (done.returncode, done.stderr) == (2, sentence)
-
-
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
