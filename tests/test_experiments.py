@@ -100,3 +100,18 @@ def test_every_parser_is_ours() -> None:
     assert bare == []
     own = [path.name for path in sources if "(argparse.ArgumentParser):" in path.read_text(encoding="utf-8")]
     assert sorted(own) == ["serve_client.py", "terminal.py"]
+
+
+def test_the_fuzzer_imports_nothing_of_the_package_before_it_is_instrumented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor of another checkout, which stands on the path of Python before its own."""
+    before = {name: sys.modules.pop(name) for name in [*sys.modules] if name.partition(".")[0] == "gan_style"}
+    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--child", "picture", "--out", "x"])
+    try:
+        namespace = runpy.run_path(str(PROGRAMS["fuzz.py"]))
+        called: list[str] = []
+        namespace["main"].__globals__["fuzz"] = lambda name, out, minutes: called.append(name)
+        namespace["main"]()
+        assert called == ["picture"]
+        assert [name for name in sys.modules if name.partition(".")[0] == "gan_style"] == []
+    finally:
+        sys.modules.update(before)
