@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from gan_style.core.errors import did_you_mean
 from gan_style.core.terminal import Parser
 
 SUITES = ("step", "profile", "styles", "methods", "data", "inference", "doctor", "memory", "ranks", "gpu", "start")
@@ -36,10 +37,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     parser.add_argument("--peer", type=Path, help="suite=step: a checkout of the official repository, timed as well")
     arguments = parser.parse_intermixed_args()
+    for word in arguments.words:
+        if "=" not in word:
+            parser.error(f"{word!r} is not KEY=VALUE")
     words = dict(word.split("=", 1) for word in arguments.words)
     name = words.pop("suite", "step")
     if name not in SUITES:
-        parser.error(f"suite={name} is not known: take one of {', '.join(SUITES)}")
+        parser.error(f"suite={name} is not known{did_you_mean(name, SUITES)}")
     suite = importlib.import_module(f"suites.{name}").run
     more = {"peer": arguments.peer} if arguments.peer and name == "step" else {}
 

@@ -6,6 +6,7 @@ python experiments/best_rule.py table FOLDER ...
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pytorch_lightning as pl
 import torch
 
+from gan_style.core.terminal import Parser
 from gan_style.data.image_sets import SceneImages
 from gan_style.data.values import ValueRange
 from gan_style.metrics.table import row_of
@@ -89,8 +91,25 @@ def table(*folders: str) -> None:
             print(f"  {rule:24} {rows[best[-1]]['iteration']:>7} {gaps[-1]:13.2f} dB {max(gaps):22.2f} dB {end:>20}")
 
 
+def main() -> None:
+    """Train, or print the table, as the words of the command say."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if sys.argv[1:2] == ["table"]:
+        parser.add_argument("table")
+        parser.add_argument("folders", nargs="+", metavar="FOLDER", help="of a run that this program trained")
+        folders = parser.parse_args().folders
+        for folder in folders:
+            if not (Path(folder) / "metrics.csv").is_file():
+                parser.error(f"{folder} has no metrics.csv: give the folder of a run")
+        table(*folders)
+        return
+    for name in ("SEED", "ITERATIONS", "VALIDATIONS"):
+        parser.add_argument(name, type=int)
+    parser.add_argument("FOLDER", help="of the run; its table is printed by: table FOLDER ...")
+    parser.add_argument("words", nargs="*", metavar="key=value", help="of the training")
+    given = parser.parse_args()
+    train(given.SEED, given.ITERATIONS, given.VALIDATIONS, given.FOLDER, *given.words)
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "table":
-        table(*sys.argv[2:])
-    else:
-        train(*(int(word) for word in sys.argv[1:4]), *sys.argv[4:])
+    main()

@@ -31,10 +31,10 @@ def translate(url: str, image: bytes) -> bytes:
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser whose errors are one sentence, without argparse's lines about usage."""
+    """Parser whose errors are one sentence, as those of `gan_style.core.terminal`, which needs the package."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}: see {self.prog} --help\n")
+        self.exit(2, f"gan_style: {message}: see {self.prog} --help\n")
 
 
 def main() -> int:
@@ -44,6 +44,10 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--at-once", type=int, default=4, metavar="N")
     parsed = parser.parse_args()
+    if parsed.at_once < 1:
+        parser.error(f"--at-once {parsed.at_once} is none: give 1 or more")
+    if not parsed.source.is_dir():
+        parser.error(f"{parsed.source} is no folder")
     parsed.out.mkdir(parents=True, exist_ok=True)
     paths = sorted(path for path in parsed.source.iterdir() if path.is_file())
 
@@ -58,10 +62,10 @@ def main() -> int:
     with ThreadPoolExecutor(parsed.at_once) as pool:
         failed = [sentence for sentence in pool.map(one, paths) if sentence]
     for sentence in failed:
-        print(sentence, file=sys.stderr)
+        print(f"gan_style: {sentence}", file=sys.stderr)
     done, seconds = len(paths) - len(failed), time.perf_counter() - start
     print(f"{done} of {len(paths)} pictures into {parsed.out}, {done / max(seconds, 1e-9):.2f} a second")
-    return 1 if failed else 0
+    return 2 if failed else 0
 
 
 if __name__ == "__main__":

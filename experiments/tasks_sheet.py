@@ -6,12 +6,11 @@ more than the domain, the sheet shows training pictures instead: four of A, then
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gan_style.core.terminal import Parser
 from gan_style.data.scenes import TASKS, Task
 
 PAIRS, FIRST_SCENE = 4, 800
@@ -30,7 +29,7 @@ def row(task: Task, size: int) -> list[NDArray[np.uint8]]:
     return [task.draw(0, FIRST_SCENE + i, size, domain) for i in range(PAIRS) for domain in "AB"]
 
 
-def main(path: str, size: int = 96, zoom: int = 1) -> None:
+def draw(path: str, size: int, zoom: int) -> None:
     """Write the sheet.
 
     Args:
@@ -48,5 +47,14 @@ def main(path: str, size: int = 96, zoom: int = 1) -> None:
     Image.fromarray(sheet.repeat(zoom, axis=0).repeat(zoom, axis=1)).save(path, quality=85)
 
 
+def main() -> None:
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("path", metavar="PATH", help="the picture to write")
+    parser.add_argument("size", type=int, nargs="?", default=96, metavar="SIZE", help="side of each scene; 96")
+    parser.add_argument("zoom", type=int, nargs="?", default=1, metavar="ZOOM", help="how often a pixel is repeated; 1")
+    given = parser.parse_args()
+    draw(given.path, given.size, given.zoom)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main()

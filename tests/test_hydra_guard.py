@@ -39,6 +39,7 @@ def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     [
         (["+hydra.callbacks.x={bomb}"], "hydra.callbacks is not taken"),
         (["-m", "hydra.launcher._target_=os.makedirs", "+hydra.launcher.name={made}"], "_target_=os.makedirs is not"),
+        (["hydra.launcher._target_=os.makedirs", "-m", "+hydra.launcher.name={made}"], "_target_=os.makedirs is not"),
         (["-m", "hydra.sweeper._target_=os.makedirs", "+hydra.sweeper.name={made}"], "hydra.sweeper._target_"),
         (["-m", "+evil={bomb}", "+hydra.launcher.inner=${{evil}}"], "hydra.launcher.inner refers to another node"),
         (["-m", "+evil={bomb}", "hydra.launcher=${{evil}}"], "hydra.launcher refers to another node"),
@@ -52,6 +53,7 @@ def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (["--exp", "{made}"], "--experimental-rerun is not taken"),
         (["--data", "tiny"], "--data is no option: keys are written without dashes, as data=VALUE"),
         (["--model.lambda-cycle=5"], "as model.lambda_cycle=VALUE"),
+        (["-model=cut"], "-model is no option: keys are written without dashes, as model=VALUE"),
     ],
 )
 def test_words(

@@ -146,7 +146,7 @@ def test_answers_are_what_translate_writes_and_the_client_gets_them(tmp_path: Pa
         done = subprocess.run(
             [*script, url, str(tmp_path / "in"), str(tmp_path / "out")], capture_output=True, text=True
         )
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert "2 of 3 pictures" in done.stdout
         assert "bad.txt: the body is a text file and not a picture" in done.stderr
         for name in ("wide.png", "high.png"):

@@ -155,21 +155,6 @@ def test_a_misspelt_word_is_answered_by_one_sentence(
     assert capsys.readouterr().err == f"gan_style: {said}\n"
 
 
-def test_every_parser_answers_so() -> None:
-    """Those of the package and of the doors in experiments/, of which one has the standard library alone."""
-    sources = [*(ROOT / "gan_style").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")]
-    bare = [path.name for path in sources if "= argparse.ArgumentParser(" in path.read_text(encoding="utf-8")]
-    own = [path.name for path in sources if "(argparse.ArgumentParser):" in path.read_text(encoding="utf-8")]
-    assert (bare, sorted(own)) == ([], ["serve_client.py", "terminal.py"])
-
-
-def test_the_client_of_the_standard_library_answers_by_one_sentence() -> None:
-    words = [sys.executable, str(ROOT / "experiments" / "serve_client.py"), "http://x", "--at-once", "4"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    sentence = "serve_client.py: the following arguments are required: source, out: see serve_client.py --help\n"
-    assert (done.returncode, done.stderr) == (2, sentence)
-
-
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
@@ -178,6 +163,13 @@ def test_the_client_of_the_standard_library_answers_by_one_sentence() -> None:
         (["seed=1", "-x"], "-x is no option of train: a key is written without dashes, as seed=1; see --help"),
         (["--cfg", "nope"], "--cfg/-c: invalid choice: "),
         (["--config-dir"], "--config-dir/-cd: expected one argument: see --help"),
+        (["--lr=1"], "--lr=1 is no option of train: a key is written without dashes, as seed=1; see --help"),
+        (["--precision"], "--precision is no option of train: a key is written without dashes, as seed=1; see --help"),
+        (["--size", "64"], "--size is no option of train: a key is written without dashes, as seed=1; see --help"),
+        (
+            ["data=tiny", "--config-dirr", "x", "seed=1"],
+            "--config-dirr is no option of train: did you mean --config-dir?",
+        ),
     ],
 )
 def test_an_option_that_train_does_not_take_is_one_sentence(
@@ -187,6 +179,40 @@ def test_an_option_that_train_does_not_take_is_one_sentence(
     heard = capsys.readouterr().err
     assert heard.startswith(f"gan_style: {said}")
     assert heard.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["--config-dir", "{folder}", "--cfg", "job", "data=tiny", "seed=7"],
+        ["data=tiny", "--config-dir", "{folder}", "seed=7", "--cfg", "job"],
+        ["seed=7", "--cfg", "job", "data=tiny", "--config-dir={folder}"],
+        ["data=tiny", "seed=7", "--cfg=job", "--config-dir", "{folder}"],
+    ],
+)
+def test_overrides_of_train_stand_on_both_sides_of_its_options(
+    typed: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_training([word.format(folder=tmp_path) for word in typed]) == 0
+    heard = capsys.readouterr()
+    assert heard.err == ""
+    assert "seed: 7\n" in heard.out
+    assert "  val_count: 4\n" in heard.out, "of data=tiny"
+
+
+def test_the_page_of_keys_is_found_beside_any_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("defaults: [cut]\n")
+    assert run_training(["seed=1", f"--config-dir={tmp_path}", "-h", "model=mine"]) == 0
+    assert "*mine" in capsys.readouterr().out
+
+
+def test_train_and_the_verbs_are_of_one_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_training(["--version"]) == 0
+    shown = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert shown == capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe without a reader is another error there")

@@ -7,13 +7,13 @@ divided by its mean over the styles. STYLES is a folder with one picture per sty
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import gan_style
+from gan_style.core.terminal import Parser
 from gan_style.data.images import list_images, read_image, to_tensor
 from gan_style.data.transforms import EvalTransform
 from gan_style.losses.perceptual import mean_std
@@ -66,4 +66,7 @@ def main(checkpoint: str, styles: str, contents: str, weights: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = Parser(description=__doc__.splitlines()[0] if __doc__ else None)
+    for name in ("checkpoint", "styles", "contents", "weights"):
+        parser.add_argument(name, metavar=name.upper())
+    main(**vars(parser.parse_args()))

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,6 @@ def main() -> None:
     _commands.append(os.getpid())
     # Hydra prints its own errors on several lines and exits with 1; with this it raises them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Hydra's parser takes no more overrides after a flag that follows one: flags first.
-    flags = [argument for argument in sys.argv[1:] if argument in ("-m", "--multirun")]
-    sys.argv[1:] = flags + [argument for argument in sys.argv[1:] if argument not in flags]
     quiet = [argument for argument in sys.argv[1:] if argument in ("-q", "--quiet")]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument not in quiet]
     with hushed(bool(quiet)):
@@ -46,10 +44,10 @@ def main() -> None:
 def _run() -> None:
     try:
         _words[:] = sys.argv[1:]
-        guard_hydra(_words)
+        parsed = guard_hydra(_words)
         find_here(named_packages(_words))
-        if {"-h", "--help"} & {*_words}:
-            _help()
+        if parsed.help:
+            _help(parsed.overrides, parsed.config_dir)
             return
         _compose_and_train()
         if _failures:
@@ -70,13 +68,11 @@ def _run() -> None:
         sys.exit(_fail(str(error) or "interrupted before training began", 130))
 
 
-def _help() -> None:
+def _help(overrides: Sequence[str], folder: str | None) -> None:
     """Print the page about keys, for the model and data that are chosen beside --help."""
     from gan_style.cli.train_help import page
 
-    words = list(_words)
-    folder = words.pop(words.index("--config-dir") + 1) if "--config-dir" in words[:-1] else None
-    for line in page([word for word in words if not word.startswith("-")], folder):
+    for line in page(overrides, folder):
         answer(line)
     settle()
 

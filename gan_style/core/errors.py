@@ -47,7 +47,11 @@ class Interrupted(BaseException):
 
 
 def did_you_mean(word: str, known: Iterable[object]) -> str:
-    """Return `: did you mean x?`, or the list of known words where none is near."""
+    """Return `: did you mean x?`, or the list of known words where none is near.
+
+    Dashes before an option are not compared, and it has to be nearer: options are short, and --lr is no --run.
+    """
     names = sorted({str(k) for k in known})
-    nearest = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f": did you mean {nearest[0]}?" if nearest else f"; there are: {', '.join(names)}"
+    bare = {name.lstrip("-"): name for name in names}
+    nearest = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.75 if word.startswith("-") else 0.6)
+    return f": did you mean {bare[nearest[0]]}?" if nearest else f"; there are: {', '.join(names)}"

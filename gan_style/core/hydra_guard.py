@@ -6,7 +6,9 @@ the variables of `hydra.job.env_set`, and imports packages of `hydra.searchpath`
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import importlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +32,7 @@ from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.moved import renamed
 from gan_style.core.paths import absent, printable
 from gan_style.core.terminal import warn
+from gan_style.core.version import __version__
 
 SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher"
 LAUNCHERS = (
@@ -82,42 +85,59 @@ class _GuardedLoader(ConfigLoaderImpl):
         super()._process_config_searchpath(config_name, parsed_overrides, repo)
 
 
-def guard_hydra(arguments: Sequence[str]) -> None:
-    """Make Hydra, in this process, check its own config before it acts on it.
+def guard_hydra(arguments: Sequence[str]) -> argparse.Namespace:
+    """Make Hydra, in this process, parse as the verbs do, and check its own config before it acts on it.
 
     Args:
         arguments: of the command line.
 
+    Returns:
+        What Hydra will make of them: `overrides`, `help`, `config_dir`, ...
+
     Raises:
-        UserError: they hold the flag of Hydra that unpickles a file, or a key that is written as an option.
+        UserError: they hold the flag of Hydra that unpickles a file, a key that is written as an option, or an option
+            that is not known.
     """
     keys = {path.stem for path in config_dir().iterdir()}
     keys |= set(re.findall(r"^(\w+):", (config_dir() / "train.yaml").read_text(encoding="utf-8"), re.MULTILINE))
     for argument in arguments:
         flag = argument.partition("=")[0]
         key = flag.lstrip("-").replace("-", "_")
-        if flag.startswith("--") and key.partition(".")[0] in keys:
+        if flag.startswith("-") and key.partition(".")[0] in keys:
             raise UserError(f"{flag} is no option: keys are written without dashes, as {key}=VALUE")
         if flag.startswith("--e") and RERUN.startswith(flag):  # argparse accepts any prefix of it
             raise UserError(f"{RERUN} is not taken: it unpickles a file, which can run code; go on with resume=PATH")
-    _require_known_options(arguments)
+    parsed = _known(arguments)
     hydra_main.ConfigLoaderImpl = _GuardedLoader  # type: ignore[misc]
+    importlib.import_module("hydra.main").get_args_parser = _parser  # type: ignore[attr-defined]
+    return parsed
 
 
-def _require_known_options(arguments: Sequence[str]) -> None:
-    """Raise a UserError where Hydra's own parser would print its usage and exit."""
+def _parser() -> argparse.ArgumentParser:
+    """Return Hydra's parser, which would print its usage at a mistake, and take no overrides after an option."""
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message.removeprefix('argument ')}: see --help, and --hydra-help for options of Hydra")
 
     parser.error = refuse  # type: ignore[method-assign]
-    _, left = parser.parse_known_args([one for one in arguments if one != "--version"])  # which would print and exit
+    parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
+    shown: Any = parser._option_string_actions["--version"]
+    shown.version, shown.help = __version__, "Show the version of gan_style and exit"
+    return parser
+
+
+def _known(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments; raise a UserError for an option that is not known."""
+    parser = _parser()
+    parsed, left = parser.parse_known_intermixed_args([*arguments])
     if unknown := [one for one in left if one.startswith("-")]:
         options = [one for one in parser._option_string_actions if one.startswith("--") and one != RERUN]
-        near = did_you_mean(unknown[0].partition("=")[0], [*options, "--quiet"])
-        advice = near if "did you mean" in near else ": a key is written without dashes, as seed=1; see --help"
-        raise UserError(f"{unknown[0]} is no option of train{advice}")
+        near = did_you_mean(unknown[0], [*options, "--quiet"])
+        if "=" in unknown[0] or "did you mean" not in near:
+            near = ": a key is written without dashes, as seed=1; see --help"
+        raise UserError(f"{unknown[0]} is no option of train{near}")
+    return parsed
 
 
 @contextlib.contextmanager

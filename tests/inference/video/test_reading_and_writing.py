@@ -56,6 +56,36 @@ def test_frames_times_and_sound_are_kept(tmp_path: Path, suffix: str) -> None:
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
+def test_pyav_19_reads_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its `open` has no `metadata_errors`, and a closed file answers nothing about its streams."""
+    source, opens = clip(tmp_path / "in.mp4"), av.open
+
+    def opens_of_19(file: str, *, options: dict[str, str]) -> Any:
+        return opens(file, options=options)
+
+    monkeypatch.setattr(av, "__version__", "19.0.0")
+    monkeypatch.setattr(av, "open", opens_of_19)
+    with VideoReader(source, sound=False) as reader:
+        assert sum(1 for _ in reader.items()) == 12
+    del reader.stream, reader._container
+    assert reader.expected == 12
+
+
+def test_pyav_before_19_is_asked_to_replace_tags_that_are_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, opens, given = clip(tmp_path / "in.mp4"), av.open, {}
+
+    def opens_of_18(file: str, **more: Any) -> Any:
+        given.update(more)
+        return opens(file, options=more["options"])
+
+    monkeypatch.setattr(av, "__version__", "18.1.0")
+    monkeypatch.setattr(av, "open", opens_of_18)
+    with VideoReader(source):
+        assert given["metadata_errors"] == "replace"
+
+
 def test_a_varying_rate_keeps_its_times_and_length(tmp_path: Path) -> None:
     times = [0, 10, 20, 45, 50, 80, 81, 120]
     source = clip(tmp_path / "in.mp4", 8, times=times)
