@@ -204,7 +204,7 @@ def test_the_verbs_take_what_was_imported(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     for line in (
         "latest_net_G.pth, sha256",
-        "image_size 32",
+        "size 32",
         "downsample=blur",
         "cannot go on: the file holds weights",
     ):
