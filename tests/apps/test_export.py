@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import re
@@ -93,22 +94,26 @@ def by_torch(path: Path) -> Callable[..., Tensor]:
 
 
 def assert_same(checkpoint: Path, run: Callable[..., Tensor], direction: str = "A2B") -> None:
-    """What `run` gives for noise, against the model itself."""
+    """What `run` gives for noise, against the model itself: to 1e-5, or to what float32 alone makes of it."""
     model = gan_style.load(checkpoint, device="cpu").model
+
+    def made(of: Any, picture: Tensor, style: Tensor | None = None) -> Tensor:
+        if type(of).__name__ in ("AdaIN", "MicroAST"):
+            return of.stylize(picture, of.style_code(style))
+        return of.stylize(picture, {"s": style}) if of.takes_style else of.translate(picture, direction)
+
     for batch, height, width in SIZES:
         inputs = {"picture": torch.rand(batch, 3, height, width) * 2 - 1}
         if type(model).__name__ in ("AdaIN", "MicroAST"):
             inputs["style"] = torch.rand(batch, 3, width, height + 7) * 2 - 1
-            expected = model.stylize(inputs["picture"], model.style_code(inputs["style"]))
         elif model.takes_style:
             inputs["style"] = torch.randn(batch, model.general_style()["s"].shape[1])
-            expected = model.stylize(inputs["picture"], {"s": inputs["style"]})
-        else:
-            expected = model.translate(inputs["picture"], direction)
-        found = run(**inputs)
+        expected, found = made(model, **inputs), run(**inputs)
         assert found.shape == expected.shape
         assert float(expected.std()) > 1e-4
-        assert float((found - expected).abs().max()) < 1e-5
+        if float((found - expected).abs().max()) >= 1e-5:
+            exact = made(copy.deepcopy(model).double(), **{name: value.double() for name, value in inputs.items()})
+            assert float((found - exact).abs().max()) < 2 * float((expected - exact).abs().max())
 
 
 def test_onnx_is_torch_at_every_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
