@@ -346,7 +346,7 @@ def test_a_spec_comes_back_from_its_text() -> None:
 
 @pytest.mark.slow
 def test_the_quick_one_writes_a_whole_table(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "gan_style", "bench", "--quick", "--out", str(tmp_path / "b")]
+    command = [sys.executable, "-m", "gan_style", "bench", "--quick", "--iterations", "4", "--out", str(tmp_path / "b")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "b" / "bench.json").read_text())["rows"]
@@ -358,7 +358,7 @@ def test_the_quick_one_writes_a_whole_table(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_verb_to_the_end_killed_in_the_middle(tmp_path: Path) -> None:
     words = ["bench", "--tasks", "paint", "--models", "cyclegan", "adain", "--seeds", "1", "--count", "4", "--oracle"]
-    words += ["--iterations", "40", "--jobs", "2"]
+    words += ["--iterations", "20", "--jobs", "2"]
     environment = {**os.environ, "GAN_STYLE_VGG": str(tmp_path / "not-there.pth")}
     command = [sys.executable, "-m", "gan_style", *words]
     once = subprocess.run([*command, "--out", str(tmp_path / "once")], env=environment, capture_output=True, text=True)
