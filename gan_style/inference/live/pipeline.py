@@ -64,9 +64,16 @@ class Slot(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """True after the last item was taken."""
+        """True after the last item was taken.
+
+        Raises:
+            Exception: of `end`, which may have come after the last `get`.
+        """
         with self._changed:
-            return self._ended and not self._items
+            over = self._ended and not self._items
+            if over and self._error:
+                raise self._error
+            return over
 
     def end(self, error: BaseException | None = None) -> None:
         """Say that nothing more is put, because of an error or of the end."""
