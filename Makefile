@@ -8,7 +8,7 @@ BIN := .venv/bin
 # Where Python keeps no compiled files, each process compiles all of torch again, which takes longer than a short test.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test slow quiet check format docs smoke golden oldest matrix bench clean
+.PHONY: help setup demo test slow long quiet check format docs smoke golden oldest matrix bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,9 @@ test: setup ## run the default tests
 slow: setup ## run the tests that take longer or start several processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not ddp" -n 2
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ddp
+
+long: setup ## run the tests that take minutes: benchmarks, notebooks, compiled networks, healthy trainings
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long -n 2
 
 quiet: setup ## run the tests that want a machine to themselves
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m quiet

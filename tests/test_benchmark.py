@@ -32,7 +32,7 @@ COMPILES = "gpu"  # for minutes
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "suite",
-    [pytest.param(name, marks=getattr(pytest.mark, "quiet" if name == COMPILES else "slow")) for name in SUITES],
+    [pytest.param(name, marks=getattr(pytest.mark, "quiet" if name == COMPILES else "long")) for name in SUITES],
 )
 def test_a_suite_runs_and_writes_its_numbers(suite: str, tmp_path: Path) -> None:
     words = [f"suite={suite}", *SUITES[suite], "--out", str(tmp_path / "out.json")]
@@ -56,7 +56,7 @@ FEW_OF_CHECKS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_the_checks_of_a_gpu_hold_on_a_cpu_and_a_row_that_fails_ends_nothing(tmp_path: Path) -> None:
     words = ["suite=gpu", "parts=exactness,inference,methods", "rate=1", *CHECKS, *FEW_OF_CHECKS]

@@ -344,7 +344,7 @@ def test_a_spec_comes_back_from_its_text() -> None:
     assert Spec.from_json(spec.to_json()) == spec
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_quick_one_writes_a_whole_table(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gan_style", "bench", "--quick", "--iterations", "4", "--out", str(tmp_path / "b")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -355,7 +355,7 @@ def test_the_quick_one_writes_a_whole_table(tmp_path: Path) -> None:
     assert all((tmp_path / "b" / f"bench.{suffix}").stat().st_size > 1000 for suffix in ("md", "tex", "html"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_verb_to_the_end_killed_in_the_middle(tmp_path: Path) -> None:
     words = ["bench", "--tasks", "paint", "--models", "cyclegan", "adain", "--seeds", "1", "--count", "4", "--oracle"]
     words += ["--iterations", "20", "--jobs", "2"]

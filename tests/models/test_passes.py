@@ -116,7 +116,7 @@ def test_bfloat16_takes_them_where_the_processor_has_it(
 SMALL = ("model.generator.filters=2", "model.generator.blocks=1", "model/discriminator=pixel", "trainer.max_steps=1")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)  # the compiler's
 @pytest.mark.filterwarnings("ignore")  # what the compiler itself warns of
 def test_compiled_networks_give_the_same_losses_and_keys(run: Callable[..., Path]) -> None:

@@ -49,7 +49,7 @@ def test_every_failure_raises_its_own_finding_and_no_other(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in MODELS]
 )
 def test_a_healthy_training_raises_none(name: str, tmp_path: Path) -> None:
     config = small_config(f"model={name}", "data.batch_size=2", *AS_RECOMMENDED.get(name, ()))
