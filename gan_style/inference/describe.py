@@ -61,7 +61,8 @@ def _described(path: str | Path, allow: str | Sequence[str]) -> tuple[list[tuple
     if _is_of_others(file):
         generator, sha256 = official.read(file)
         with naming(file), fitting():
-            return [*rows_of_official(file, generator, sha256)], _said_by_export(file).get("preprocessing", {})
+            said = _said_by_export(file)
+            return [*rows_of_official(file, generator, sha256, said)], said.get("preprocessing", {})
     content = checkpoint.load(file)
     with naming(file), fitting():
         vgg = content["config"]["model"].get("vgg")
@@ -113,13 +114,14 @@ def rows_of_graph(about: Mapping[str, Any], form: str) -> Rows:
     yield "written by", f"gan_style {about['gan_style']}, format {about.get('format', '?')}"
 
 
-def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> Rows:
+def rows_of_official(path: Path, generator: official.Generator, sha256: str, about: Mapping[str, Any]) -> Rows:
     """Yield the rows of a generator in the layout of the official code, whoever wrote it.
 
     Args:
         path: of the file.
         generator: content of the file.
         sha256: of the file.
+        about: what `gan-style export` said in it; empty where another program wrote it.
     """
     yield "file", f"a generator in the layout of official code, sha256 {sha256}"
     yield "generator", official.said(generator.node)
@@ -131,7 +133,7 @@ def rows_of_official(path: Path, generator: official.Generator, sha256: str) -> 
         "inputs",
         "float32 in [-1, 1], of any size; of what size and domains it was trained on, its tensors do not tell",
     )
-    if about := _said_by_export(path):
+    if about:
         yield from _direction(about)
         yield from _domains(about)
         yield from _history(about)

@@ -7,9 +7,9 @@ from typing import Any
 
 from gan_style.core.sizes import height_width, parsed
 from gan_style.inference.translator import LoadedTranslator
+from gan_style.networks.contract import TRIED_SIDE
 
 SIDE = 64  # pixels; small, as it only shows that everything fits
-SIDE_AROUND = 256  # the same where pictures go round and nothing is known: the stride of the deepest network of conf
 
 
 def trial_size(translator: LoadedTranslator, wrap: str | None) -> tuple[int, int]:
@@ -17,7 +17,7 @@ def trial_size(translator: LoadedTranslator, wrap: str | None) -> tuple[int, int
 
     Where pictures go round, their sides are to be multiples of the network's stride, which a checkpoint does not say.
     It says on which size it was trained: where those pictures went round, too, that size fits; else it is enlarged to
-    multiples of `SIDE_AROUND`.
+    multiples of `TRIED_SIDE`.
 
     Args:
         translator: the model.
@@ -32,9 +32,9 @@ def trial_size(translator: LoadedTranslator, wrap: str | None) -> tuple[int, int
     preprocessing: Mapping[str, Any] = (translator.about or {}).get("preprocessing") or {}
     size = parsed(preprocessing.get("image_size"))
     cropped = str(preprocessing.get("preprocess", "crop")).endswith("crop")
-    if size is None or not cropped:  # pictures of sizes of their own: the training, too, has tried SIDE_AROUND
-        return SIDE_AROUND, SIDE_AROUND
+    if size is None or not cropped:  # pictures of sizes of their own: the training, too, has tried TRIED_SIDE
+        return TRIED_SIDE, TRIED_SIDE
     height, width = height_width(size)
     if set(around) <= set(translator.wrap or ""):
         return height, width
-    return -(-height // SIDE_AROUND) * SIDE_AROUND, -(-width // SIDE_AROUND) * SIDE_AROUND
+    return -(-height // TRIED_SIDE) * TRIED_SIDE, -(-width // TRIED_SIDE) * TRIED_SIDE

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+# Pixels a side, of what a network is tried on where nothing says a size: a multiple of the strides of all in conf.
+TRIED_SIDE = 256
+
 
 @runtime_checkable
 class Branched(Protocol):

@@ -16,14 +16,13 @@ from gan_style.core.paths import absent, expanded
 from gan_style.core.sizes import as_given, height_width
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
-from gan_style.networks.contract import minimum_size
+from gan_style.networks.contract import TRIED_SIDE, minimum_size
 from gan_style.networks.recomputed import blocks_of
 from gan_style.networks.wrap import wrapping
 from gan_style.training import arithmetic
 from gan_style.training.trainer import TrainerSettings
 
 MAX_NAMES_SHOWN = 4  # in a message
-TRIED_SIDE = 256  # pixels, of what generators are tried on where pictures have sizes of their own
 # Settings that do not change the results, or whose effect is compared by `arithmetic.changes`. Paths of pictures are
 # among them, because the pictures themselves are compared.
 SAME_NUMBERS = {  # how many and which pictures there are is said by their own comparison

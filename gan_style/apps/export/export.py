@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gan_style.apps.export.graph import SEED, SIZES, TRACED, Distance, Graph, distance, graph_of, worst
+from gan_style.apps.export.graph import SEED, SIZES, TRACED, Distance, Graph, Told, distance, graph_of, worst
 from gan_style.apps.export.opset import lower
 from gan_style.checkpoints import checkpoint, exported, official, safetensors
 from gan_style.checkpoints.hub import weights_of
@@ -42,7 +42,6 @@ from gan_style.models.translator import Translator
 OPSET = 18  # in which torch's exporter writes, before a graph is lowered
 INT64 = 7  # onnx.TensorProto.INT64
 Put = Callable[[Path], tuple[str, Distance]]  # writes a file, reads it back: a description, the distance from torch
-Told = Callable[[str], object]  # called with what is done next
 
 
 class Exported(NamedTuple):

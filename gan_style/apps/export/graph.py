@@ -23,6 +23,7 @@ SEED = "seed"  # of the noise, an input
 MAX_ROUNDING_RATIO = 3
 
 Run = Callable[[tuple[Tensor, ...]], Tensor]
+Told = Callable[[str], object]  # called with what is done next
 
 
 class Graph(nn.Module):
@@ -110,7 +111,7 @@ class Distance(NamedTuple):
         return f"at most {self.file:.1e} from torch in float64, in [-1, 1]; torch in float32 {self.rounding:.1e}"
 
 
-def distance(graph: Graph, run: Run, channels: int, told: Callable[[str], object] = lambda stage: None) -> Distance:
+def distance(graph: Graph, run: Run, channels: int, told: Told = lambda stage: None) -> Distance:
     """Compare the results of `run` with torch, over `SIZES`, each of which is told.
 
     Raises:

@@ -108,13 +108,13 @@ def translate(
         "size": wish.size,
     }
     told = None
-    if not translator.model.optimizes_images:
-        options["wrap"] = wish.wrap
     if translator.model.optimizes_images:
         optimizing(translator.model).steps = wish.steps
         options["progress"] = told = Told(wish, content, report, grown)
-    elif "style" not in options and translator.model.noised(options.get("direction")):
-        options["seed"] = wish.seed
+    else:
+        options["wrap"] = wish.wrap
+        if "style" not in options and translator.model.noised(options.get("direction")):
+            options["seed"] = wish.seed
     torch.manual_seed(wish.seed)
     translator.notes = Ledger()  # of this picture alone: the model stays loaded for the next
     array = np.asarray(translator.translate_all([content], **options)[0])
