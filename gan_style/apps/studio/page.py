@@ -60,7 +60,16 @@ def theme() -> gr.themes.Base:
 
 def style_sheet() -> str:
     """Read the page's own CSS."""
-    return resources.files("gan_style.apps.studio").joinpath("page.css").read_text(encoding="utf-8")
+    return _own("page.css")
+
+
+def head() -> str:
+    """Return the page's own script, which puts the server's answers in order."""
+    return f"<script>{_own('order.js')}</script>"
+
+
+def _own(name: str) -> str:
+    return resources.files("gan_style.apps.studio").joinpath(name).read_text(encoding="utf-8")
 
 
 def build(models: Models, room: Room) -> gr.Blocks:

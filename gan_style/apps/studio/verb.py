@@ -96,15 +96,13 @@ def application(
 
     from gan_style.apps.studio.guard import Guard
     from gan_style.apps.studio.images import MAX_BYTES
-    from gan_style.apps.studio.order import StreamFirst
-    from gan_style.apps.studio.page import build, style_sheet, theme
+    from gan_style.apps.studio.page import build, head, style_sheet, theme
     from gan_style.apps.studio.room import Room
 
     room = Room(folder)
     page = build(models, room).queue(max_size=20)
     bound_sessions(page)
     app = FastAPI(openapi_url=None)
-    app.add_middleware(StreamFirst)
     app.add_middleware(Guard, room=room)
     if is_loopback(host):  # refuses other sites' names that resolve to this machine
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, bracketed(host)])
@@ -122,6 +120,7 @@ def application(
         footer_links=[],
         theme=theme(),
         css=style_sheet(),
+        head=head(),
     )
     room.keep()  # the samples
     page.has_launched = True  # only then Gradio refuses paths that were not uploaded, as tests/apps/studio shows

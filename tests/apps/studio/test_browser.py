@@ -195,23 +195,23 @@ def test_an_earlier_result_comes_back_with_its_settings(visit: Callable[..., Any
 # What the network can do: an answer by another connection overtakes the events of the page's stream.
 SLOW_STREAM = """
 const ask = window.fetch;
-const later = () => new TransformStream({
-    transform(chunk, to) { setTimeout(() => to.enqueue(chunk), 80); },
-    flush() { return new Promise(done => setTimeout(done, 100)); }
-});
+const wait = () => new Promise(done => setTimeout(done, SLOW));
 window.fetch = async (...words) => {
     const answer = await ask(...words);
     if (!(words[0].url ?? String(words[0])).includes("/queue/data")) return answer;
-    return new Response(answer.body.pipeThrough(later()), answer);
+    await wait();
+    const later = new TransformStream({ async transform(chunk, to) { await wait(); to.enqueue(chunk); }, flush: wait });
+    return new Response(answer.body.pipeThrough(later), answer);
 };
 """
 
 
-def test_what_begins_while_another_event_ends_is_answered(visit: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("slow", [80, 300])  # milliseconds by which each part of the stream comes late
+def test_what_begins_while_another_event_ends_is_answered(visit: Callable[..., Any], tmp_path: Path, slow: int) -> None:
     photo, *_ = draw_samples(tmp_path, "A")
     first, second, *_ = draw_samples(tmp_path, "B")
     page = visit(viewport={"width": 1280, "height": 900})
-    page.add_init_script(SLOW_STREAM)
+    page.add_init_script(SLOW_STREAM.replace("SLOW", str(slow)))
     for moment in range(0, 200, 20):  # milliseconds; before, while and after an upload's own event ends
         page.reload()
         page.wait_for_selector("#styles")
