@@ -22,16 +22,17 @@ MODELS = {
     "adain": ["model=adain", "model.vgg.weights=random"],
 }
 ONE = """
-import resource, sys, time
+import sys, time
 import gan_style
+from gan_style.core.machine import peak_memory
 translator = gan_style.load(sys.argv[1], device="cpu")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 told = []
 translator.watch = lambda done, total, sentence: told.append(sentence) if done == 0 else None
 start, cpu = time.perf_counter(), time.process_time()
 translator.translate(sys.argv[2], tile=sys.argv[3] if sys.argv[3] == "auto" else None).save(sys.argv[4])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(f"{peak / 1e6:.2f} GB at most ({before / 1e6:.2f} before), {time.perf_counter() - start:.0f} s, "
+peak = peak_memory()
+print(f"{peak / 1e9:.2f} GB at most ({before / 1e9:.2f} before), {time.perf_counter() - start:.0f} s, "
       f"{time.process_time() - cpu:.0f} s of CPU; {told[0] if told else 'whole'}")
 """
 

@@ -23,6 +23,7 @@ from suites.lightning_loop import LightningLoop
 from suites.reference import ReferenceCycleGAN
 
 from gan_style.core.config import build
+from gan_style.core.machine import peak_memory
 from gan_style.training.engine.engine import Engine
 
 PRECISIONS = {"32": "32-true", "tf32": "tf32", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -134,8 +135,6 @@ def peak_of(words: list[str]) -> float:
 
 def peak(side: str, config: dict[str, Any]) -> dict[str, Any]:
     """Three iterations of one side; prints by how many GB its peak lies above the start."""
-    import resource
-
     with tempfile.TemporaryDirectory() as folder:
         ours = LightningLoop(config, Path(folder), 8)
         pairs = [(pair["A"].to(ours.device), pair["B"].to(ours.device)) for pair in ours.batches]
@@ -144,7 +143,7 @@ def peak(side: str, config: dict[str, Any]) -> dict[str, Any]:
         before = torch.cuda.memory_allocated() if cuda else resident()
         for _ in range(3):
             step()
-        after = torch.cuda.max_memory_allocated() if cuda else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        after = torch.cuda.max_memory_allocated() if cuda else peak_memory()
         ours.close()
     print((after - before) / 1e9)
     return {}

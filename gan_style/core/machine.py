@@ -113,14 +113,14 @@ def usable_cores() -> int:
 
 def peak_memory() -> float:
     """Return the most bytes of memory that this process held so far; 0 where the system does not say, as Windows."""
-    if resource is not None:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return float(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    with suppress(OSError):
+    # Not getrusage first: on Linux a program begins with the peak of the process that started it.
+    with suppress(OSError, ValueError):
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return float(line.split()[1]) * 1024
-    return 0.0
+    if resource is None:
+        return 0.0
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 def own_group() -> dict[str, Any]:
