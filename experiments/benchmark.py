@@ -35,7 +35,9 @@ def main() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="key=value", help="suite, size, batch, rounds, config overrides")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
-    parser.add_argument("--peer", type=Path, help="suite=step: a checkout of the official repository, timed as well")
+    parser.add_argument(
+        "--peer", type=Path, help="suite=step, methods: a checkout of the official repository, timed as well"
+    )
     arguments = parser.parse_intermixed_args()
     for word in arguments.words:
         if "=" not in word:
@@ -45,7 +47,7 @@ def main() -> None:
     if name not in SUITES:
         parser.error(f"suite={name} is not known{did_you_mean(name, SUITES)}")
     suite = importlib.import_module(f"suites.{name}").run
-    more = {"peer": arguments.peer} if arguments.peer and name == "step" else {}
+    more = {"peer": arguments.peer} if arguments.peer and name in ("step", "methods") else {}
 
     def keep(found: dict[str, Any]) -> None:
         if arguments.out:
