@@ -84,12 +84,28 @@ def parser_of_verbs() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     add_train(verbs)
-    audit = verbs.add_parser("audit", help="train twice from one seed and name the first tensor that differs")
-    audit.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
-    audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
-    audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
-    configs_option(audit)
-    audit.set_defaults(run=_audit)
+    _images(verbs)
+    _live(verbs)
+    _studio(verbs)
+    _data_sets(verbs)
+    _around_training(verbs)
+    add_sweep(verbs)
+    _scores(verbs)
+    add_table(verbs)
+    _bench(verbs)
+    _files(verbs)
+    add_serve(verbs)
+    add_completion(verbs)
+    add_licences(verbs)
+    said = {verb.dest: verb.help for verb in verbs._choices_actions}
+    for name, verb in verbs.choices.items():
+        verb.description = verb.description or said[name]
+        verb.add_argument("-q", "--quiet", action="store_true", help="print the answer and errors alone")
+    return parser
+
+
+def _around_training(verbs: Any) -> None:
+    """Add the verbs that plan, report and check a training, and that begin a package."""
     plan = verbs.add_parser("plan", help="say what a training would cost, and how it would fit a budget")
     plan.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="as of train")
     plan.add_argument("--memory", metavar="8GB", help="budget: peak of memory, GB of 1e9 bytes or GiB")
@@ -102,26 +118,15 @@ def parser_of_verbs() -> argparse.ArgumentParser:
     report.add_argument("run_dir", type=expanded, nargs="+", help="of a run, or a folder of runs")
     report.add_argument("--out", type=expanded, metavar="FILE.html", help="default: report.html in the one folder")
     report.set_defaults(run=_report)
+    audit = verbs.add_parser("audit", help="train twice from one seed and name the first tensor that differs")
+    audit.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train: model=cut data=folders ...")
+    audit.add_argument("--iterations", type=int, default=3, metavar="K", help="each time; default 3")
+    audit.add_argument("--json", type=expanded, metavar="FILE", help="write the finding and what was compared")
+    configs_option(audit)
+    audit.set_defaults(run=_audit)
     new = verbs.add_parser("new", help="write a package of your own: a method, a generator, a metric, their tests")
     new.add_argument("name", metavar="NAME", help="of the package and of its folder here, such as mylab")
     new.set_defaults(run=_new)
-    _data_sets(verbs)
-    _images(verbs)
-    _live(verbs)
-    _scores(verbs)
-    _files(verbs)
-    add_table(verbs)
-    _bench(verbs)
-    add_sweep(verbs)
-    add_serve(verbs)
-    _studio(verbs)
-    add_completion(verbs)
-    add_licences(verbs)
-    said = {verb.dest: verb.help for verb in verbs._choices_actions}
-    for name, verb in verbs.choices.items():
-        verb.description = verb.description or said[name]
-        verb.add_argument("-q", "--quiet", action="store_true", help="print the answer and errors alone")
-    return parser
 
 
 def _data_sets(verbs: Any) -> None:
