@@ -185,7 +185,7 @@ def test_the_readme_is_short_and_the_page_of_methods_lists_every_model() -> None
         assert f"`{path.stem}`" in methods
 
 
-@pytest.mark.parametrize("module", ["gan_style", "gan_style.cli.main", "gan_style.train"])
+@pytest.mark.parametrize("module", ["gan_style", "gan_style.cli.main", "gan_style.train", "gan_style.apps.studio.verb"])
 def test_nothing_heavy_is_imported_before_it_is_needed(module: str) -> None:
     heavy = ("torch", "pytorch_lightning", "wandb", "albumentations", "torchvision", "cv2")
     code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from gan_style.core.errors import UserError
 from gan_style.core.quoting import shortened
+
+if TYPE_CHECKING:  # verbs that only check what was typed do without the import
+    from torch import Tensor
 
 
 def is_number(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:
