@@ -1,8 +1,9 @@
 """Distillation: a small generator learns what a trained translator makes of pictures.
 
 Li, Lin, Ding, Liu, Zhu, Han 2020, CVPR, arXiv:2003.08936, section 3.1: for methods without pairs, the teacher's output
-is the ground truth of the student, L_recon = |G'(x) - G(x)|. Their losses of inner features and of a discriminator are
-left out, which any teacher, whatever its networks, can do without.
+is the ground truth of the student, L_recon = |G'(x) - G(x)|. Inner features are compared on request, since only some
+networks have them, by the kernel alignment of Jin et al. 2021, CVPR, arXiv:2103.03467, which needs no weights
+between maps of different channels. The loss of a discriminator is left out.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
-from gan_style.core.types import Count
+from gan_style.core.types import Count, Weight
+from gan_style.losses.alignment import kernel_alignment
 from gan_style.models.pretrained import Pretrained
-from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1
+from gan_style.models.translator import Generated, Images, Terms, Translator, kept, l1, network_of
+from gan_style.networks.contract import Featured, grid_means
 
 RANDOM = "random"  # an untrained teacher, for tests
 
@@ -31,6 +35,8 @@ class Distill(Pretrained):
         teacher: checkpoint of a trained translator, which the run reads (`gan_style.training.teacher`); "random" is an
             untrained one, for tests, and None is for what is not trained.
         directions: `A2B`, `B2A` or both, of those that the teacher has.
+        lambda_features: weight of 1 - the alignment of the features of the two networks; their generators have to be
+            `Featured`, as ResNets are.
         channels_A, channels_B: of the pictures of each domain.
         **training: optimiser, schedule, clipping, accumulation and seed of `Translator`.
     """
@@ -41,6 +47,7 @@ class Distill(Pretrained):
         *,
         teacher: str | None = None,
         directions: Sequence[Literal["A2B", "B2A"]] = ("A2B",),
+        lambda_features: Weight = 0.0,
         channels_A: Count = 3,
         channels_B: Count = 3,
         **training: Any,
@@ -49,6 +56,7 @@ class Distill(Pretrained):
         super().__init__(generator, directions=directions, **channels, **training)
         # In a list, so that it is no part of this module: neither trained, nor averaged, nor kept in checkpoints.
         self._teacher: list[Translator] = []
+        self.lambda_features = lambda_features
         if teacher == RANDOM:
             self.learn_from(Pretrained(generator, directions=directions, **channels))
 
@@ -68,6 +76,8 @@ class Distill(Pretrained):
         if missing:
             there = ", ".join(teacher.directions)
             raise UserError(f"model.teacher does not translate {missing[0]}: set model.directions=[{there}]")
+        if self.lambda_features:
+            self._check_features(teacher)
         self._teacher[:] = [teacher.requires_grad_(False).eval()]
 
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
@@ -80,7 +90,36 @@ class Distill(Pretrained):
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         targets = kept(images, "targets")
         terms = {f"output_{domain}": l1(images[f"fake_{domain}"], target) for domain, target in targets.items()}
-        return torch.stack([*terms.values()]).sum(), terms
+        total = torch.stack([*terms.values()]).sum()
+        if not self.lambda_features:
+            return total, terms
+        unlike = {f"features_{way.target}": self._unlike(images[f"real_{way.source}"], way) for way in self.directions}
+        return total + self.lambda_features * torch.stack([*unlike.values()]).sum(), {**terms, **unlike}
+
+    def _unlike(self, pictures: Tensor, way: Direction) -> Tensor:
+        """Return 1 - the alignment of the student's features of pictures with the teacher's, the mean over the maps."""
+        student, teacher = (getattr(model, network_of(way)) for model in (self, self._teacher[0]))
+        with torch.no_grad():
+            targets = teacher.features(pictures)
+        alike = []
+        for own, target in zip(
+            student.features(pictures)[1:], targets[1:], strict=True
+        ):  # the first map are the pixels
+            # anti-aliased convolutions halve a map later than those with a stride
+            height, width = (min(sides) for sides in zip(own.shape[-2:], target.shape[-2:], strict=True))
+            alike.append(kernel_alignment(*(grid_means(features, (height, width)) for features in (own, target))))
+        return 1 - torch.stack(alike).mean()
+
+    def _check_features(self, teacher: Translator) -> None:
+        """Raise a UserError unless the generators of both have as many feature maps."""
+        for name in map(network_of, self.directions):
+            networks = [getattr(model, name, None) for model in (self, teacher)]
+            counts = [len(network.feature_channels) if isinstance(network, Featured) else 0 for network in networks]
+            if 0 in counts or counts[0] != counts[1]:
+                raise UserError(
+                    f"model.lambda_features compares features of the student's {name} with the teacher's, and they "
+                    f"have {counts[0]} and {counts[1]} maps to compare: set model.lambda_features=0"
+                )
 
     @torch.no_grad()
     def _targets(self, batch: Mapping[str, Tensor]) -> Images:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import gan_style
 from gan_style.checkpoints import checkpoint
 from gan_style.core.errors import UserError
+from gan_style.losses.alignment import kernel_alignment
 from gan_style.models.translator import Translator
 from gan_style.testing import differences, example_batch
 from tests.conftest import SCORES
@@ -46,6 +48,38 @@ def test_the_loss_is_the_distance_to_the_teachers_pictures() -> None:
     assert all(p.grad is None and not p.requires_grad for p in taught.parameters())
     assert not any("teacher" in name for name in model.state_dict())
     assert set(model.parameter_counts()) == {"G_AB", "G_BA"}
+
+
+def alignment_of(x: torch.Tensor, y: torch.Tensor) -> float:
+    """The cosine of the two tables of products between places, written with these tables themselves."""
+    tables = [z.movedim(1, -1).reshape(-1, z.shape[1]).numpy() for z in (x, y)]
+    a, b = (table @ table.T for table in tables)
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+
+def test_features_are_compared_by_what_they_say_of_places() -> None:
+    x, y = torch.randn(2, 3, 5, 4, dtype=torch.float64), torch.randn(2, 7, 5, 4, dtype=torch.float64)
+    assert float(kernel_alignment(x, y)) == pytest.approx(alignment_of(x, y), rel=1e-12)
+    turned = torch.einsum("bchw,cd->bdhw", x, torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0])
+    assert float(kernel_alignment(x, 5 * turned)) == pytest.approx(1, rel=1e-12)
+    model, taught, batch = student("model.lambda_features=3"), made(*TEACHER), example_batch()
+    model.learn_from(taught)  # type: ignore[operator]
+    total, terms = model.generator_loss(model.generate(batch))
+    with torch.no_grad():
+        own, theirs = model.G_AB.features(batch["A"]), taught.eval().G_AB.features(batch["A"])
+    expected = 1 - np.mean([alignment_of(*pair) for pair in zip(own[1:], theirs[1:], strict=True)])
+    assert float(terms["features_B"].detach()) == pytest.approx(expected, rel=1e-4)
+    assert float(total.detach()) == pytest.approx(float(terms["output_B"].detach()) + 3 * expected, rel=1e-4)
+    total.backward()
+    assert all(p.grad is None for p in taught.parameters())
+
+
+def test_features_of_an_anti_aliased_teacher_are_compared_at_the_smaller_size() -> None:
+    model, batch = student("model.lambda_features=1"), example_batch()
+    model.learn_from(made("model=cut", "model.generator.downsample=blur", "model.generator.upsample=bilinear"))  # type: ignore[operator]
+    total, terms = model.generator_loss(model.generate(batch))
+    assert 0 < float(terms["features_B"].detach()) < 1
+    total.backward()
 
 
 def test_a_run_nears_its_teacher_and_translates_without_it(
@@ -92,6 +126,11 @@ def test_a_run_goes_on_exactly_and_from_its_own_teacher_alone(
     ("words", "sentence"),
     [
         (("model=cut",), r"model.teacher does not translate B2A: set model.directions=\[A2B\]"),
+        (
+            ("model=cyclegan", "model/generator=unet128"),
+            r"compares features of the student's G_AB with the teacher's, and they have 4 and 0 maps to compare: set "
+            r"model.lambda_features=0",
+        ),
         (("model=microast",), "model.teacher is of MicroAST, which wants a style beside a picture"),
         (("model=style_conditional",), "model.teacher is of StyleConditional, which wants a style"),
     ],
@@ -100,7 +139,7 @@ def test_who_cannot_teach(run: Callable[..., Path], tmp_path: Path, words: tuple
     styles = ("one", "two") if words == ("model=style_conditional",) else ()
     path = saved(tmp_path / "other.ckpt", *words, styles=styles)
     with pytest.raises(UserError, match=sentence):
-        run("never", "model=distill", "model.directions=[A2B,B2A]", f"model.teacher={path}")
+        run("never", "model=distill", "model.directions=[A2B,B2A]", "model.lambda_features=1", f"model.teacher={path}")
     assert not (tmp_path / "never").exists()
 
 
