@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from gan_style.core.compose import composed as composed_of
 
 Step = Callable[[], None]
@@ -42,3 +44,14 @@ def report(title: str, times: dict[str, list[float]], *, against: str) -> dict[s
         print(f"  {name:24} {median * 1000:10.1f} ms   speed {ratio:6.3f}")
         sys.stdout.flush()
     return {"title": title, "against": against, "rows": rows}
+
+
+def synchronised(step: Step, device: torch.device) -> Step:
+    """A step that ends when a GPU has done it."""
+
+    def one() -> None:
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return one

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from suites.common import alternate, report
+from suites.common import alternate, report, synchronised
 from suites.gpu_checks import Clock, exactness, inference, methods
 from suites.lightning_loop import LightningLoop
 from suites.step import bare_loop, reference, settings
@@ -114,15 +114,6 @@ def one_way(config: dict[str, Any], extra: str, rounds: int, rate: float) -> dic
     row["share_of_bf16_rate"] = round(1000 * tera / row["median_ms"] / rate, 3)
     print(f"  {tera:.2f} TFLOP, {row['share_of_bf16_rate']:.0%} of the bfloat16 rate", flush=True)
     return table
-
-
-def synchronised(step: Any, device: torch.device) -> Any:
-    def one() -> None:
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return one
 
 
 def bf16_rate(device: str) -> float:

@@ -21,12 +21,12 @@ OFFICIAL = {
 
 
 def has_official(checkout: Path, name: str) -> bool:
-    """Whether the checkout has the model that is called `name` here."""
+    """Check whether the checkout has the model that is called `name` here."""
     return name in OFFICIAL and (checkout / f"models/{OFFICIAL[name][0]}_model.py").exists()
 
 
 def official_step(
-    checkout: Path, config: dict[str, Any], device: torch.device, name: str = "cyclegan"
+    checkout: Path, config: dict[str, Any], device: torch.device, name: str = "cyclegan", *, anti_aliased: bool = True
 ) -> Callable[..., None]:
     """`optimize_parameters` of an official model on pairs, with the options of its paper.
 
@@ -35,6 +35,7 @@ def official_step(
         config: of ours; its size and batch.
         device: where to.
         name: of the model here.
+        anti_aliased: as all networks are by default in CUT's repository and DCLGAN's; else those of CycleGAN's paper.
     """
     if not has_official(checkout, name):
         sys.exit(f"{checkout} has no models/{OFFICIAL[name][0]}_model.py: give a checkout of the official repository")
@@ -45,6 +46,8 @@ def official_step(
 
     file, words = OFFICIAL[name]
     kept, sys.argv = sys.argv, ["train.py", "--dataroot", "none", "--model", file, "--display_id", "-1", *words]
+    if not anti_aliased and "no_antialias" in (checkout / "options/base_options.py").read_text():
+        sys.argv += ["--no_antialias", "--no_antialias_up"]
     sys.argv += ["--batch_size", str(config["data"]["batch_size"])]
     sys.argv += ["--gpu_ids", "0" if device.type == "cuda" else "-1"]
     with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +65,8 @@ def official_step(
         size = config["data"]["image_size"]
         model.data_dependent_initialize(given(*torch.zeros(2, config["data"]["batch_size"], 3, size, size)))
     model.setup(options)
+    if device.type == "cuda" and hasattr(model, "parallelize"):
+        model.parallelize()  # where DCLGAN's CycleGAN gets to the GPU at all
 
     def step(A: torch.Tensor, B: torch.Tensor) -> None:
         model.set_input(given(A, B))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from suites.common import Step, alternate, composed, report
+from suites.common import Step, alternate, composed, report, synchronised
 from suites.lightning_loop import LightningLoop
 from suites.reference import ReferenceCycleGAN
 
@@ -58,9 +58,9 @@ def one_setting(config: dict[str, Any], rounds: int, loop: bool, peer: Path | No
         if peer is not None:
             from suites.peer import official_step
 
-            plain["official"] = in_turn(official_step(peer, config, whole.device), pairs)
+            plain["official"] = in_turn(official_step(peer, config, whole.device, anti_aliased=False), pairs)
         sides = {name: functools.partial(whole.run, step) for name, step in plain.items()}
-        times = alternate({**sides, "gan_style": whole.step}, rounds)
+        times = alternate({**sides, "gan_style": synchronised(whole.step, whole.device)}, rounds)
         whole.close()
     size, precision = config["data"]["image_size"], config["trainer"]["precision"]
     title = f"CycleGAN iteration, {size} px, batch {config['data']['batch_size']}, {precision}, {whole.device}"

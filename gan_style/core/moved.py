@@ -104,7 +104,6 @@ MODULES = {
     "studio.guard": "apps.studio.guard",
     "studio.inputs": "apps.studio.inputs",
     "studio.models": "apps.studio.models",
-    "studio.order": "apps.studio.order",
     "studio.page": "apps.studio.page",
     "studio.painting": "apps.studio.painting",
     "studio.pictures": "apps.studio.images",

@@ -7,19 +7,23 @@ from torch import Tensor
 
 
 def kernel_alignment(x: Tensor, y: Tensor) -> Tensor:
-    """Return how alike two feature maps say that places are to each other, in [0, 1]; 1 where they say the same.
+    """Return whether two networks find the same places of pictures alike: from 0, not at all, to 1, just the same.
 
-    With X and Y the maps as matrices of a row a place and a column a channel, |Y^T X|^2 / (|X^T X| |Y^T Y|) by
-    Frobenius norms: the cosine of the two tables of products between places (Jin et al. 2021, CVPR, arXiv:2103.03467,
-    section 3.1). It has no weights, and does not change when a map is scaled or its channels are rotated.
+    Each map gives a table of the products of its features at every two places; the result is the cosine of the two
+    tables. With matrices X and Y of a row per place of all B pictures and a column per channel that is
+    |Y^T X|^2 / (|X^T X| |Y^T Y|) by Frobenius norms, the kernel alignment of Jin et al. 2021 (CVPR, arXiv:2103.03467).
+    Their code has a row per picture, which says nothing of a batch of one. There are no weights, and scaling a map or
+    rotating its channels changes nothing.
 
     Args:
         x, y: [B, C, H, W] and [B, D, H, W].
+
+    Returns: [], in float32 at least.
     """
     # autocast would round the sums over places to 8 bits
     with torch.autocast(x.device.type, enabled=False):
         a, b = (z.float() if z.dtype.itemsize < 4 else z for z in (x, y))
         a, b = (z.transpose(0, 1).flatten(1) for z in (a, b))  # [C, places]
-        a, b = (z / z.norm().clamp_min(torch.finfo(z.dtype).tiny) for z in (a, b))  # products of 10^4 places fit
+        a, b = (z / z.norm().clamp_min(torch.finfo(z.dtype).tiny) for z in (a, b))  # else their product may overflow
         own = (a @ a.T).norm() * (b @ b.T).norm()
         return (b @ a.T).square().sum() / own.clamp_min(torch.finfo(own.dtype).tiny)

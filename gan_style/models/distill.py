@@ -83,9 +83,17 @@ class Distill(Pretrained):
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         """Make the student's pictures; in training also the teacher's."""
         images = {"real_A": batch["A"], "real_B": batch["B"]}
-        for direction in self.directions:
-            images[f"fake_{direction.target}"] = self.translate(batch[direction.source], direction)
-        return Generated(images, targets=self._targets(batch)) if self.training else images
+        features = {}
+        for way in self.directions:
+            pictures, target = batch[way.source], way.target
+            if self.training and self.lambda_features:
+                passed = getattr(self, network_of(way)).forward_with_features(pictures)
+                images[f"fake_{target}"], features[target] = passed
+            else:
+                images[f"fake_{target}"] = self.translate(pictures, way)
+        if not self.training:
+            return images
+        return Generated(images, targets=self._targets(batch), features=features)
 
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         targets = kept(images, "targets")
@@ -93,32 +101,33 @@ class Distill(Pretrained):
         total = torch.stack([*terms.values()]).sum()
         if not self.lambda_features:
             return total, terms
-        unlike = {f"features_{way.target}": self._unlike(images[f"real_{way.source}"], way) for way in self.directions}
+        unlike = {
+            f"features_{way.target}": self._unlike(kept(images, "features")[way.target], images, way)
+            for way in self.directions
+        }
         return total + self.lambda_features * torch.stack([*unlike.values()]).sum(), {**terms, **unlike}
 
-    def _unlike(self, pictures: Tensor, way: Direction) -> Tensor:
-        """Return 1 - the alignment of the student's features of pictures with the teacher's, the mean over the maps."""
-        student, teacher = (getattr(model, network_of(way)) for model in (self, self._teacher[0]))
+    def _unlike(self, features: list[Tensor], images: Images, way: Direction) -> Tensor:
+        """Return 1 - the alignment of the student's features with the teacher's, the mean over the maps."""
         with torch.no_grad():
-            targets = teacher.features(pictures)
+            targets = getattr(self._teacher[0], network_of(way)).features(images[f"real_{way.source}"])
         alike = []
-        for own, target in zip(
-            student.features(pictures)[1:], targets[1:], strict=True
-        ):  # the first map are the pixels
-            # anti-aliased convolutions halve a map later than those with a stride
+        # the first map of each are the pixels
+        for own, target in zip(features[1:], targets[1:], strict=True):
+            # anti-aliased networks halve a map later than those with strides
             height, width = (min(sides) for sides in zip(own.shape[-2:], target.shape[-2:], strict=True))
-            alike.append(kernel_alignment(*(grid_means(features, (height, width)) for features in (own, target))))
+            alike.append(kernel_alignment(*(grid_means(x, (height, width)) for x in (own, target))))
         return 1 - torch.stack(alike).mean()
 
     def _check_features(self, teacher: Translator) -> None:
         """Raise a UserError unless the generators of both have as many feature maps."""
         for name in map(network_of, self.directions):
             networks = [getattr(model, name, None) for model in (self, teacher)]
-            counts = [len(network.feature_channels) if isinstance(network, Featured) else 0 for network in networks]
-            if 0 in counts or counts[0] != counts[1]:
+            counts = [len(net.feature_channels) - 1 if isinstance(net, Featured) else 0 for net in networks]
+            if counts[0] < 1 or counts[0] != counts[1]:
                 raise UserError(
-                    f"model.lambda_features compares features of the student's {name} with the teacher's, and they "
-                    f"have {counts[0]} and {counts[1]} maps to compare: set model.lambda_features=0"
+                    f"model.lambda_features compares features of {name}, of which the student has {counts[0]} maps and "
+                    f"the teacher {counts[1]}: take ResNets for both, or set model.lambda_features=0"
                 )
 
     @torch.no_grad()

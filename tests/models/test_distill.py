@@ -128,8 +128,8 @@ def test_a_run_goes_on_exactly_and_from_its_own_teacher_alone(
         (("model=cut",), r"model.teacher does not translate B2A: set model.directions=\[A2B\]"),
         (
             ("model=cyclegan", "model/generator=unet128"),
-            r"compares features of the student's G_AB with the teacher's, and they have 4 and 0 maps to compare: set "
-            r"model.lambda_features=0",
+            r"compares features of G_AB, of which the student has 3 maps and the teacher 0: take ResNets for both, or "
+            r"set model.lambda_features=0",
         ),
         (("model=microast",), "model.teacher is of MicroAST, which wants a style beside a picture"),
         (("model=style_conditional",), "model.teacher is of StyleConditional, which wants a style"),

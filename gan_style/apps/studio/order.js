@@ -2,15 +2,17 @@
 //
 // Gradio's server ends that stream when no event is pending, and its page opens another one with the next event, if it
 // knows that the last one has ended. The answer to the new event comes on another connection: where it overtakes the
-// end of the stream, the page would wait at a stream that has ended, for ever.
+// end of the stream, the page would wait at a stream that has ended, for ever. An event that a stream has told of
+// already needs no wait: the server ends no stream while an event is pending, and the page keeps what it was told.
 (() => {
     const ask = window.fetch.bind(window);
+    const told = new Set(); // of events, by any stream
     let stream = null; // the newest
 
     class Stream {
         constructor(signal) {
-            this.said = "";
             this.ended = false;
+            this.text = ""; // of a message that is not complete
             this.await_news();
             // the page aborts the request in the moment in which it takes the stream for ended
             signal?.addEventListener("abort", () => this.end());
@@ -30,13 +32,19 @@
             this.tell();
         }
 
+        take(text) {
+            const messages = (this.text + text).split("\n\n");
+            this.text = messages.pop();
+            for (const message of messages) {
+                for (const [, event] of message.matchAll(/"event_id": ?"([^"]+)"/g)) told.add(event);
+            }
+            this.tell();
+        }
+
         async read(body) {
             const reader = body.pipeThrough(new TextDecoderStream()).getReader();
             try {
-                for (let part = await reader.read(); !part.done; part = await reader.read()) {
-                    this.said += part.value;
-                    this.tell();
-                }
+                for (let part = await reader.read(); !part.done; part = await reader.read()) this.take(part.value);
             } catch {
                 // aborted, or the connection broke, as the page's own copy says
             }
@@ -44,7 +52,7 @@
         }
 
         async has_ended_or_told_of(event) {
-            while (!this.ended && !this.said.includes(event)) await this.news;
+            while (!this.ended && !told.has(event)) await this.news;
         }
     }
 
@@ -68,13 +76,14 @@
 
     async function join(words) {
         const answer = await ask(...words);
-        if (answer.ok && stream) await stream.has_ended_or_told_of((await answer.clone().json()).event_id);
+        const said = await answer.clone().json().catch(() => null);
+        if (said?.event_id && stream) await stream.has_ended_or_told_of(said.event_id);
         return answer;
     }
 
-    window.fetch = (...words) => {
-        const path = new URL(words[0].url ?? words[0], location.href).pathname;
-        if (path.endsWith("/queue/data")) return open_stream(words);
-        return path.endsWith("/queue/join") ? join(words) : ask(...words);
+    window.fetch = async (...words) => {
+        const { pathname } = new URL(words[0].url ?? words[0], location.href);
+        if (pathname.endsWith("/queue/data")) return open_stream(words);
+        return pathname.endsWith("/queue/join") ? join(words) : ask(...words);
     };
 })();

@@ -193,26 +193,32 @@ def test_an_earlier_result_comes_back_with_its_settings(visit: Callable[..., Any
 
 
 # What the network can do: an answer by another connection overtakes the events of the page's stream.
-SLOW_STREAM = """
+SLOW = """
 const ask = window.fetch;
-const wait = () => new Promise(done => setTimeout(done, SLOW));
+const wait = time => new Promise(done => setTimeout(done, time));
 window.fetch = async (...words) => {
-    const answer = await ask(...words);
-    if (!(words[0].url ?? String(words[0])).includes("/queue/data")) return answer;
-    await wait();
-    const later = new TransformStream({ async transform(chunk, to) { await wait(); to.enqueue(chunk); }, flush: wait });
+    const answer = await ask(...words), path = words[0].url ?? String(words[0]);
+    if (path.includes("/queue/join")) await wait(ANSWER);
+    if (!path.includes("/queue/data")) return answer;
+    await wait(STREAM);
+    const later = new TransformStream({
+        async transform(chunk, to) { await wait(STREAM); to.enqueue(chunk); }, flush: () => wait(STREAM)
+    });
     return new Response(answer.body.pipeThrough(later), answer);
 };
 """
 
 
-@pytest.mark.parametrize("slow", [80, 300])  # milliseconds by which each part of the stream comes late
-def test_what_begins_while_another_event_ends_is_answered(visit: Callable[..., Any], tmp_path: Path, slow: int) -> None:
+# milliseconds by which each part of the stream of events comes late, and the answers to new ones
+@pytest.mark.parametrize(("stream", "answer"), [(80, 0), (300, 0), (0, 300)])
+def test_what_begins_while_another_event_ends_is_answered(
+    visit: Callable[..., Any], tmp_path: Path, stream: int, answer: int
+) -> None:
     photo, *_ = draw_samples(tmp_path, "A")
     first, second, *_ = draw_samples(tmp_path, "B")
     page = visit(viewport={"width": 1280, "height": 900})
-    page.add_init_script(SLOW_STREAM.replace("SLOW", str(slow)))
-    for moment in range(0, 200, 20):  # milliseconds; before, while and after an upload's own event ends
+    page.add_init_script(SLOW.replace("STREAM", str(stream)).replace("ANSWER", str(answer)))
+    for moment in range(0, 200, 40):  # milliseconds; before, while and after an upload's own event ends
         page.reload()
         page.wait_for_selector("#styles")
         choose_model(page, "AdaIN: ")
