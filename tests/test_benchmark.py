@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,21 @@ def test_a_suite_runs_and_writes_its_numbers(suite: str, tmp_path: Path) -> None
 def test_no_suite_is_left_out() -> None:
     files = {path.stem for path in (ROOT / "experiments" / "suites").glob("*.py")}
     assert files - set(SUITES) == {"common", "gpu_checks", "lightning_loop", "peer", "reference"}
+
+
+@pytest.mark.parametrize(("left", "ok"), [(20, None), (300, False)])
+def test_a_check_of_a_gpu_that_the_end_cuts_short_is_left_out_and_has_not_failed(
+    left: int, ok: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "experiments")
+    from suites.gpu_checks import Clock, checked
+
+    def slow() -> str:
+        raise subprocess.TimeoutExpired("train", left)
+
+    row = checked("one", Clock(time.monotonic() + left), slow)
+    assert row["ok"] is ok
+    assert f"{left} s" in row["said"]
 
 
 CHECKS = ["check.size=32", "check.iterations=2", "check.models=cut,none", "check.ways=1", "check.jobs=1"]

@@ -42,6 +42,7 @@ WAYS: tuple[tuple[str, tuple[str, ...]], ...] = (
 BARE = [f"callbacks.{name}=null" for name in ("truth_scores", "set_scores", "cycle_scores")] + ["best.monitor=null"]
 MAX_ROUNDING_LEVELS = 1  # of 255, between a picture in one pass and the same in exact tiles
 MIN_SECONDS_LEFT = 10  # to begin a check
+ENOUGH_SECONDS = 60  # for any check; one that is not done by then hangs
 MARKS = {True: "ok", False: "FAILED", None: "-"}
 MAX_EXPORT_ERROR = 1e-3  # on [-1, 1], of another library's convolutions on a GPU
 
@@ -67,14 +68,16 @@ class Clock:
 def checked(name: str, clock: Clock, check: Callable[[], str]) -> Row:
     """Make a check, print its row and return it; whatever is raised becomes one line of it.
 
-    Returns: name, seconds, one line `said`, and `ok`: None for what there was no time to begin.
+    Returns: name, seconds, one line `said`, and `ok`: None for what there was no time for.
     """
     started, ok, said = time.monotonic(), None, "left out, the time is spent"
     if clock.left > MIN_SECONDS_LEFT:
         try:
             ok, said = True, check()
         except subprocess.TimeoutExpired as error:
-            ok, said = False, f"not done after {error.timeout:.0f} s"
+            ok, said = None, f"left out, the {error.timeout:.0f} s that were left are no time for it"
+            if error.timeout > ENOUGH_SECONDS:
+                ok, said = False, f"not done after {error.timeout:.0f} s"
         except Exception as error:
             ok, said = False, " ".join(f"{type(error).__name__}: {error}".removeprefix("CheckError: ").split())[:300]
     row = {"name": name, "ok": ok, "said": said, "seconds": round(time.monotonic() - started, 1)}

@@ -115,7 +115,7 @@ def guard_hydra(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     """Return Hydra's parser, which would print its usage at a mistake, and take no overrides after an option."""
-    parser = get_args_parser()
+    parser = _hydras_own()
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message.removeprefix('argument ')}: see --help, and --hydra-help for options of Hydra")
@@ -124,6 +124,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
     shown: Any = parser._option_string_actions["--version"]
     shown.version, shown.help = __version__, "Show the version of gan_style and exit"
+    return parser
+
+
+def _hydras_own() -> argparse.ArgumentParser:
+    """Return the parser that Hydra makes.
+
+    From Python 3.14 on argparse checks each help as it is added. That of Hydra 1.3's --shell-completion is an object
+    with a text, which it takes for a mistake: no command would start.
+    """
+    argparse.ArgumentParser._check_help = lambda self, action: None  # type: ignore[attr-defined]
+    try:
+        parser = get_args_parser()
+    finally:
+        del argparse.ArgumentParser._check_help  # type: ignore[attr-defined]
+    for action in parser._actions:
+        if action.help is not None and not isinstance(action.help, str):
+            action.help = "Install or uninstall the completion of a shell"
     return parser
 
 
