@@ -141,6 +141,7 @@ def _receive(response: Any, part: Path, size: int | None, bar: _Bar) -> None:
                     if not block:
                         break
                     file.write(block)
+                    file.flush()  # a process that is killed keeps all that came
                     have += len(block)
                     bar.show(have, total)
         except OSError as error:
