@@ -147,7 +147,6 @@ def test_an_old_run_is_reported(run_dir: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # SQLAlchemy's pool closes SQLite when collected
 def test_an_old_sweep_goes_on(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     from experiments import sweep

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,9 +29,8 @@ from gan_style.training.best_rule import PREFERRED
 from tests.conftest import composed
 
 pytest.importorskip("optuna")
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # SQLAlchemy's pool closes SQLite when collected
 
-from gan_style.apps.sweep import runner, summary  # noqa: E402
+from gan_style.apps.sweep import runner, summary
 
 ROOT = Path(__file__).parents[2]
 STUB = f"command=[{sys.executable}, {ROOT / 'tests' / 'sweep_stub.py'}]"
@@ -349,6 +349,27 @@ def test_a_mistake_in_a_sweep_file_is_named(content: dict[str, Any], message: st
     with pytest.raises(UserError) as caught:
         settings.read([sweep_file(tmp_path, **content)])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("room", ["sweep", "bench"])
+def test_a_folder_is_free_again_after_an_error_that_is_still_held(
+    room: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a notebook holds the last error, with the frames in which a lock was."""
+    from gan_style.apps.bench.runner import LOCK, alone_in
+
+    monkeypatch.setattr(runner, "storage_of", lambda sweep: 1 / 0)
+
+    def fail() -> None:
+        if room == "sweep":
+            runner.run(SimpleNamespace(folder=tmp_path))  # type: ignore[arg-type]
+        with alone_in(tmp_path):
+            _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError) as kept:
+        fail()
+    with runner.FileLock(tmp_path / (LOCK if room == "bench" else ".lock"), timeout=0):
+        assert kept.tb
 
 
 def test_another_sweep_in_the_folder_and_two_at_once_are_refused(sweep: Callable[..., Any], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from gan_style.apps.sweep import summary
 from gan_style.apps.sweep.scores import read_scores
 from gan_style.apps.sweep.settings import Sweep
-from gan_style.apps.sweep.study import Base, Study, Trial, steps
+from gan_style.apps.sweep.study import Base, Study, Trial, steps, storage_of
 from gan_style.core import terminal
 from gan_style.core.commands import train_command
 from gan_style.core.errors import Interrupted, UserError
@@ -34,8 +34,7 @@ def run(sweep: Sweep) -> None:
     """
     try:
         sweep.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(sweep.folder / ".lock")
-        lock.acquire(timeout=0)
+        lock = FileLock(sweep.folder / ".lock").acquire(timeout=0)
     except Timeout:
         raise UserError(f"another sweep runs in {sweep.folder}: wait for it, or give another folder=") from None
     except OSError as error:
@@ -44,8 +43,8 @@ def run(sweep: Sweep) -> None:
         orphans = end_orphans(sweep.folder)
         if orphans:
             say(f"ended {orphans} processes that a killed sweep left; their trainings go on from what they saved")
-        runner = Runner(sweep, Study(sweep, lambda: rehearse(sweep, requests)), requests)
-        runner.run()
+        with storage_of(sweep) as storage:
+            Runner(sweep, Study(sweep, storage, lambda: rehearse(sweep, requests)), requests).run()
 
 
 def command_of(sweep: Sweep, params: dict[str, Any], base: Base | None = None) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import socket
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,29 +56,45 @@ class Base:
 MIN_TRIALS_FOR_IMPORTANCE = 12
 
 
+@contextmanager
+def storage_of(sweep: Sweep) -> Iterator[optuna.storages.BaseStorage]:
+    """Open the database of a sweep, and close its connections at the end.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    url = sweep.file.storage or f"sqlite:///{sweep.folder / 'sweep.db'}"
+    try:
+        database = optuna.storages.RDBStorage(url)
+        storage = optuna.storages.get_storage(database)
+        optuna.study.get_all_study_names(storage)
+    except Exception as error:
+        raise UserError(f"storage={_without_password(url)} cannot be used: {_reason(error)}") from error
+    try:
+        yield storage
+    finally:
+        database.remove_session()
+        database.engine.dispose()
+
+
 class Study:
     """Study that draws trials, records their scores and who runs them.
 
     Args:
         sweep: checked.
+        storage: of `storage_of` the sweep.
         rehearse: called if the study is new.
 
     Raises:
-        UserError: the storage cannot be used, or holds another sweep under this name.
+        UserError: the storage holds another sweep under this name.
     """
 
-    def __init__(self, sweep: Sweep, rehearse: Callable[[], Base]) -> None:
+    def __init__(self, sweep: Sweep, storage: optuna.storages.BaseStorage, rehearse: Callable[[], Base]) -> None:
         self.sweep = sweep
         self.shared = sweep.file.storage is not None
         self._owner = f"{socket.gethostname()}:{sweep.folder}"
-        url = sweep.file.storage or f"sqlite:///{sweep.folder / 'sweep.db'}"
         name = sweep.file.study or sweep.name
-        try:
-            storage = optuna.storages.get_storage(url)
-            known = name in optuna.study.get_all_study_names(storage)
-        except Exception as error:
-            raise UserError(f"storage={_without_password(url)} cannot be used: {_reason(error)}") from error
-        if not known:
+        if name not in optuna.study.get_all_study_names(storage):
             base = rehearse()
             study = optuna.create_study(
                 storage=storage, study_name=name, direction=base.rule.direction, load_if_exists=True
