@@ -116,10 +116,8 @@ def in_turn(step: Any, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> Step:
         nonlocal count
         count += 1
         step(*pairs[count % len(pairs)])
-        if pairs[0][0].is_cuda:
-            torch.cuda.synchronize()
 
-    return one
+    return synchronised(one, pairs[0][0].device)
 
 
 def resident() -> int:

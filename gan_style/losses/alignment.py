@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gan_style.core.precision import at_least_float32
+
 
 def kernel_alignment(x: Tensor, y: Tensor) -> Tensor:
     """Return whether two networks find the same places of pictures alike: from 0, not at all, to 1, just the same.
@@ -22,8 +24,7 @@ def kernel_alignment(x: Tensor, y: Tensor) -> Tensor:
     """
     # autocast would round the sums over places to 8 bits
     with torch.autocast(x.device.type, enabled=False):
-        a, b = (z.float() if z.dtype.itemsize < 4 else z for z in (x, y))
-        a, b = (z.transpose(0, 1).flatten(1) for z in (a, b))  # [C, places]
+        a, b = (at_least_float32(z).transpose(0, 1).flatten(1) for z in (x, y))  # [C, places]
         a, b = (z / z.norm().clamp_min(torch.finfo(z.dtype).tiny) for z in (a, b))  # else their product may overflow
         own = (a @ a.T).norm() * (b @ b.T).norm()
         return (b @ a.T).square().sum() / own.clamp_min(torch.finfo(own.dtype).tiny)

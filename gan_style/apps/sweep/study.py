@@ -66,12 +66,10 @@ def storage_of(sweep: Sweep) -> Iterator[optuna.storages.BaseStorage]:
     url = sweep.file.storage or f"sqlite:///{sweep.folder / 'sweep.db'}"
     try:
         database = optuna.storages.RDBStorage(url)
-        storage = optuna.storages.get_storage(database)
-        optuna.study.get_all_study_names(storage)
     except Exception as error:
         raise UserError(f"storage={_without_password(url)} cannot be used: {_reason(error)}") from error
     try:
-        yield storage
+        yield optuna.storages.get_storage(database)
     finally:
         database.remove_session()
         database.engine.dispose()
