@@ -8,26 +8,26 @@ Drawn frames of a bright disc on a moving ground go from a file of raw RGB to an
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as gan_style does where it is imported before torch
+import gan_style  # isort: skip  # before torch, whose threads wait as it says
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_style import load
 from gan_style.cli.main import allow_option
 from gan_style.core.allowed import find_here
 from gan_style.core.terminal import Parser
@@ -41,6 +41,7 @@ from gan_style.inference.video.flicker import steps
 from gan_style.inference.video.flow import flow_between
 from gan_style.metrics.flicker import warped_error
 
+T = TypeVar("T")
 FLICKER_FRAMES = 24
 
 
@@ -66,7 +67,7 @@ def bare(translator: LoadedTranslator, frames: list[Tensor], style: Any) -> None
         translator.translate(frame, style=style, tile=None)
 
 
-def piped(look: Look, folder: Path, side: int) -> Counts:
+def piped(computing: Executor, look: Look, folder: Path, side: int) -> Counts:
     """From a file to a file."""
     source = RawSource((folder / "in.rgb").open("rb", buffering=0), "in.rgb", (side, side), Fraction(25))
     with StreamSink(folder / "out.rgb", "rgb", Fraction(25)) as sink:
@@ -74,6 +75,7 @@ def piped(look: Look, folder: Path, side: int) -> Counts:
             source,
             look,
             sink.write,
+            computing=computing,
             side=side,
             drop=False,
             realtime=False,
@@ -89,7 +91,6 @@ def flicker(outputs: list[Tensor], frames: list[Tensor]) -> float:
     return steps([float(warped_error(b, a, *flow_between(y, x))) for (a, b), (x, y) in pairs])
 
 
-@torch.no_grad()
 def main() -> None:
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("checkpoint")
@@ -97,25 +98,38 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--style")
     parser.add_argument("--precision", choices=("32", "bf16"), default="32")
+    parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
     allow_option(parser)
     given = parser.parse_args()
     find_here(given.allow)
-    translator = load(given.checkpoint, precision=given.precision, allow=given.allow)
+    with ThreadPoolExecutor(1) as computing:  # also the bare loop: a second thread has OpenMP's threads of its own
+        measure(given, computing)
+
+
+def measure(given: Namespace, computing: Executor) -> None:
+    """Print the table, and the flicker of the first frames."""
+
+    def there(work: Callable[..., T], *args: Any) -> T:
+        return computing.submit(torch.no_grad()(work), *args).result()
+
+    load = partial(gan_style.load, precision=given.precision, engine=given.engine, allow=given.allow)
+    translator = there(load, given.checkpoint)
     arrays = [drawn(t, given.size) for t in range(given.frames)]
-    frames = [to_tensor(array)[None] for array in arrays]
+    frames = there(lambda: [to_tensor(array)[None] for array in arrays])
     styles = [(given.style, 1.0)] if given.style else []
-    looks = {smooth: Look(translator, side=given.size, styles=styles, smooth=smooth) for smooth in ("off", "flow")}
-    style = translator.style(given.style, side=given.size) if given.style else None
+    look_of = partial(Look, translator, side=given.size, styles=styles)
+    looks = {smooth: there(partial(look_of, smooth=smooth)) for smooth in ("off", "flow")}
+    style = there(partial(translator.style, given.style, side=given.size)) if given.style else None
     rows: dict[str, list[tuple[float, float]]] = {"bare": [], "off": [], "flow": []}
     last: dict[str, Counts] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "in.rgb").write_bytes(b"".join(array.tobytes() for array in arrays))
-        bare(translator, frames[:8], style)
+        there(bare, translator, frames[:8], style)
         for _ in range(given.rounds):
-            rows["bare"].append(timed(partial(bare, translator, frames, style))[:2])
+            rows["bare"].append(timed(partial(there, bare, translator, frames, style))[:2])
             for smooth, look in looks.items():
-                *seconds, last[smooth] = timed(partial(piped, look, folder, given.size))
+                *seconds, last[smooth] = timed(partial(piped, computing, look, folder, given.size))
                 rows[smooth].append((seconds[0], seconds[1]))
     print(f"{len(frames)} frames of {given.size}x{given.size}, {given.rounds} rounds")
     print("| | frames a second | CPU ms a frame | of bare, wall | CPU | delay ms |")
@@ -126,9 +140,9 @@ def main() -> None:
         delay = f"{last[label].delay(0.5):.0f}" if label in last else ""
         print(f"| {label} | {1000 / wall:.1f} | {cpu:.1f} | {ratios[0]:.3f} | {ratios[1]:.3f} | {delay} |")
     some = frames[:FLICKER_FRAMES]
-    print(f"flicker of the input {flicker(some, some):.2f}", end="")
+    print(f"flicker of the input {there(flicker, some, some):.2f}", end="")
     for smooth, look in looks.items():
-        print(f", {smooth} {flicker([look(frame) for frame in some], some):.2f}", end="")
+        print(f", {smooth} {there(lambda look: flicker([look(frame) for frame in some], some), look):.2f}", end="")
     print()
 
 

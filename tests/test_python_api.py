@@ -182,3 +182,13 @@ def test_every_name_is_there() -> None:
         assert name in (ROOT / "docs" / "python.md").read_text()
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = gan_style.nothing
+
+
+@pytest.mark.parametrize("given", ["", "7"])
+def test_threads_that_wait_spin_shortly_unless_told_otherwise(given: str) -> None:
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    code = f"import gan_style, os; print(*(os.environ[name] for name in {names}))"
+    env |= dict.fromkeys(names, given) if given else {}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ([given] * 2 if given else ["PASSIVE", "3000"])

@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from fractions import Fraction
 
 from rich.progress import Progress
@@ -25,7 +26,7 @@ from gan_style.core.terminal import warn
 from gan_style.data.saving import check_not_overwriting
 from gan_style.inference.live.look import Control, Look
 from gan_style.inference.live.pipeline import Counts, run
-from gan_style.inference.live.sinks import STDOUT, WINDOW, sink_of
+from gan_style.inference.live.sinks import STDOUT, WINDOW, Sink, sink_of
 from gan_style.inference.live.sources import STDIN, Source, source_of
 from gan_style.inference.load import load
 
@@ -50,17 +51,25 @@ def live(parsed: Namespace) -> int:
         read = [parsed.source, parsed.checkpoint, parsed.control, *dict(styles)]
         check_not_overwriting([expanded(parsed.out)], [path for path in read if path])
     with source_of(parsed.source, parse_size(parsed.frame), parse_rate(parsed.rate)) as source:
-        return _run(parsed, styles, source)
+        sink = sink_of(parsed.out, parsed.format, source, (keys := deque[str]()).append)
+        with ThreadPoolExecutor(1) as computing:
+            look = computing.submit(_look, parsed, styles).result()
+            return _run(parsed, styles, source, sink, keys, look, computing)
 
 
-def _run(parsed: Namespace, styles: Styles, source: Source) -> int:
-    stop, interrupted, keys = threading.Event(), threading.Event(), deque[str]()
-    sink = sink_of(parsed.out, parsed.format, source, keys.append)
+def _look(parsed: Namespace, styles: Styles) -> Look:
+    """Make what translates; in the thread that computes, see `inference.live.pipeline`."""
     precision = parsed.precision
     if precision == "auto":
         precision = "bf16" if multiplies_bf16(parsed.device) else "32"
-    look = Look(
-        load(parsed.checkpoint or SHIPPED, device=parsed.device, precision=precision, allow=parsed.allow),
+    return Look(
+        load(
+            parsed.checkpoint or SHIPPED,
+            device=parsed.device,
+            precision=precision,
+            engine=parsed.engine,
+            allow=parsed.allow,
+        ),
         side=parsed.size,
         styles=styles,
         direction=parsed.direction,
@@ -70,6 +79,12 @@ def _run(parsed: Namespace, styles: Styles, source: Source) -> int:
         window=parsed.window,
         wrap=parsed.wrap,
     )
+
+
+def _run(
+    parsed: Namespace, styles: Styles, source: Source, sink: Sink, keys: deque[str], look: Look, computing: Executor
+) -> int:
+    stop, interrupted = threading.Event(), threading.Event()
 
     def interrupt() -> None:
         interrupted.set()
@@ -91,6 +106,7 @@ def _run(parsed: Namespace, styles: Styles, source: Source) -> int:
                 source,
                 look,
                 sink.write,
+                computing=computing,
                 side=parsed.size,
                 drop=source.camera or parsed.realtime,
                 realtime=parsed.realtime and not source.camera and parsed.source != STDIN,

@@ -289,6 +289,7 @@ def _live(verbs: Any) -> None:
     add("--control", type=expanded, metavar="PATH", help="a file or pipe of lines such as alpha 0.5; it may be new")
     precision = "auto: bf16 where the device has units that multiply matrices of it"
     add("--precision", choices=("auto", "32", "bf16"), default="auto", help=precision)
+    add("--engine", choices=("torch", "openvino"), default="torch", help="what computes the network; torch")
     add("--device", metavar="cpu|cuda", help="default: a GPU where there is one")
     allow_option(live)
     live.set_defaults(run=("cli.live", "live"))
@@ -351,6 +352,7 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("32", "bf16"), default="32", help="of the numbers in a pass; 32")
     add("--channels-last", action="store_true", help="the layout of maps in memory; faster on recent GPUs")
     add("--compile", action="store_true", help="by torch.compile: for many pictures of one size")
+    add("--engine", choices=("torch", "openvino"), default="torch", help="openvino: for many pictures of one size")
     add("--device", metavar="cpu|cuda|mps|xpu", help="default: a GPU where there is one")
 
 

@@ -45,15 +45,8 @@ def translate(parsed: Namespace) -> None:
     styles = [parse_style(text) for text in parsed.style]
     options = style_options(styles, parsed.alpha, parsed.preserve_color, parsed.mask, parsed.size, parsed.wrap)
     options |= tile_options(parsed.tile, parsed.tile_mode) | {"seed": parsed.seed}
-    model = functools.partial(
-        load,
-        parsed.checkpoint,
-        device=parsed.device,
-        precision=parsed.precision,
-        channels_last=parsed.channels_last,
-        compile=parsed.compile,
-        allow=parsed.allow,
-    )
+    passes = {name: getattr(parsed, name) for name in ("device", "precision", "channels_last", "compile", "engine")}
+    model = functools.partial(load, parsed.checkpoint, **passes, allow=parsed.allow)
     explain = None if parsed.explain is None else expanded(parsed.explain)
     if explain is not None:
         refuse_explaining(explain, styled=bool(styles), tile_mode=parsed.tile_mode)

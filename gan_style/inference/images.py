@@ -95,6 +95,13 @@ def given_image(
     return Given(images, size, missing)
 
 
+def shortened(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Resize an array [H, W, 3] whose longer side is more than so many pixels."""
+    size = (image.shape[0], image.shape[1])
+    shape = _shortened(size, side)
+    return image if shape == size else resize(image, *shape)
+
+
 def joined_given(given: Sequence[Given]) -> Given:
     """Join pictures of one size to a batch.
 

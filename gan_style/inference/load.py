@@ -20,6 +20,7 @@ from gan_style.core.extras import extra
 from gan_style.core.paths import expanded, printable
 from gan_style.core.types import Wrap
 from gan_style.data.values import ValueRange
+from gan_style.inference.openvino import OpenVino
 from gan_style.inference.translator import LoadedTranslator
 
 
@@ -31,6 +32,7 @@ def load(
     precision: str = "32",
     channels_last: bool = False,
     compile: bool = False,
+    engine: str = "torch",
     allow: str | Sequence[str] = (),
 ) -> LoadedTranslator:
     """Load a trained model, ready to translate.
@@ -43,19 +45,22 @@ def load(
         precision: "32", or "bf16" for most multiplications in bfloat16 where the device has instructions for it.
         channels_last: take this layout of weights and feature maps, which is faster on recent GPUs.
         compile: use `torch.compile`: the first picture of a size takes minutes, the others less.
+        engine: what computes the networks of pictures without tiles: "torch", or "openvino" on a CPU, where the first
+            picture of a size takes seconds and the others less.
         allow: packages of your own that the file may name classes of, such as "mylab."; to name one is to trust it.
 
     Raises:
         UserError: not a checkpoint of ours, one that names a package which is not allowed, no such device, or one
-            without that precision.
+            without that precision, or an engine that cannot compute the model or does not go with the rest.
     """
+    _refuse_engine(engine, compile=compile, channels_last=channels_last)
     if not isinstance(path, (str, Path)) or not str(path):
         raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
     where = device_of(device)
     _refuse_precision(precision, where)
     content = checkpoint.load(expanded(path))
     with naming(path):
-        return loaded(
+        translator = loaded(
             content,
             where,
             ema=ema,
@@ -64,6 +69,9 @@ def load(
             compile=compile,
             allow=allow,
         )
+    if engine == "openvino":
+        translator.engine = OpenVino(translator.model, precision)
+    return translator
 
 
 def loaded(
@@ -120,6 +128,14 @@ def _loaded(
     return LoadedTranslator(
         model, domains, names, values, precision=precision, fast_convolutions=faster, about=about, wrap=wrap
     )
+
+
+def _refuse_engine(engine: str, **others: bool) -> None:
+    if engine not in ("torch", "openvino"):
+        raise UserError(f"engine={shown(engine)} is not known: take torch or openvino")
+    for name, asked in others.items():
+        if asked and engine != "torch":
+            raise UserError(f"{name} is of torch, and does not go with engine={engine}: leave one of them out")
 
 
 def _refuse_precision(precision: str, device: torch.device) -> None:

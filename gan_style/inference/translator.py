@@ -28,6 +28,7 @@ from gan_style.data.values import Array, ValueRange
 from gan_style.inference.before_after import BeforeAfter
 from gan_style.inference.heat import overlaid
 from gan_style.inference.images import Given, ImageLike, given_image, given_mask, joined_given, read_file, style_pairs
+from gan_style.inference.openvino import OpenVino
 from gan_style.inference.styles import Style, apply_styles, direction_to, mix_codes
 from gan_style.inference.tiling.tiled import Mode, Tile, Tiled, Watch
 from gan_style.models.styled import Styled, styled
@@ -73,6 +74,7 @@ class LoadedTranslator:
         self.style_names = list(style_names)
         self.values = values
         self.precision, self.fast_convolutions = precision, fast_convolutions
+        self.engine: OpenVino | None = None  # computes the networks of pictures without tiles, in place of torch
         self.watch: Watch | None = None  # told how far a tiled picture is
         self.about = about
         self.notes = Ledger()  # what reading files left out or changed
@@ -419,6 +421,8 @@ class LoadedTranslator:
         around = "" if wrap == "off" else wrap or self.wrap or ""
         if around and mode == "fast":
             raise UserError(f"wrap={around} needs what stands at the opposite border: take tile_mode=exact")
+        if around:
+            self.require_layers(f"wrap={around}")
         if around and any(module._compiled_call_impl for module in self.model.modules()):
             raise UserError(f"wrap={around} and compile do not go together: leave compile out, or {OFF}")
         if around and self.model.optimizes_images:
@@ -426,6 +430,11 @@ class LoadedTranslator:
                 f"wrap={around} is for models of one pass: leave it out, or take microast in place of gatys"
             )
         return around
+
+    def require_layers(self, what: str) -> None:
+        """Raise a UserError unless torch computes the networks layer by layer, which `what` changes."""
+        if self.engine is not None:
+            raise UserError(f"{what} changes layers, which engine=openvino has compiled: leave one of them out")
 
     def _values(self, letter: str) -> ValueRange | None:
         return None if self.values is None else self.values.get(letter, ValueRange())
@@ -439,6 +448,8 @@ class LoadedTranslator:
 
     def _precision(self) -> AbstractContextManager[None]:
         """Compute passes inside a `with` block in the precision, and by the convolutions, of this translator."""
+        if self.engine is not None:
+            return self.engine.computing()
         bf16 = self.precision == "bf16"
         if self.fast_convolutions:
             return fast_convolutions(self.model, bf16=bf16)

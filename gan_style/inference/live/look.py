@@ -51,6 +51,8 @@ class Look:
         self.translator, self._side = translator, side
         self._last = torch.zeros(1, 3, *trial_size(translator, wrap))
         self._options: dict[str, Any] = {}
+        if smooth == "norm":
+            translator.require_layers("smooth=norm")
         self._smoothed = smoother(smooth, self._translate, translator.model, window)
         fixed = {"preserve_color": preserve_color, "tile": None, "wrap": wrap}
         self._take(fixed | {"direction": direction, "style": self._encoded(styles, direction), "alpha": alpha})

@@ -148,6 +148,8 @@ def _converter(
         options = options | {"tile": None}  # each norm is called once a frame, for the whole frame
     # Resized first, so that the smoother works on the size that is translated; masks are given for the whole frame.
     side = None if options.get("mask") else options.get("size")
+    if smooth == "norm":
+        translator.require_layers("smooth=norm")
     smoothed = smoother(smooth, translate, translator.model, window)
     sample = FlickerSample(smoothed, expected) if smooth != "off" else None
 
