@@ -3,7 +3,9 @@
 Li, Lin, Ding, Liu, Zhu, Han 2020, CVPR, arXiv:2003.08936, section 3.1: for methods without pairs, the teacher's output
 is the ground truth of the student, L_recon = |G'(x) - G(x)|. Inner features are compared on request, since only some
 networks have them, by the kernel alignment of Jin et al. 2021, CVPR, arXiv:2103.03467, which needs no weights
-between maps of different channels. The loss of a discriminator is left out.
+between maps of different channels. Without the adversarial loss a small network gives the mean of what it cannot tell
+apart, and strokes become a blur. The paper's discriminator begins as the teacher's; a new one left more of the
+teacher's picture (docs/recipes.md).
 """
 
 from __future__ import annotations
@@ -26,37 +28,48 @@ RANDOM = "random"  # an untrained teacher, for tests
 
 
 class Distill(Pretrained):
-    """Generators, one per direction, that learn the translations of a frozen teacher; no cycle, no discriminator.
+    """Generators, one per direction, that learn the translations of a frozen teacher; no cycle.
 
     Checkpoints do not carry the teacher: a student translates without it.
 
     Args:
         generator: factory, `(in_channels=, out_channels=)` -> network; called once per direction.
+        discriminator: factory, `(in_channels=)` -> network; called once per direction; None trains without.
         teacher: checkpoint of a trained translator, which the run reads (`gan_style.training.teacher`); "random" is an
             untrained one, for tests, and None is for what is not trained.
         directions: `A2B`, `B2A` or both, of those that the teacher has.
+        lambda_gan: weight of the adversarial loss, beside 1 of the distance to the teacher's pictures.
         lambda_features: weight of 1 - the alignment of the features of the two networks; their generators have to be
             `Featured`, as ResNets are.
         channels_A, channels_B: of the pictures of each domain.
-        **training: optimiser, schedule, clipping, accumulation and seed of `Translator`.
+        **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
     """
+
+    gan_mode = "lsgan"
 
     def __init__(
         self,
         generator: Callable[..., nn.Module],
+        discriminator: Callable[..., nn.Module] | None = None,
         *,
         teacher: str | None = None,
         directions: Sequence[Literal["A2B", "B2A"]] = ("A2B",),
+        lambda_gan: Weight = 0.0,
         lambda_features: Weight = 0.0,
         channels_A: Count = 3,
         channels_B: Count = 3,
         **training: Any,
     ) -> None:
         channels: dict[str, Any] = {"channels_A": channels_A, "channels_B": channels_B}
+        if discriminator is not None:
+            self.discriminators = tuple(judge_of(Direction(way)) for way in directions)
         super().__init__(generator, directions=directions, **channels, **training)
         # In a list, so that it is no part of this module: neither trained, nor averaged, nor kept in checkpoints.
         self._teacher: list[Translator] = []
-        self.lambda_features = lambda_features
+        self.lambda_gan, self.lambda_features = lambda_gan, lambda_features
+        if discriminator is not None:
+            for way in self.directions:
+                setattr(self, judge_of(way), discriminator(in_channels=self.channels[way.target]))
         if teacher == RANDOM:
             self.learn_from(Pretrained(generator, directions=directions, **channels))
 
@@ -99,6 +112,10 @@ class Distill(Pretrained):
         targets = kept(images, "targets")
         terms = {f"output_{domain}": l1(images[f"fake_{domain}"], target) for domain, target in targets.items()}
         total = torch.stack([*terms.values()]).sum()
+        for way in self.directions if self.discriminators else ():
+            fake, real = images[f"fake_{way.target}"], images[f"real_{way.target}"]
+            gan, of_gan = self.adversarial_loss(f"gan_{way.target}", getattr(self, judge_of(way)), fake, real)
+            total, terms = total + self.lambda_gan * gan, terms | of_gan
         if not self.lambda_features:
             return total, terms
         unlike = {
@@ -106,6 +123,13 @@ class Distill(Pretrained):
             for way in self.directions
         }
         return total + self.lambda_features * torch.stack([*unlike.values()]).sum(), {**terms, **unlike}
+
+    def discriminator_loss(self, images: Images) -> tuple[Tensor, Terms]:
+        losses = []
+        for way in self.directions:
+            real, fake = images[f"real_{way.target}"], images[f"fake_{way.target}"].detach()
+            losses.append(self.judging_loss(way.target, getattr(self, judge_of(way)), real, fake))
+        return torch.stack([loss for loss, _ in losses]).sum(), {k: v for _, terms in losses for k, v in terms.items()}
 
     def _unlike(self, features: list[Tensor], images: Images, way: Direction) -> Tensor:
         """Return 1 - the alignment of the student's features with the teacher's, the mean over the maps."""
@@ -137,3 +161,8 @@ class Distill(Pretrained):
             raise UserError("model=distill learns from a trained translator: add model.teacher=CKPT")
         teacher = self._teacher[0].to(batch["A"].device, batch["A"].dtype)
         return {way.target: teacher.translate(batch[way.source], way).float() for way in self.directions}
+
+
+def judge_of(way: Direction) -> str:
+    """Return the name of the discriminator of a direction's results, as other methods have it."""
+    return f"D_{way.target}"

@@ -95,7 +95,7 @@ class Translator(nn.Module):
     # Its networks, by the names of its attributes
     generators: tuple[str, ...]  # they translate: averaged by EMA, exported, trained by optimizer_G
     helpers: ClassVar[tuple[str, ...]] = ()  # trained with G, not averaged; most are not needed afterwards
-    discriminators: ClassVar[tuple[str, ...]] = ()
+    discriminators: tuple[str, ...] = ()
     critics: ClassVar[tuple[str, ...]] = ()  # trained with the discriminators; they judge no images
     turns: ClassVar[tuple[str, ...]] = ("G", "D")
 

@@ -13,7 +13,9 @@ import gan_style
 from gan_style.checkpoints import checkpoint
 from gan_style.core.errors import UserError
 from gan_style.losses.alignment import kernel_alignment
+from gan_style.models.distill import Distill
 from gan_style.models.translator import Translator
+from gan_style.networks.resnet import ResnetGenerator
 from gan_style.testing import differences, example_batch
 from tests.conftest import SCORES
 from tests.small_models import made, saved
@@ -32,7 +34,8 @@ def student(*overrides: str) -> Translator:
 
 
 def test_the_loss_is_the_distance_to_the_teachers_pictures() -> None:
-    model, taught, batch = student("model.directions=[A2B,B2A]"), made(*TEACHER), example_batch()
+    model = student("model.directions=[A2B,B2A]", "model.lambda_gan=0")
+    taught, batch = made(*TEACHER), example_batch()
     model.learn_from(taught)  # type: ignore[operator]
     images = model.generate(batch)
     total, terms = model.generator_loss(images)
@@ -47,7 +50,32 @@ def test_the_loss_is_the_distance_to_the_teachers_pictures() -> None:
     total.backward()
     assert all(p.grad is None and not p.requires_grad for p in taught.parameters())
     assert not any("teacher" in name for name in model.state_dict())
-    assert set(model.parameter_counts()) == {"G_AB", "G_BA"}
+    assert set(model.parameter_counts()) == {"G_AB", "G_BA", "D_A", "D_B"}
+
+
+def test_files_from_before_it_had_discriminators_are_read() -> None:
+    before = Distill(lambda **channels: ResnetGenerator(**channels, filters=8, blocks=1), optimizer_G=torch.optim.Adam)
+    assert set(before.parameter_counts()) == {"G_AB"}
+
+
+def test_discriminators_judge_the_students_pictures_against_true_ones() -> None:
+    model, batch = student("model.directions=[A2B,B2A]", "model.lambda_gan=0.25"), example_batch()
+    model.learn_from(made(*TEACHER))  # type: ignore[operator]
+    images = model.generate(batch)
+    total, terms = model.generator_loss(images)
+    judged = {"B": model.D_B(model.G_AB(batch["A"])), "A": model.D_A(model.G_BA(batch["B"]))}
+    for domain, logits in judged.items():
+        torch.testing.assert_close(terms[f"gan_{domain}"], (logits - 1).square().mean())
+    expected = sum(terms[f"output_{domain}"] + terms[f"gan_{domain}"] / 4 for domain in judged)
+    torch.testing.assert_close(total, expected)
+    loss, _ = model.discriminator_loss(images)
+    halves = []
+    for domain, logits in judged.items():
+        real = getattr(model, f"D_{domain}")(batch[domain])
+        halves.append(((real - 1).square().mean() + logits.square().mean()) / 2)
+    torch.testing.assert_close(loss, sum(halves))
+    loss.backward()
+    assert all(p.grad is None for p in model.G_AB.parameters())
 
 
 def alignment_of(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -62,7 +90,7 @@ def test_features_are_compared_by_what_they_say_of_places() -> None:
     assert float(kernel_alignment(x, y)) == pytest.approx(alignment_of(x, y), rel=1e-12)
     turned = torch.einsum("bchw,cd->bdhw", x, torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0])
     assert float(kernel_alignment(x, 5 * turned)) == pytest.approx(1, rel=1e-12)
-    model, taught, batch = student("model.lambda_features=3"), made(*TEACHER), example_batch()
+    model, taught, batch = student("model.lambda_features=3", "model.lambda_gan=0"), made(*TEACHER), example_batch()
     model.learn_from(taught)  # type: ignore[operator]
     total, terms = model.generator_loss(model.generate(batch))
     with torch.no_grad():
@@ -85,7 +113,7 @@ def test_features_of_an_anti_aliased_teacher_are_compared_at_the_smaller_size() 
 def test_a_run_nears_its_teacher_and_translates_without_it(
     run: Callable[..., Path], teacher: Path, tmp_path: Path
 ) -> None:
-    words = ("model=distill", f"model.teacher={teacher}", "model.optimizer_G.lr=0.01", *UNSCORED)
+    words = ("model=distill", f"model.teacher={teacher}", "model.optimizer_G.lr=0.01", "model.lambda_gan=0", *UNSCORED)
     folder = run("student", *words, "trainer.max_steps=40", "trainer.log_every=1", "model.generator.head=residual")
     rows = (folder / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("train/G_output_B")
