@@ -22,8 +22,9 @@ from gan_style.core.version import __version__ as __version__
 # Before torch is imported. OpenMP's threads spin while they wait, which slows a CPU severalfold beside any other busy
 # process, or a thread of our own that reads or writes. Where they sleep at once, waking them takes longer than a layer
 # of a small network. Some ten thousandths of a second of spinning (GNU's OpenMP counts turns) cost neither.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 if TYPE_CHECKING:
     from gan_style.apps.export.export import export as export

@@ -184,11 +184,17 @@ def test_every_name_is_there() -> None:
         _ = gan_style.nothing
 
 
-@pytest.mark.parametrize("given", ["", "7"])
-def test_threads_that_wait_spin_shortly_unless_told_otherwise(given: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "policy", "turns"),
+    [
+        ({}, "PASSIVE", "3000"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE", "None"),
+        ({"GOMP_SPINCOUNT": "7"}, "PASSIVE", "7"),
+    ],
+)
+def test_threads_that_wait_spin_shortly_unless_told_otherwise(given: dict[str, str], policy: str, turns: str) -> None:
     names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-    env = {name: value for name, value in os.environ.items() if name not in names}
-    code = f"import gan_style, os; print(*(os.environ[name] for name in {names}))"
-    env |= dict.fromkeys(names, given) if given else {}
+    env = {name: value for name, value in os.environ.items() if name not in names} | given
+    code = f"import gan_style, os; print(*(os.environ.get(name) for name in {names}))"
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ([given] * 2 if given else ["PASSIVE", "3000"])
+    assert done.stdout.split() == [policy, turns]

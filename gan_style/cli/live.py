@@ -61,7 +61,8 @@ def _look(parsed: Namespace, styles: Styles) -> Look:
     """Make what translates; in the thread that computes, see `inference.live.pipeline`."""
     precision = parsed.precision
     if precision == "auto":
-        precision = "bf16" if multiplies_bf16(parsed.device) else "32"
+        device = "cpu" if parsed.engine == "openvino" else parsed.device
+        precision = "bf16" if multiplies_bf16(device) else "32"
     return Look(
         load(
             parsed.checkpoint or SHIPPED,

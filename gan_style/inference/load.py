@@ -40,7 +40,7 @@ def load(
     Args:
         path: a checkpoint of ours, or a .safetensors that was exported from one; it carries everything that is needed.
             "microast" is the model that the package carries, which takes any picture as a style.
-        device: "cuda", "cpu", ...; None takes a GPU where there is one.
+        device: "cuda", "cpu", ...; None takes a GPU where there is one, and the CPU for OpenVINO.
         ema: take the averaged weights of the generators, where training kept them.
         precision: "32", or "bf16" for most multiplications in bfloat16 where the device has instructions for it.
         channels_last: take this layout of weights and feature maps, which is faster on recent GPUs.
@@ -53,10 +53,10 @@ def load(
         UserError: not a checkpoint of ours, one that names a package which is not allowed, no such device, or one
             without that precision, or an engine that cannot compute the model or does not go with the rest.
     """
-    _refuse_engine(engine, compile=compile, channels_last=channels_last)
+    _refuse_engine(engine, device, compile=compile, channels_last=channels_last)
     if not isinstance(path, (str, Path)) or not str(path):
         raise UserError(f"a checkpoint is given by its path, not by {shown(path)}")
-    where = device_of(device)
+    where = device_of("cpu" if engine == "openvino" else device)
     _refuse_precision(precision, where)
     content = checkpoint.load(expanded(path))
     with naming(path):
@@ -130,9 +130,11 @@ def _loaded(
     )
 
 
-def _refuse_engine(engine: str, **others: bool) -> None:
+def _refuse_engine(engine: str, device: str | None, **others: bool) -> None:
     if engine not in ("torch", "openvino"):
         raise UserError(f"engine={shown(engine)} is not known: take torch or openvino")
+    if engine == "openvino" and device not in (None, "cpu"):
+        raise UserError(f"engine=openvino computes on a CPU, not on {device}: leave one of them out")
     for name, asked in others.items():
         if asked and engine != "torch":
             raise UserError(f"{name} is of torch, and does not go with engine={engine}: leave one of them out")

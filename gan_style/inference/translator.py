@@ -168,7 +168,8 @@ class LoadedTranslator:
             given = self._given(images, source, size)
             styles = self._styles(pairs, mask, joined_given(given), way)
         joined = joined_given(given).images.to(self.device)
-        with self._precision(), wrapping(around), self._seeded(seed, [s.direction for s in styles], style is not None):
+        seeded = self._seeded(seed, [one.direction for one in styles], style is not None)
+        with self._precision(alpha), wrapping(around), seeded:
             output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
         values, parts = self._values(target) or ValueRange(), output.split([len(one.images) for one in given])
@@ -201,7 +202,7 @@ class LoadedTranslator:
         chosen = self.direction_of(direction)
         self.require_explains(chosen)
         around, images = self.around(wrap, "exact"), self._given([image], chosen.source, size)[0].images
-        with self._precision(), wrapping(around):
+        with self._by_torch(), wrapping(around):
             heat = self._passes(tile, "exact").explain(images.to(self.device), chosen).float().cpu()
         require_finite(heat, RESULT)
         if overlay:
@@ -422,7 +423,7 @@ class LoadedTranslator:
         if around and mode == "fast":
             raise UserError(f"wrap={around} needs what stands at the opposite border: take tile_mode=exact")
         if around:
-            self.require_layers(f"wrap={around}")
+            self.require_layers(f"wrap={around}", f", or {OFF}")
         if around and any(module._compiled_call_impl for module in self.model.modules()):
             raise UserError(f"wrap={around} and compile do not go together: leave compile out, or {OFF}")
         if around and self.model.optimizes_images:
@@ -431,10 +432,10 @@ class LoadedTranslator:
             )
         return around
 
-    def require_layers(self, what: str) -> None:
+    def require_layers(self, what: str, otherwise: str = "") -> None:
         """Raise a UserError unless torch computes the networks layer by layer, which `what` changes."""
         if self.engine is not None:
-            raise UserError(f"{what} changes layers, which engine=openvino has compiled: leave one of them out")
+            raise UserError(f"{what} changes layers, which engine=openvino has compiled: leave engine out{otherwise}")
 
     def _values(self, letter: str) -> ValueRange | None:
         return None if self.values is None else self.values.get(letter, ValueRange())
@@ -446,10 +447,12 @@ class LoadedTranslator:
                 there = did_you_mean(name, known) if known else "; there are none"
                 raise UserError(f"{name} is not an option of this model{there}")
 
-    def _precision(self) -> AbstractContextManager[None]:
+    def _precision(self, alpha: float) -> AbstractContextManager[None]:
+        """Compute passes of a strength inside a `with` block by the engine and in the precision of this translator."""
+        return self._by_torch() if self.engine is None else self.engine.computing(alpha != 0)
+
+    def _by_torch(self) -> AbstractContextManager[None]:
         """Compute passes inside a `with` block in the precision, and by the convolutions, of this translator."""
-        if self.engine is not None:
-            return self.engine.computing()
         bf16 = self.precision == "bf16"
         if self.fast_convolutions:
             return fast_convolutions(self.model, bf16=bf16)

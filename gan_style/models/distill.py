@@ -43,6 +43,9 @@ class Distill(Pretrained):
             `Featured`, as ResNets are.
         channels_A, channels_B: of the pictures of each domain.
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
+
+    Raises:
+        UserError: lambda_gan without a discriminator, no direction, or one twice.
     """
 
     gan_mode = "lsgan"
@@ -62,7 +65,13 @@ class Distill(Pretrained):
     ) -> None:
         channels: dict[str, Any] = {"channels_A": channels_A, "channels_B": channels_B}
         if discriminator is not None:
-            self.discriminators = tuple(judge_of(Direction(way)) for way in directions)
+            self.discriminators = tuple(judge_of(Direction(way)) for way in dict.fromkeys(directions))
+        elif lambda_gan:
+            raise UserError(
+                f"model.lambda_gan={lambda_gan} wants a discriminator: add model/discriminator=patch70, or set it to 0"
+            )
+        else:
+            training["gan_mode"] = None
         super().__init__(generator, directions=directions, **channels, **training)
         # In a list, so that it is no part of this module: neither trained, nor averaged, nor kept in checkpoints.
         self._teacher: list[Translator] = []

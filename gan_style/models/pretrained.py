@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_style.core.direction import Direction
+from gan_style.core.errors import UserError
 from gan_style.core.types import Count
 from gan_style.models.translator import Optimizers, Translator, network_of
 from gan_style.networks.factory import make_generator
@@ -22,6 +23,9 @@ class Pretrained(Translator):
         directions: `A2B`, `B2A` or both; a direction that is not there cannot be asked for.
         channels_A, channels_B: of the pictures of each domain.
         optimizer_G, **training: of `Translator`, for a method that has losses.
+
+    Raises:
+        UserError: no direction, or one twice.
     """
 
     def __init__(
@@ -34,6 +38,8 @@ class Pretrained(Translator):
         optimizer_G: Optimizers = torch.optim.Adam,
         **training: Any,
     ) -> None:
+        if not directions or len(set(directions)) < len(directions):
+            raise UserError(f"model.directions={[*directions]} is to name A2B, B2A or both, each once")
         super().__init__(optimizer_G=optimizer_G, **training)
         self.directions = tuple(Direction(direction) for direction in directions)
         self._networks = {str(direction): network_of(direction) for direction in self.directions}

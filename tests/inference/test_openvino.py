@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def both(path: Path | str, **options: Any) -> tuple[LoadedTranslator, LoadedTranslator]:
-    torch_s, theirs = gan_style.load(path), gan_style.load(path, engine="openvino", device="cpu", **options)
+    theirs = gan_style.load(path, engine="openvino", **options)
     assert theirs.engine is not None
-    return torch_s, theirs
+    return gan_style.load(path, device="cpu"), theirs
 
 
 @pytest.mark.parametrize("direction", ["A2B", "B2A"])
@@ -66,6 +67,42 @@ def test_tiles_are_computed_by_torch(checkpoint: Path) -> None:
     assert not any(theirs.engine._compiled.values())
 
 
+def test_threads_take_turns(checkpoint: Path) -> None:
+    ours, theirs = both(checkpoint)
+    pictures = [noise(1, 3, 96, 96, seed=seed) for seed in range(12)]
+    expected = [ours.translate(x) for x in pictures]
+    theirs.translate(pictures[0])  # compiled, beside which no other thread may use torch
+    with ThreadPoolExecutor(4) as threads:
+        for one, other in zip(expected, threads.map(theirs.translate, pictures), strict=True):
+            assert torch.allclose(one, other, atol=2e-5)
+
+
+@pytest.mark.parametrize("words", [("model=two_branch",), ("model=santa",)])
+def test_strengths_are_those_of_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
+    ours, theirs = both(saved(tmp_path / "graded.ckpt", *words))
+    x = noise(1, 3, 32, 32)
+    for alpha in (1.0, 0.5):
+        assert torch.allclose(ours.translate(x, alpha=alpha), theirs.translate(x, alpha=alpha), atol=2e-5)
+
+
+def test_arguments_are_told_apart_by_name_and_type(checkpoint: Path) -> None:
+    class Network(torch.nn.Module):
+        def forward(self, x: torch.Tensor, a: Any = None, b: Any = None) -> Any:
+            added = sum(k * v for k, v in ((2, a), (3, b)) if v is not None)
+            return {"y": x + added, "is_true": x * (2 if a is True else 1)}
+
+    model = gan_style.load(checkpoint, device="cpu").model
+    network = model.G_AB = Network()
+    engine = openvino.OpenVino(model, "32")
+    x, y = noise(1, 3, 8, 8), noise(1, 3, 8, 8, seed=1)
+    given: list[dict[str, Any]] = [{"a": y}, {"b": y}, {"a": y, "b": x}, {"b": y, "a": x}, {"a": True}, {"a": 1}]
+    for kwargs in given:
+        with engine.computing(needed=True):
+            found = network(x, **kwargs)
+        for name, expected in network(x, **kwargs).items():
+            assert torch.allclose(found[name], expected, atol=1e-6), (kwargs.keys(), name)
+
+
 def test_few_sizes_are_kept(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "MAX_SHAPES", 1)
     ours, theirs = both(checkpoint)
@@ -84,9 +121,9 @@ def test_by_translate_and_live(checkpoint: Path, tmp_path: Path) -> None:
     pictures = []
     for engine in ("torch", "openvino"):
         out, film = tmp_path / f"{engine}.png", tmp_path / f"{engine}.rgb"
-        assert main(["translate", str(checkpoint), str(photo), str(out), "--engine", engine]) == 0
+        assert main(["translate", str(checkpoint), str(photo), str(out), "--engine", engine, "--device", "cpu"]) == 0
         live = ["live", str(checkpoint), "--source", str(frames), "--frame", "48x32", "--out", str(film)]
-        assert main([*live, "--precision", "32", "--engine", engine]) == 0
+        assert main([*live, "--precision", "32", "--engine", engine, "--device", "cpu"]) == 0
         assert film.stat().st_size == array.size * 3
         pictures.append((gan_style.load(checkpoint).read(out), np.fromfile(film, np.uint8)))
     for one, other in zip(*pictures, strict=True):
@@ -108,6 +145,7 @@ def test_bfloat16_is_near(checkpoint: Path) -> None:
     [
         ({"engine": "tvm"}, r"engine='tvm' is not known: take torch or openvino"),
         ({"engine": "openvino", "compile": True}, "compile is of torch, and does not go with engine=openvino"),
+        ({"engine": "openvino", "device": "cuda"}, "engine=openvino computes on a CPU, not on cuda: leave one of them"),
         ({"engine": "openvino", "channels_last": True}, "channels_last is of torch, and does not go with"),
     ],
 )
@@ -121,8 +159,12 @@ def test_what_the_engine_cannot_do(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="would draw other noise than this model's generator: leave it out"):
         gan_style.load(noisy, engine="openvino")
     _, theirs = both(checkpoint)
-    with pytest.raises(UserError, match="wrap=x changes layers, which engine=openvino has compiled"):
+    with pytest.raises(UserError, match=r"wrap=x changes layers, which engine=openvino .* leave engine out, or"):
         theirs.translate(noise(1, 3, 32, 32), wrap="x")
+    apart = gan_style.load(saved(tmp_path / "munit.ckpt", "model=munit"), engine="openvino")
+    with pytest.raises(UserError, match="computes whole generators, and MUNIT takes its own apart: leave it out"):
+        apart.translate(noise(1, 3, 32, 32))
+    assert torch.equal(theirs.translate(noise(1, 3, 32, 32), alpha=0), noise(1, 3, 32, 32))  # there is no pass
     frames = tmp_path / "in.rgb"
     frames.write_bytes(bytes(32 * 32 * 3))
     live = ["live", str(checkpoint), "--source", str(frames), "--frame", "32x32", "--out", str(tmp_path / "out.rgb")]

@@ -13,9 +13,7 @@ import gan_style
 from gan_style.checkpoints import checkpoint
 from gan_style.core.errors import UserError
 from gan_style.losses.alignment import kernel_alignment
-from gan_style.models.distill import Distill
 from gan_style.models.translator import Translator
-from gan_style.networks.resnet import ResnetGenerator
 from gan_style.testing import differences, example_batch
 from tests.conftest import SCORES
 from tests.small_models import made, saved
@@ -53,9 +51,24 @@ def test_the_loss_is_the_distance_to_the_teachers_pictures() -> None:
     assert set(model.parameter_counts()) == {"G_AB", "G_BA", "D_A", "D_B"}
 
 
-def test_files_from_before_it_had_discriminators_are_read() -> None:
-    before = Distill(lambda **channels: ResnetGenerator(**channels, filters=8, blocks=1), optimizer_G=torch.optim.Adam)
-    assert set(before.parameter_counts()) == {"G_AB"}
+def test_files_from_before_it_had_discriminators_are_read(tmp_path: Path) -> None:
+    path = saved(tmp_path / "student.ckpt", "model=distill", "model.discriminator=null", "model.lambda_gan=0")
+    content = checkpoint.load(path)
+    assert not any(name.startswith("D_") for name in content["state_dict"])
+    x = torch.rand(1, 3, 16, 16)
+    expected = gan_style.load(path, device="cpu").translate(x)
+    for key in ("discriminator", "lambda_gan", "gan_mode", "optimizer_D"):
+        del content["config"]["model"][key]
+    checkpoint.save(content, path)
+    assert torch.equal(gan_style.load(path, device="cpu").translate(x), expected)
+
+
+def test_a_discriminator_and_its_weight_go_together() -> None:
+    with pytest.raises(UserError, match=r"model.lambda_gan=0.1 wants a discriminator: add model/discriminator=patch70"):
+        student("model.discriminator=null")
+    for directions in ("[]", "[A2B,A2B]"):
+        with pytest.raises(UserError, match="is to name A2B, B2A or both, each once"):
+            student(f"model.directions={directions}")
 
 
 def test_discriminators_judge_the_students_pictures_against_true_ones() -> None:
