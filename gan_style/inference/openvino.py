@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -72,7 +75,7 @@ class OpenVino:
         Raises:
             UserError: at the end, if the model's method takes its generators apart and has never called one whole.
         """
-        with self._turn, replaced_forwards([self.model], self._forward_of):
+        with self._turn, own_signal_stack(), replaced_forwards([self.model], self._forward_of):
             yield
         if needed and not self._called:
             raise UserError(
@@ -104,7 +107,7 @@ class OpenVino:
             exported = torch.export.export(network, tuple(tensor.clone() for tensor in tensors))
             graph = self._openvino.convert_model(exported)
             graph.reshape({port: list(tensor.shape) for port, tensor in zip(graph.inputs, tensors, strict=True)})
-            request = self._openvino.Core().compile_model(graph, "CPU", self._settings).create_infer_request()
+            request = self._own_memory(graph).create_infer_request()
         except UserError:  # of the network, about what it was given
             raise
         except Exception as error:  # of torch.export and of OpenVINO: no common class
@@ -112,6 +115,39 @@ class OpenVino:
             reason = " ".join(str(error).split())[:160]
             raise UserError(f"engine=openvino does not take {name} of this model ({reason}): leave it out") from error
         return Compiled(request.infer, exported.call_spec.out_spec.unflatten)
+
+    def _own_memory(self, graph: Any) -> Any:
+        """Compile a graph from a file, so that nothing of it lies in torch's memory, which may be freed before."""
+        core = self._openvino.Core()
+        core.set_property({"ENABLE_MMAP": False})  # the file is gone afterwards
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.xml"
+            self._openvino.save_model(graph, path, compress_to_fp16=False)
+            return core.compile_model(core.read_model(path), "CPU", self._settings)
+
+
+class _SignalStack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def own_signal_stack() -> Iterator[None]:
+    """Give this thread the stack of its signal handlers back at the end of a `with` block.
+
+    On a processor with AMX OpenVINO 2026.4 sets one of its own and frees it with a network: the next signal, such as
+    that of a child that ends, would end the process.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before, libc = _SignalStack(), ctypes.CDLL(None)
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)
 
 
 class _OfTensors(nn.Module):

@@ -172,9 +172,8 @@ class LoadedTranslator:
         with self._precision(alpha), wrapping(around), seeded:
             output = apply_styles(passes, joined, styles, alpha=alpha, preserve_color=preserve_color, **options).float()
         require_finite(output, RESULT)
-        values, parts = self._values(target) or ValueRange(), output.split([len(one.images) for one in given])
-        made = zip(parts, images, given, strict=True)
-        return [_as_given(part, image, values, one.missing) for part, image, one in made]
+        made = zip(output.split([len(one.images) for one in given]), images, given, strict=True)
+        return [_as_given(part, image, self._values(target) or ValueRange(), one.missing) for part, image, one in made]
 
     @torch.no_grad()
     def explain(

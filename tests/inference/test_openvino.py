@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +77,23 @@ def test_threads_take_turns(checkpoint: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         for one, other in zip(expected, threads.map(theirs.translate, pictures), strict=True):
             assert torch.allclose(one, other, atol=2e-5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the stack of signals is asked for as Linux has it")
+def test_signals_have_their_own_stack_afterwards(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stack() -> tuple[Any, ...]:
+        found = openvino._SignalStack()
+        ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
+        return found.sp, found.flags, found.size
+
+    monkeypatch.setattr(openvino, "MAX_SHAPES", 1)
+    before, (_, theirs) = stack(), both(checkpoint)
+    for side in (32, 40):
+        theirs.translate(noise(1, 3, side, side))
+        assert stack() == before
+    del theirs
+    gc.collect()
+    subprocess.run([sys.executable, "-c", ""], check=True)  # its end is a signal
 
 
 @pytest.mark.parametrize("words", [("model=two_branch",), ("model=santa",)])
