@@ -85,8 +85,7 @@ def given_image(
             if ledger is not None and isinstance(image, Image.Image):
                 ledger.add(f"the PIL picture {id(image)}", _opened(image).notes(values or ValueRange()))
         size = (array.shape[0], array.shape[1])
-        shape = _shortened(size, side)
-        tensor = (values or ValueRange()).as_tensor(array if shape == size else resize(array, *shape))
+        tensor = (values or ValueRange()).as_tensor(shortened(array, side))
         images = ((values or ValueRange()).normalise(tensor) if tensor.dtype == torch.uint8 else tensor)[None]
     found, channels = images.shape[1], (values or ValueRange()).channels
     if found != channels:
@@ -95,8 +94,8 @@ def given_image(
     return Given(images, size, missing)
 
 
-def shortened(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Resize an array [H, W, 3] whose longer side is more than so many pixels."""
+def shortened(image: Array, side: int | None) -> Array:
+    """Resize an array [H, W, C] whose longer side is more than so many pixels; None leaves any as it is."""
     size = (image.shape[0], image.shape[1])
     shape = _shortened(size, side)
     return image if shape == size else resize(image, *shape)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -107,7 +105,7 @@ class OpenVino:
             exported = torch.export.export(network, tuple(tensor.clone() for tensor in tensors))
             graph = self._openvino.convert_model(exported)
             graph.reshape({port: list(tensor.shape) for port, tensor in zip(graph.inputs, tensors, strict=True)})
-            request = self._own_memory(graph).create_infer_request()
+            request = self._openvino.Core().compile_model(graph, "CPU", self._settings).create_infer_request()
         except UserError:  # of the network, about what it was given
             raise
         except Exception as error:  # of torch.export and of OpenVINO: no common class
@@ -115,15 +113,6 @@ class OpenVino:
             reason = " ".join(str(error).split())[:160]
             raise UserError(f"engine=openvino does not take {name} of this model ({reason}): leave it out") from error
         return Compiled(request.infer, exported.call_spec.out_spec.unflatten)
-
-    def _own_memory(self, graph: Any) -> Any:
-        """Compile a graph from a file, so that nothing of it lies in torch's memory, which may be freed before."""
-        core = self._openvino.Core()
-        core.set_property({"ENABLE_MMAP": False})  # the file is gone afterwards
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.xml"
-            self._openvino.save_model(graph, path, compress_to_fp16=False)
-            return core.compile_model(core.read_model(path), "CPU", self._settings)
 
 
 class _SignalStack(ctypes.Structure):
