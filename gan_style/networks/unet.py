@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gan_style.core.types import Count, Levels, Positive, Share
+from gan_style.core.types import Count, CountOrNone, Levels, Positive, Share
 from gan_style.networks.blocks import (
     Upsample,
     add_spectral_norm,
@@ -43,11 +43,15 @@ class UNetGenerator(nn.Module):
         head: ``tanh``, or ``residual`` or ``band``, which begin at the input (`gan_style.networks.heads`).
         full_size_skip: let the first level be a 3x3 convolution at full size, with `depth` halvings after it, and the
             last one its counterpart, so that the outermost skip connection has the picture's own resolution.
+        fine_filters: channels of another 3x3 convolution at full size, whose output the last one sees beside what it
+            saw before: two together draw strokes where one draws speckle. 0 leaves it out; not without
+            `full_size_skip`.
         noise: add noise after the norm of every level that doubles the size (`gan_style.networks.noise`).
         padding: of the convolutions that halve the size: ``zeros``, or ``reflect``, which tints no border.
 
     Raises:
-        ValueError: depth below 2, or dropout in a network without a level for it.
+        ValueError: depth below 2, dropout in a network without a level for it, or `fine_filters` without
+            `full_size_skip`.
         UserError: a head that begins at the input, with other channels out than in.
     """
 
@@ -66,6 +70,7 @@ class UNetGenerator(nn.Module):
         init_gain: Positive = 0.02,
         head: HeadName = "tanh",
         full_size_skip: bool = False,
+        fine_filters: CountOrNone = 0,
         noise: bool = False,
         padding: Literal["zeros", "reflect"] = "zeros",
     ) -> None:
@@ -74,6 +79,8 @@ class UNetGenerator(nn.Module):
             raise ValueError(f"A U-Net needs a depth of at least 2, not {depth}.")
         if depth == 2 and dropout > 0:
             raise ValueError("A U-Net of depth 2 has no level for dropout; take a depth of 3 or more.")
+        if fine_filters and not full_size_skip:
+            raise ValueError("fine_filters are at full size: a U-Net has them with full_size_skip=true alone.")
         self._multiple = 2**depth
         self.head, self.full_size_skip = make_head(head, in_channels, out_channels), full_size_skip
         widths = [filters * min(2**level, 8) for level in range(depth + full_size_skip)]
@@ -81,13 +88,17 @@ class UNetGenerator(nn.Module):
         self.padding = padding
         self.down = nn.ModuleList([_outer_down(in_channels, widths[0], norm, full_size_skip, padding)])
         self.down.extend(_down(level, widths, norm, padding) for level in levels)
+        joined = 2 * widths[0]
+        self.fine = _fine(joined, fine_filters) if fine_filters else None
         self.up = nn.ModuleList(_up(level, widths, norm, dropout, upsample) for level in reversed(levels))
         made_channels = out_channels + (self.head.extra_channels if self.head else 0)
         self.up.append(
-            _outer_up(2 * widths[0], made_channels, None if full_size_skip else upsample, tanh=not self.head)
+            _outer_up(joined + fine_filters, made_channels, None if full_size_skip else upsample, tanh=not self.head)
         )
         self.noise = Noise([widths[level - 1] for level in reversed(levels)]) if noise else None
         initialize(self, init, init_gain)
+        if self.fine:  # no norm follows, and of small weights its output would be lost beside its input
+            nn.init.kaiming_normal_(last_convolution(self.fine).weight, nonlinearity="relu")
         last = last_convolution(self.up[-1]) if self.head else None
         if last is not None:
             start_small(last)
@@ -110,6 +121,8 @@ class UNetGenerator(nn.Module):
         x = skips.pop()
         add_noise = self.noise.drawn(x) if self.noise else None
         for level, up in enumerate(self.up):
+            if self.fine and not skips:
+                x = torch.cat((x, self.fine(x)), dim=1)
             x = up(x)
             if skips:
                 x = add_noise(x, level) if add_noise else x
@@ -131,6 +144,11 @@ def _halving(in_channels: int, out_channels: int, norm: str, padding: str) -> li
     if padding == "reflect":
         return [ReflectionPad2d(1), nn.Conv2d(in_channels, out_channels, 4, 2, bias=bias)]
     return [nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=bias)]
+
+
+def _fine(width: int, filters: int) -> nn.Sequential:
+    """Build the convolution at full size before the last level; that applies a ReLU to its output."""
+    return nn.Sequential(nn.ReLU(), ReflectionPad2d(1), nn.Conv2d(width, filters, 3))
 
 
 def _outer_up(width: int, out_channels: int, mode: str | None, *, tanh: bool) -> nn.Sequential:

@@ -23,7 +23,9 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "resnet": lambda **words: ResnetGenerator(**({"filters": 8, "blocks": 2} | words)),
     "mobile": lambda **words: ResnetGenerator(**({"filters": 8, "blocks": 2, "separable": True} | words)),
     "unet": lambda **words: UNet(**({"filters": 8, "depth": 3} | words)),
-    "painter": lambda **words: UNet(**({"filters": 8, "depth": 3, "full_size_skip": True, "upsample": "blur"} | words)),
+    "painter": lambda **words: UNet(
+        **({"filters": 8, "depth": 3, "full_size_skip": True, "fine_filters": 6, "upsample": "blur"} | words)
+    ),
 }
 HEADS = ("residual", "band")
 BOTH = pytest.mark.parametrize("head", HEADS)

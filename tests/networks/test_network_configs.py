@@ -16,7 +16,7 @@ PARAMETERS = {
     "generator/mobile": 349_891,
     "generator/unet256": 54_409_603,
     "generator/unet128": 41_825_667,
-    "generator/painter": 777_604,
+    "generator/painter": 782_804,
     "generator/path": 11_427_731,
     "generator/bridge": 7_514_883,
     "generator/attention": 278_959_808,
@@ -40,7 +40,7 @@ DIFFERENT["generator/attention_light"] = {"image_size": None}
 DIFFERENT["discriminator/three_scales"] = {"scales": 3, "layers": 4, "norm": "none", "last": "pixel"}
 DIFFERENT["generator/painter"] = {
     **{"filters": 16, "depth": 4, "upsample": "blur"},
-    **{"head": "band", "full_size_skip": True, "noise": True, "padding": "reflect"},
+    **{"head": "band", "full_size_skip": True, "fine_filters": 16, "noise": True, "padding": "reflect"},
 }
 
 

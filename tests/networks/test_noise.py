@@ -22,7 +22,12 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     "resnet without blocks": lambda **words: ResnetGenerator(filters=4, blocks=0, **({"noise": True} | words)),
     "unet": lambda **words: UNet(filters=4, depth=3, **({"noise": True} | words)),
     "painter": lambda **words: UNet(
-        filters=4, depth=3, full_size_skip=True, upsample="blur", **({"noise": True, "head": "band"} | words)
+        filters=4,
+        depth=3,
+        full_size_skip=True,
+        fine_filters=3,
+        upsample="blur",
+        **({"noise": True, "head": "band"} | words),
     ),
 }
 EVERY = pytest.mark.parametrize("name", NETWORKS)

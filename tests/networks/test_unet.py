@@ -104,7 +104,8 @@ def test_a_full_size_skip_has_the_widths_of_the_config_and_the_pictures_resoluti
 
 def with_full_size_skip(net: UNetGenerator, x: Tensor) -> Tensor:
     """Written out for depth 2: two halvings between two convolutions at full size."""
-    pairs = iter(list(zip(*[iter(net.state_dict().values())] * 2, strict=True)))
+    weights = [value for name, value in net.state_dict().items() if not name.startswith("fine.")]
+    pairs = iter(list(zip(*[iter(weights)] * 2, strict=True)))
 
     def full(x: Tensor) -> Tensor:
         return F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), *next(pairs))
@@ -115,13 +116,23 @@ def with_full_size_skip(net: UNetGenerator, x: Tensor) -> Tensor:
     up = norm(F.conv_transpose2d(three.clamp(min=0), *next(pairs), stride=2, padding=1))
     up = torch.cat((two, up), dim=1).clamp(min=0)
     up = norm(F.conv_transpose2d(up, *next(pairs), stride=2, padding=1))
-    return torch.tanh(full(torch.cat((one, up), dim=1).clamp(min=0)))
+    joined = torch.cat((one, up), dim=1).clamp(min=0)
+    if fine := [value for name, value in net.state_dict().items() if name.startswith("fine.")]:
+        added = F.conv2d(F.pad(joined, (1, 1, 1, 1), "reflect"), *fine)
+        joined = torch.cat((joined, added.clamp(min=0)), dim=1)
+    return torch.tanh(full(joined))
 
 
-def test_layers_with_a_full_size_skip() -> None:
-    net = tiny(depth=2, full_size_skip=True).double()
+@pytest.mark.parametrize("fine_filters", [0, 5])
+def test_layers_with_a_full_size_skip(fine_filters: int) -> None:
+    net = tiny(depth=2, full_size_skip=True, fine_filters=fine_filters).double()
     x = torch.randn(2, 3, 12, 20, dtype=torch.float64)
     torch.testing.assert_close(net(x), with_full_size_skip(net, x), rtol=1e-9, atol=1e-9)
+
+
+def test_fine_filters_are_at_full_size() -> None:
+    with pytest.raises(ValueError, match="with full_size_skip=true alone"):
+        tiny(fine_filters=5)
 
 
 @pytest.mark.parametrize("upsample", UPSAMPLES)

@@ -33,7 +33,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "mobile": lambda **words: ResnetGenerator(filters=4, blocks=2, separable=True, **words),
     "unet": lambda **words: UNetGenerator(filters=4, depth=5, **words),
     "painter": lambda **words: UNetGenerator(
-        filters=4, depth=3, full_size_skip=True, padding="reflect", **({"upsample": "blur"} | words)
+        filters=4, depth=3, full_size_skip=True, fine_filters=3, padding="reflect", **({"upsample": "blur"} | words)
     ),
     "path": lambda **words: PathGenerator(filters=4, blocks=3, **words),
     "two_branch": lambda **words: TwoBranchGenerator(filters=4, blocks=1, **words),
