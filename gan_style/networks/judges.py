@@ -1,17 +1,18 @@
-"""Discriminators of several judges, and one that sees texture alone."""
+"""Discriminators of several judges, one that sees texture alone, and one that sees colours alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_style.core.errors import UserError
 from gan_style.core.types import Count, GanMode, Levels, Positive, Weight
 from gan_style.networks.contract import can_join, judges_of, minimum_size
 from gan_style.networks.filters import high_passed
-from gan_style.networks.patchgan import PatchDiscriminator
+from gan_style.networks.patchgan import PatchDiscriminator, check_size
 
 
 class Judges(nn.Module):
@@ -83,8 +84,8 @@ class Judges(nn.Module):
 class TextureDiscriminator(PatchDiscriminator):
     """PatchGAN on what a Gaussian takes away: it sees strokes and edges, and no colour or light.
 
-    With one layer it judges patches of 16x16. It has spectral norm (Miyato et al. 2018) in place of a norm, which would
-    hide how strong a texture is.
+    With one layer it judges patches of 16x16. It has no norm, which would hide how strong a texture is; by a spectral
+    norm (Miyato et al. 2018) it is too smooth a function to ask for the last of the strokes (docs/recipes.md).
 
     Args:
         in_channels: of the image.
@@ -110,7 +111,7 @@ class TextureDiscriminator(PatchDiscriminator):
         filters: Count = 32,
         layers: Levels = 1,
         norm: str = "none",
-        spectral: bool = True,
+        spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
     ) -> None:
@@ -133,3 +134,64 @@ class TextureDiscriminator(PatchDiscriminator):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, 1, h, w] of images [B, in_channels, H, W]; H, W >= ``minimum_size``."""
         return super().forward(self.gain * high_passed(x, self.sigma))
+
+
+class ColourDiscriminator(PatchDiscriminator):
+    """PatchGAN on means of squares: it sees colours and large shapes, and no stroke.
+
+    With one layer and squares of 4x4 it judges patches of 64x64. It has no norm, which would take a picture's mean
+    colours away before they are judged.
+
+    Args:
+        in_channels: of the image.
+        shrink: side of a square, in pixels.
+        gain: factor on the means.
+        filters: see `PatchDiscriminator`, as the rest.
+        layers: likewise.
+        norm: likewise.
+        spectral: likewise.
+        init: likewise.
+        init_gain: likewise.
+
+    Raises:
+        UserError: in ``forward``, an image that gives no logit.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        *,
+        shrink: Count = 4,
+        gain: Positive = 2.0,
+        filters: Count = 32,
+        layers: Levels = 1,
+        norm: str = "none",
+        spectral: bool = True,
+        init: str = "normal",
+        init_gain: Positive = 0.02,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            filters=filters,
+            layers=layers,
+            norm=norm,
+            spectral=spectral,
+            init=init,
+            init_gain=init_gain,
+        )
+        self.shrink, self.gain = shrink, gain
+
+    @property
+    def receptive_field(self) -> int:
+        """Side of the square of input pixels that one logit sees."""
+        return self.shrink * super().receptive_field
+
+    @property
+    def minimum_size(self) -> int:
+        """Least height and width of an image that gives at least one logit."""
+        return self.shrink * super().minimum_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits [B, 1, h, w] of images [B, in_channels, H, W]; H, W >= ``minimum_size``."""
+        check_size(self, x, self.minimum_size)
+        return self.layers(self.gain * F.avg_pool2d(x, self.shrink))

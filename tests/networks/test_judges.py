@@ -18,7 +18,7 @@ from gan_style.losses.adversarial import adversarial
 from gan_style.losses.gradient_penalty import r1_penalty
 from gan_style.networks.attention import AttentionDiscriminator
 from gan_style.networks.contract import judges_of, minimum_size
-from gan_style.networks.judges import Judges, TextureDiscriminator
+from gan_style.networks.judges import ColourDiscriminator, Judges, TextureDiscriminator
 from gan_style.networks.patchgan import PatchDiscriminator
 
 Run = Callable[..., Path]
@@ -86,6 +86,28 @@ def test_the_texture_judge_takes_away_a_gaussian() -> None:
         taps[i] * taps[j] / sum(taps) ** 2 * x[0, 1, 10 + i - 3, 9 + j - 3].item() for i in range(7) for j in range(7)
     )
     assert seen[0][0, 1, 10, 9].item() == pytest.approx(3 * (x[0, 1, 10, 9].item() - mean), abs=1e-5)
+
+
+def test_the_colour_judge_sees_means_of_squares_alone() -> None:
+    torch.manual_seed(0)
+    judge = ColourDiscriminator(filters=8).eval()
+    flat = torch.full((1, 3, 64, 64), -0.5)
+    strokes = flat + 0.3 * (-1.0) ** torch.arange(64.0)
+    with torch.no_grad():
+        bright, dark, painted = (judge(x) for x in (flat + 0.2, flat, strokes))
+        assert torch.allclose(painted, dark, atol=1e-6)
+        assert (bright - dark).abs().max() > 1e-3, "no norm hides a picture's mean colour"
+        x = images(64)
+        squares = x.unflatten(2, (16, 4)).unflatten(4, (16, 4)).mean((3, 5))
+        torch.testing.assert_close(judge(x), judge.layers(2 * squares))
+
+
+def test_the_least_image_of_the_colour_judge() -> None:
+    judge = ColourDiscriminator(filters=4)
+    assert (judge.receptive_field, judge.minimum_size) == (64, 24)
+    assert judge(images(24)).shape == (2, 1, 1, 1)
+    with pytest.raises(UserError, match=r"23x23.*ColourDiscriminator, which needs at least 24x24"):
+        judge(images(23))
 
 
 def test_the_smallest_image_is_one_patch_of_the_largest_judge() -> None:
