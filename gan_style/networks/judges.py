@@ -148,10 +148,7 @@ class ColourDiscriminator(PatchDiscriminator):
         gain: factor on the means.
         filters: see `PatchDiscriminator`, as the rest.
         layers: likewise.
-        norm: likewise.
         spectral: likewise.
-        init: likewise.
-        init_gain: likewise.
 
     Raises:
         UserError: in ``forward``, an image that gives no logit.
@@ -165,20 +162,9 @@ class ColourDiscriminator(PatchDiscriminator):
         gain: Positive = 2.0,
         filters: Count = 32,
         layers: Levels = 1,
-        norm: str = "none",
         spectral: bool = True,
-        init: str = "normal",
-        init_gain: Positive = 0.02,
     ) -> None:
-        super().__init__(
-            in_channels,
-            filters=filters,
-            layers=layers,
-            norm=norm,
-            spectral=spectral,
-            init=init,
-            init_gain=init_gain,
-        )
+        super().__init__(in_channels, filters=filters, layers=layers, norm="none", spectral=spectral)
         self.shrink, self.gain = shrink, gain
 
     @property
