@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from gan_style.checkpoints.checkpoint import load
+from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.models.cyclegan import CycleGAN
@@ -41,6 +43,28 @@ def test_max_steps_counts_iterations_not_optimiser_steps(trained: Run) -> None:
 def test_max_epochs_is_exact(run: Run, batch: int, iterations: int) -> None:
     folder = run("run", "trainer.max_epochs=2", f"data.batch_size={batch}")
     assert load(folder / "checkpoints/last.ckpt")["iteration"] == iterations
+
+
+@pytest.mark.parametrize(
+    ("words", "iterations"),
+    [
+        (("model.schedule.constant=2", "model.schedule.decay=3", "model.schedule.unit=iterations"), 5),
+        (("model.schedule.constant=1", "model.schedule.decay=0.5", "data.batch_size=3"), 4),  # 1.5 epochs of 8/3
+        (("model.schedule.decay=7", "model.schedule.unit=iterations", "trainer.max_epochs=1"), 8),
+    ],
+)
+def test_without_a_length_a_run_ends_with_its_schedule(run: Run, words: tuple[str, ...], iterations: int) -> None:
+    assert load(run("run", *words) / "checkpoints/last.ckpt")["iteration"] == iterations
+
+
+@pytest.mark.parametrize(
+    ("model", "iterations"),
+    [("cyclegan", 200), ("cut", 400), ("fastcut", 200), ("dclgan", 400), ("ugatit", 1_000_000), ("munit", 200)],
+)
+def test_the_papers_lengths_are_the_defaults(model: str, iterations: int) -> None:
+    config = composed([f"model={model}"])
+    method = Mock(schedule=build(config["model"]["schedule"]), last_iteration=None)
+    assert build(config["trainer"]).iterations(1.0, method) == iterations
 
 
 def test_checkpoints_come_at_odd_iterations_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

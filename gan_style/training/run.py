@@ -176,7 +176,7 @@ def _train(run: Checked, settings: TrainerSettings, run_dir: Path, resume_from: 
     config["best"] = resolve(config["best"], chosen, model, data, before)
     rule = BestRule(**config["best"])
     engine = engine_of_run(model, settings, data)
-    iterations = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
+    iterations = settings.iterations(engine.iterations_per_epoch, model)
     if resume is not None and (done := nothing_left(resume, iterations, rule)):
         say(f"{resume_from} {done}: nothing is left to do")
         return

@@ -20,10 +20,14 @@ from gan_style.core.devices import has_amx
 from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size
 from gan_style.core.types import Count
+from gan_style.models.schedules import ConstantThenLinear
+from gan_style.models.translator import Translator
 from gan_style.networks.fast_convolutions import is_faster
 from gan_style.training.engine.batch_norm import SyncBatchNorms
 from gan_style.training.engine.engine import Engine
 from gan_style.training.strategy import strategy_of
+
+EPOCHS_WITHOUT_END = 200  # of a schedule that never ends; those of CycleGAN, section 7.1
 
 
 class ScaledByPlayer(MixedPrecision):
@@ -52,7 +56,7 @@ class TrainerSettings:
             multiplications to 10 bits on a GPU that has such units; elsewhere it is "32-true". torch's default does so
             in convolutions only. "auto" is "bf16-mixed" on a CPU with AMX, elsewhere "32-true".
         max_steps: exactly this many iterations; one is a batch through all turns. Wins over max_epochs.
-        max_epochs: exactly this many epochs of the larger domain.
+        max_epochs: exactly this many epochs of the larger domain; without either, to the end of the method's schedule.
         val_every: iterations between two validations; null: five in a run, at least one per 5,000.
         save_every: iterations between two checkpoints; null: with each validation.
         log_every: iterations between two rows of metrics.csv; null: 200 rows, at least one per 50.
@@ -76,7 +80,7 @@ class TrainerSettings:
     sync_batchnorm: bool | None = None
     precision: Literal["32-true", "tf32", "bf16-mixed", "16-mixed", "64-true", "auto"] = "32-true"
     max_steps: Count | None = None
-    max_epochs: Count | None = 200
+    max_epochs: Count | None = None
     val_every: Count | None = None
     save_every: Count | None = None
     log_every: Count | None = None
@@ -88,8 +92,6 @@ class TrainerSettings:
     profiler: Literal["simple", "advanced", "pytorch"] | None = None
 
     def __post_init__(self) -> None:
-        if self.max_steps is None and self.max_epochs is None:
-            raise UserError("give trainer.max_steps or trainer.max_epochs: a run has to end")
         if self.precision == "auto":
             self.precision = "bf16-mixed" if self.device_type == "cpu" and has_amx() else "32-true"
 
@@ -111,19 +113,21 @@ class TrainerSettings:
     def world_size(self) -> int:
         return self.device_count * self.num_nodes
 
-    def iterations(self, per_epoch: float, own_end: int | None = None) -> int:
-        """Return the iteration at which training ends.
+    def iterations(self, per_epoch: float, method: Translator) -> int:
+        """Return the iteration at which training ends: where the command says, else where the method's schedule ends.
 
         Args:
             per_epoch: iterations of an epoch, which need not be whole.
-            own_end: of a method that knows its end; only max_steps wins over it.
+            method: what is trained; over an end of its own only max_steps wins.
         """
         if self.max_steps is not None:
             return self.max_steps
-        if own_end is not None:
-            return own_end
-        assert self.max_epochs is not None
-        return math.ceil(self.max_epochs * per_epoch - 1e-9)
+        if method.last_iteration is not None:
+            return method.last_iteration
+        end = method.schedule.end(per_epoch) if isinstance(method.schedule, ConstantThenLinear) else None
+        if self.max_epochs is None and end is not None:
+            return end
+        return math.ceil((self.max_epochs or EPOCHS_WITHOUT_END) * per_epoch - 1e-9)
 
     def uses_fast_convolutions(self, image_size: Size) -> bool:
         """Check whether `fast_convolutions` computes the generators; compiled networks take their own."""

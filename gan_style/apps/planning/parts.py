@@ -56,7 +56,7 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
         begun_from(run.config["init_from"], model, run.config["model"], run.config["init_discriminators"])
     taught(model, run.config["model"].get("teacher"))
     engine = engine_of_run(model, settings, data)
-    length = settings.iterations(engine.iterations_per_epoch, model.last_iteration)
+    length = settings.iterations(engine.iterations_per_epoch, model)
     scores = own_scores_taken(run.config["metrics"], run.allowed, [node.parameters for node in run.callbacks])
     callbacks = [build(node, **taken) for node, taken in zip(run.callbacks, scores, strict=True)]
     return Parts(settings, data, engine, callbacks, length)
