@@ -6,6 +6,7 @@ The weights here are absolute: the official `lambda_identity=0.5` is relative to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,6 +44,10 @@ class CycleGAN(Translator):
         pool_size: past fakes that each discriminator is shown.
         join_passes: two inputs of one network in one pass; None decides by size and device.
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.
+
+    Raises:
+        ValueError: an identity loss or `pretrain` for domains with different channels, or `cycle_full` below 1 without
+            a `cycle_blur`.
     """
 
     generators = ("G_AB", "G_BA")
@@ -110,6 +115,10 @@ class CycleGAN(Translator):
         identity = {"idt_A": others[0], "idt_B": idt_B[0]} if same else {}
         cycle = {"rec_A": others[-1], "rec_B": self.G_AB(self._noised(fake_A))} if again else {}
         return {"real_A": real_A, "fake_B": fake_B, "real_B": real_B, "fake_A": fake_A, **cycle, **identity}
+
+    @property
+    def period(self) -> int:
+        return math.lcm(super().period, self.cycle_every)
 
     def _pretrains(self) -> bool:
         """Tell whether this iteration is one of those that only teach the generators to return their inputs."""

@@ -90,6 +90,10 @@ class Translator(nn.Module):
         seed: dropout, pools and other random choices of iteration t follow from (seed, rank, t) alone.
         weight_schedules: name of a `lambda_` -> `schedules.LinearTo`, or anything that is called like it; its
             weight begins at the value of that name.
+
+    Raises:
+        UserError: a setting of adversarial losses, augmentation or helpers for a method that has none, or one of the
+            helpers that their optimiser does not take.
     """
 
     # Its networks, by the names of its attributes
@@ -270,6 +274,11 @@ class Translator(nn.Module):
     def last_iteration(self) -> int | None:
         """Last iteration of a method that knows its own end; trainer.max_steps wins over it."""
         return None
+
+    @property
+    def period(self) -> int:
+        """Number of iterations after which costs repeat: those with a penalty cost more."""
+        return self.penalty_every
 
     def before_training(self) -> str | None:
         """Prepare a run before its first iteration, also a resumed one. Returns: a note to the user."""

@@ -8,6 +8,8 @@ recorded per process and never falls.
 from __future__ import annotations
 
 import json
+import math
+import statistics
 import sys
 import tempfile
 import time
@@ -41,25 +43,28 @@ class NoModules:
 
 
 class Watch(pl.Callback):
-    """Callback that times iterations, then counts the FLOPs of one more.
+    """Callback that times iterations, then counts the FLOPs of as many more as differ in their cost.
 
     Args:
-        iterations: number of timed iterations; FLOPs are counted after the peak of memory was read.
+        iterations: least number of timed iterations, 2 or more, of which the first counts for nothing; the others are
+            made whole periods. FLOPs are counted after the peak of memory was read.
+        period: iterations after which costs repeat.
     """
 
-    def __init__(self, iterations: int) -> None:
-        self.iterations = iterations
-        self.seconds: list[float] = []
+    def __init__(self, iterations: int, period: int) -> None:
+        self.period = period
+        self.iterations = 1 + math.ceil((iterations - 1) / period) * period
+        self.times: list[float] = []  # seconds of each iteration
         self.peak = 0.0  # bytes
-        self.flops = 0
+        self.counted: list[int] = []  # FLOPs of each iteration after those
         self._counter: FlopCounterMode | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._since = time.perf_counter()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        if len(self.seconds) == self.iterations:
-            self.peak = peak_bytes()
+        if len(self.times) == self.iterations:
+            self.peak = self.peak or peak_bytes()
             # torch's counter does not see most operations of fast convolutions
             engine_of(pl_module).fast_convolutions = False
             self._counter = FlopCounterMode(display=False)
@@ -69,14 +74,23 @@ class Watch(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if self._counter is not None:
             self._counter.__exit__(None, None, None)
-            self.flops = self._counter.get_total_flops()
-            trainer.should_stop = True
+            self.counted.append(self._counter.get_total_flops())
+            trainer.should_stop = len(self.counted) == self.period
             return
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         now = time.perf_counter()
-        self.seconds.append(now - self._since)
+        self.times.append(now - self._since)
         self._since = now
+
+    def seconds(self) -> list[float]:
+        """Return the mean time of an iteration in each period after the first iteration."""
+        starts = range(1, len(self.times), self.period)
+        return [statistics.mean(self.times[start : start + self.period]) for start in starts]
+
+    def flops(self) -> int:
+        """Return the operations of an iteration, the mean over a period."""
+        return round(statistics.mean(self.counted))
 
 
 def peak_bytes() -> float:
@@ -97,19 +111,21 @@ def tried(parts: Parts, iterations: int, folder: Path) -> dict[str, Any]:
         iterations: at least 2: memory still rises in the second, and the first is too slow to be timed.
         folder: for files that Lightning may write.
 
-    Returns: `seconds` of each iteration but the first, `peak` and the sizes of `state` in bytes, `flops`.
+    Returns: `seconds` of an iteration in each period of the method, the first iteration left out; `peak` and the sizes
+        of `state` in bytes; `flops` of an iteration.
     """
     quiet_lightning()
-    watch, engine, settings = Watch(iterations), parts.engine, parts.settings
+    engine, settings = parts.engine, parts.settings
+    watch = Watch(iterations, engine.method.period)
     engine.method.pretrain = 0  # those iterations cost less than all that follow
     averaged = [callback for callback in parts.callbacks if isinstance(callback, EMA)]
     settings.tell(engine, parts.data.image_size)
     trainer = settings.make([*averaged, watch], [], folder, val=1_000_000_000)
     trainer.fit(engine, datamodule=parts.data)
     return {
-        "seconds": watch.seconds[1:],
+        "seconds": watch.seconds(),
         "peak": watch.peak,
-        "flops": watch.flops,
+        "flops": watch.flops(),
         "state": {
             "gradients": _size(p.grad for p in engine.parameters()),
             "moments": _size(

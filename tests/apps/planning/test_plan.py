@@ -76,6 +76,23 @@ def test_pretraining_is_no_measure_of_a_run(tmp_path: Path) -> None:
     assert with_it == without
 
 
+def test_iterations_that_cost_more_count_with_those_that_cost_less(tmp_path: Path) -> None:
+    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "trainer.fast_convolutions=false"]
+    words += ["model.lambda_idt=0"]
+    always, second, third = (
+        tried(parts_of(composed([*words, f"model.cycle_every={every}"])), 4, tmp_path) for every in (1, 2, 3)
+    )
+    assert [len(found["seconds"]) for found in (always, second, third)] == [3, 2, 1]
+    cycle = 2 * (always["flops"] - second["flops"])  # of the passes back, in every second iteration
+    assert 0 < cycle < always["flops"]
+    assert third["flops"] == pytest.approx(always["flops"] - 2 / 3 * cycle, abs=2)
+    regular = tried(
+        parts_of(composed([*words, "model.cycle_every=2", "model.lambda_r1=1", "model.penalty_every=3"])), 2, tmp_path
+    )
+    assert len(regular["seconds"]) == 1
+    assert second["flops"] < regular["flops"]
+
+
 def test_a_known_network_has_the_known_number_of_parameters() -> None:
     node = composed(["model=cyclegan", *TINY])["model"]
     model = build(node, channels_A=3, channels_B=3)
