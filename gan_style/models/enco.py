@@ -34,7 +34,7 @@ class EnCo(Translator):
         lambda_enco: weight of the agreement of encoder and decoder.
         lambda_idt: weight of |G(B) - B|; while it is above 0 the two are halved, as in the official code.
         num_patches: places compared in each pair of maps of each image.
-        oversample: of so many times as many random places the most doubtful are taken.
+        oversample: of so many times as many random places those are taken that D is surest are fake.
         random_share: share of the places that is drawn from all instead.
         join_passes: two inputs of one network in one pass; None decides by size and device.
         **training: adversarial loss and penalties, optimisers, schedule, seed and the like: see `Translator`.

@@ -50,6 +50,9 @@ class MicroAST(Styled):
         content_layers, style_layers, style_weights, relative: see `PerceptualLoss`; the default is the first layers of
             all blocks to `relu4_1`, or to where the weights end, and the last of them for contents.
         **training: optimiser, schedule, clipping, accumulation and seed of `Translator`.
+
+    Raises:
+        UserError: in `generator_loss`, without a VGG.
     """
 
     generators = ("content_encoder", "style_encoder", "modulator", "decoder")

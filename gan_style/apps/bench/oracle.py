@@ -13,7 +13,7 @@ from gan_style.evaluation.drawn import DrawnJudge
 from gan_style.metrics.filters import from_grey_levels
 from gan_style.networks.resnet import ResnetGenerator
 
-FILTERS, BLOCKS, LEARNING_RATE = 24, 3, 4e-4  # as in conf/bench/small.yaml
+FILTERS, BLOCKS, LEARNING_RATE = 24, 3, 4e-4  # as in gan_style/apps/bench/small.yaml
 
 
 def train_and_translate(judge: DrawnJudge, iterations: int, seed: int) -> NDArray[np.uint8]:
