@@ -17,7 +17,7 @@ from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
 from gan_style.models.cyclegan import CycleGAN
-from gan_style.models.schedules import ConstantThenLinear
+from gan_style.models.schedules import ConstantThenLinear, Stepwise
 from gan_style.training.callbacks.keeper import Keeper
 from gan_style.training.engine.engine import Engine
 from gan_style.training.strategy import DDPPerPlayer
@@ -57,14 +57,37 @@ def test_without_a_length_a_run_ends_with_its_schedule(run: Run, words: tuple[st
     assert load(run("run", *words) / "checkpoints/last.ckpt")["iteration"] == iterations
 
 
-@pytest.mark.parametrize(
-    ("model", "iterations"),
-    [("cyclegan", 200), ("cut", 400), ("fastcut", 200), ("dclgan", 400), ("ugatit", 1_000_000), ("munit", 200)],
+PAPERS_EPOCHS = {"cyclegan": 200, "gcgan": 200, "stegogan": 200, "fastcut": 200} | dict.fromkeys(
+    ["cut", "dclgan", "simdcl", "santa", "enco", "unsb", "qsattn"], 400
 )
-def test_the_papers_lengths_are_the_defaults(model: str, iterations: int) -> None:
+PAPERS_ITERATIONS = {"ugatit": 1_000_000, "ugatit_light": 1_000_000, "sincut": 100_000}
+
+
+@pytest.mark.parametrize("model", [*PAPERS_EPOCHS, *PAPERS_ITERATIONS])
+def test_the_papers_lengths_are_the_defaults(model: str) -> None:
     config = composed([f"model={model}"])
     method = Mock(schedule=build(config["model"]["schedule"]), last_iteration=None)
-    assert build(config["trainer"]).iterations(1.0, method) == iterations
+    per_epoch = 7.5
+    expected = PAPERS_ITERATIONS.get(model) or PAPERS_EPOCHS[model] * per_epoch
+    assert build(config["trainer"]).iterations(per_epoch, method) == expected
+
+
+@pytest.mark.parametrize(
+    ("schedule", "iterations"),
+    [
+        (None, 1500),
+        (ConstantThenLinear(decay=0), 1500),
+        (Stepwise(), 1500),
+        (lambda iteration, iterations_per_epoch: 1.0, 1500),
+        (Mock(end=lambda iterations_per_epoch: 5000), 5000),
+        (Mock(end=0.5), 1500),
+    ],
+)
+def test_a_schedule_that_says_no_end_is_200_epochs(schedule: object, iterations: int) -> None:
+    settings, method = TrainerSettings("cpu"), Mock(schedule=schedule, last_iteration=None)
+    assert settings.iterations(7.5, method) == iterations
+    assert TrainerSettings("cpu", max_epochs=2).iterations(7.5, method) == 15
+    assert settings.iterations(7.5, Mock(schedule=ConstantThenLinear(), last_iteration=30)) == 30
 
 
 def test_checkpoints_come_at_odd_iterations_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

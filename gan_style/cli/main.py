@@ -111,7 +111,9 @@ def _around_training(verbs: Any) -> None:
     plan.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="as of train")
     plan.add_argument("--memory", metavar="8GB", help="budget: peak of memory, GB of 1e9 bytes or GiB")
     plan.add_argument("--hours", metavar="H", help="budget: time of the whole training")
-    plan.add_argument("--iterations", type=int, default=4, metavar="N", help="of a trial, the first is not timed; 4")
+    plan.add_argument(
+        "--iterations", type=int, default=4, metavar="N", help="of a trial, at least; the first is not timed; 4"
+    )
     plan.add_argument("--json", type=expanded, metavar="FILE.json", help="write all numbers")
     configs_option(plan)
     plan.set_defaults(run=("cli.plan", "plan"))

@@ -117,8 +117,9 @@ class CycleGAN(Translator):
         return {"real_A": real_A, "fake_B": fake_B, "real_B": real_B, "fake_A": fake_A, **cycle, **identity}
 
     @property
-    def period(self) -> int:
-        return math.lcm(super().period, self.cycle_every)
+    def cost_period(self) -> int:
+        """Likewise, with those that have a cycle loss."""
+        return math.lcm(super().cost_period, self.cycle_every)
 
     def _pretrains(self) -> bool:
         """Tell whether this iteration is one of those that only teach the generators to return their inputs."""

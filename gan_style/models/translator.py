@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -276,9 +277,9 @@ class Translator(nn.Module):
         return None
 
     @property
-    def period(self) -> int:
-        """Number of iterations after which costs repeat: those with a penalty cost more."""
-        return self.penalty_every
+    def cost_period(self) -> int:
+        """Number of iterations after which costs repeat: those with a penalty or a step of the optimiser cost more."""
+        return math.lcm(self.accumulate, self.penalty_every if self.penalised else 1)
 
     def before_training(self) -> str | None:
         """Prepare a run before its first iteration, also a resumed one. Returns: a note to the user."""

@@ -20,14 +20,13 @@ from gan_style.core.devices import has_amx
 from gan_style.core.errors import UserError
 from gan_style.core.sizes import Size
 from gan_style.core.types import Count
-from gan_style.models.schedules import ConstantThenLinear
 from gan_style.models.translator import Translator
 from gan_style.networks.fast_convolutions import is_faster
 from gan_style.training.engine.batch_norm import SyncBatchNorms
 from gan_style.training.engine.engine import Engine
 from gan_style.training.strategy import strategy_of
 
-EPOCHS_WITHOUT_END = 200  # of a schedule that never ends; those of CycleGAN, section 7.1
+EPOCHS_WITHOUT_END = 200  # where no schedule says an end; those of CycleGAN, section 7.1
 
 
 class ScaledByPlayer(MixedPrecision):
@@ -124,9 +123,10 @@ class TrainerSettings:
             return self.max_steps
         if method.last_iteration is not None:
             return method.last_iteration
-        end = method.schedule.end(per_epoch) if isinstance(method.schedule, ConstantThenLinear) else None
+        end_of = getattr(method.schedule, "end", None)  # a schedule of the user's own may have one, too
+        end = end_of(per_epoch) if callable(end_of) else None
         if self.max_epochs is None and end is not None:
-            return end
+            return int(end)
         return math.ceil((self.max_epochs or EPOCHS_WITHOUT_END) * per_epoch - 1e-9)
 
     def uses_fast_convolutions(self, image_size: Size) -> bool:

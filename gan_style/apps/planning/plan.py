@@ -39,7 +39,7 @@ def plan(
 
     Args:
         *overrides: of config keys, such as "model=cut".
-        iterations: of a trial, 3 or more: the first is not timed.
+        iterations: of a trial, 3 or more: the first is not timed. A trial has at least one of each kind.
         memory: the budget of the peak of memory, in bytes.
         hours: the budget of the whole training.
         config_dir: a folder of the user's own configs.
@@ -89,8 +89,21 @@ def target_of(config: Mapping[str, Any], parts: Parts) -> Target:
         load_size=data.load_size if "load_size" in config["data"] else None,
         smallest=max((minimum_size(network) for network in model.networks("D")), default=1),
         accumulates=not model.optimizes_images,
-        max_steps=config["trainer"]["max_steps"] is not None,
+        counts=counts_of(config),
     )
+
+
+def counts_of(config: Mapping[str, Any]) -> dict[str, float]:
+    """Return the keys of a config that count iterations, with their values, where they are not 0."""
+    model, found = config["model"], {"trainer.max_steps": config["trainer"]["max_steps"]}
+    found["model.pretrain"] = model.get("pretrain")
+    nodes = {"schedule": model.get("schedule")}
+    nodes |= {f"weight_schedules.{name}": node for name, node in (model.get("weight_schedules") or {}).items()}
+    for name, node in nodes.items():
+        unit = "epochs" if name == "schedule" else "iterations"  # where a node says none, of the classes' own
+        if node and node.get("unit", unit) == "iterations":
+            found |= {f"model.{name}.{key}": node.get(key) for key in ("constant", "decay", "every", "length")}
+    return {key: value for key, value in found.items() if value}
 
 
 def run_trials(

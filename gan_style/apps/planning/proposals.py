@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gan_style.apps.planning.prediction import Cost
 from gan_style.core.sizes import Size, as_given, height_width, pixels_of, sized
@@ -23,7 +23,7 @@ class Target:
         load_size: size before the crop, or None.
         smallest: of a side that the networks need.
         accumulates: whether the method supports gradient accumulation.
-        max_steps: whether the iterations were given as a number, which then grows for smaller batches.
+        counts: keys of the config that count iterations, with their values, which grow for smaller batches.
     """
 
     image_size: Size
@@ -33,7 +33,7 @@ class Target:
     load_size: Size | None = None
     smallest: int = 1
     accumulates: bool = True
-    max_steps: bool = False
+    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def _batch_overrides(target: Target, batch: int) -> tuple[str, ...]:
     if batch == target.batch_size:
         return ()
     times = target.batch_size // batch
-    overrides = (f"data.batch_size={batch}", f"model.accumulate={target.accumulate * times}")
-    return (*overrides, f"trainer.max_steps={target.iterations * times}") if target.max_steps else overrides
+    longer = (f"{key}={count * times}" for key, count in target.counts.items())
+    return (f"data.batch_size={batch}", f"model.accumulate={target.accumulate * times}", *longer)
 
 
 def _smaller(target: Target) -> Iterator[Size]:

@@ -43,7 +43,7 @@ class NoModules:
 
 
 class Watch(pl.Callback):
-    """Callback that times iterations, then counts the FLOPs of as many more as differ in their cost.
+    """Callback that times iterations, then counts the FLOPs of one more period.
 
     Args:
         iterations: least number of timed iterations, 2 or more, of which the first counts for nothing; the others are
@@ -116,7 +116,7 @@ def tried(parts: Parts, iterations: int, folder: Path) -> dict[str, Any]:
     """
     quiet_lightning()
     engine, settings = parts.engine, parts.settings
-    watch = Watch(iterations, engine.method.period)
+    watch = Watch(iterations, engine.method.cost_period)
     engine.method.pretrain = 0  # those iterations cost less than all that follow
     averaged = [callback for callback in parts.callbacks if isinstance(callback, EMA)]
     settings.tell(engine, parts.data.image_size)

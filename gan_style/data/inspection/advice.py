@@ -166,6 +166,6 @@ def setting_findings(inspection: Inspection) -> Iterator[Finding]:
         "note",
         f"{PAPER_EPOCHS} epochs of {most} pictures are {iterations:,} iterations at batch 1; the papers' sets of about "
         f"1,000 pictures get {PAPER_ITERATIONS:,}.",
-        f"between trainer.max_epochs={min(epochs, PAPER_EPOCHS)} and {max(epochs, PAPER_EPOCHS)}, "
-        "half of them in model.schedule.constant and half in model.schedule.decay",
+        f"between {min(epochs, PAPER_EPOCHS)} and {max(epochs, PAPER_EPOCHS)} epochs, half of them in "
+        "model.schedule.constant and half in model.schedule.decay, where a run ends",
     )

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from gan_style.apps.planning.parts import parts_of
-from gan_style.apps.planning.plan import KEPT_CHECKPOINTS, run_trial, target_of
+from gan_style.apps.planning.plan import KEPT_CHECKPOINTS, counts_of, run_trial, target_of
+from gan_style.apps.planning.proposals import Target, candidates
 from gan_style.apps.planning.trial import tried
 from gan_style.cli.main import main
 from gan_style.core.compose import composed
 from gan_style.core.config import build
 from gan_style.core.errors import UserError
+from tests.apps.planning.test_prediction import PLAIN
 from tests.conftest import fitting
 from tests.models.test_contract import MODELS
 
@@ -91,6 +93,40 @@ def test_iterations_that_cost_more_count_with_those_that_cost_less(tmp_path: Pat
     )
     assert len(regular["seconds"]) == 1
     assert second["flops"] < regular["flops"]
+
+
+def test_a_step_of_the_optimiser_is_in_every_trial(tmp_path: Path) -> None:
+    words = ["model=cyclegan", *TINY, *fitting("model=cyclegan"), "trainer.fast_convolutions=false"]
+    one, eight = (tried(parts_of(composed([*words, f"model.accumulate={n}"])), 2, tmp_path) for n in (1, 8))
+    assert eight["state"]["moments"] == one["state"]["moments"] > 0
+    assert len(eight["seconds"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [
+        (("model=cut",), {}),
+        (("model=cut", "trainer.max_steps=7"), {"trainer.max_steps": 7}),
+        (("model=sincut",), {"model.schedule.constant": 50000, "model.schedule.decay": 50000}),
+        (("model=munit",), {"model.schedule.every": 100_000}),
+        (
+            ("experiment=demo", "model.pretrain=3"),
+            {
+                "trainer.max_steps": 2900,
+                "model.pretrain": 3,
+                "model.schedule.constant": 1450,
+                "model.schedule.decay": 1450,
+                "model.weight_schedules.lambda_cycle.length": 2900,
+            },
+        ),
+    ],
+)
+def test_what_counts_iterations_grows_as_the_batch_shrinks(words: tuple[str, ...], counts: dict[str, int]) -> None:
+    config = composed(words)
+    assert counts_of(config) == counts
+    target = Target(image_size=64, batch_size=2, accumulate=1, iterations=10, counts=counts)
+    changes = {word for one in candidates(target, {False: PLAIN}) for word in one.overrides}
+    assert {f"{key}={2 * count}" for key, count in counts.items()} <= changes
 
 
 def test_a_known_network_has_the_known_number_of_parameters() -> None:

@@ -98,7 +98,7 @@ def test_smaller_batches_keep_the_step_of_the_optimiser_and_come_before_smaller_
 
 
 def test_a_number_of_iterations_grows_as_the_batch_shrinks() -> None:
-    target = Target(image_size=64, batch_size=4, accumulate=2, iterations=10, max_steps=True)
+    target = Target(image_size=64, batch_size=4, accumulate=2, iterations=10, counts={"trainer.max_steps": 10})
     words = [proposal.overrides for proposal in candidates(target, {False: PLAIN})]
     assert ("data.batch_size=1", "model.accumulate=8", "trainer.max_steps=40") in words
 

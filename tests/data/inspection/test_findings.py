@@ -177,4 +177,4 @@ def test_the_settings_follow_the_pictures(clean: Path) -> None:
         assert ("up to data.image_size=96" in advice.sentence) == (crop == sets.CROP)
     (length,) = [finding for finding in findings if finding.code == "suggest-length"]
     assert "200 epochs of 56 pictures are 11,200 iterations" in length.sentence
-    assert "between trainer.max_epochs=200 and 1000" in length.remedy
+    assert "between 200 and 1000 epochs, half of them in model.schedule.constant" in length.remedy
