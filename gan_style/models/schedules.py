@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from gan_style.core.types import Positive, Share, Weight
@@ -34,12 +33,11 @@ class ConstantThenLinear:
         time = iteration / iterations_per_epoch if self.unit == "epochs" else float(iteration)
         return min(1.0, max(0.0, 1.0 - (time - self.constant) / self.decay))
 
-    def end(self, iterations_per_epoch: float = 1.0) -> int | None:
-        """Return the first iteration at which the factor is 0; None if it never is."""
+    def end(self, iterations_per_epoch: float = 1.0) -> float | None:
+        """Return the iteration, which need not be whole, from which on the factor is 0; None if it never is."""
         if self.decay == 0:
             return None
-        length = self.constant + self.decay
-        return math.ceil(length * (iterations_per_epoch if self.unit == "epochs" else 1.0) - 1e-9)
+        return (self.constant + self.decay) * (iterations_per_epoch if self.unit == "epochs" else 1.0)
 
 
 class Stepwise:

@@ -26,7 +26,7 @@ from gan_style.training.engine.batch_norm import SyncBatchNorms
 from gan_style.training.engine.engine import Engine
 from gan_style.training.strategy import strategy_of
 
-EPOCHS_WITHOUT_END = 200  # where no schedule says an end; those of CycleGAN, section 7.1
+EPOCHS_WITHOUT_END = 200  # where no schedule says an end; those of CycleGAN (Zhu et al. 2017, section 4)
 
 
 class ScaledByPlayer(MixedPrecision):
@@ -124,10 +124,9 @@ class TrainerSettings:
         if method.last_iteration is not None:
             return method.last_iteration
         end_of = getattr(method.schedule, "end", None)  # a schedule of the user's own may have one, too
-        end = end_of(per_epoch) if callable(end_of) else None
-        if self.max_epochs is None and end is not None:
-            return int(end)
-        return math.ceil((self.max_epochs or EPOCHS_WITHOUT_END) * per_epoch - 1e-9)
+        end = end_of(per_epoch) if self.max_epochs is None and callable(end_of) else None
+        length = (self.max_epochs or EPOCHS_WITHOUT_END) * per_epoch if end is None else end
+        return math.ceil(length - 1e-9)
 
     def uses_fast_convolutions(self, image_size: Size) -> bool:
         """Check whether `fast_convolutions` computes the generators; compiled networks take their own."""
