@@ -216,8 +216,8 @@ def composed(words: list[str]) -> dict[str, Any]:
 
 
 def smaller(words: list[str]) -> list[str]:
-    """The words of SMALL that fit a command."""
-    given = keys_of(words)
+    """The words of SMALL that fit a command. Whatever length a document gives, two iterations are run."""
+    given = keys_of(words) - {"trainer.max_steps"}
     if "data.image_size" in given:
         given.add("data.load_size")  # ours is for our own size
     small = chosen(SMALL, composed(words), given)
