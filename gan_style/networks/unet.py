@@ -36,7 +36,7 @@ class UNetGenerator(nn.Module):
         norm: ``instance``, ``batch`` or ``none``; the outermost and innermost convolutions have none.
         dropout: probability in the decoder levels of full width except the innermost, in [0, 1); a network
             too shallow for such a level gets it next to the innermost.
-        upsample: ``deconv`` (4x4), ``resize``, ``pixelshuffle`` or ``blur``.
+        upsample: ``deconv`` (4x4), ``resize``, ``pixelshuffle``, ``blur`` or ``bilinear``.
         spectral: spectral norm on every convolution; the last one has none where `head` starts small.
         init: see `gan_style.networks.init.initialize`.
         init_gain: likewise.

@@ -81,14 +81,14 @@ CODES = {
         "warn",
         "a grid at the stride of the generator lies over the output",
         "transposed convolutions cover the pixels unevenly",
-        "model.generator.upsample=resize (or blur, pixelshuffle)",
+        "model.generator.upsample=blur (or resize)",
         20,
     ),
     "blur": Code(
         "warn",
         "the output has far less fine detail than the pictures of its domain",
         "the loss of the cycle or of the content pays for means, or the discriminator looks at nothing that small",
-        "lower {hold}, or take a discriminator that looks at less at once, model/discriminator=pixel",
+        "lower {hold}, or take a discriminator that sees strokes, model/discriminator=patches",
         10,
     ),
     "frozen-term": Code(
