@@ -153,6 +153,19 @@ def test_small_pictures_are_told_what_helps_before_training(
     assert said in refused(*run, *words)
 
 
+def test_of_several_judges_the_one_that_needs_more_is_named(refused: Refused, tmp_path: Path) -> None:
+    root = pictures(tmp_path / "small", 40, 32)
+    words = (
+        "model/discriminator=patches",
+        "model.discriminator.judges.patch=null",
+        "data=folders",
+        f"data.root={root}",
+    )
+    small = ("data.image_size=12", "data.load_size=12", f"run_dir={tmp_path / 'run'}", "trainer.max_steps=1")
+    said = "data.image_size=12 is too small for TextureDiscriminator (the judge texture), which needs 16 on each side"
+    assert said in refused("train", *words, *small, "model.generator.filters=4", "trainer=cpu")
+
+
 def test_the_remedies_help_and_image_size_says_nothing_of_pictures_of_their_own_sizes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,6 +154,15 @@ def minimum_size(network: nn.Module) -> int:
     return int(getattr(network, "minimum_size", 1))
 
 
+def narrowest(network: nn.Module) -> str:
+    """Name what in a network needs the largest pictures: its class, and of several judges that one's and its name."""
+    judges = getattr(network, "networks", None)
+    if not isinstance(judges, nn.ModuleDict):
+        return type(network).__name__
+    name = max(judges, key=lambda each: minimum_size(judges[each]))
+    return f"{type(judges[name]).__name__} (the judge {name})"
+
+
 def is_recomputable(module: nn.Module) -> bool:
     """Check whether `networks.recomputed.checkpointed` may compute a module twice; false unless declared."""
     return bool(getattr(module, "recomputable", False))

@@ -16,7 +16,7 @@ from gan_style.core.paths import absent, expanded
 from gan_style.core.sizes import as_given, height_width
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
-from gan_style.networks.contract import TRIED_SIDE, minimum_size
+from gan_style.networks.contract import TRIED_SIDE, minimum_size, narrowest
 from gan_style.networks.recomputed import blocks_of
 from gan_style.networks.wrap import wrapping
 from gan_style.training import arithmetic
@@ -237,7 +237,7 @@ def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
         needed = minimum_size(network)
         if min(sides) >= needed:
             continue
-        kind, lower = type(network).__name__, "or lower the layers or scales of model.discriminator"
+        kind, lower = narrowest(network), "or lower the layers or scales of model.discriminator"
         if data.transform.fixed_size:
             raise UserError(
                 f"data.image_size={as_given(data.image_size)} is too small for {kind}, which needs {needed} on each "
