@@ -70,6 +70,7 @@ def test_noise_goes_on_after_a_resume(run: Run) -> None:
     extra = ("model/generator=painter", "model.generator.depth=2", "trainer.val_every=2")
     extra += (
         "model/generator@model.generator_BA=resnet6",
+        "model.generator_BA.noise=true",
         "model.generator_BA.filters=2",
         "model.generator_BA.blocks=1",
     )

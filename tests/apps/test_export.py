@@ -42,6 +42,7 @@ GENERATORS = [
     ("model/generator=painter",),
     ("model/generator=resnet6", "model.generator.head=residual", "model.generator.noise=true"),
     ("model/generator=mobile",),
+    ("model/generator=mobile", "model.generator.head=band", "model.generator.noise=true"),
 ]
 WHOLE = [
     *[("model=cyclegan", *words) for words in GENERATORS],

@@ -143,6 +143,9 @@ def test_what_cannot_be_is_refused_in_one_sentence(run: Run) -> None:
     assert "set model.cycle_blur" in refused("model.cycle_full=0.5")
     assert "model.pretrain=0" in refused("model.pretrain=1", "model.lambda_idt=0", channels_A=1)
     assert "weight_schedules.lambda_cycle.length" in refused(TO_ONE + "0}}")
+    band = refused("model.generator.head=band", "model.lambda_idt=0", channels_A=1)
+    assert "model.generator.head=band" in band
+    assert "translates 1 to 3: take head=tanh" in band
     other = "model.weight_schedules={lambda_style:{_target_:gan_style.models.schedules.LinearTo,end:1,length:9}}"
     with pytest.raises(UserError, match=r"lambda_style is no weight of this method, which .*lambda_cycle, lambda_idt"):
         run("other", other, "trainer.max_steps=1")
@@ -157,6 +160,12 @@ def test_a_schedule_of_something_else_is_refused(run: Run) -> None:
             run("other", f"model.weight_schedules={given}", "trainer.max_steps=1")
     with pytest.raises(UserError, match="lambda_cycle=0 leaves out what its schedule is to weigh"):
         run("nothing", TO_ONE + "4}}", "model.lambda_cycle=0", "trainer.max_steps=1")
+
+
+def test_noise_of_a_generator_that_takes_none_is_refused() -> None:
+    for name in ("adain", "munit", "santa"):
+        with pytest.raises(UserError, match=r"^model\.generator\.noise is not a known key; there are: "):
+            small_config(f"model={name}", "model.generator.noise=true")
 
 
 def test_the_doctor_looks_at_what_follows_pretraining(run: Run) -> None:
@@ -181,4 +190,12 @@ def test_a_schedule_that_ends_before_the_run_is_said(run: Run, capsys: pytest.Ca
     run("short", TO_ONE + "5}}", "trainer.max_steps=10")
     assert said in capsys.readouterr().out
     run("whole", TO_ONE + "10}}", "trainer.max_steps=10")
+    assert said not in capsys.readouterr().out
+
+
+def test_a_rate_that_ends_before_the_run_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    said, words = "the learning rate reaches 0 long before the end", ("model.schedule.unit=iterations",)
+    run("short", *words, "model.schedule.constant=2", "model.schedule.decay=3", "trainer.max_steps=10")
+    assert said in capsys.readouterr().out
+    run("whole", *words, "model.schedule.constant=5", "model.schedule.decay=5", "trainer.max_steps=10")
     assert said not in capsys.readouterr().out

@@ -19,6 +19,7 @@ from gan_style.networks.unet import UNetGenerator
 UNet: Callable[..., Any] = UNetGenerator
 NETWORKS: dict[str, Callable[..., Any]] = {
     "resnet": lambda **words: ResnetGenerator(filters=4, blocks=1, **({"noise": True} | words)),
+    "mobile": lambda **words: ResnetGenerator(filters=4, blocks=1, separable=True, **({"noise": True} | words)),
     "resnet without blocks": lambda **words: ResnetGenerator(filters=4, blocks=0, **({"noise": True} | words)),
     "unet": lambda **words: UNet(filters=4, depth=3, **({"noise": True} | words)),
     "painter": lambda **words: UNet(
@@ -31,7 +32,7 @@ NETWORKS: dict[str, Callable[..., Any]] = {
     ),
 }
 EVERY = pytest.mark.parametrize("name", NETWORKS)
-LEVELS = {"resnet": 3, "resnet without blocks": 3, "unet": 2, "painter": 3}
+LEVELS = {"resnet": 3, "mobile": 3, "resnet without blocks": 3, "unet": 2, "painter": 3}
 
 
 def made(name: str, **words: object) -> Any:

@@ -92,13 +92,13 @@ def test_tiled_equals_whole_with_trained_weights(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("head", ["residual", "band"])
-@pytest.mark.parametrize("name", ["resnet", "unet", "painter"])
+@pytest.mark.parametrize("name", ["resnet", "mobile", "unet", "painter"])
 def test_heads_that_begin_at_the_picture(name: str, head: str, tmp_path: Path) -> None:
     assert_exact(NETWORKS[name](head=head, init_gain=0.2).eval(), tmp_path)
 
 
 @pytest.mark.parametrize("words", [{}, {"head": "band"}])
-@pytest.mark.parametrize("name", ["resnet", "unet", "painter"])
+@pytest.mark.parametrize("name", ["resnet", "mobile", "unet", "painter"])
 def test_noise_is_drawn_by_place_and_not_by_tile(name: str, words: dict[str, Any], tmp_path: Path) -> None:
     network = NETWORKS[name](noise=True, init_gain=0.2, **words).eval()
     with torch.no_grad():
