@@ -12,6 +12,9 @@ from gan_style.core.sizes import Size
 from gan_style.data.scenes import DEFAULT_TASK, TASKS, Part, Scene, Task
 from gan_style.data.unpaired import Images, StoredImages
 
+FIRST_OTHER_SCENE = 3_000_000  # far from what training sees and what is scored
+OTHERS = 40  # scenes that a judge of materials is fitted to
+
 
 def first(images: Images, limit: int | None) -> Images:
     """Return the first `limit` pictures; all of them for None."""
@@ -82,6 +85,11 @@ class SceneImages:
     def scene(self, i: int) -> Scene:
         """Draw a picture with its labels and objects."""
         return self.task.scene(self.seed, self.number(i), self.size, self.domain, part=self.part)
+
+    def others(self, count: int) -> list[Scene]:
+        """Draw other scenes of this domain, far from all that are trained on or scored."""
+        indices, part = range(FIRST_OTHER_SCENE, FIRST_OTHER_SCENE + count), f"test{self.domain}"
+        return [self.task.scene(self.seed, i, self.size, self.domain, part=part) for i in indices]  # type: ignore[arg-type]
 
     def samples(self, i: int, count: int, first: int = 0) -> NDArray[np.uint8]:
         """Draw further true pictures of a scene, [count, H, W, 3]; the first with number 0 is the picture."""

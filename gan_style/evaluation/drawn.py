@@ -13,18 +13,18 @@ from torch import Tensor
 
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
+from gan_style.data.image_sets import FIRST_OTHER_SCENE, OTHERS
 from gan_style.data.images import to_uint8
 from gan_style.data.scenes.photo import MATERIALS
 from gan_style.data.scenes.tasks import Task, find_task
 from gan_style.metrics.filters import from_grey_levels
 from gan_style.metrics.intervals import bootstrap_interval
-from gan_style.metrics.labels import LinearJudge, mean_iou, overlaps
+from gan_style.metrics.labels import LinearJudge, overlaps, pooled_iou
 from gan_style.metrics.table import NAMED, Score, goodness
 from gan_style.metrics.truth import ColourTransfer, bootstrap
 
 # far from what training sees and what evaluate scores
-FIRST_SCENE, FIRST_OTHER_SCENE, FIRST_STYLE = 2_000_000, 3_000_000, 4_000_000
-OTHERS = 40  # true pictures of other scenes, which the judge of labels is fitted to and textures are compared with
+FIRST_SCENE, FIRST_STYLE = 2_000_000, 4_000_000
 BATCH_SIZE = 8  # pictures
 ROUNDS, SET_ROUNDS = 2000, 20  # of the bootstrap over pictures: of means, and of distances between sets
 
@@ -162,10 +162,8 @@ class DrawnJudge:
 
     def _pooled_iou(self, images: Images) -> dict[str, float]:
         """Return the mean IoU of the materials of all pictures together, as of Cityscapes, with its interval."""
-        both, either = overlaps(torch.from_numpy(self.shown(images)), torch.from_numpy(self.labels), len(MATERIALS))
-        drawn = torch.from_numpy(np.random.default_rng(0).integers(0, len(images), (ROUNDS, len(images))))
-        low, high = np.percentile(mean_iou(both[drawn].sum(1), either[drawn].sum(1)).numpy(), [2.5, 97.5])
-        return {"value": float(mean_iou(both.sum(0), either.sum(0))), "low": float(low), "high": float(high)}
+        shown, true = (torch.from_numpy(maps) for maps in (self.shown(images), self.labels))
+        return pooled_iou(*overlaps(shown, true, len(MATERIALS)))
 
     def _row_of_images(self, row: Score, given: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """Compute a score of single pictures of what is given by the names of its inputs: [N]."""

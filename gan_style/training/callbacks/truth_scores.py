@@ -16,11 +16,13 @@ from gan_style.data.datamodule import Splits
 from gan_style.data.image_sets import SceneImages
 from gan_style.metrics.filters import from_grey_levels
 from gan_style.metrics.grid import folded, grid_excess, strides_of
+from gan_style.metrics.labels import pooled_iou
 from gan_style.metrics.own import values_of
 from gan_style.metrics.table import NAMED, Score, described
 from gan_style.metrics.truth import ColourTransfer, bootstrap
 from gan_style.models.processes import gather
 from gan_style.models.translator import Translator
+from gan_style.training.callbacks.materials import Materials
 from gan_style.training.callbacks.score_file import Scores, record
 from gan_style.training.engine.engine import engine_of, method_of
 from gan_style.training.engine.hooks import RunCallback
@@ -34,7 +36,8 @@ NAMES = {"A2B": ("real_A", "fake_B", "truth_B"), "B2A": ("real_B", "fake_A", "tr
 class TruthScores(RunCallback):
     """Callback that scores translations, untranslated inputs and a global colour transfer against the truth.
 
-    By local distance, PSNR, SSIM, detail and grid; left out where the data knows no truth. Columns `val/A2B/psnr`, ...,
+    By local distance, PSNR, SSIM, detail and grid, of drawn scenes also by label IoU; left out where the data knows no
+    truth. Columns `val/A2B/psnr`, ...,
     and `val/psnr`, the mean over directions. `scores.json` has beside each what another true picture of the same scenes
     scores (`true_picture`), where the truth is drawn and not one picture.
 
@@ -46,6 +49,8 @@ class TruthScores(RunCallback):
         self.rows = [*(NAMED[name] for name in METRICS), *own_of_images]
         self._values: dict[tuple[str, str, str], list[float]] = {}
         self._folded: dict[tuple[str, str], list[Tensor]] = {}
+        self._overlaps: dict[tuple[str, str], list[Tensor]] = {}
+        self._materials: dict[str, Materials | None] = {}
         self._transfers: dict[str, ColourTransfer] = {}
         self._true: dict[str, dict[str, float]] = {}  # direction -> score of another true picture
 
@@ -59,10 +64,15 @@ class TruthScores(RunCallback):
             known = [d for d in model.directions if not _of_truth(row) or truth[d] is not None]
             prefixes = ["val", *(f"val/{direction}" for direction in known)] if known else []
             offered |= {f"{prefix}/{row.name}": row.better for prefix in prefixes}
+        known = [direction for direction in model.directions if truth[direction] is not None]
+        drawn = [direction for direction in known if isinstance(truth[direction], SceneImages)]
+        for name, directions in (("grid", known), ("label_iou", drawn)):
+            prefixes = ["val", *(f"val/{direction}" for direction in directions)] if directions else []
+            offered |= {f"{prefix}/{name}": NAMED[name].better for prefix in prefixes}
         return offered
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._values, self._folded = defaultdict(list), defaultdict(list)
+        self._values, self._folded, self._overlaps = defaultdict(list), defaultdict(list), defaultdict(list)
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
@@ -78,6 +88,13 @@ class TruthScores(RunCallback):
                 beside = {name: images.cpu() for name, images in beside.items()}
                 transferred = self._transfers[direction](outputs[real])
                 self._score("colour transfer", direction, rows, beside | {"fakes": transferred})
+                if direction not in self._materials:
+                    self._materials[direction] = materials_of(trainer.datamodule.splits, direction)  # type: ignore[attr-defined]
+                if materials := self._materials[direction]:
+                    made = {"model": outputs[fake], "input": outputs[real], "colour transfer": transferred}
+                    for of, images in made.items():
+                        counts = materials.overlaps(images, batch[f"path_{real[-1]}"])
+                        self._overlaps[of, direction].extend(counts)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
@@ -92,12 +109,15 @@ class TruthScores(RunCallback):
         own = {row.name: described(row) for row in self.rows if row.source}
         for (of, direction), value in self._grids(images).items():
             table[of][direction]["grid"] = {"value": value, "low": None, "high": None, "floor": None}
+        for (of, direction), counts in _gathered(self._overlaps, images).items():
+            table[of][direction]["label_iou"] = {**pooled_iou(counts[:, 0], counts[:, 1]), "floor": None}
         for (of, direction, score), numbers in sorted(values.items()):
             found = bootstrap(sorted(numbers))  # sorted, so that the order of the ranks does not matter
             table[of][direction][score] = found | (own.get(score, {}) if of == "model" else {})
         for direction, scores in table["model"].items():
             if direction not in self._true:
-                self._true[direction] = true_scores(data.splits, Direction(direction), self.rows)
+                materials = self._materials.get(direction)
+                self._true[direction] = true_scores(data.splits, Direction(direction), self.rows, materials)
             for score, value in self._true[direction].items():
                 scores[score]["true_picture"] = value
         protocol = {"N": len(next(iter(values.values()))), "interval": "95% bootstrap over test pictures"}
@@ -106,11 +126,7 @@ class TruthScores(RunCallback):
 
     def _grids(self, images: int) -> dict[tuple[str, str], float]:
         """Return the grid above that of the truth, of all pictures, by what made them and by direction."""
-        cells: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
-        for part in gather(dict(self._folded))[:images]:
-            for key, rows in part.items():
-                cells[key].extend(rows)
-        stacked = {key: torch.stack(rows) for key, rows in cells.items()}
+        stacked = _gathered(self._folded, images)
         return {
             (of, direction): float(grid_excess(stacked["truth", direction], found))
             for (of, direction), found in stacked.items()
@@ -127,7 +143,26 @@ class TruthScores(RunCallback):
                 self._folded["truth", direction].extend(folded(images["truth"]).cpu())
 
 
-def true_scores(splits: Splits, direction: Direction, rows: Sequence[Score]) -> dict[str, float]:
+def _gathered(of_pictures: Mapping[tuple[str, str], list[Tensor]], images: int) -> dict[tuple[str, str], Tensor]:
+    """Stack what was kept of each picture on all ranks; the sampler repeats pictures for further processes."""
+    rows: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
+    for part in gather(dict(of_pictures))[:images]:
+        for key, kept in part.items():
+            rows[key].extend(kept)
+    return {key: torch.stack(kept) for key, kept in rows.items()}
+
+
+def materials_of(splits: Splits, direction: str) -> Materials | None:
+    """Return the judge of materials in a direction; None where the truth is not drawn."""
+    inputs, truth = (splits.test_A, splits.truth_B) if direction == "A2B" else (splits.test_B, splits.truth_A)
+    if not isinstance(truth, SceneImages):
+        return None
+    return Materials(truth, [inputs.name(i) for i in range(len(truth))])
+
+
+def true_scores(
+    splits: Splits, direction: Direction, rows: Sequence[Score], materials: Materials | None = None
+) -> dict[str, float]:
     """Score other true pictures of the scenes against the truth, as translations are; empty where there are none."""
     truth = splits.truth_B if direction == "A2B" else splits.truth_A
     if not (isinstance(truth, SceneImages) and truth.task.directions_one_to_many[direction]):
@@ -140,6 +175,10 @@ def true_scores(splits: Splits, direction: Direction, rows: Sequence[Score]) -> 
     }
     if strides_of(min(true.shape[-2:])):
         found["grid"] = float(grid_excess(folded(true), folded(other)))
+    if materials:
+        inputs = splits.test_A if direction == "A2B" else splits.test_B
+        counts = materials.overlaps(other, [inputs.name(i) for i in range(len(truth))])
+        found["label_iou"] = pooled_iou(counts[:, 0], counts[:, 1])["value"]
     return found
 
 

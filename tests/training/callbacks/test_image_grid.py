@@ -15,6 +15,8 @@ from PIL import Image
 from gan_style.checkpoints.checkpoint import load
 from gan_style.cli.train import refused
 from gan_style.core.config import build
+from gan_style.evaluation import DrawnJudge
+from gan_style.metrics.labels import mean_iou, overlaps
 from gan_style.metrics.truth import psnr
 from gan_style.training.callbacks.image_grid import draw_grid
 from gan_style.training.callbacks.truth_scores import TruthScores
@@ -67,8 +69,19 @@ def test_scores_json_is_the_averaged_generators_error_against_the_truth(run: Cal
     assert scores["scores"]["A2B"]["detail"]["true_picture"] == pytest.approx(1, abs=0.2)
     assert scores["scores"]["A2B"]["grid"].keys() >= {"value", "true_picture"}
     assert "true_picture" not in scores["scores"]["B2A"]["psnr"], "the photo of a painting is one picture"
+    # the materials are those that the benchmark sees: its judge, on these pictures
+    judge = DrawnJudge("paint", "A2B", 32, seed=0, count=2, samples=2).judge
+    labels = torch.stack([torch.from_numpy(splits.truth_B.scene(i).labels).long() for i in range(4)])
+    entry = scores["scores"]["A2B"]["label_iou"]
+    for images, found in ((model.translate(real), entry["value"]), (other, entry["true_picture"])):
+        both, either = overlaps(judge(images.detach()), labels)
+        assert found == pytest.approx(float(mean_iou(both.sum(0), either.sum(0))), abs=2e-3)
+    assert 0 <= entry["low"] <= entry["value"] <= entry["high"] <= 1
+    assert scores["scores"]["B2A"]["label_iou"].keys() >= {"value", "low", "high"}
+    offered = TruthScores().offers(model, data)
+    assert (offered["val/label_iou"], offered["val/A2B/grid"]) == ("highest", "lowest")
     report = (folder / "report.html").read_text()
-    for shown in ("Another true picture", "Detail", "Grid"):
+    for shown in ("Another true picture", "Detail", "Grid", "Label IoU"):
         assert shown in report
 
 
