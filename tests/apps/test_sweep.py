@@ -21,7 +21,7 @@ from hydra import compose, initialize_config_dir
 from experiments import sweep as script
 from gan_style.apps.sweep import plots, settings
 from gan_style.apps.sweep.scores import Rule, read_scores
-from gan_style.apps.sweep.space import read_space
+from gan_style.apps.sweep.space import Choice, read_space
 from gan_style.core import training_process as process
 from gan_style.core.config import build, check, config_dir, plain
 from gan_style.core.errors import UserError
@@ -271,6 +271,18 @@ def test_the_summary_has_plots_that_need_no_network_and_the_best_composes(
     assert (config["data"]["count"], config["trainer"]["max_steps"]) == (8, 6)
 
 
+def test_every_value_of_the_sweep_over_the_recipe_is_one_that_trains(tmp_path: Path) -> None:
+    """Each value of each dimension builds its method; as long as the demo, in pictures."""
+    sweep = settings.read(["sweep=recipe", f"folder={tmp_path}"])
+    demo = composed("experiment=demo", "name=x")
+    assert sweep.file.budget == demo["trainer"]["max_steps"] * demo["data"]["batch_size"]
+    first = {key: dimension.first() for key, dimension in sweep.space.items()}
+    for key, dimension in sweep.space.items():
+        for value in dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high):
+            words = [f"{name}={summary.word(chosen)}" for name, chosen in (first | {key: value}).items()]
+            build(composed(*sweep.overrides.values(), "name=x", *words)["model"], channels_A=3, channels_B=3)
+
+
 def test_the_best_of_an_experiment_builds_on_it(tmp_path: Path) -> None:
     words = [f"sweep={config_dir() / 'sweep' / 'lambdas.yaml'}", "experiment=demo", "~callbacks.ema", "trials=1"]
     one = settings.read(words)
@@ -283,7 +295,7 @@ def test_the_best_of_an_experiment_builds_on_it(tmp_path: Path) -> None:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config = plain(compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "experiment=best", "name=x"]))
     assert config["model"]["lambda_cycle"] == 2.0
-    assert config["model"]["schedule"]["constant"] == 1450
+    assert config["model"]["schedule"]["constant"] == 1050
     assert config["trainer"]["max_steps"] == 4000
 
 

@@ -112,11 +112,11 @@ def test_a_step_of_the_optimiser_is_in_every_trial(tmp_path: Path) -> None:
         (
             ("experiment=demo", "model.pretrain=3"),
             {
-                "trainer.max_steps": 2900,
+                "trainer.max_steps": 2100,
                 "model.pretrain": 3,
-                "model.schedule.constant": 1450,
-                "model.schedule.decay": 1450,
-                "model.weight_schedules.lambda_cycle.length": 2900,
+                "model.schedule.constant": 1050,
+                "model.schedule.decay": 1050,
+                "model.weight_schedules.lambda_cycle.length": 2100,
             },
         ),
     ],
