@@ -121,7 +121,7 @@ def test_the_fuzzer_imports_nothing_of_the_package_before_it_is_instrumented(mon
 
 
 def test_a_photo_is_painted_as_the_drawn_painter_paints_it() -> None:
-    """Told no material: of drawn photos it keeps about as much of the gradients as the true paintings do."""
+    """Told the materials by the judge, it keeps of drawn photos about as much of the gradients as true paintings do."""
     program = runpy.run_path(str(FOLDER / "recipe_rows.py"))
     judge = DrawnJudge("paint", "B2A", size=64, seed=0, count=2, samples=2).judge
     true, ours = [], []

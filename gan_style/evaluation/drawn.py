@@ -26,7 +26,7 @@ from gan_style.metrics.truth import ColourTransfer, bootstrap
 # far from what training sees and what evaluate scores
 FIRST_SCENE, FIRST_STYLE = 2_000_000, 4_000_000
 BATCH_SIZE = 8  # pictures
-ROUNDS, SET_ROUNDS = 2000, 20  # of the bootstrap over pictures: of means, and of distances between sets
+SET_ROUNDS = 20  # of the bootstrap over pictures of distances between sets
 
 OF_IMAGES = ("psnr", "ssim", "energy_distance", "label_iou", "invented", "lost", "detail", "fine_detail")
 OF_SETS = ("texture", "grid")

@@ -37,12 +37,17 @@ class LinearJudge:
         if labels.min() < 0 or labels.max() >= classes:
             raise UserError(f"a label is from 0 to {classes - 1}, not {int(labels.min())} to {int(labels.max())}")
         self.classes = classes
-        rows = pixel_features(images).double().permute(0, 2, 3, 1).flatten(0, 2)
-        chosen = labels.flatten().long()
-        wanted = torch.eye(classes, dtype=torch.float64, device=rows.device)[chosen]
-        weighted = rows / chosen.bincount(minlength=classes).double().sqrt()[chosen, None]
+        roots = labels.flatten().long().bincount(minlength=classes).double().sqrt()
+        # the normal equations, picture by picture: all pixels of large ones would take gigabytes
+        left = right = torch.zeros((), dtype=torch.float64)
+        for image, of_image in zip(images, labels, strict=True):
+            rows = pixel_features(image[None]).double().permute(0, 2, 3, 1).flatten(0, 2)
+            chosen = of_image.flatten().long()
+            weighted = rows / roots[chosen, None]
+            left = left + weighted.T @ rows
+            right = right + weighted.T @ torch.eye(classes, dtype=torch.float64, device=rows.device)[chosen]
         ridge = RIDGE * torch.eye(rows.shape[1], dtype=torch.float64, device=rows.device)
-        self.weights = torch.linalg.solve(weighted.T @ rows + ridge, weighted.T @ wanted)  # [28, classes]
+        self.weights = torch.linalg.solve(left + ridge, right)  # [28, classes]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the material of each pixel of images [B, 3, H, W] in [-1, 1]: [B, H, W], int64."""

@@ -271,8 +271,8 @@ def test_the_summary_has_plots_that_need_no_network_and_the_best_composes(
     assert (config["data"]["count"], config["trainer"]["max_steps"]) == (8, 6)
 
 
-def test_every_value_of_the_sweep_over_the_recipe_is_one_that_trains(tmp_path: Path) -> None:
-    """Each value of each dimension builds its method; as long as the demo, in pictures."""
+def test_every_value_of_the_sweep_over_the_recipe_builds(tmp_path: Path) -> None:
+    """Each value of each dimension builds method and average; as long as the demo, in pictures."""
     sweep = settings.read(["sweep=recipe", f"folder={tmp_path}"])
     demo = composed("experiment=demo", "name=x")
     assert sweep.file.budget == demo["trainer"]["max_steps"] * demo["data"]["batch_size"]
@@ -280,7 +280,9 @@ def test_every_value_of_the_sweep_over_the_recipe_is_one_that_trains(tmp_path: P
     for key, dimension in sweep.space.items():
         for value in dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high):
             words = [f"{name}={summary.word(chosen)}" for name, chosen in (first | {key: value}).items()]
-            build(composed(*sweep.overrides.values(), "name=x", *words)["model"], channels_A=3, channels_B=3)
+            config = composed(*sweep.overrides.values(), "name=x", *words)
+            build(config["model"], channels_A=3, channels_B=3)
+            build(config["callbacks"]["ema"])
 
 
 def test_the_best_of_an_experiment_builds_on_it(tmp_path: Path) -> None:

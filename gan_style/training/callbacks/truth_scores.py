@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from gan_style.core.direction import Direction
+from gan_style.core.sizes import height_width
 from gan_style.data.datamodule import Splits
 from gan_style.data.image_sets import SceneImages
 from gan_style.metrics.filters import from_grey_levels
 from gan_style.metrics.grid import folded, grid_excess, strides_of
-from gan_style.metrics.labels import pooled_iou
+from gan_style.metrics.labels import mean_iou, pooled_iou
 from gan_style.metrics.own import values_of
 from gan_style.metrics.table import NAMED, Score, described
 from gan_style.metrics.truth import ColourTransfer, bootstrap
@@ -65,7 +66,7 @@ class TruthScores(RunCallback):
             prefixes = ["val", *(f"val/{direction}" for direction in known)] if known else []
             offered |= {f"{prefix}/{row.name}": row.better for prefix in prefixes}
         known = [direction for direction in model.directions if truth[direction] is not None]
-        drawn = [direction for direction in known if isinstance(truth[direction], SceneImages)]
+        drawn = [direction for direction in known if _has_materials(data, truth[direction])]
         for name, directions in (("grid", known), ("label_iou", drawn)):
             prefixes = ["val", *(f"val/{direction}" for direction in directions)] if directions else []
             offered |= {f"{prefix}/{name}": NAMED[name].better for prefix in prefixes}
@@ -89,7 +90,7 @@ class TruthScores(RunCallback):
                 transferred = self._transfers[direction](outputs[real])
                 self._score("colour transfer", direction, rows, beside | {"fakes": transferred})
                 if direction not in self._materials:
-                    self._materials[direction] = materials_of(trainer.datamodule.splits, direction)  # type: ignore[attr-defined]
+                    self._materials[direction] = materials_of(trainer.datamodule, direction)  # type: ignore[attr-defined]
                 if materials := self._materials[direction]:
                     made = {"model": outputs[fake], "input": outputs[real], "colour transfer": transferred}
                     for of, images in made.items():
@@ -110,7 +111,8 @@ class TruthScores(RunCallback):
         for (of, direction), value in self._grids(images).items():
             table[of][direction]["grid"] = {"value": value, "low": None, "high": None, "floor": None}
         for (of, direction), counts in _gathered(self._overlaps, images).items():
-            table[of][direction]["label_iou"] = {**pooled_iou(counts[:, 0], counts[:, 1]), "floor": None}
+            ordered = torch.tensor(sorted(counts.tolist()))  # whatever the order of the ranks
+            table[of][direction]["label_iou"] = {**pooled_iou(ordered[:, 0], ordered[:, 1]), "floor": None}
         for (of, direction, score), numbers in sorted(values.items()):
             found = bootstrap(sorted(numbers))  # sorted, so that the order of the ranks does not matter
             table[of][direction][score] = found | (own.get(score, {}) if of == "model" else {})
@@ -152,10 +154,19 @@ def _gathered(of_pictures: Mapping[tuple[str, str], list[Tensor]], images: int) 
     return {key: torch.stack(kept) for key, kept in rows.items()}
 
 
-def materials_of(splits: Splits, direction: str) -> Materials | None:
-    """Return the judge of materials in a direction; None where the truth is not drawn."""
-    inputs, truth = (splits.test_A, splits.truth_B) if direction == "A2B" else (splits.test_B, splits.truth_A)
+def _has_materials(data: Any, truth: Any) -> bool:
+    """Check whether the material of each pixel is known: the truth is drawn, and scored at the size that it has."""
     if not isinstance(truth, SceneImages):
+        return False
+    size = height_width(truth.size)
+    return bool(data.look_transform.fitted_size(*size) == size)
+
+
+def materials_of(data: Any, direction: str) -> Materials | None:
+    """Return the judge of materials in a direction; None where they are not known."""
+    splits = data.splits
+    inputs, truth = (splits.test_A, splits.truth_B) if direction == "A2B" else (splits.test_B, splits.truth_A)
+    if not _has_materials(data, truth):
         return None
     return Materials(truth, [inputs.name(i) for i in range(len(truth))])
 
@@ -178,7 +189,7 @@ def true_scores(
     if materials:
         inputs = splits.test_A if direction == "A2B" else splits.test_B
         counts = materials.overlaps(other, [inputs.name(i) for i in range(len(truth))])
-        found["label_iou"] = pooled_iou(counts[:, 0], counts[:, 1])["value"]
+        found["label_iou"] = float(mean_iou(counts[:, 0].sum(0), counts[:, 1].sum(0)))
     return found
 
 

@@ -124,3 +124,12 @@ def test_without_a_truth_there_are_no_scores() -> None:
     callback.on_validation_start(None, None)  # type: ignore[arg-type]
     callback.on_validation_batch_end(None, None, {"real_A": torch.zeros(1), "fake_B": torch.zeros(1)}, {})  # type: ignore[arg-type]
     assert not callback._values
+
+
+@pytest.mark.parametrize(("side", "known"), [("[36,34]", False), ("[36,32]", True)])
+def test_materials_are_scored_where_each_pixel_has_one(run: Callable[..., Path], side: str, known: bool) -> None:
+    """Not where a picture is brought to a multiple of 4, which its labels do not follow."""
+    folder = run("run", "data.preprocess=none", f"data.image_size={side}", "trainer.max_steps=1")
+    scores = json.loads((folder / "scores.json").read_text())["scores"]
+    assert all(("label_iou" in found) == known for found in scores.values())
+    assert all("psnr" in found for found in scores.values())
