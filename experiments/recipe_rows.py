@@ -64,13 +64,13 @@ def paint(photo: Array, side: int, judge: LinearJudge) -> Array:
     padding = ((0, rows - photo.shape[0]), (0, columns - photo.shape[1]))
     whole = np.pad(photo, (*padding, (0, 0)), mode="edge")
     materials = judge(from_grey_levels(whole[None]))[0].numpy().astype(np.uint8)
-    rng, level = np.random.default_rng(0), np.zeros((side, side), np.float32)
+    rng, shown = np.random.default_rng(0), (slice(0, side), slice(0, side))
+    level, trees = np.zeros((side, side), np.float32), np.zeros((side, side), np.uint8)
     made = np.empty_like(whole)
     for top in range(0, rows, side):
         for left in range(0, columns, side):
             square = (slice(top, top + side), slice(left, left + side))
-            shown = (slice(0, side), slice(0, side))
-            rgb, trees = (whole[square] / 255).astype(np.float32), np.zeros((side, side), np.uint8)
+            rgb = (whole[square] / 255).astype(np.float32)
             made[square] = np.round(255 * render_painting(Rendering(rgb, materials[square], level, trees, shown), rng))
     return made[: photo.shape[0], : photo.shape[1]]
 
