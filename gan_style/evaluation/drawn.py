@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_style.core.direction import Direction
 from gan_style.core.errors import UserError
-from gan_style.data.image_sets import FIRST_OTHER_SCENE, OTHERS
+from gan_style.data.image_sets import OTHERS, SceneImages
 from gan_style.data.images import to_uint8
 from gan_style.data.scenes.photo import MATERIALS
 from gan_style.data.scenes.tasks import Task, find_task
@@ -70,9 +70,9 @@ class DrawnJudge:
         drawn = np.stack([self._drawn(i, target, samples + 1) for i in self.indices])
         self.truths, self._painter = drawn[:, :samples], drawn[:, samples]
         self.labels = self._labels(self.indices, target, self.part)
-        others = range(FIRST_OTHER_SCENE, FIRST_OTHER_SCENE + OTHERS)
-        self.others = np.concatenate([self._drawn(i, target, 1, f"test{target}") for i in others])
-        labels = torch.from_numpy(self._labels(others, target, f"test{target}"))
+        others = SceneImages(seed, 0, 0, size, target, task=self.task).others(OTHERS)
+        self.others = np.stack([scene.image for scene in others])
+        labels = torch.from_numpy(np.stack([scene.labels for scene in others])).long()
         self.judge = LinearJudge(from_grey_levels(self.others), labels, len(MATERIALS))
 
     @cached_property
