@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -94,6 +94,7 @@ class TextureDiscriminator(PatchDiscriminator):
         filters: see `PatchDiscriminator`, as the rest.
         layers: likewise.
         norm: likewise.
+        downsample: likewise.
         spectral: likewise.
         init: likewise.
         init_gain: likewise.
@@ -111,6 +112,7 @@ class TextureDiscriminator(PatchDiscriminator):
         filters: Count = 32,
         layers: Levels = 1,
         norm: str = "none",
+        downsample: Literal["stride", "blur"] = "stride",
         spectral: bool = False,
         init: str = "normal",
         init_gain: Positive = 0.02,
@@ -120,6 +122,7 @@ class TextureDiscriminator(PatchDiscriminator):
             filters=filters,
             layers=layers,
             norm=norm,
+            downsample=downsample,
             spectral=spectral,
             init=init,
             init_gain=init_gain,

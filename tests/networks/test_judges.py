@@ -88,6 +88,17 @@ def test_the_texture_judge_takes_away_a_gaussian() -> None:
     assert seen[0][0, 1, 10, 9].item() == pytest.approx(3 * (x[0, 1, 10, 9].item() - mean), abs=1e-5)
 
 
+@pytest.mark.parametrize(("downsample", "side"), [("stride", 16), ("blur", 18)])
+def test_a_logit_of_the_texture_judge_sees_one_patch(downsample: Any, side: int) -> None:
+    """By the gradient of a logit; anti-aliased the patch is wider by what the binomial filter sees."""
+    judge, seen = TextureDiscriminator(filters=4, downsample=downsample).eval(), []
+    judge.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0].retain_grad() or given[0]))
+    judge(images(48).requires_grad_())[0, 0, 10, 10].backward()
+    rows = seen[0].grad[0].abs().sum((0, 2)).nonzero()
+    assert judge.minimum_size == judge.receptive_field == side
+    assert int(rows.max() - rows.min()) + 1 == side
+
+
 def test_the_colour_judge_sees_means_of_squares_alone() -> None:
     torch.manual_seed(0)
     judge = ColourDiscriminator(filters=8).eval()
