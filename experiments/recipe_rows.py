@@ -30,7 +30,8 @@ from gan_style.metrics.grid import STRIDES, fold
 from gan_style.metrics.labels import LinearJudge
 
 Array = NDArray[np.uint8]
-SHOWN = ("psnr", "label_iou", "energy_distance", "detail", "fine_detail", "texture", "grid")
+SHOWN = ("psnr", "label_iou", "energy_distance", "detail", "fine_detail", "texture", "grid", "spread")
+RENDITIONS = 4  # by other noise, of each scene
 SCENES, CROP = 6, 128  # in the sheet: scenes of each direction, and pixels of each photo, both shown twice as large
 
 
@@ -41,7 +42,14 @@ def of_scenes(model: Any, size: int, count: int) -> tuple[dict[str, float], list
     for direction in ("A2B", "B2A"):
         judge = DrawnJudge("paint", direction, size=size, seed=0, count=count, samples=8)
         made = np.stack([np.asarray(model.translate(one, direction=direction)) for one in judge.inputs])
-        scores = judge.scores(made, draws=0)
+        several = None
+        if model.model.noised(direction):
+            others = [
+                np.stack([np.asarray(model.translate(one, direction=direction, seed=seed)) for one in judge.inputs])
+                for seed in range(1, RENDITIONS)
+            ]
+            several = np.stack([made, *others], axis=1)
+        scores = judge.scores(made, several, draws=0)
         found |= {f"{direction} {name}": round(scores[name]["value"], 3) for name in SHOWN if name in scores}
         rows += [np.concatenate(list(images[:SCENES]), 1) for images in (judge.inputs, judge.truths[:, 0], made)]
     return found, rows

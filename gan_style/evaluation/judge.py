@@ -34,7 +34,7 @@ from gan_style.metrics.probe import ProbeResult, steganography_probe
 from gan_style.metrics.table import NAMED, Score, without_infinities
 
 MAX_PROBED_INPUTS = 16  # by the steganography probe, which takes six translations each
-MAX_VARIED_INPUTS, CODES_PER_INPUT = 8, 4  # inputs translated with several noise codes, and how many codes
+MAX_VARIED_INPUTS, CODES_PER_INPUT = 8, 4  # inputs translated by several draws of noise, and how many
 NO_CYCLE = "{}: no cycle_honesty, because the cycle returns an input no better than another picture's"
 
 
@@ -206,10 +206,12 @@ class Judge:
         else:
             made = [self._one(translator, x, direction) for x in sources]
         images["fakes"] = [rounded(image) for image in made]
+        varied = sources[:MAX_VARIED_INPUTS]
         names = translator.learned(direction) if translator.model.takes_noise else []
         if names:
-            varied = enumerate(sources[:MAX_VARIED_INPUTS])
-            images["several"] = [self._several(translator, names[i % len(names)], x) for i, x in varied]
+            images["several"] = [self._several(translator, names[i % len(names)], x) for i, x in enumerate(varied)]
+        elif translator.model.noised(direction):
+            images["several"] = [self._renditions(translator, x, direction) for x in varied]
         if back not in translator.model.directions:
             return Made(images["fakes"], images, range(len(sources)))
         if translator.model.takes_style:  # the way back is told the input's style: nothing of it needs to be hidden
@@ -236,6 +238,11 @@ class Judge:
         """Translate one input with several noise codes of one style: [S, C, H, W]."""
         styles = [f"{NOISE}:{name}:{seed}" for seed in range(CODES_PER_INPUT)]
         return torch.stack([rounded(self._one(translator, image, style=style)) for style in styles])
+
+    def _renditions(self, translator: LoadedTranslator, image: Tensor, direction: Direction) -> Tensor:
+        """Translate one input by several draws of the generator's own noise: [S, C, H, W]."""
+        made = [self._one(translator, image, direction, seed=seed) for seed in range(CODES_PER_INPUT)]
+        return torch.stack([rounded(image) for image in made])
 
     def _probed(
         self, translator: LoadedTranslator, direction: str, back: str, sources: Sequence[Tensor]

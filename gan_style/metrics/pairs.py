@@ -18,6 +18,17 @@ def cycle_error(images: Tensor, returned: Tensor) -> Tensor:
     return (images.float() - returned.float()).abs().mean(dim=(1, 2, 3))
 
 
+def rendition_difference(several: Tensor) -> Tensor:
+    """Return the mean absolute difference between renditions of each input by other noise, [B] in [0, 2].
+
+    Args:
+        several: renditions of each input, [B, S, C, H, W]; S >= 2.
+    """
+    several = several.float()
+    pairs = [(one, other) for other in range(several.shape[1]) for one in range(other)]
+    return torch.stack([cycle_error(several[:, one], several[:, other]) for one, other in pairs]).mean(0)
+
+
 class ContentDistance(nn.Module):
     """Squared distance of one VGG layer's features, divided by the mean square of the first picture's: [B], >= 0.
 

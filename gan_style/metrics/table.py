@@ -341,7 +341,15 @@ TABLE = (
         "",
         inputs=("several",),
         title="Diversity",
-        text="Mean distance between translations of one picture in several noise codes of one style",
+        text="Mean distance between translations of one picture by other noise, or in other noise codes of one style",
+    ),
+    Score(
+        "rendition_difference",
+        "highest",
+        "pairs.rendition_difference",
+        inputs=("several",),
+        title="Rendition difference",
+        text="Mean absolute difference, on [-1, 1], between translations of one picture by other noise",
     ),
     Score(
         "style_gram",

@@ -261,6 +261,25 @@ def planted(tmp_path: Path, seeds: int = 4) -> tuple[Settings, Path]:
     return given, tmp_path
 
 
+def test_noise_is_scored_by_renditions_and_seeds_where_there_is_none(tmp_path: Path) -> None:
+    noisy = ("model=cyclegan", "model/generator=painter", "model.generator.filters=4", "model.generator.depth=3")
+    given = settings(models={"noisy": noisy, "plain": (*noisy, "model.generator.noise=false")})
+    cells = cells_of(given, tmp_path, None, ())
+    for cell in cells:
+        cell.folder.mkdir(parents=True)
+        run(cell.spec, cell.folder, resume=False)
+    results = {(c.spec.model, c.spec.seed): json.loads((c.folder / RESULT).read_text()) for c in cells}
+    rows = {row.model: row for row in collect(given, cells).rows}
+    each = [results["noisy", seed]["scores"]["spread"]["value"] for seed in (0, 1)]
+    assert rows["noisy"].scores["spread"]["value"] == pytest.approx(np.mean(each))
+    assert rows["noisy"].runs["spread"] == each
+    assert min(each) > 0
+    assert "spread" not in results["plain", 0]["scores"]
+    made = [np.load(c.folder / MADE)["images"] for c in cells if c.spec.model == "plain"]
+    assert rows["plain"].scores["spread"] == judge_of("paint", TINY).spread(np.stack(made, axis=1))["spread"]
+    assert "spread" not in rows["plain"].runs
+
+
 def test_a_table_says_who_beats_whom_and_shows_pictures(tmp_path: Path) -> None:
     given, folder = planted(tmp_path)
     cells = cells_of(given, folder, None, ())

@@ -227,9 +227,26 @@ def test_styles_of_both_domains_are_scored_in_both_directions(root: Path, tmp_pa
         assert "cycle_honesty" not in row
 
 
+def test_a_generator_with_noise_is_scored_by_renditions(root: Path, tmp_path: Path) -> None:
+    words = ("model/generator=painter", "model.generator.filters=4", "model.generator.depth=3")
+    path = trained(tmp_path / "a.ckpt", "model=cyclegan", *words)
+    data = open_set(str(root), limit=3)
+    judged = judge(data)
+    row, translator = judged.checkpoint(path)["scores"]["A2B"], gan_style.load(path)
+    sources, pairs = data.images("testA", SIDE), []
+    for i in range(3):
+        made = [translator.translate(sources[i], "A2B", seed=seed) for seed in range(CODES_PER_INPUT)]
+        assert np.array_equal(to_uint8(made[0]), to_uint8(judged.made["A2B"].fakes[i]))
+        levels = [to_uint8(one).astype(float) / 127.5 for one in made]
+        pairs.append(np.mean([np.abs(a - b).mean() for k, a in enumerate(levels) for b in levels[:k]]))
+    assert row["rendition_difference"]["value"] == pytest.approx(np.mean(pairs), rel=1e-4)
+    assert np.mean(pairs) > 1e-4
+    assert row["diversity_random0"]["value"] > 0
+
+
 def test_adain_is_scored_without_diversity(root: Path, tmp_path: Path) -> None:
     result = judge(open_set(str(root), limit=4)).checkpoint(trained(tmp_path / "a.ckpt", "model=adain"))
-    assert not any(name.startswith("diversity") for name in result["scores"]["A2B"])
+    assert not any(name.startswith(("diversity", "rendition")) for name in result["scores"]["A2B"])
     assert "kid_random0" in result["scores"]["A2B"]
 
 

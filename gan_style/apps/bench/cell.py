@@ -25,6 +25,7 @@ from gan_style.training.callbacks.cost import peak_gigabytes
 
 DIRECTION = "A2B"
 MADE = "made.npz"
+RENDITIONS = 4  # of each test picture, where the generator draws noise
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,15 @@ def run(spec: Spec, folder: Path, resume: bool) -> None:
     if spec.model == ORACLE:
         from gan_style.apps.bench.oracle import train_and_translate
 
-        images = train_and_translate(judge, spec.protocol.iterations, spec.seed)
+        images, several = train_and_translate(judge, spec.protocol.iterations, spec.seed), None
     else:
-        images = _translations(_translator(spec, folder, resume), judge)
+        images, several = _translations(_translator(spec, folder, resume), judge)
     cpu = time.process_time() - started - drawn
     result = {
         "task": spec.task,
         "model": spec.model,
         "seed": spec.seed,
-        "scores": judge.scores(images),
+        "scores": judge.scores(images, several),
         "values": {name: [float(x) for x in values] for name, values in judge.values(images).items()},
         "seconds": None if resume else cpu,  # a training that was interrupted has spent more than this process
         "wall_seconds": None if resume else time.monotonic() - wall,
@@ -115,14 +116,23 @@ def _translator(spec: Spec, folder: Path, resume: bool) -> Any:
     return load(found.last, allow=spec.allow)
 
 
-def _translations(translator: Any, judge: DrawnJudge) -> NDArray[np.uint8]:
-    """Translate the test pictures, [N, H, W, 3]; methods of styles are given true pictures of the target in turn."""
+def _translations(translator: Any, judge: DrawnJudge) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Translate the test pictures; methods of styles are given true pictures of the target in turn.
+
+    Returns: [N, H, W, 3]; and where the generator draws noise, renditions of each, [N, RENDITIONS, H, W, 3].
+    """
     takes_style = translator.model.takes_style
     made = []
     for index, image in enumerate(judge.inputs):
         how = {"style": judge.styles[index % len(judge.styles)]} if takes_style else {"direction": DIRECTION}
         made.append(translator.translate(image, **how))
-    return np.stack(made)
+    if takes_style or not translator.model.noised(DIRECTION):
+        return np.stack(made), None
+    others = [
+        np.stack([translator.translate(image, direction=DIRECTION, seed=seed) for image in judge.inputs])
+        for seed in range(1, RENDITIONS)
+    ]
+    return np.stack(made), np.stack([np.stack(made), *others], axis=1)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -174,7 +174,7 @@ def _of_cells(task: str, model: str, cells: Sequence[Cell], judge: DrawnJudge) -
         low, high = _interval(name, done)
         ends = {key: entry[key] for key in ("ceiling", "floor")}
         row.scores[name] = {"value": float(np.mean(values)), "low": low, "high": high} | ends
-    if len(made) > 1:  # what other seeds paint of one input
+    if len(made) > 1 and "spread" not in row.scores:  # without noise: what other trainings paint of one input
         row.scores |= judge.spread(np.stack(made, axis=1))
     seconds = [result["seconds"] for result in done if result["seconds"] is not None]
     row.seconds = float(np.mean(seconds)) if seconds else None
