@@ -29,7 +29,7 @@ SAME_NUMBERS = {  # how many and which pictures there are is said by their own c
     "data": "num_workers cache on_error root A B test_A test_B content styles test_content "
     "set url archive sha256 name_A name_B count unshared",
     "model": "warm_start teacher",
-    "callbacks": "image_grid truth_scores set_scores cycle_scores",
+    "callbacks": "image_grid truth_scores set_scores cycle_scores noise_scores",
     "trainer": "accelerator devices num_nodes strategy precision fast_convolutions compile checkpointing profiler "
     "sync_batchnorm max_steps max_epochs val_every save_every log_every",
 }

@@ -30,6 +30,8 @@ from gan_style.training.engine.hooks import RunCallback
 
 WINDOW = 4  # iterations before a look whose pictures are compared
 FIRST_SLOPES, SLOPES_EVERY = 2, 10  # looks that check the gradients of loss terms: the first two, then each tenth
+# The doctor's name of a score of validations -> the score's.
+OF_VALIDATIONS = {"honesty": "cycle_honesty", "renditions": "rendition_difference"}
 SLOPES_WINDOW = 2  # iterations whose gradients are collected: terms of two kinds of codes alternate
 
 
@@ -108,8 +110,12 @@ class Doctor(RunCallback):
         if trainer.should_stop and engine.iteration % int(trainer.val_check_batch or 1):
             return  # this validation comes only because the run ends: an uninterrupted run would not have it
         rows = trainer.callback_metrics
-        names = {d: f"val/{d}/cycle_honesty" for d in engine.method.directions}
-        numbers = {f"{d}/honesty": float(rows[name]) for d, name in names.items() if name in rows}
+        numbers = {
+            f"{direction}/{name}": float(rows[column])
+            for direction in engine.method.directions
+            for name, score in OF_VALIDATIONS.items()
+            if (column := f"val/{direction}/{score}") in rows
+        }
         if numbers and trainer.is_global_zero:
             self._judge(trainer, engine, numbers)
 

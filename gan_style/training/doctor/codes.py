@@ -102,7 +102,15 @@ CODES = {
         "warn",
         "the way back reads what cannot be seen in the picture",
         "the cycle loss asks for the input back, whatever the picture shows",
-        "lower {hold}",
+        "lower {hold}{or_noise}",
+        2,
+    ),
+    "ignored-noise": Code(
+        "warn",
+        "the generator ignores its noise: other seeds paint the same picture",
+        "nothing asks for strokes, which the input does not determine",
+        "take a discriminator that sees strokes, model/discriminator=patches, or leave the noise out, "
+        "model.generator.noise=false",
         2,
     ),
 }
@@ -175,6 +183,7 @@ def change_for(code: str, model: type) -> str:
         hold=hold,
         same=same or hold,
         or_same=f" and {same}" if same else "",
+        or_noise=", or set model.cycle_noise=0.05" if "cycle_noise" in keys else "",
     )
 
 

@@ -21,6 +21,7 @@ MAX_GRID = 0.004  # standard deviation of a grid on [-1, 1]: half a grey level o
 MIN_DETAIL = 0.25  # energy of fine detail by that of the target domain's pictures
 MAX_GROWTH = 100.0  # ratio of a gradient's norm to the first ones
 MIN_HONESTY = 0.5  # of 1; see callbacks/cycle_scores.py
+MIN_RENDITION_DIFFERENCE = 0.004  # mean, on [-1, 1]: half a grey level of 255; see callbacks/noise_scores.py
 
 Numbers = Mapping[str, float]
 Look = dict[tuple[str, str], tuple[bool, str]]  # (code, where) -> whether the failure shows, and the numbers
@@ -31,7 +32,7 @@ def examine(numbers: Numbers) -> Look:
 
     Args:
         numbers: as `statistics.measure` names them; `D_B/certainty` and `D_B/right`, `G/growth`, `G_gan_B/slope`,
-            `A2B/honesty` in addition. Detectors whose numbers are missing or NaN are skipped.
+            `A2B/honesty` and `A2B/renditions` in addition. Detectors whose numbers are missing or NaN are skipped.
     """
     found: Look = {}
     for name in sorted({key.rsplit("/", 1)[0] for key in numbers}):
@@ -85,6 +86,11 @@ def hidden_cycle(honesty: float) -> tuple[bool, str]:
     return honesty < MIN_HONESTY, f"honesty {honesty:.2f} of 1"
 
 
+def ignored_noise(difference: float) -> tuple[bool, str]:
+    seen = f"renditions by other noise differ by {255 / 2 * difference:.2f} of 255"
+    return difference < MIN_RENDITION_DIFFERENCE, seen
+
+
 DETECTORS: dict[str, tuple[tuple[str, ...], Callable[..., tuple[bool, str]]]] = {
     "collapse": (("spread",), collapse),
     "inversion": (("correlation",), inversion),
@@ -96,4 +102,5 @@ DETECTORS: dict[str, tuple[tuple[str, ...], Callable[..., tuple[bool, str]]]] = 
     "exploding-gradients": (("growth",), exploding_gradients),
     "frozen-term": (("slope",), frozen_term),
     "hidden-cycle": (("honesty",), hidden_cycle),
+    "ignored-noise": (("renditions",), ignored_noise),
 }

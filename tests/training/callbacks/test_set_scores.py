@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
+import gan_style
 from gan_style.checkpoints.checkpoint import load
 from gan_style.core.config import build
 from gan_style.core.errors import Interrupted
@@ -112,6 +114,34 @@ def test_cycle_scores_are_those_of_the_pictures(run: Run) -> None:
     assert row.get("val/B2A/cycle_honesty") == expected[0]
     written = json.loads((folder / "scores.json").read_text())["scores"]["B2A"]["cycle_honesty"]
     assert [written[key] for key in ("value", "low", "high")] == expected
+
+
+NOISY = ("model/generator=painter", "model.generator.filters=4", "model.generator.depth=3", "data.val_count=3")
+
+
+def test_renditions_are_those_of_two_seeds(run: Run) -> None:
+    plain_back = ("model/generator@model.generator_BA=painter", "model.generator_BA.noise=false")
+    folder = run("run", *NOISY, *plain_back, "callbacks.noise_scores.images=2", "trainer.max_steps=3")
+    row = columns(folder)[3]
+    translator = gan_style.load(folder / "checkpoints" / "last.ckpt")
+    data = build(yaml.safe_load((folder / "config.yaml").read_text())["data"])
+    data.setup()
+    images = [data.on_after_batch_transfer(data.val_set[i], 0)["A"] for i in range(2)]
+    one, other = (torch.stack([translator.translate(x, "A2B", seed=seed) for x in images]) for seed in (0, 1))
+    expected = float((one - other).abs().mean())
+    assert expected > 1e-4
+    assert row["val/A2B/rendition_difference"] == pytest.approx(expected, rel=1e-3)
+    assert row["val/rendition_difference"] == row["val/A2B/rendition_difference"]
+    assert "val/B2A/rendition_difference" not in row
+    scores = json.loads((folder / "scores.json").read_text())
+    assert scores["protocol"]["N_renditions"] == 2
+    assert "rendition_difference" in scores["scores"]["A2B"]
+
+
+def test_without_noise_no_renditions_are_scored(run: Run) -> None:
+    for name, words in (("off", (*NOISY, "callbacks.noise_scores.images=0")), ("plain", ())):
+        row = columns(run(name, *words, "trainer.max_steps=1"))[1]
+        assert not [column for column in row if "rendition" in column]
 
 
 def test_a_method_without_a_way_back_has_no_cycle(run: Run) -> None:

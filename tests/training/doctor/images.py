@@ -31,9 +31,13 @@ def draw(code: str) -> Image.Image:
     """Inputs, outputs, and what comes back or a number over the looks, healthy beside planted."""
     inputs = (textured if code == "blur" else images)(SHOWN, seed=11)
     model, numbers = trained(code)
+    model.eval()
     with torch.no_grad():
         outputs = model.G_AB(inputs)
     rows = {"input": inputs, "output": outputs}
+    if code == "ignored-noise":
+        with model.seeded(1), torch.no_grad():
+            rows["other seed"] = model.G_AB(inputs)
     if code == "hidden-cycle":
         rows |= {"back": shows_colour(outputs), "back, after\n8 bits": shows_colour(rounded(outputs))}
     strips = [labelled(name, row(images_of)) for name, images_of in rows.items()]

@@ -17,10 +17,12 @@ from gan_style.losses.adversarial import adversarial
 from gan_style.metrics.probe import steganography_probe
 from gan_style.models.translator import Images, Terms, Translator, l1
 from gan_style.networks.filters import blur
+from gan_style.networks.noise import Noise
 from gan_style.training.callbacks.cost import Cost
 from gan_style.training.callbacks.doctor import Doctor
 from gan_style.training.callbacks.findings_file import read
 from gan_style.training.callbacks.losses import LogLosses
+from gan_style.training.callbacks.noise_scores import rendition_difference_of
 from gan_style.training.engine.engine import Engine
 
 SIZE = 32
@@ -70,6 +72,18 @@ class Overflows(Painter):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scale(self.colour(x))
+
+
+class Noisy(Painter):
+    """Draws noise, as much as is asked for."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.noise = Noise([3])
+        nn.init.constant_(self.noise.strengths[0], strength)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.noise.drawn(x)(super().forward(x), 0)
 
 
 class Scale(nn.Module):
@@ -149,6 +163,9 @@ class Tiny(Translator):
     def generate(self, batch: Mapping[str, Tensor]) -> Images:
         return {"real_A": batch["A"], "real_B": batch["B"], "fake_B": self.G_AB(batch["A"])}
 
+    def translate(self, images: Tensor, direction: str = "A2B") -> Tensor:
+        return self.G_AB(images)
+
     def generator_loss(self, images: Images) -> tuple[Tensor, Terms]:
         fake = images["fake_B"]
         held = l1(fake.detach() if self.detached else fake, 0.9 * images["real_A"] + 0.01)
@@ -179,6 +196,7 @@ ZOO: dict[str, Callable[[], Tiny]] = {
     "blur": lambda: Tiny(Planted(lambda x: 0.7 * blur(x, 1.5))),
     "frozen-term": lambda: Tiny(Painter(), detached=True),
     "hidden-cycle": lambda: Tiny(Planted(hides_colour)),
+    "ignored-noise": lambda: Tiny(Noisy(0.001)),
 }
 
 
@@ -213,7 +231,7 @@ def observe(
     *,
     iterations: int = 40,
     every: int = 4,
-    back: Callable[[Tensor], Tensor] | None = None,
+    scores: Callable[[Translator], dict[str, float]] | None = None,
     loggers: Sequence[Any] = (),
 ) -> list[dict[str, Any]]:
     """Train under the callback as Lightning does and return the findings.
@@ -222,7 +240,7 @@ def observe(
         model: all of its turns are taken.
         batches: iteration -> batch.
         folder: of the run.
-        back: the way back, which the probe of the cycle is given after the last iterations.
+        scores: those of the two validations after the last iteration.
         loggers: get the rows.
     """
     doctor = Doctor(every=every)
@@ -239,10 +257,8 @@ def observe(
             outputs = step(engine, optimizers, batch)
             for callback in (losses, doctor):
                 callback.on_train_batch_end(trainer, engine, outputs, batch, i)
-        for _ in range(2 if back else 0):
-            G = model.generators[0]
-            found = steganography_probe(getattr(model, G), back, images(4, seed=7))
-            trainer.callback_metrics = {"val/A2B/cycle_honesty": torch.tensor(found.honesty)}
+        for _ in range(2 if scores else 0):
+            trainer.callback_metrics = {name: torch.tensor(value) for name, value in scores(model.eval()).items()}
             doctor.on_validation_end(trainer, engine)
     except TrainingFailed:
         pass
@@ -269,12 +285,25 @@ def step(engine: Engine, optimizers: Mapping[str, torch.optim.Optimizer], batch:
     return {"images": {name: image.detach() for name, image in images.items()}, "losses": losses}
 
 
+def honesty(model: Translator) -> dict[str, float]:
+    """The score of the cycle whose way back reads what `hides_colour` hides."""
+    return {"val/A2B/cycle_honesty": steganography_probe(model.G_AB, shows_colour, images(4, seed=7)).honesty}
+
+
+def renditions(model: Translator) -> dict[str, float]:
+    """The score of the callback, of two pictures."""
+    each = [rendition_difference_of(model, "A2B", one[None]) for one in images(2, seed=7)]
+    return {"val/A2B/rendition_difference": sum(each) / len(each)}
+
+
+SCORES = {"hidden-cycle": honesty, "ignored-noise": renditions}
+
+
 def visit(name: str, folder: Path) -> list[dict[str, Any]]:
     """The findings about one of the zoo."""
     torch.manual_seed(3)
-    back = shows_colour if name == "hidden-cycle" else None
     iterations = 84 if name == "checkerboard" else 40  # which wants twice as many looks as the others
-    return observe(ZOO[name](), batches_of(name), folder, back=back, iterations=iterations)
+    return observe(ZOO[name](), batches_of(name), folder, scores=SCORES.get(name), iterations=iterations)
 
 
 def batches_of(name: str) -> Callable[[int], dict[str, Any]]:
