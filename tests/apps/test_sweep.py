@@ -216,6 +216,47 @@ def test_more_trials_can_be_asked_for_and_a_restart_draws_no_value_twice(
     assert len(set(values)) == 4
 
 
+def test_the_first_trial_is_the_training_as_it_is(
+    sweep: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings.Sweep, "unvaried", lambda self: {"model.lambda_cycle": 10.0})
+    assert sweep("trials=3", "jobs=1", "+seconds=0", "pruner=none")[0] == 0
+    values = [row["params"]["model.lambda_cycle"] for row in trials(tmp_path / "sweep")]
+    assert values[0] == 10.0
+    assert len(set(values)) == 3
+
+
+@pytest.mark.parametrize("name", settings.shipped())
+def test_a_shipped_sweep_starts_at_its_experiment(name: str, tmp_path: Path) -> None:
+    one = settings.read([f"sweep={name}", f"folder={tmp_path}"])
+    point = one.unvaried()
+    assert point is not None
+    assert set(point) == set(one.space)
+    varied = composed(*one.overrides.values(), "name=x", *(f"{k}={summary.word(v)}" for k, v in point.items()))
+    assert varied == composed(*one.overrides.values(), "name=x")
+
+
+@pytest.mark.parametrize(
+    ("dimension", "expected"),
+    [
+        ({"type": "int", "low": 3, "high": 9, "step": 3}, 9),
+        ({"type": "int", "low": 1, "high": 9, "step": 3}, None),
+        ({"type": "float", "low": 9, "high": 9}, 9.0),
+        ({"type": "int", "low": 3, "high": 8}, None),
+        ({"type": "choice", "values": [6, 9]}, 9),
+        ({"type": "choice", "values": [4, 6]}, None),
+    ],
+)
+def test_outside_of_the_space_there_is_no_such_trial(
+    dimension: dict[str, Any], expected: float | None, tmp_path: Path
+) -> None:
+    """The network of `model=cyclegan` has nine blocks."""
+    word = sweep_file(tmp_path, space={"model.generator.blocks": dimension})
+    point = settings.read([word]).unvaried()
+    assert point == (None if expected is None else {"model.generator.blocks": expected})
+    assert settings.read([word, STUB]).unvaried() is None
+
+
 def test_a_grid_has_every_combination_once(sweep: Callable[..., Any], tmp_path: Path) -> None:
     space = {
         "seed": {"type": "choice", "values": [0, 1, 2]},

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import yaml
 
-from gan_style.apps.sweep.space import Space, grid, read_space
+from gan_style.apps.sweep.space import Space, grid, point_of, read_space
+from gan_style.core.compose import composed_of
 from gan_style.core.config import check_signature, config_dir
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.paths import expanded, resolved
@@ -81,6 +82,16 @@ class Sweep:
     def config_dirs(self) -> list[Path]:
         """Return the folders of train.py's config groups: ours, and the user's --config-dir."""
         return [config_dir(), *map(Path, self.options[1::2])]
+
+    def unvaried(self) -> dict[str, Any] | None:
+        """Return the point of the space at which the trainings stand if nothing is varied; None if it is outside.
+
+        None also for a command of the user's own, whose configs are not known here.
+        """
+        if self.file.command:
+            return None
+        config, chosen = composed_of(list(self.overrides.values()), *self.options[1::2])
+        return point_of(self.space, config, chosen)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the settings that must stay the same for the trials of a study to be comparable."""

@@ -37,6 +37,13 @@ class Range:
     def first(self) -> float | int:
         return int(self.low) if self.type == "int" else self.low
 
+    def matching(self, value: Any) -> list[float | int]:
+        """Return the value as it is drawn, or none where it is outside of the range."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not self.low <= value <= self.high or (self.step and (value - self.low) % self.step):
+            return []
+        return [int(value)] if self.type == "int" else [float(value)]
+
 
 @dataclass
 class Choice:
@@ -52,8 +59,13 @@ class Choice:
     def first(self) -> Any:
         return self.values[0]
 
+    def matching(self, value: Any) -> list[Any]:
+        """Return the choice that means this value, none if none does; `null` may be text, as on the command line."""
+        return [choice for choice in self.values if choice == value or (value is None and choice == "null")][:1]
+
 
 Dimension = Range | Choice
+_MISSING = object()
 Space = dict[str, Dimension]
 
 
@@ -103,6 +115,26 @@ def _check_bounds(numbers: Range, path: str) -> None:
         raise UserError(f"{path}.step={numbers.step:g} must be above 0, and is not for log: true")
     if numbers.type == "int" and any(v != int(v) for v in (numbers.low, numbers.high, numbers.step or 1)):
         raise UserError(f"{path} is of whole numbers: low, high and step must be whole")
+
+
+def point_of(space: Space, config: Mapping[str, Any], chosen: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """Return the point of a space at which a config stands, None if it is outside.
+
+    Args:
+        space: of keys of the config, such as model.lambda_cycle, and of groups, such as model/generator.
+        config: a whole one.
+        chosen: the file of each group.
+    """
+    point = {}
+    for key, dimension in space.items():
+        value: Any = chosen.get(key) if "/" in key else config
+        for name in () if "/" in key else key.split("."):
+            value = value.get(name, _MISSING) if isinstance(value, Mapping) else _MISSING
+        found = dimension.matching(value)
+        if not found:
+            return None
+        point[key] = found[0]
+    return point
 
 
 def grid(space: Space, of: str) -> dict[str, list[Any]]:

@@ -26,8 +26,6 @@ except ImportError as error:  # an extra
     ) from error
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-# constant_liar, which keeps parallel trials apart, is experimental in Optuna.
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 MAX_SIGNAL_RESTARTS = 2  # of a training that ended by a signal, before it counts as failed
 
@@ -135,6 +133,10 @@ class Study:
             return None
         # The seed depends on the number of trials: else a restarted sweep would draw the first values again.
         self._study.sampler = _sampler(self.sweep, self.sweep.file.sampler_seed + existing)
+        if existing == 0 and self.sweep.file.sampler != "grid" and (unvaried := self.sweep.unvaried()):
+            # what all others have to beat
+            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                self._study.sampler = optuna.samplers.PartialFixedSampler(unvaried, self._study.sampler)
         drawn = self._study.ask()
         if drawn.number >= self.sweep.trials:  # two machines asked for the last one at once
             drawn.set_user_attr("surplus", True)
