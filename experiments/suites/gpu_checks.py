@@ -39,7 +39,8 @@ WAYS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tf32", ("trainer.compile=default",)),
 )
 # Left out of the checks of all methods: scores import and compute what no method does.
-BARE = [f"callbacks.{name}=null" for name in ("truth_scores", "set_scores", "cycle_scores")] + ["best.monitor=null"]
+SCORES = ("truth_scores", "set_scores", "cycle_scores", "noise_scores")
+BARE = [f"callbacks.{name}=null" for name in SCORES] + ["best.monitor=null"]
 MAX_ROUNDING_LEVELS = 1  # of 255, between a picture in one pass and the same in exact tiles
 MIN_SECONDS_LEFT = 10  # to begin a check
 ENOUGH_SECONDS = 60  # for any check; one that is not done by then hangs

@@ -349,7 +349,7 @@ TABLE = (
         "pairs.rendition_difference",
         inputs=("several",),
         title="Rendition difference",
-        text="Mean absolute difference, on [-1, 1], between translations of one picture by other noise",
+        text="Mean absolute difference, on [-1, 1], between the same translations as of diversity",
     ),
     Score(
         "style_gram",

@@ -38,7 +38,7 @@ class CycleGAN(Translator):
         cycle_full: share of the cycle loss that is not blurred, in [0, 1].
         cycle_colour: share of their saturation, the distance of each channel from the mean of all, with which the cycle
             loss compares pictures, in [0, 1]: below 1 outlines are held more than colours, which the other domain may
-            not tell apart; 1 is the paper's.
+            not tell apart; 1 is the paper's, and of grey pictures all are.
         cycle_noise: standard deviation, on [-1, 1], of noise on fakes before they are translated back, so that
             the cycle cannot be won by a pattern hidden in them (Chu et al. 2017, arXiv:1712.02950); 0 is off.
         cycle_every: iterations between two cycle losses, of so many times the weight; the passes back are left out in
@@ -176,5 +176,6 @@ class CycleGAN(Translator):
 
 def _pale(images: Tensor, share: float) -> Tensor:
     """Leave a share of the saturation of images [B, C, H, W]; 0 is grey."""
+    images = at_least_float32(images)
     grey = images.mean(1, keepdim=True)
     return grey + share * (images - grey)

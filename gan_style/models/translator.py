@@ -258,6 +258,10 @@ class Translator(nn.Module):
         network = None if direction is None else self.generator_of(direction)
         return noised(self if network is None else network)
 
+    def has_optional_noise(self, direction: str) -> bool:
+        """Tell whether the generator of a direction draws noise because its option `noise` asks for it."""
+        return getattr(self.generator_of(direction), "noise", None) is not None
+
     @contextmanager
     def seeded(self, seed: int | Tensor) -> Iterator[None]:
         """Let all noise in evaluation mode follow from another seed, inside a `with` block."""

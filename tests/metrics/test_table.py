@@ -13,7 +13,7 @@ import torch
 from gan_style.metrics.table import NAMED, TABLE, better_end, goodness, row_of
 
 HIGHER = {"precision", "recall", "density", "coverage", "psnr", "ssim", "edge_agreement", "cycle_honesty", "diversity"}
-HIGHER |= {"label_iou"}
+HIGHER |= {"label_iou", "rendition_difference"}
 AT_ONE = {"detail", "fine_detail", "domain_detail", "domain_fine_detail", "spread"}
 
 

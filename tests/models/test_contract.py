@@ -54,7 +54,9 @@ def test_any_weight_that_is_changed_while_training_changes_the_loss(name: str) -
     assert weights
     assert totals(name) == before
     for key, weight in weights.items():
-        assert totals(name, **{key: 3 * weight}) != pytest.approx(before, rel=1e-6), f"model.{key} is read but once"
+        assert totals(name, **{key: 3 * weight}) != pytest.approx(before, rel=1e-6), (
+            f"model.{key} is read only when the method is built"
+        )
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -76,10 +76,12 @@ def run(spec: Spec, folder: Path, resume: bool) -> None:
     if spec.model == ORACLE:
         from gan_style.apps.bench.oracle import train_and_translate
 
-        images, several = train_and_translate(judge, spec.protocol.iterations, spec.seed), None
+        translator, images = None, train_and_translate(judge, spec.protocol.iterations, spec.seed)
     else:
-        images, several = _translations(_translator(spec, folder, resume), judge)
+        translator = _translator(spec, folder, resume)
+        images = _translations(translator, judge)
     cpu = time.process_time() - started - drawn
+    several = None if translator is None else _renditions(translator, judge, images)
     result = {
         "task": spec.task,
         "model": spec.model,
@@ -116,23 +118,25 @@ def _translator(spec: Spec, folder: Path, resume: bool) -> Any:
     return load(found.last, allow=spec.allow)
 
 
-def _translations(translator: Any, judge: DrawnJudge) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """Translate the test pictures; methods of styles are given true pictures of the target in turn.
-
-    Returns: [N, H, W, 3]; and where the generator draws noise, renditions of each, [N, RENDITIONS, H, W, 3].
-    """
+def _translations(translator: Any, judge: DrawnJudge) -> NDArray[np.uint8]:
+    """Translate the test pictures, [N, H, W, 3]; methods of styles are given true pictures of the target in turn."""
     takes_style = translator.model.takes_style
     made = []
     for index, image in enumerate(judge.inputs):
         how = {"style": judge.styles[index % len(judge.styles)]} if takes_style else {"direction": DIRECTION}
         made.append(translator.translate(image, **how))
-    if takes_style or not translator.model.noised(DIRECTION):
-        return np.stack(made), None
+    return np.stack(made)
+
+
+def _renditions(translator: Any, judge: DrawnJudge, first: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Add to the translations those by other noise, [N, RENDITIONS, H, W, 3]; None for generators that draw none."""
+    if translator.model.takes_style or not translator.model.noised(DIRECTION):
+        return None
     others = [
         np.stack([translator.translate(image, direction=DIRECTION, seed=seed) for image in judge.inputs])
         for seed in range(1, RENDITIONS)
     ]
-    return np.stack(made), np.stack([np.stack(made), *others], axis=1)
+    return np.stack([first, *others], axis=1)
 
 
 def main(arguments: Sequence[str]) -> int:

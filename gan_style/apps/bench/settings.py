@@ -18,7 +18,7 @@ from gan_style.core.paths import cannot_use, write_whole
 from gan_style.core.quoting import shortened
 from gan_style.data.scenes import TASKS, check_size, find_task
 
-FORMAT = 1  # of the folder; higher when the same command scores otherwise
+FORMAT = 2  # of the folder; higher when the same command scores otherwise
 SETTINGS, LOCK = "settings.json", ".lock"
 ROWS, RESULT = "rows", "result.json"
 PLANTED = ("true painter", "input", "colour transfer", "another scene")  # rows that need no model

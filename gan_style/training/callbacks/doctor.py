@@ -32,6 +32,9 @@ WINDOW = 4  # iterations before a look whose pictures are compared
 FIRST_SLOPES, SLOPES_EVERY = 2, 10  # looks that check the gradients of loss terms: the first two, then each tenth
 # The doctor's name of a score of validations -> the score's.
 OF_VALIDATIONS = {"honesty": "cycle_honesty", "renditions": "rendition_difference"}
+# Iteration before which renditions are not judged: a head that begins at the picture draws hardly any noise at first,
+# and averaged weights lag behind.
+FIRST_OF_NOISE = 1000
 SLOPES_WINDOW = 2  # iterations whose gradients are collected: terms of two kinds of codes alternate
 
 
@@ -116,7 +119,9 @@ class Doctor(RunCallback):
             for name, score in OF_VALIDATIONS.items()
             if (column := f"val/{direction}/{score}") in rows
         }
-        if numbers and trainer.is_global_zero:
+        if engine.iteration < FIRST_OF_NOISE:
+            numbers = {name: number for name, number in numbers.items() if not name.endswith("/renditions")}
+        if numbers and trainer.is_global_zero and engine.iteration > engine.method.pretrain:
             self._judge(trainer, engine, numbers)
 
     def takes_not_finite(self, trainer: pl.Trainer, engine: Engine, what: str) -> bool:

@@ -20,10 +20,11 @@ SEEDS = (0, 1)
 
 
 class NoiseScores(pl.Callback):
-    """Difference of two renditions of a picture, in every validation, where the generator draws noise.
+    """Difference of two renditions of a picture, in every validation, of generators with `noise: true`.
 
-    Column `val/A2B/rendition_difference`, in [0, 2]. It chooses no checkpoint: more is not better beyond what the
-    truth has. One near 0 says that the generator has learned to ignore its noise.
+    Column `val/A2B/rendition_difference`, in [0, 2]. It chooses no checkpoint: speckle has the most of it. One near 0
+    says that the generator has learned to ignore its noise. Not with `trainer.compile`, for which each seed is another
+    network.
 
     Args:
         images: of each domain, the same in every validation and on every rank; 0 leaves it out.
@@ -36,8 +37,8 @@ class NoiseScores(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         method, self._inputs = method_of(pl_module), {}
-        drawing = [direction for direction in method.directions if method.noised(direction)]
-        if not drawing or method.takes_style:
+        drawing = [direction for direction in method.directions if method.has_optional_noise(direction)]
+        if not drawing or method.takes_style or engine_of(pl_module).compiled != "off":
             return
         items = [data.on_after_batch_transfer(data.val_set[i], 0) for i in range(min(self.images, len(data.val_set)))]
         if items:
@@ -53,7 +54,7 @@ class NoiseScores(pl.Callback):
                     rendition_difference_of(method, direction, image.to(method.device)[None]) for image in images
                 ]
             scores[direction] = {"rendition_difference": bootstrap(differences)}
-        record(trainer, engine_of(pl_module), scores, {"N_renditions": len(next(iter(self._inputs.values())))})
+        record(trainer, engine_of(pl_module), scores, {"N_noise": len(next(iter(self._inputs.values())))})
 
 
 @torch.no_grad()

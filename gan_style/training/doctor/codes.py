@@ -108,9 +108,9 @@ CODES = {
     "ignored-noise": Code(
         "warn",
         "the generator ignores its noise: other seeds paint the same picture",
-        "nothing asks for strokes, which the input does not determine",
-        "take a discriminator that sees strokes, model/discriminator=patches, or leave the noise out, "
-        "model.generator.noise=false",
+        "nothing asks for what the input does not determine, or a loss pays for its mean",
+        "let a judge of texture ask for strokes (model/discriminator=patches, or more weight for it), or leave the "
+        "noise out (noise=false of this generator)",
         2,
     ),
 }

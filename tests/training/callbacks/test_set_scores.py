@@ -116,17 +116,17 @@ def test_cycle_scores_are_those_of_the_pictures(run: Run) -> None:
     assert [written[key] for key in ("value", "low", "high")] == expected
 
 
-NOISY = ("model/generator=painter", "model.generator.filters=4", "model.generator.depth=3", "data.val_count=3")
+NOISY = ("model/generator=painter", "model.generator.filters=4", "model.generator.depth=3", "data.val_count=4")
 
 
 def test_renditions_are_those_of_two_seeds(run: Run) -> None:
     plain_back = ("model/generator@model.generator_BA=painter", "model.generator_BA.noise=false")
-    folder = run("run", *NOISY, *plain_back, "callbacks.noise_scores.images=2", "trainer.max_steps=3")
+    folder = run("run", *NOISY, *plain_back, "callbacks.noise_scores.images=3", "trainer.max_steps=3")
     row = columns(folder)[3]
     translator = gan_style.load(folder / "checkpoints" / "last.ckpt")
     data = build(yaml.safe_load((folder / "config.yaml").read_text())["data"])
     data.setup()
-    images = [data.on_after_batch_transfer(data.val_set[i], 0)["A"] for i in range(2)]
+    images = [data.on_after_batch_transfer(data.val_set[i], 0)["A"] for i in range(3)]
     one, other = (torch.stack([translator.translate(x, "A2B", seed=seed) for x in images]) for seed in (0, 1))
     expected = float((one - other).abs().mean())
     assert expected > 1e-4
@@ -134,12 +134,23 @@ def test_renditions_are_those_of_two_seeds(run: Run) -> None:
     assert row["val/rendition_difference"] == row["val/A2B/rendition_difference"]
     assert "val/B2A/rendition_difference" not in row
     scores = json.loads((folder / "scores.json").read_text())
-    assert scores["protocol"]["N_renditions"] == 2
+    assert scores["protocol"]["N_noise"] == 3
     assert "rendition_difference" in scores["scores"]["A2B"]
 
 
+def test_noise_that_is_not_used_yet_is_no_finding(run: Run) -> None:
+    folder = run("run", *NOISY, "trainer.val_every=1", "trainer.max_steps=3", "model.optimizer_G.lr=1e-6")
+    assert [row["val/A2B/rendition_difference"] < 0.004 for row in columns(folder).values()] == [True] * 3
+    findings = folder / "findings.jsonl"
+    assert not findings.is_file() or "ignored-noise" not in findings.read_text()
+
+
 def test_without_noise_no_renditions_are_scored(run: Run) -> None:
-    for name, words in (("off", (*NOISY, "callbacks.noise_scores.images=0")), ("plain", ())):
+    for name, words in (
+        ("off", (*NOISY, "callbacks.noise_scores.images=0")),
+        ("plain", ()),
+        ("own", ("model=unsb",)),
+    ):
         row = columns(run(name, *words, "trainer.max_steps=1"))[1]
         assert not [column for column in row if "rendition" in column]
 

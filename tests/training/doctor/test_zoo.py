@@ -12,7 +12,7 @@ import torch
 from gan_style.core.config import build, config_dir
 from gan_style.training.doctor.codes import CODES
 from tests.conftest import small_config
-from tests.training.doctor.zoo import ZOO, observe, visit
+from tests.training.doctor.zoo import ZOO, Noisy, Tiny, batch_of, observe, renditions, visit
 
 # An untrained teacher gives every picture the same grey: its student has collapsed, as the doctor says.
 MODELS = sorted({p.stem for p in (config_dir() / "model").glob("*.yaml")} - {"distill"})
@@ -46,6 +46,13 @@ def test_every_failure_raises_its_own_finding_and_no_other(tmp_path: Path) -> No
     assert set(ZOO) == {"healthy", *CODES}
     for name, found in table.items():
         assert found == {name} - {"healthy"}, name
+
+
+def test_noise_that_is_used_is_no_finding(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = Tiny(Noisy(0.02))
+    assert observe(model, batch_of, tmp_path, scores=renditions) == []
+    assert 0.004 < renditions(model.eval())["val/A2B/rendition_difference"] < 0.03
 
 
 @pytest.mark.parametrize(
