@@ -36,9 +36,6 @@ class CycleGAN(Translator):
         cycle_blur: standard deviation, in pixels, of a Gaussian that blurs both sides of the cycle loss, for domains
             that are no bijection: a photo does not say where the strokes of a painting were; 0 is off.
         cycle_full: share of the cycle loss that is not blurred, in [0, 1].
-        cycle_colour: share of their saturation, the distance of each channel from the mean of all, with which the cycle
-            loss compares pictures, in [0, 1]: below 1 outlines are held more than colours, which the other domain may
-            not tell apart; 1 is the paper's, and of grey pictures all are.
         cycle_noise: standard deviation, on [-1, 1], of noise on fakes before they are translated back, so that
             the cycle cannot be won by a pattern hidden in them (Chu et al. 2017, arXiv:1712.02950); 0 is off.
         cycle_every: iterations between two cycle losses, of so many times the weight; the passes back are left out in
@@ -70,7 +67,6 @@ class CycleGAN(Translator):
         lambda_idt: Weight = 5.0,
         cycle_blur: Weight = 0.0,
         cycle_full: Share = 1.0,
-        cycle_colour: Share = 1.0,
         cycle_noise: Weight = 0.0,
         cycle_every: Count = 1,
         pretrain: CountOrNone = 0,
@@ -99,7 +95,7 @@ class CycleGAN(Translator):
         self.pool_B = ImagePool(pool_size, seed=2)
         self.lambda_cycle, self.lambda_idt = lambda_cycle, lambda_idt
         self.cycle_blur, self.cycle_full, self.cycle_noise = cycle_blur, cycle_full, cycle_noise
-        self.cycle_colour, self.cycle_every = cycle_colour, cycle_every
+        self.cycle_every = cycle_every
         self.pretrain = pretrain
         self.join_passes = join_passes
 
@@ -138,9 +134,7 @@ class CycleGAN(Translator):
         return fake + self.cycle_noise * normal_like(fake) if noisy else fake
 
     def _cycle_loss(self, reconstruction: Tensor, real: Tensor) -> Tensor:
-        """Return the L1 of pale images, the share `cycle_full` of it on themselves and the rest on their blur."""
-        if self.cycle_colour < 1:
-            reconstruction, real = (_pale(image, self.cycle_colour) for image in (reconstruction, real))
+        """Return the L1, the share `cycle_full` of it on the images and the rest on their blur."""
         if self.cycle_blur == 0:
             return l1(reconstruction, real)
         coarse = l1(blur(at_least_float32(reconstruction), self.cycle_blur), blur(real, self.cycle_blur))
@@ -172,10 +166,3 @@ class CycleGAN(Translator):
         real_B, fake_B = images["real_B"], self.pool_B.swap(images["fake_B"])
         loss_B, terms_B = self.judging_loss("B", self.D_B, real_B, fake_B, self.join_passes)
         return loss_A + loss_B, terms_A | terms_B
-
-
-def _pale(images: Tensor, share: float) -> Tensor:
-    """Leave a share of the saturation of images [B, C, H, W]; 0 is grey."""
-    images = at_least_float32(images)
-    grey = images.mean(1, keepdim=True)
-    return grey + share * (images - grey)
