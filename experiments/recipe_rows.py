@@ -24,6 +24,7 @@ from gan_style.core.terminal import Parser
 from gan_style.data.scenes.painting import render_painting
 from gan_style.data.scenes.photo import Rendering
 from gan_style.evaluation import DrawnJudge
+from gan_style.evaluation.renditions import renditions, translations
 from gan_style.metrics.detail import gradient_energy
 from gan_style.metrics.filters import from_grey_levels, grey_levels
 from gan_style.metrics.grid import STRIDES, fold
@@ -31,7 +32,6 @@ from gan_style.metrics.labels import LinearJudge
 
 Array = NDArray[np.uint8]
 SHOWN = ("psnr", "label_iou", "energy_distance", "detail", "fine_detail", "texture", "grid", "spread")
-RENDITIONS = 4  # by other noise, of each scene
 SCENES, CROP = 6, 128  # in the sheet: scenes of each direction, and pixels of each photo, both shown twice as large
 
 
@@ -41,14 +41,8 @@ def of_scenes(model: Any, size: int, count: int) -> tuple[dict[str, float], list
     rows = []
     for direction in ("A2B", "B2A"):
         judge = DrawnJudge("paint", direction, size=size, seed=0, count=count, samples=8)
-        made = np.stack([np.asarray(model.translate(one, direction=direction)) for one in judge.inputs])
-        several = None
-        if model.model.noised(direction):
-            others = [
-                np.stack([np.asarray(model.translate(one, direction=direction, seed=seed)) for one in judge.inputs])
-                for seed in range(1, RENDITIONS)
-            ]
-            several = np.stack([made, *others], axis=1)
+        made = translations(model, judge)
+        several = renditions(model, judge, made)
         scores = judge.scores(made, several, draws=0)
         found |= {f"{direction} {name}": round(scores[name]["value"], 3) for name in SHOWN if name in scores}
         rows += [np.concatenate(list(images[:SCENES]), 1) for images in (judge.inputs, judge.truths[:, 0], made)]

@@ -247,12 +247,14 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         """Return item number `index`.
 
         Returns:
-            "A", "B" and, where given, "truth_A", "truth_B": as in training; "path_A" and "path_B": names.
+            "A", "B" and, where given, "truth_A", "truth_B": as in training; "path_A" and "path_B": names; "noise_seed":
+            number of the picture of the shorter domain, so that one that comes again, on any rank, has the same noise.
         """
         if not 0 <= index < self._length:
             raise IndexError(index)
         i, j = self.pair(index)
-        item: dict[str, Any] = {"path_A": self.A.name(i), "path_B": self.B.name(j)}
+        shorter = index % min(len(self.A), len(self.B))
+        item: dict[str, Any] = {"path_A": self.A.name(i), "path_B": self.B.name(j), "noise_seed": shorter}
         for key, images, k in (
             ("A", self.A, i),
             ("B", self.B, j),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache as remembered
 from pathlib import Path
@@ -22,6 +22,7 @@ from gan_style.data.images import list_images, survey
 from gan_style.data.ledger import Ledger
 from gan_style.evaluation.distances import CPU, Features, Result, Scores, compare_sets, file_format, protocol
 from gan_style.evaluation.images import ImageScores
+from gan_style.evaluation.renditions import own_noise
 from gan_style.evaluation.sets import Files, ScoredSet, SizedImages
 from gan_style.inference.load import loaded
 from gan_style.inference.translator import NOISE, LoadedTranslator
@@ -204,20 +205,26 @@ class Judge:
                 self._in_style(translator, direction, x, y) for x, y in zip(sources, images["targets"], strict=True)
             ]
         else:
-            made = [self._one(translator, x, direction) for x in sources]
+            made = [
+                self._one(translator, x, direction, **own_noise(translator, direction, i))
+                for i, x in enumerate(sources)
+            ]
         images["fakes"] = [rounded(image) for image in made]
         varied = sources[:MAX_VARIED_INPUTS]
         names = translator.learned(direction) if translator.model.takes_noise else []
         if names:
             images["several"] = [self._several(translator, names[i % len(names)], x) for i, x in enumerate(varied)]
-        elif translator.model.noised(direction):
-            images["several"] = [self._renditions(translator, x, direction) for x in varied]
+        elif own_noise(translator, direction, 0):
+            seeds = [range(i, CODES_PER_INPUT * len(sources), len(sources)) for i in range(len(varied))]
+            images["several"] = [
+                self._renditions(translator, x, direction, own) for x, own in zip(varied, seeds, strict=True)
+            ]
         if back not in translator.model.directions:
             return Made(images["fakes"], images, range(len(sources)))
         if translator.model.takes_style:  # the way back is told the input's style: nothing of it needs to be hidden
             images["back"] = [self._in_style(translator, back, x, y) for x, y in zip(made, sources, strict=True)]
             return Made(images["fakes"], images, range(len(sources)))
-        images["back"] = [self._one(translator, x, back) for x in made]
+        images["back"] = [self._one(translator, x, back, **own_noise(translator, back, i)) for i, x in enumerate(made)]
         return Made(
             images["fakes"],
             images,
@@ -239,9 +246,11 @@ class Judge:
         styles = [f"{NOISE}:{name}:{seed}" for seed in range(CODES_PER_INPUT)]
         return torch.stack([rounded(self._one(translator, image, style=style)) for style in styles])
 
-    def _renditions(self, translator: LoadedTranslator, image: Tensor, direction: Direction) -> Tensor:
+    def _renditions(
+        self, translator: LoadedTranslator, image: Tensor, direction: Direction, seeds: Iterable[int]
+    ) -> Tensor:
         """Translate one input by several draws of the generator's own noise: [S, C, H, W]."""
-        made = [self._one(translator, image, direction, seed=seed) for seed in range(CODES_PER_INPUT)]
+        made = [self._one(translator, image, direction, seed=seed) for seed in seeds]
         return torch.stack([rounded(image) for image in made])
 
     def _probed(

@@ -182,17 +182,17 @@ class Drawn:
     Args:
         network: whose bridge it is.
         x: the images, [B, C, H, W].
-        seed: of all images.
+        seed: of all images, or [B] of each.
     """
 
     def __init__(self, network: BridgeGenerator, x: Tensor, seed: int | Tensor) -> None:
         self.network, self.channels = network, x.shape[1]
         self.weight = next(network.parameters())
-        seeds = torch.as_tensor(seed, device=self.weight.device).reshape(1)
+        seeds = torch.atleast_1d(torch.as_tensor(seed, device=self.weight.device))
         self.keys = keys_of(seeds, network.steps * (1 + self.channels))  # of a step: its code, and each channel
 
     def code(self, step: int) -> Tensor:
-        """Return the code z of a step, [1, code_size]."""
+        """Return the code z of a step, [1, code_size], or [B, code_size] of several seeds."""
         key = self._keys(step)[0]
         places = torch.arange(self.network.code_size, device=key.device)
         return normal(key, places[:1], places).flatten(1).to(self.weight.dtype)

@@ -85,7 +85,8 @@ class TextureDiscriminator(PatchDiscriminator):
     """PatchGAN on what a Gaussian takes away: it sees strokes and edges, and no colour or light.
 
     With one layer it judges patches of 16x16. It has no norm, which would hide how strong a texture is; by a spectral
-    norm (Miyato et al. 2018) it is too smooth a function to ask for the last of the strokes (experiments/2026-11-30-recipe).
+    norm (Miyato et al. 2018) it is too smooth a function to ask for the last of the strokes
+    (experiments/2026-11-30-recipe).
 
     Args:
         in_channels: of the image.

@@ -23,13 +23,13 @@ class Noise(nn.Module):
     """Levels of noise x + s_c n, one map n for all channels of a level (StyleGAN, Karras et al. 2019, section 3.2).
 
     In training, every image of every pass has a seed of its own, from torch's global generator. In evaluation all
-    images have that of `noise_seed`.
+    images have that of `noise_seed`, or each its own where that has several.
 
     Args:
         widths: channels of the feature map of each level.
     """
 
-    noise_seed: int | Tensor  # a tensor is int64 [1]
+    noise_seed: int | Tensor  # a tensor is int64 [1], or [B] for images of their own seeds
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Noise(nn.Module):
         if self.training:
             seeds = torch.randint(2**32, (len(x),), device=x.device)
         else:
-            seeds = torch.as_tensor(self.noise_seed, device=x.device).reshape(1)
+            seeds = torch.atleast_1d(torch.as_tensor(self.noise_seed, device=x.device))
         keys = keys_of(seeds, len(self.strengths))
         return lambda features, level: self(features, level, keys[level])
 

@@ -189,7 +189,8 @@ def test_evaluation_goes_in_order_and_repeats_the_shorter_domain() -> None:
         ("A4", "B0"),
     ]
     assert [level(dataset[3][domain]) for domain in "AB"] == [3, 101]
-    assert set(dataset[0]) == {"A", "B", "path_A", "path_B"}
+    assert [dataset[i]["noise_seed"] for i in range(5)] == [0, 1, 0, 1, 0], "the same wherever B0 comes again"
+    assert set(dataset[0]) == {"A", "B", "path_A", "path_B", "noise_seed"}
 
 
 def test_truths_go_with_their_source() -> None:
@@ -200,7 +201,7 @@ def test_truths_go_with_their_source() -> None:
     assert [level(item[key]) for key in ("A", "B", "truth_A", "truth_B")] == [2, 100, 50, 202]
     assert item["truth_B"].shape == (3, 8, 8)
     only = PairedEvalDataset(Numbered(3), Numbered(2), Nothing(), truth_B=Numbered(3))
-    assert set(only[0]) == {"A", "B", "path_A", "path_B", "truth_B"}
+    assert set(only[0]) == {"A", "B", "path_A", "path_B", "noise_seed", "truth_B"}
 
 
 def test_truths_of_another_length_are_refused() -> None:

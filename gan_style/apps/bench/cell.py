@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gan_style.apps.bench.settings import GATYS, ORACLE, RESULT, Protocol, base_of, overrides_of
 from gan_style.core import allowed
@@ -21,11 +20,11 @@ from gan_style.core.paths import write_whole
 from gan_style.core.signals import command, stoppable
 from gan_style.core.training_process import unquoted
 from gan_style.evaluation.drawn import DrawnJudge
+from gan_style.evaluation.renditions import renditions, translations
 from gan_style.training.callbacks.cost import peak_gigabytes
 
 DIRECTION = "A2B"
 MADE = "made.npz"
-RENDITIONS = 4  # of each test picture, where the generator draws noise
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,9 @@ def run(spec: Spec, folder: Path, resume: bool) -> None:
         translator, images = None, train_and_translate(judge, spec.protocol.iterations, spec.seed)
     else:
         translator = _translator(spec, folder, resume)
-        images = _translations(translator, judge)
+        images = translations(translator, judge)
     cpu = time.process_time() - started - drawn
-    several = None if translator is None else _renditions(translator, judge, images)
+    several = None if translator is None else renditions(translator, judge, images)
     result = {
         "task": spec.task,
         "model": spec.model,
@@ -116,27 +115,6 @@ def _translator(spec: Spec, folder: Path, resume: bool) -> Any:
     found = train(*words, run_dir=folder, config_dir=spec.config_dir)
     assert found.last is not None, "a training that ends has saved"
     return load(found.last, allow=spec.allow)
-
-
-def _translations(translator: Any, judge: DrawnJudge) -> NDArray[np.uint8]:
-    """Translate the test pictures, [N, H, W, 3]; methods of styles are given true pictures of the target in turn."""
-    takes_style = translator.model.takes_style
-    made = []
-    for index, image in enumerate(judge.inputs):
-        how = {"style": judge.styles[index % len(judge.styles)]} if takes_style else {"direction": DIRECTION}
-        made.append(translator.translate(image, **how))
-    return np.stack(made)
-
-
-def _renditions(translator: Any, judge: DrawnJudge, first: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Add to the translations those by other noise, [N, RENDITIONS, H, W, 3]; None for generators that draw none."""
-    if translator.model.takes_style or not translator.model.noised(DIRECTION):
-        return None
-    others = [
-        np.stack([translator.translate(image, direction=DIRECTION, seed=seed) for image in judge.inputs])
-        for seed in range(1, RENDITIONS)
-    ]
-    return np.stack([first, *others], axis=1)
 
 
 def main(arguments: Sequence[str]) -> int:

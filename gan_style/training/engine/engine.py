@@ -96,8 +96,18 @@ class Engine(pl.LightningModule):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Images:
         if self.method.optimizes_images and batch_idx > 0:  # they are the same in every batch
             return {}
-        with self.compute_modes():
+        with self.compute_modes(), self._own_noise(batch):
             return dict(self.method.generate(batch))
+
+    def _own_noise(self, batch: Mapping[str, Any]) -> AbstractContextManager[object]:
+        """Let each picture of a validation have noise of its own, inside a `with` block.
+
+        The same noise at the same places of all pictures would count as a grid, and as fewer strokes. A compiled
+        network has it all the same, since other seeds would compile it again.
+        """
+        method, seeds = self.method, batch.get("noise_seed")
+        draws = not method.takes_style and any(method.noised(direction) for direction in method.directions)
+        return method.seeded(seeds) if draws and seeds is not None and self.compiled == "off" else nullcontext()
 
     def compute_modes(self) -> AbstractContextManager[object]:
         """Compute the networks as `fast_convolutions` and `checkpointing` say, inside a `with` block."""

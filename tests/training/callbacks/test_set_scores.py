@@ -17,6 +17,7 @@ import yaml
 from PIL import Image
 
 import gan_style
+from gan_style import testing
 from gan_style.checkpoints.checkpoint import load
 from gan_style.core.config import build
 from gan_style.core.errors import Interrupted
@@ -28,6 +29,7 @@ from gan_style.metrics.sliced import LaplacianPatches, sliced_wasserstein
 from gan_style.metrics.table import NAMED
 from gan_style.metrics.texture import texture_distance, texture_patches
 from gan_style.training.callbacks.keeper import Keeper
+from gan_style.training.engine.engine import Engine
 from tests.conftest import differences, small_config
 
 Run = Callable[..., Path]
@@ -136,6 +138,26 @@ def test_renditions_are_those_of_two_seeds(run: Run) -> None:
     scores = json.loads((folder / "scores.json").read_text())
     assert scores["protocol"]["N_noise"] == 3
     assert "rendition_difference" in scores["scores"]["A2B"]
+
+
+@pytest.mark.parametrize("words", [("model/generator=painter", *NOISY[1:3]), ("model=unsb",)])
+def test_every_picture_of_a_validation_has_noise_of_its_own(words: tuple[str, ...]) -> None:
+    """Whatever the batch; the same at the same places of all would count as a grid."""
+    model = testing.build_model(small_config(*words)).eval()
+    one = testing.example_batch(32, 1)
+    batch = {domain: image.expand(3, -1, -1, -1) for domain, image in one.items()} | {
+        "noise_seed": torch.tensor([5, 0, 7])
+    }
+    engine = Engine(model)
+    with torch.no_grad():
+        fakes = engine.validation_step(batch, 0)["fake_B"]
+        plain = engine.validation_step(one, 0)["fake_B"]
+        with model.seeded(7):
+            seventh = engine.validation_step(one, 0)["fake_B"]
+    torch.testing.assert_close(fakes[1:2], plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(fakes[2:], seventh, atol=1e-5, rtol=0)
+    assert (fakes[0] - fakes[1]).abs().mean() > 1e-4
+    assert all(part.noise_seed == 0 for part in model.noised())
 
 
 def test_noise_that_is_not_used_yet_is_no_finding(run: Run) -> None:
