@@ -247,14 +247,14 @@ class PairedEvalDataset(Dataset[dict[str, Any]]):
         """Return item number `index`.
 
         Returns:
-            "A", "B" and, where given, "truth_A", "truth_B": as in training; "path_A" and "path_B": names; "noise_seed":
-            number of the picture of the shorter domain, so that one that comes again, on any rank, has the same noise.
+            "A", "B" and, where given, "truth_A", "truth_B": as in training; "path_A" and "path_B": names;
+            "noise_seed_A" and "noise_seed_B": numbers of the pictures, of the noise by which they are translated.
         """
         if not 0 <= index < self._length:
             raise IndexError(index)
         i, j = self.pair(index)
-        shorter = index % min(len(self.A), len(self.B))
-        item: dict[str, Any] = {"path_A": self.A.name(i), "path_B": self.B.name(j), "noise_seed": shorter}
+        item: dict[str, Any] = {"path_A": self.A.name(i), "path_B": self.B.name(j)}
+        item |= {"noise_seed_A": i, "noise_seed_B": j}
         for key, images, k in (
             ("A", self.A, i),
             ("B", self.B, j),

@@ -133,6 +133,8 @@ class Judge:
         rule = {"iteration": content["iteration"], "rule": content["best"].get("rule"), "weights": weights}
         if around:
             rule["wrap"] = around
+        if any(own_noise(translator, direction, 0) for direction in self.made):
+            rule["noise"] = "of each picture its own"
         if translator.model.takes_style:
             rule["styles"] = f"training pictures of {' and '.join(d.target for d in self.made)} in turn"
         result = self._result(size, {"file_format": file_format([]), "checkpoint": rule}, own)

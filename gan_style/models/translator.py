@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -260,12 +260,12 @@ class Translator(nn.Module):
 
     def has_optional_noise(self, direction: str) -> bool:
         """Tell whether the generator of a direction draws noise because its option `noise` asks for it."""
-        return getattr(self.generator_of(direction), "noise", None) is not None
+        return bool(getattr(self.generator_of(direction), "noise", None)) and bool(self.noised(direction))
 
     @contextmanager
-    def seeded(self, seed: int | Tensor) -> Iterator[None]:
-        """Let all noise in evaluation mode follow from another seed, inside a `with` block."""
-        parts = self.noised()
+    def seeded(self, seed: int | Tensor, parts: Sequence[Noised] | None = None) -> Iterator[None]:
+        """Let the noise of these parts, all if None, follow from another seed in evaluation, inside a `with` block."""
+        parts = self.noised() if parts is None else parts
         before = [part.noise_seed for part in parts]
         try:
             for part in parts:

@@ -96,10 +96,13 @@ class BridgeGenerator(nn.Module):
         self.feature_channels = (in_channels, 2 * filters, wide, *(wide for _ in deep))
         initialize(self, init, init_gain)
 
+    takes_seeds = True
+
     @property
     def per_sample(self) -> bool:
-        """True if inputs may be joined along the batch exactly: each image gets the same noise."""
-        return all(is_per_sample(part) for part in self.children())
+        """True if inputs may be joined along the batch exactly: not where each image has a seed of its own."""
+        own = isinstance(self.noise_seed, Tensor) and self.noise_seed.numel() > 1
+        return not own and all(is_per_sample(part) for part in self.children())
 
     def forward(self, x: Tensor, strength: float = 1.0) -> Tensor:
         """Translate [B, in_channels, H, W] to [B, out_channels, H, W] in [-1, 1]; any H, W >= 1.

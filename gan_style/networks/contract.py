@@ -100,7 +100,7 @@ def judges_of(discriminator: nn.Module) -> tuple[Mapping[str, float], Mapping[st
 class Noised(Protocol):
     """A network, or a part of one, that draws noise: in evaluation it follows from `noise_seed` alone."""
 
-    noise_seed: int | Tensor  # a tensor is int64 [1], or [B] for images of their own seeds
+    noise_seed: int | Tensor  # a tensor is int64 [1], or [B] for images of their own seeds where `takes_seeds` is True
 
 
 def noised(network: nn.Module) -> list[Noised]:

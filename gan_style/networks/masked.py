@@ -38,6 +38,11 @@ class MaskedGenerator(nn.Module):
         """True if inputs may be joined along the batch exactly."""
         return can_join(self.network) and is_per_sample(self.mask)
 
+    @property
+    def noise(self) -> nn.Module | None:
+        """The noise that an option of the generator asks for."""
+        return getattr(self.network, "noise", None)
+
     def forward(self, x: Tensor) -> Tensor:
         """Translate [B, in_channels, H, W] to [B, out_channels, H, W] in [-1, 1], without what is marked."""
         return self.separate(x)[0]

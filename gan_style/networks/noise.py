@@ -29,6 +29,7 @@ class Noise(nn.Module):
         widths: channels of the feature map of each level.
     """
 
+    takes_seeds = True
     noise_seed: int | Tensor  # a tensor is int64 [1], or [B] for images of their own seeds
 
     def __init__(self, widths: Sequence[int]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import gan_style
 from gan_style.apps.bench.cell import MADE, Spec, judge_of, run
 from gan_style.apps.bench.collect import Row, Table, best_of, collect, names_of, save_images
 from gan_style.apps.bench.output import markdown, page, verdict_lines
@@ -274,6 +275,10 @@ def test_noise_is_scored_by_renditions_and_seeds_where_there_is_none(tmp_path: P
     assert rows["noisy"].scores["spread"]["value"] == pytest.approx(np.mean(each))
     assert rows["noisy"].runs["spread"] == each
     assert min(each) > 0
+    translator = gan_style.load(cells[0].folder / "checkpoints" / "last.ckpt")
+    judge = judge_of("paint", TINY)
+    made = np.stack([translator.translate(x, "A2B", seed=i) for i, x in enumerate(judge.inputs)])
+    assert np.array_equal(np.load(cells[0].folder / MADE)["images"], made), "each has noise of its own"
     assert "spread" not in results["plain", 0]["scores"]
     made = [np.load(c.folder / MADE)["images"] for c in cells if c.spec.model == "plain"]
     assert rows["plain"].scores["spread"] == judge_of("paint", TINY).spread(np.stack(made, axis=1))["spread"]

@@ -189,8 +189,10 @@ def test_evaluation_goes_in_order_and_repeats_the_shorter_domain() -> None:
         ("A4", "B0"),
     ]
     assert [level(dataset[3][domain]) for domain in "AB"] == [3, 101]
-    assert [dataset[i]["noise_seed"] for i in range(5)] == [0, 1, 0, 1, 0], "the same wherever B0 comes again"
-    assert set(dataset[0]) == {"A", "B", "path_A", "path_B", "noise_seed"}
+    assert [dataset[i]["noise_seed_A"] for i in range(5)] == [0, 1, 2, 3, 4]
+    assert [dataset[i]["noise_seed_B"] for i in range(5)] == [0, 1, 0, 1, 0], "the same wherever B0 comes again"
+    seeds = {"noise_seed_A", "noise_seed_B"}
+    assert set(dataset[0]) == {"A", "B", "path_A", "path_B", *seeds}
 
 
 def test_truths_go_with_their_source() -> None:
@@ -201,7 +203,7 @@ def test_truths_go_with_their_source() -> None:
     assert [level(item[key]) for key in ("A", "B", "truth_A", "truth_B")] == [2, 100, 50, 202]
     assert item["truth_B"].shape == (3, 8, 8)
     only = PairedEvalDataset(Numbered(3), Numbered(2), Nothing(), truth_B=Numbered(3))
-    assert set(only[0]) == {"A", "B", "path_A", "path_B", "noise_seed", "truth_B"}
+    assert set(only[0]) == {"A", "B", "path_A", "path_B", "noise_seed_A", "noise_seed_B", "truth_B"}
 
 
 def test_truths_of_another_length_are_refused() -> None:

@@ -66,13 +66,16 @@ class CycleScores(pl.Callback):
             source = direction.source
             if f"rec_{source}" in outputs:
                 errors = cycle_error(batch[source], outputs[f"rec_{source}"]).tolist()
-                self._errors[direction] |= dict(zip(made_of(method, batch, direction), errors, strict=True))
+                mine = self._errors[direction]
+                for name, error in zip(made_of(method, batch, direction), errors, strict=True):
+                    mine[name] = max(error, mine.get(name, error))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         errors: dict[Direction, dict[Hashable, float]] = defaultdict(dict)
         for part in gather(dict(self._errors)):  # by name: a picture that comes twice counts once
             for direction, found in part.items():
-                errors[direction] |= found
+                for name, error in found.items():  # the same on any number of ranks, also where noise differs
+                    errors[direction][name] = max(error, errors[direction].get(name, error))
         if not errors:
             return
         scores: Scores = {

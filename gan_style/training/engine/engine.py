@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -99,15 +99,21 @@ class Engine(pl.LightningModule):
         with self.compute_modes(), self._own_noise(batch):
             return dict(self.method.generate(batch))
 
-    def _own_noise(self, batch: Mapping[str, Any]) -> AbstractContextManager[object]:
+    @contextmanager
+    def _own_noise(self, batch: Mapping[str, Any]) -> Iterator[None]:
         """Let each picture of a validation have noise of its own, inside a `with` block.
 
         The same noise at the same places of all pictures would count as a grid, and as fewer strokes. A compiled
         network has it all the same, since other seeds would compile it again.
         """
-        method, seeds = self.method, batch.get("noise_seed")
-        draws = not method.takes_style and any(method.noised(direction) for direction in method.directions)
-        return method.seeded(seeds) if draws and seeds is not None and self.compiled == "off" else nullcontext()
+        method = self.method
+        with ExitStack() as stack:
+            for direction in method.directions if not method.takes_style and self.compiled == "off" else ():
+                parts = [part for part in method.noised(direction) if getattr(part, "takes_seeds", False)]
+                seeds = batch.get(f"noise_seed_{direction.source}")
+                if seeds is not None:
+                    stack.enter_context(method.seeded(seeds, parts))
+            yield
 
     def compute_modes(self) -> AbstractContextManager[object]:
         """Compute the networks as `fast_convolutions` and `checkpointing` say, inside a `with` block."""

@@ -140,17 +140,25 @@ def test_renditions_are_those_of_two_seeds(run: Run) -> None:
     assert "rendition_difference" in scores["scores"]["A2B"]
 
 
-@pytest.mark.parametrize("words", [("model/generator=painter", *NOISY[1:3]), ("model=unsb",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("model/generator=painter", *NOISY[1:3]),
+        ("model=unsb",),
+        ("model=cyclegan", "model/generator=bridge", "model.generator.filters=4", "model.generator.blocks=1"),
+        ("model=gcgan", "model/generator=painter", *NOISY[1:3]),
+    ],
+)
 def test_every_picture_of_a_validation_has_noise_of_its_own(words: tuple[str, ...]) -> None:
     """Whatever the batch; the same at the same places of all would count as a grid."""
     model = testing.build_model(small_config(*words)).eval()
     one = testing.example_batch(32, 1)
-    batch = {domain: image.expand(3, -1, -1, -1) for domain, image in one.items()} | {
-        "noise_seed": torch.tensor([5, 0, 7])
-    }
+    seeds = {f"noise_seed_{domain}": torch.tensor([5, 0, 7]) for domain in "AB"}
     engine = Engine(model)
     with torch.no_grad():
-        fakes = engine.validation_step(batch, 0)["fake_B"]
+        fakes = engine.validation_step({domain: x.expand(3, -1, -1, -1) for domain, x in one.items()} | seeds, 0)[
+            "fake_B"
+        ]
         plain = engine.validation_step(one, 0)["fake_B"]
         with model.seeded(7):
             seventh = engine.validation_step(one, 0)["fake_B"]
@@ -158,6 +166,27 @@ def test_every_picture_of_a_validation_has_noise_of_its_own(words: tuple[str, ..
     torch.testing.assert_close(fakes[2:], seventh, atol=1e-5, rtol=0)
     assert (fakes[0] - fakes[1]).abs().mean() > 1e-4
     assert all(part.noise_seed == 0 for part in model.noised())
+
+
+def test_validations_look_at_pictures_by_their_own_noise(run: Run) -> None:
+    folder = run("run", *NOISY, "trainer.max_steps=3")
+    translator = gan_style.load(folder / "checkpoints" / "last.ckpt")
+    data = build(yaml.safe_load((folder / "config.yaml").read_text())["data"])
+    data.setup()
+    items = [data.on_after_batch_transfer(data.val_set[i], 0) for i in range(4)]
+    made = torch.stack([translator.translate(x["A"], "A2B", seed=i) for i, x in enumerate(items)])
+    detail = gradient_energy(made) / gradient_energy(torch.stack([x["truth_B"] for x in items]))
+    assert columns(folder)[3]["val/A2B/detail"] == pytest.approx(float(detail.mean()), rel=1e-3)
+
+
+def test_a_network_of_ones_own_keeps_its_one_seed() -> None:
+    model = testing.build_model(small_config("model/generator=painter", *NOISY[1:3])).eval()
+    for part in model.noised():
+        part.takes_seeds = False
+    batch = testing.example_batch(32, 2) | {f"noise_seed_{domain}": torch.tensor([5, 6]) for domain in "AB"}
+    with torch.no_grad():
+        seeded = Engine(model).validation_step(batch, 0)["fake_B"]
+        assert torch.equal(seeded, Engine(model).validation_step(testing.example_batch(32, 2), 0)["fake_B"])
 
 
 def test_noise_that_is_not_used_yet_is_no_finding(run: Run) -> None:
