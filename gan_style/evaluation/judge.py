@@ -217,9 +217,10 @@ class Judge:
         if names:
             images["several"] = [self._several(translator, names[i % len(names)], x) for i, x in enumerate(varied)]
         elif own_noise(translator, direction, 0):
-            seeds = [range(i, CODES_PER_INPUT * len(sources), len(sources)) for i in range(len(varied))]
+            step = len(sources)
             images["several"] = [
-                self._renditions(translator, x, direction, own) for x, own in zip(varied, seeds, strict=True)
+                self._renditions(translator, x, direction, range(i, CODES_PER_INPUT * step, step))
+                for i, x in enumerate(varied)
             ]
         if back not in translator.model.directions:
             return Made(images["fakes"], images, range(len(sources)))

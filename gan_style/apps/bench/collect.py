@@ -168,8 +168,7 @@ def _of_cells(task: str, model: str, cells: Sequence[Cell], judge: DrawnJudge) -
         return Row(task, model, failed=_reason(cells))
     made = [_read_made(cell.folder / MADE) for cell in cells if cell.done]
     row = Row(task, model, seeds=[result["seed"] for result in done], images=made[0][:SHOWN])
-    common = [name for name in done[0]["scores"] if all(name in result["scores"] for result in done)]
-    row.runs = {name: [result["scores"][name]["value"] for result in done] for name in common}
+    row.runs = {name: [result["scores"][name]["value"] for result in done] for name in done[0]["scores"]}
     for name, values in row.runs.items():
         entry = done[0]["scores"][name]
         low, high = _interval(name, done)

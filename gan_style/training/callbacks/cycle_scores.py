@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -66,16 +66,13 @@ class CycleScores(pl.Callback):
             source = direction.source
             if f"rec_{source}" in outputs:
                 errors = cycle_error(batch[source], outputs[f"rec_{source}"]).tolist()
-                mine = self._errors[direction]
-                for name, error in zip(made_of(method, batch, direction), errors, strict=True):
-                    mine[name] = max(error, mine.get(name, error))
+                _keep_highest(self._errors[direction], zip(made_of(method, batch, direction), errors, strict=True))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         errors: dict[Direction, dict[Hashable, float]] = defaultdict(dict)
         for part in gather(dict(self._errors)):  # by name: a picture that comes twice counts once
             for direction, found in part.items():
-                for name, error in found.items():  # the same on any number of ranks, also where noise differs
-                    errors[direction][name] = max(error, errors[direction].get(name, error))
+                _keep_highest(errors[direction], found.items())
         if not errors:
             return
         scores: Scores = {
@@ -92,3 +89,9 @@ class CycleScores(pl.Callback):
         images = self._probed[direction.source].to(model.device)
         back = direction.back
         return steganography_probe(lambda x: model.translate(x, direction), lambda x: model.translate(x, back), images)
+
+
+def _keep_highest(kept: dict[Hashable, float], found: Iterable[tuple[Hashable, float]]) -> None:
+    """Add errors by name; of one that comes twice, with other noise, the highest, whatever the order of the ranks."""
+    for name, error in found:
+        kept[name] = max(error, kept.get(name, error))
