@@ -162,7 +162,10 @@ def test_of_several_judges_the_one_that_needs_more_is_named(refused: Refused, tm
         f"data.root={root}",
     )
     small = ("data.image_size=12", "data.load_size=12", f"run_dir={tmp_path / 'run'}", "trainer.max_steps=1")
-    said = "data.image_size=12 is too small for TextureDiscriminator (the judge texture), which needs 16 on each side"
+    said = (
+        "data.image_size=12 is too small for TextureDiscriminator (the judge texture), which needs 16 on each side: "
+        "raise it, or leave that judge out, model.discriminator.judges.texture=null"
+    )
     assert said in refused("train", *words, *small, "model.generator.filters=4", "trainer=cpu")
 
 

@@ -109,12 +109,13 @@ def test_a_folder_that_is_being_begun_is_not_begun_twice(run: Run, tmp_path: Pat
 def test_it_is_let_go_at_every_end(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     seen = []
 
-    def watch(*_: object) -> None:
+    def watch(*_: object) -> list[str]:
         seen.append(run_lock.read(tmp_path / "deep" / "run" / NAME))
         if end != "done":
             raise {"mistake": UserError, "interrupted": Interrupted}[end]("so it ends")
+        return []
 
-    monkeypatch.setattr("gan_style.training.run.schedule_ends", watch)
+    monkeypatch.setattr("gan_style.training.run.schedule_notes", watch)
     with contextlib.suppress(UserError, Interrupted):
         run("deep/run", "trainer.max_steps=1")
     assert [found.process for found in seen if found] == [os.getpid()]

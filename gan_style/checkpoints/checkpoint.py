@@ -165,4 +165,11 @@ def differences(saved: Any, now: Any, path: str = "model") -> Iterator[str]:
         for key in [*saved, *(k for k in now if k not in saved)]:
             yield from differences(saved.get(key), now.get(key), f"{path}.{key}")
     elif saved != now:
-        yield f"{path}={saved} there, {path}={now} here"
+        yield f"{path}={_brief(saved)} there, {path}={_brief(now)} here"
+
+
+def _brief(value: Any) -> str:
+    """Write a value of a config as on the command line, and of a node what it makes."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        return f"{{a {str(value['_target_']).rpartition('.')[2]}}}"
+    return "null" if value is None else str(value)

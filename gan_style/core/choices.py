@@ -38,6 +38,19 @@ def belonging(group: str, value: str, folders: Sequence[Path]) -> list[str]:
     return list(dict.fromkeys((*_groups(value, folders), *_settings(value, folders[0]), *_synonyms(value))))
 
 
+def having(group: str, key: str, folders: Sequence[Path]) -> list[str]:
+    """List the configs of a group that have a key, by name in alphabetical order.
+
+    Args:
+        group: such as `model/generator`.
+        key: without the group, such as `noise`.
+        folders: of configs.
+    """
+    paths = [path for folder in folders for path in (folder / group).glob("*.yaml")]
+    contents = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths}
+    return [name for name in sorted(contents) if key in (contents[name] or ())]
+
+
 def _groups(value: str, folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):

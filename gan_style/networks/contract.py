@@ -154,13 +154,13 @@ def minimum_size(network: nn.Module) -> int:
     return int(getattr(network, "minimum_size", 1))
 
 
-def narrowest(network: nn.Module) -> str:
-    """Name what in a network needs the largest pictures: its class, and of several judges that one's and its name."""
+def narrowest(network: nn.Module) -> tuple[nn.Module, str | None]:
+    """Return what in a network needs the largest pictures: itself, or one of several judges and that one's name."""
     judges = getattr(network, "networks", None)
     if not isinstance(judges, nn.ModuleDict):
-        return type(network).__name__
+        return network, None
     name = max(judges, key=lambda each: minimum_size(judges[each]))
-    return f"{type(judges[name]).__name__} (the judge {name})"
+    return judges[name], name
 
 
 def is_recomputable(module: nn.Module) -> bool:

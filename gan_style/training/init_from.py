@@ -141,10 +141,19 @@ def _completed(node: Mapping[str, Any]) -> dict[str, Any]:
         return dict(node)
 
 
+def _settings_of(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the settings of a node and of those in it, as `judges.texture.gain`, with the defaults of their targets."""
+    for key, value in (_completed(node) if "_target_" in node else node).items():
+        if isinstance(value, Mapping) and value:
+            yield from _settings_of(value, f"{prefix}{key}.")
+        elif not key.startswith("_") or (prefix and key == "_target_"):
+            yield f"{prefix}{key}", value
+
+
 def _other_settings(network: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """List the settings of a network by which the same weights compute something else."""
-    then, ours = _node_of(network, saved), _node_of(network, now)
-    keys = [key for key in then if key in ours and key not in SAME_FUNCTION and then[key] != ours[key]]
+    then, ours = (dict(_settings_of(_node_of(network, config))) for config in (saved, now))
+    keys = [key for key in then if key in ours and not {*key.split(".")} & {*SAME_FUNCTION} and then[key] != ours[key]]
     return [f"{key}={then[key]} there and {ours[key]} here" for key in keys]
 
 
@@ -195,7 +204,7 @@ def _settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
         if kinds[0] != kinds[1]:
             yield f"the model/{part} of a {kinds[0]} in place of a {kinds[1]}"
             continue
-        saved_node, here = _completed(then[part]), _completed(node)
-        for key, value in saved_node.items():
-            if not key.startswith("_") and key not in NO_SHAPE and value != here.get(key):
+        here = dict(_settings_of(node))
+        for key, value in _settings_of(then[part]):
+            if key.rpartition(".")[2] not in NO_SHAPE and value != here.get(key):
                 yield f"model.{part}.{key}={'null' if value is None else value}"

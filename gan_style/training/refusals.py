@@ -237,7 +237,13 @@ def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
         needed = minimum_size(network)
         if min(sides) >= needed:
             continue
-        kind, lower = narrowest(network), "or lower the layers or scales of model.discriminator"
+        part, judge = narrowest(network)
+        kind, lower = type(part).__name__, "or lower the layers or scales of model.discriminator"
+        if judge:
+            kind, lower = (
+                f"{kind} (the judge {judge})",
+                f"or leave that judge out, model.discriminator.judges.{judge}=null",
+            )
         if data.transform.fixed_size:
             raise UserError(
                 f"data.image_size={as_given(data.image_size)} is too small for {kind}, which needs {needed} on each "

@@ -49,6 +49,7 @@ from gan_style.training.refusals import (
 )
 from gan_style.training.run_folder import check_folder_is_free, load_to_go_on, locate, say, summarise, write_run_file
 from gan_style.training.run_lock import held
+from gan_style.training.schedule_notes import schedule_notes
 from gan_style.training.teacher import taught
 from gan_style.training.trainer import TrainerSettings, quiet_lightning
 
@@ -356,17 +357,6 @@ def _explaining(trainer: pl.Trainer, keeper: Keeper) -> Iterator[None]:
         raise TrainingFailed(f"{said}{keeper.what_is_left()}") from error
 
 
-def schedule_ends(engine: Engine, iterations: int) -> bool:
-    """Check whether a tenth of the run or more would train at a rate of 0."""
-    return engine.rate_factor(int(0.9 * iterations)) == 0
-
-
-def weights_that_settle(engine: Engine, iterations: int) -> list[str]:
-    """Return the names of weights whose schedules do nothing in the last tenth of a run."""
-    last, before = (engine.weights(iteration) for iteration in (iterations - 1, int(0.9 * iterations) - 1))
-    return [name for name, weight in last.items() if weight == before[name] and iterations >= 10]
-
-
 @rank_zero_only
 def announce(
     name: str,
@@ -378,12 +368,8 @@ def announce(
     resume: Mapping[str, Any] | None,
 ) -> None:
     """Write config.yaml, of this text, and print what the run is about to do."""
-    if schedule_ends(engine, iterations):
-        say("note: the learning rate reaches 0 long before the end: raise model.schedule.constant or decay")
-    for weight in weights_that_settle(engine, iterations):
-        say(
-            f"note: model.{weight} is the same throughout the last tenth of the run: look at the length of its schedule"
-        )
+    for note in schedule_notes(engine, iterations):
+        say(note)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_whole(run_dir / "config.yaml", config)
     counts = engine.method.parameter_counts()

@@ -164,7 +164,9 @@ def test_a_schedule_of_something_else_is_refused(run: Run) -> None:
 
 def test_noise_of_a_generator_that_takes_none_is_refused() -> None:
     for name in ("adain", "munit", "santa"):
-        with pytest.raises(UserError, match=r"^model\.generator\.noise is not a known key; there are: "):
+        with pytest.raises(
+            UserError, match=r"^model\.generator\.noise is not a known key here, but with model/gen.*painter"
+        ):
             small_config(f"model={name}", "model.generator.noise=true")
 
 
@@ -188,7 +190,8 @@ def test_losses_of_judges_may_change_when_a_run_goes_on(run: Run, capsys: pytest
 def test_a_schedule_that_ends_before_the_run_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     said = "model.lambda_cycle is the same throughout the last tenth of the run"
     run("short", TO_ONE + "5}}", "trainer.max_steps=10")
-    assert said in capsys.readouterr().out
+    end = "1 after 5 of 10 iterations: to let it change until the end, lengthen model.weight_schedules.lambda_cycle"
+    assert f"{said}, {end}" in capsys.readouterr().out
     run("whole", TO_ONE + "10}}", "trainer.max_steps=10")
     assert said not in capsys.readouterr().out
 
@@ -196,6 +199,6 @@ def test_a_schedule_that_ends_before_the_run_is_said(run: Run, capsys: pytest.Ca
 def test_a_rate_that_ends_before_the_run_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     said, words = "the learning rate reaches 0 long before the end", ("model.schedule.unit=iterations",)
     run("short", *words, "model.schedule.constant=2", "model.schedule.decay=3", "trainer.max_steps=10")
-    assert said in capsys.readouterr().out
+    assert f"{said}, after 5 of 10 iterations: raise model.schedule.constant or decay" in capsys.readouterr().out
     run("whole", *words, "model.schedule.constant=5", "model.schedule.decay=5", "trainer.max_steps=10")
     assert said not in capsys.readouterr().out

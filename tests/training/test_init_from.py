@@ -174,6 +174,25 @@ def test_the_same_weights_in_another_function_are_told_of_or_left(
         run("head", *BASE, f"init_from={base}", "model.generator.head=residual", "trainer.max_steps=1")
 
 
+def test_of_several_judges_the_setting_that_differs_is_named_alone(
+    run: Run, trained: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*BASE, "model/discriminator=patches", "model.discriminator.judges.patch.filters=4", "data.image_size=32")
+    words = (*words, "trainer.max_steps=1")
+    before = trained("judged", *words) / "checkpoints" / "last.ckpt"
+    run("on", *words, f"init_from={before}", "model.discriminator.judges.texture.gain=8")
+    assert "note that D_A has judges.texture.gain=4.0 there and 8 here;" in capsys.readouterr().out
+    path = saved(before.parent / "x.ckpt", "model.generator.filters=6", *words[len(BASE) :])
+    said = refused(run, *words, f"init_from={path}", "model.discriminator.judges.texture.filters=4")
+    assert "train with model.generator.filters=6 model.discriminator.judges.texture.filters=32, or name" in said
+    with pytest.raises(UserError) as error:
+        run("judged", *words, "resume=last", "trainer.max_steps=2", "model.discriminator.judges.colour=null")
+    assert str(error.value).endswith(
+        "is of another architecture: model.discriminator.judges.colour={a ColourDiscriminator} there, "
+        "model.discriminator.judges.colour=null here"
+    )
+
+
 @pytest.mark.parametrize("iteration", ["abc", float("nan"), [1], -1, 2**70, True])
 def test_an_iteration_that_is_none_is_refused(run: Run, tmp_path: Path, base: Path, iteration: Any) -> None:
     content = torch.load(base, weights_only=True)

@@ -40,7 +40,10 @@ class Range:
     def matching(self, value: Any) -> list[float | int]:
         """Return the value as it is drawn, or none where it is outside of the range."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not self.low <= value <= self.high or (self.step and (value - self.low) % self.step):
+        if not number or not self.low <= value <= self.high:
+            return []
+        steps = (value - self.low) / (self.step or 1)
+        if self.step and abs(steps - round(steps)) > 1e-8:
             return []
         return [int(value)] if self.type == "int" else [float(value)]
 
