@@ -242,6 +242,8 @@ def test_a_shipped_sweep_starts_at_its_experiment(name: str, tmp_path: Path) -> 
         ({"type": "int", "low": 3, "high": 9, "step": 3}, 9),
         ({"type": "int", "low": 1, "high": 9, "step": 3}, None),
         ({"type": "float", "low": 9, "high": 9}, 9.0),
+        ({"type": "float", "low": 8.1, "high": 9.3, "step": 0.1}, 9.0),
+        ({"type": "float", "low": 8.15, "high": 9.3, "step": 0.1}, None),
         ({"type": "int", "low": 3, "high": 8}, None),
         ({"type": "choice", "values": [6, 9]}, 9),
         ({"type": "choice", "values": [4, 6]}, None),

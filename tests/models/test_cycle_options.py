@@ -119,6 +119,8 @@ def test_a_cycle_loss_now_and_then_has_so_many_times_the_weight(name: str) -> No
 
 def test_resume_is_exact_in_every_part_of_it(tmp_path: Path) -> None:
     words = (
+        "model/generator=painter",
+        "model.generator.depth=2",
         "model/discriminator=patches",
         "model.discriminator.judges.patch.filters=4",
         "model.discriminator.judges.texture.filters=4",

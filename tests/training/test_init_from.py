@@ -186,10 +186,10 @@ def test_of_several_judges_the_setting_that_differs_is_named_alone(
     said = refused(run, *words, f"init_from={path}", "model.discriminator.judges.texture.filters=4")
     assert "train with model.generator.filters=6 model.discriminator.judges.texture.filters=32, or name" in said
     with pytest.raises(UserError) as error:
-        run("judged", *words, "resume=last", "trainer.max_steps=2", "model.discriminator.judges.colour=null")
+        run("judged", *words, "resume=last", "trainer.max_steps=2", "model.discriminator.judges.texture=null")
     assert str(error.value).endswith(
-        "is of another architecture: model.discriminator.judges.colour={a ColourDiscriminator} there, "
-        "model.discriminator.judges.colour=null here"
+        "is of another architecture: model.discriminator.judges.texture={a TextureDiscriminator} there, "
+        "model.discriminator.judges.texture=null here"
     )
 
 
