@@ -62,6 +62,11 @@ MISTAKES = [
     (("model/generator=resnet99",), "model/generator=resnet99 is not known"),
     (("model.lambda_cylce=5",), "model.lambda_cylce is not a known key: did you mean lambda_cycle?"),
     (("+model.lambda_cylce=5",), "model.lambda_cylce is not a known key: did you mean lambda_cycle?"),
+    (
+        ("model=cut", "model.lambda_cycle=5"),
+        "model.lambda_cycle is not a known key here, but with model=cyclegan, munit, style_conditional, ugatit, unit",
+    ),
+    (("model=munit", "model.generator.noise=true"), "resnet6, resnet9, resnet9_antialiased, stylegan2 and 2 more"),
     (("trainer.max_step=5",), "trainer.max_step is not a known key: did you mean max_steps?"),
     (("modle=cut",), "modle is not a known key: did you mean model?"),
     (("model.lambda_cycle=abc",), "model.lambda_cycle=abc is not valid"),

@@ -169,7 +169,7 @@ def differences(saved: Any, now: Any, path: str = "model") -> Iterator[str]:
 
 
 def _brief(value: Any) -> str:
-    """Write a value of a config as on the command line, and of a node what it makes."""
+    """Write a value of a config in a sentence, of a node what it makes."""
     if isinstance(value, Mapping) and "_target_" in value:
-        return f"{{a {str(value['_target_']).rpartition('.')[2]}}}"
+        return f"a {str(value['_target_']).rpartition('.')[2]}"
     return "null" if value is None else str(value)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,20 @@ def belonging(group: str, value: str, folders: Sequence[Path]) -> list[str]:
 
 
 def having(group: str, key: str, folders: Sequence[Path]) -> list[str]:
-    """List the configs of a group that have a key, by name in alphabetical order.
+    """List the configs of a group that have a key, by name in alphabetical order; files that cannot be read have none.
 
     Args:
         group: such as `model/generator`.
         key: without the group, such as `noise`.
         folders: of configs.
     """
-    paths = [path for folder in folders for path in (folder / group).glob("*.yaml")]
-    contents = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths}
-    return [name for name in sorted(contents) if key in (contents[name] or ())]
+    found = set()
+    for path in (path for folder in folders for path in (folder / group).glob("*.yaml")):
+        with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if isinstance(content, Mapping) and key in content and key != "defaults":
+                found.add(path.stem)
+    return sorted(found)
 
 
 def _groups(value: str, folders: Sequence[Path]) -> Iterator[str]:

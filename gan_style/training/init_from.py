@@ -195,11 +195,11 @@ def _nothing_fits(
 
 
 def _settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Yield overrides with which the networks of a config would be those of a saved one."""
+    """Yield overrides with which the generators of a config, and what goes with them, would be those of a saved one."""
     then = checkpoint.parts(saved)
     for part, node in checkpoint.parts(now).items():
-        if part not in then or not node.get("_partial_"):
-            continue
+        if part not in then or not node.get("_partial_") or part.startswith("discriminator"):
+            continue  # a discriminator that does not fit begins anew
         kinds = [str(one["_target_"]).rpartition(".")[2] for one in (then[part], node)]
         if kinds[0] != kinds[1]:
             yield f"the model/{part} of a {kinds[0]} in place of a {kinds[1]}"

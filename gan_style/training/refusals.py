@@ -16,7 +16,7 @@ from gan_style.core.paths import absent, expanded
 from gan_style.core.sizes import as_given, height_width
 from gan_style.data.datamodule import UnpairedDataModule
 from gan_style.models.translator import Translator
-from gan_style.networks.contract import TRIED_SIDE, minimum_size, narrowest
+from gan_style.networks.contract import TRIED_SIDE, judges_of, minimum_size, narrowest
 from gan_style.networks.recomputed import blocks_of
 from gan_style.networks.wrap import wrapping
 from gan_style.training import arithmetic
@@ -240,10 +240,9 @@ def check_image_sizes(model: Translator, data: UnpairedDataModule) -> None:
         part, judge = narrowest(network)
         kind, lower = type(part).__name__, "or lower the layers or scales of model.discriminator"
         if judge:
-            kind, lower = (
-                f"{kind} (the judge {judge})",
-                f"or leave that judge out, model.discriminator.judges.{judge}=null",
-            )
+            kind, lower = f"{kind} (the judge {judge})", "or take another model/discriminator"
+            if len(judges_of(network)[0]) > 1:
+                lower = f"or leave that judge out, model.discriminator.judges.{judge}=null"
         if data.transform.fixed_size:
             raise UserError(
                 f"data.image_size={as_given(data.image_size)} is too small for {kind}, which needs {needed} on each "

@@ -192,8 +192,10 @@ def test_losses_of_judges_may_change_when_a_run_goes_on(run: Run, capsys: pytest
 def test_a_schedule_that_ends_before_the_run_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     said = "model.lambda_cycle is the same throughout the last tenth of the run"
     run("short", TO_ONE + "5}}", "trainer.max_steps=10")
-    end = "1 after 5 of 10 iterations: to let it change until the end, lengthen model.weight_schedules.lambda_cycle"
-    assert f"{said}, {end}" in capsys.readouterr().out
+    lengths = "to let it change until the end, see the lengths in model.weight_schedules.lambda_cycle"
+    assert f"{said}, 1 after 5 of 10 iterations: {lengths}" in capsys.readouterr().out
+    run("flat", TO_ONE.replace("end:1.0", "end:3.0") + "5}}", "model.lambda_cycle=3", "trainer.max_steps=10")
+    assert f"{said}, 3 as in the first iteration: {lengths}" in capsys.readouterr().out
     run("whole", TO_ONE + "10}}", "trainer.max_steps=10")
     assert said not in capsys.readouterr().out
 

@@ -184,11 +184,11 @@ def test_of_several_judges_the_setting_that_differs_is_named_alone(
     assert "note that D_A has judges.texture.gain=4.0 there and 8 here;" in capsys.readouterr().out
     path = saved(before.parent / "x.ckpt", "model.generator.filters=6", *words[len(BASE) :])
     said = refused(run, *words, f"init_from={path}", "model.discriminator.judges.texture.filters=4")
-    assert "train with model.generator.filters=6 model.discriminator.judges.texture.filters=32, or name" in said
+    assert "train with model.generator.filters=6, or name" in said, "another discriminator would begin anew"
     with pytest.raises(UserError) as error:
         run("judged", *words, "resume=last", "trainer.max_steps=2", "model.discriminator.judges.texture=null")
     assert str(error.value).endswith(
-        "is of another architecture: model.discriminator.judges.texture={a TextureDiscriminator} there, "
+        "is of another architecture: model.discriminator.judges.texture=a TextureDiscriminator there, "
         "model.discriminator.judges.texture=null here"
     )
 
