@@ -67,6 +67,10 @@ MISTAKES = [
         "model.lambda_cycle is not a known key here, but with model=cyclegan, munit, style_conditional, ugatit, unit",
     ),
     (("model=munit", "model.generator.noise=true"), "resnet6, resnet9, resnet9_antialiased, stylegan2 and 2 more"),
+    (
+        ("model/discriminator=patches", "model.discriminator.weights={patch:1,texure:2}"),
+        "model.discriminator.weights.texure is not a known key: did you mean texture?",
+    ),
     (("trainer.max_step=5",), "trainer.max_step is not a known key: did you mean max_steps?"),
     (("modle=cut",), "modle is not a known key: did you mean model?"),
     (("model.lambda_cycle=abc",), "model.lambda_cycle=abc is not valid"),

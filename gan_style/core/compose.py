@@ -97,8 +97,10 @@ def explain(error: Exception, overrides: Sequence[str] | None = None, config_dir
         return f"there is no config {error.missing_cfg_file} in {our_configs()}"
     unknown = re.search(r"Could not override '([\w./@]+)'", text)
     if unknown:
-        nearest = _nearest_key(unknown[1], sys.argv[1:] if overrides is None else overrides, config_dirs)
-        return f"{unknown[1]} is not a known key{nearest}"
+        inner = str(getattr(error.__cause__, "full_key", None))  # of a value that is a node with a key of its own
+        key = inner if inner.startswith(f"{unknown[1]}.") else unknown[1]
+        nearest = _nearest_key(key, sys.argv[1:] if overrides is None else overrides, config_dirs)
+        return f"{key} is not a known key{nearest}"
     missing = re.search(r"full_key: ([\w.]+)", text)
     if missing and "Missing mandatory value" in text:
         return f"{missing[1]} must be given: add {missing[1]}=VALUE to the command"
