@@ -20,14 +20,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_style.core.choices import belonging, having
 from gan_style.core.commands import typed_train
+from gan_style.core.config import SPECIAL, plain
 from gan_style.core.config import config_dir as our_configs
-from gan_style.core.config import plain
 from gan_style.core.errors import UserError, did_you_mean
 from gan_style.core.hydra_guard import composing, require_own_allow
 from gan_style.core.paths import expanded, printable
 from gan_style.core.quoting import one_line
 
-MADE_BY = ("_target_", "_partial_")  # keys of a node that are no settings
 MAX_OTHERS = 6  # configs named that have a key which this one has not
 
 
@@ -130,4 +129,4 @@ def _nearest_key(key: str, overrides: Sequence[str], config_dirs: Sequence[Path]
     if others := having(group, last, [our_configs(), *config_dirs]) if group else []:
         more = f" and {len(others) - MAX_OTHERS} more" if len(others) > MAX_OTHERS else ""
         return f" here, but with {group}={', '.join(others[:MAX_OTHERS])}{more}"
-    return did_you_mean(last, [key for key in node if key not in MADE_BY]) if isinstance(node, DictConfig) else ""
+    return did_you_mean(last, [key for key in node if key not in SPECIAL]) if isinstance(node, DictConfig) else ""

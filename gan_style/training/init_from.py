@@ -126,11 +126,11 @@ def _difference(network: str, theirs: Mapping[str, Any], own: Mapping[str, Any])
     return None
 
 
-def _node_of(network: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the node that makes a generator or a discriminator, with its target's defaults; empty if none does."""
+def _node_of(network: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the node that makes a generator or a discriminator; empty if none does."""
     kind = {"G": "generator", "D": "discriminator"}.get(network.split("_")[0])
     node = config.get(f"{kind}_{network[2:]}") or config.get(str(kind))
-    return _completed(node) if isinstance(node, Mapping) and "_target_" in node else {}
+    return node if isinstance(node, Mapping) and "_target_" in node else {}
 
 
 def _completed(node: Mapping[str, Any]) -> dict[str, Any]:
